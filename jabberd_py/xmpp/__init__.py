@@ -1,0 +1,1 @@
+"""XMPP as pure values: addresses, elements, errors, forms; no I/O here."""

@@ -1,0 +1,89 @@
+"""Addresses (RFC 7622): node@domain/resource.
+
+`parse` is how a JID is made. A text of which you know only a part ("this user here") goes through `prep.nodeprep`
+first: "eve.example/x" as a name would otherwise make the address of somebody else.
+"""
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import NoReturn
+
+from .prep import domainprep, nodeprep, resourceprep
+
+MAX_BYTES = 3 * 1023 + 2  # node @ domain / resource
+CACHED = 50_000  # addresses
+CACHED_LENGTH = 256  # characters; longer ones are rare, and fifty thousand of them would be a lot of memory
+
+
+class JID:
+    """An address, prepared and immutable. Equal to a JID with the same parts, never to a str."""
+
+    __slots__ = ("_bare", "_text", "domain", "node", "resource")
+
+    node: str | None
+    domain: str
+    resource: str | None
+    _bare: "JID | None"
+    _text: str
+
+    def __init__(self, node: str | None, domain: str, resource: str | None, bare: "JID | None") -> None:
+        """Not for callers: the parts are prepared already. `bare` is None for a bare address."""
+        put = object.__setattr__
+        put(self, "node", node)
+        put(self, "domain", domain)
+        put(self, "resource", resource)
+        put(self, "_bare", bare)
+        text = f"{node}@{domain}" if node else domain
+        put(self, "_text", f"{text}/{resource}" if resource else text)
+
+    @property
+    def bare(self) -> "JID":
+        """Without the resource; itself when it has none."""
+        return self._bare or self
+
+    def with_resource(self, resource: str) -> "JID":
+        """This address with another resource, which is prepared here (ValueError)."""
+        return JID(self.node, self.domain, resourceprep(resource), self.bare)
+
+    def __str__(self) -> str:
+        return self._text
+
+    def __repr__(self) -> str:
+        return f"JID({self._text!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or isinstance(other, JID) and self._text == other._text
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError("a JID does not change")
+
+    def __delattr__(self, name: str) -> NoReturn:
+        raise AttributeError("a JID does not change")
+
+    def __reduce__(self) -> tuple[Callable[[str], "JID"], tuple[str]]:
+        return parse, (self._text,)
+
+
+def parse(text: str) -> JID:
+    """The address that `text` spells, or ValueError. A hot address costs a dict look-up."""
+    if len(text) <= CACHED_LENGTH:
+        return _cached(text)
+    if len(text) > MAX_BYTES or len(text.encode()) > MAX_BYTES:
+        raise ValueError(f"address is longer than {MAX_BYTES} bytes")
+    return _parse(text)
+
+
+def _parse(text: str) -> JID:
+    bare, slash, resource = text.partition("/")
+    if slash:
+        return parse(bare).with_resource(resource)  # so that all resources share one bare address
+    node, at, domain = bare.partition("@")
+    if not at:
+        return JID(None, domainprep(bare), None, None)
+    return JID(nodeprep(node), domainprep(domain), None, None)
+
+
+_cached: Callable[[str], JID] = lru_cache(CACHED)(_parse)
