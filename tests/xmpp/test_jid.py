@@ -135,8 +135,6 @@ def test_bare_and_resource():
     assert full.bare == jid.parse("romeo@example.net")
     assert full.bare.bare is full.bare
     assert full.bare is jid.parse("romeo@example.net/balcony").bare
-        "romeo@example.net"
-    )
     other = full.with_resource("balcony")
     assert str(other) == "romeo@example.net/balcony" and other.bare is full.bare
     with pytest.raises(ValueError):
