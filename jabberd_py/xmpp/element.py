@@ -1,0 +1,362 @@
+"""XML elements; a stanza is one.
+
+An element that came from the wire keeps its inner XML as the bytes it arrived in and builds the tree of its children only
+when somebody asks for it (9 µs that most messages never pay). Everything here lives in the content namespace
+``jabber:client``: streams with another one (``jabber:server``) translate at their border, by inheritance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from xml.parsers import expat
+
+from . import ns
+from .jid import JID, parse
+
+Child = "Element | str"
+
+
+def escape(text: str) -> str:
+    """Text as it stands between tags."""
+    if "&" in text:
+        text = text.replace("&", "&amp;")
+    if "<" in text:
+        text = text.replace("<", "&lt;")
+    if ">" in text:
+        text = text.replace(">", "&gt;")
+    return text.replace("\r", "&#13;") if "\r" in text else text
+
+
+_ATTR = str.maketrans(
+    {"&": "&amp;", "<": "&lt;", ">": "&gt;", "'": "&apos;", "\t": "&#9;", "\n": "&#10;", "\r": "&#13;"}
+)
+
+
+def _attributes(attrs: dict[str, str]) -> str:
+    """`` a='1' b='2'``; a key ``{uri}name`` gets a prefix of its own."""
+    flat = "".join([f" {key}='{value}'" for key, value in attrs.items()])
+    # nearly always nothing needs escaping; seven memchr calls are cheaper than looking at each value
+    if (
+        "&" not in flat
+        and "<" not in flat
+        and "{" not in flat
+        and "\n" not in flat
+        and "\t" not in flat
+        and "\r" not in flat
+        and flat.count("'") == 2 * len(attrs)
+    ):
+        return flat
+    out = []
+    for number, (key, value) in enumerate(attrs.items()):
+        value = value.translate(_ATTR)
+        if key[0] == "{":
+            uri, name = key[1:].rsplit("}", 1)
+            out.append(f" xmlns:a{number}='{uri.translate(_ATTR)}' a{number}:{name}='{value}'")
+        else:
+            out.append(f" {key}='{value}'")
+    return "".join(out)
+
+
+class Element:
+    """``Element(name, ns, *children, **attrs)``.
+
+    Children are elements, text, or None (left out). Attribute values are turned into text, None is left out, and a
+    trailing underscore is dropped (``from_=``). ``attrs`` may be changed freely; children only by `append` and
+    `remove`, because the serialised form is kept.
+    """
+
+    __slots__ = ("name", "ns", "attrs", "_children", "_inner", "_kids")
+
+    name: str
+    ns: str
+    attrs: dict[str, str]
+    _children: list[Element | str] | None
+    _inner: bytes | None
+    _kids: list[str] | None
+
+    def __init__(
+        self, name: str, namespace: str = ns.CLIENT, /, *children: Element | str | None, **attrs: object
+    ) -> None:
+        self.name = name
+        self.ns = namespace
+        self.attrs = {key.rstrip("_"): str(value) for key, value in attrs.items() if value is not None}
+        self._children = [child for child in children if child is not None]
+        self._inner = None
+        self._kids = None
+
+    @classmethod
+    def raw(cls, name: str, namespace: str, attrs: dict[str, str], inner: bytes, kids: list[str]) -> Element:
+        """From the wire: ``inner`` is well-formed and stands by itself in ``jabber:client``; ``kids`` are the
+        direct children as ``"uri name"``."""
+        self = cls.__new__(cls)
+        self.name = name
+        self.ns = namespace
+        self.attrs = attrs
+        self._children = None
+        self._inner = inner
+        self._kids = kids
+        return self
+
+    @classmethod
+    def parsed(cls, name: str, namespace: str, attrs: dict[str, str]) -> Element:
+        """An element still without children, whose attributes are taken as they are."""
+        self = cls.__new__(cls)
+        self.name = name
+        self.ns = namespace
+        self.attrs = attrs
+        self._children = []
+        self._inner = None
+        self._kids = None
+        return self
+
+    # -- children ------------------------------------------------------------
+
+    @property
+    def children(self) -> list[Element | str]:
+        """Elements and text, in order. Read only: change by `append` and `remove`."""
+        if self._children is None:
+            self._children = build(self._inner) if self._inner else []
+        return self._children
+
+    def elements(self) -> Iterator[Element]:
+        return (child for child in self.children if not isinstance(child, str))
+
+    def child(self, name: str, namespace: str | None = None) -> Element | None:
+        """The first child of that name (and namespace), or None."""
+        for child in self.children:
+            if not isinstance(child, str) and child.name == name and namespace in (None, child.ns):
+                return child
+        return None
+
+    def all(self, name: str, namespace: str | None = None) -> list[Element]:
+        """The children of that name (and namespace)."""
+        return [e for e in self.elements() if e.name == name and namespace in (None, e.ns)]
+
+    def has(self, name: str, namespace: str = ns.CLIENT) -> bool:
+        """Is there such a child? Never builds the tree."""
+        return f"{namespace} {name}" in self.kids
+
+    @property
+    def kids(self) -> list[str]:
+        """The direct children as ``"uri name"``. Never builds the tree."""
+        if self._kids is None:
+            self._kids = [f"{e.ns} {e.name}" for e in self.elements()]
+        return self._kids
+
+    @property
+    def payload(self) -> Element | None:
+        """The first child element: what an IQ is about."""
+        return next(self.elements(), None)
+
+    @property
+    def text(self) -> str:
+        return "".join([child for child in self.children if isinstance(child, str)])
+
+    def text_of(self, name: str, namespace: str | None = None) -> str | None:
+        """The text of the first such child, or None."""
+        child = self.child(name, namespace)
+        return None if child is None else child.text
+
+    def append(self, *children: Element | str) -> Element:
+        """Returns the element itself."""
+        self.children.extend(children)
+        self._inner = self._kids = None
+        return self
+
+    def remove(self, child: Element) -> None:
+        self.children.remove(child)
+        self._inner = self._kids = None
+
+    # -- as a stanza -----------------------------------------------------------
+
+    @property
+    def to(self) -> JID | None:
+        """Raises ValueError when it is not an address (streams have checked theirs)."""
+        to = self.attrs.get("to")
+        return None if to is None else parse(to)
+
+    @to.setter
+    def to(self, jid: JID | str | None) -> None:
+        self._set("to", jid)
+
+    @property
+    def from_(self) -> JID | None:
+        jid = self.attrs.get("from")
+        return None if jid is None else parse(jid)
+
+    @from_.setter
+    def from_(self, jid: JID | str | None) -> None:
+        self._set("from", jid)
+
+    def _set(self, key: str, value: JID | str | None) -> None:
+        if value is None:
+            self.attrs.pop(key, None)
+        else:
+            self.attrs[key] = str(value)
+
+    @property
+    def type(self) -> str | None:
+        return self.attrs.get("type")
+
+    @property
+    def id(self) -> str | None:
+        return self.attrs.get("id")
+
+    def copy(self, **attrs: object) -> Element:
+        """The same stanza with other attributes (``to=``, ``from_=``; None removes): it shares the serialised inner
+        XML, so a stanza for many readers is serialised once. Its children are shared: append to neither."""
+        inner = self.inner
+        twin = Element.raw(self.name, self.ns, dict(self.attrs), inner, self.kids)
+        for key, value in attrs.items():
+            twin._set(key.rstrip("_"), None if value is None else str(value))
+        return twin
+
+    def reply(self, *children: Element | str | None) -> Element:
+        """An IQ result back to the sender."""
+        answer = Element("iq", ns.CLIENT, *children)
+        attrs = self.attrs
+        answer.attrs = {"type": "result", "id": attrs.get("id", "")}
+        if "to" in attrs:
+            answer.attrs["from"] = attrs["to"]
+        if "from" in attrs:
+            answer.attrs["to"] = attrs["from"]
+        return answer
+
+    # -- serialised ------------------------------------------------------------
+
+    @property
+    def inner(self) -> bytes:
+        """The children as UTF-8, kept until they change."""
+        if self._inner is None:
+            out: list[str] = []
+            for child in self._children or ():
+                if isinstance(child, str):
+                    out.append(escape(child))
+                else:
+                    child._write(out.append, self.ns)
+            self._inner = "".join(out).encode()
+        return self._inner
+
+    def to_bytes(self, namespace: str = ns.CLIENT) -> bytes:
+        """The element as UTF-8, to stand where the default namespace is ``namespace``."""
+        # a fresh start tag around the inner bytes as they are: the hot path
+        xmlns = "" if self.ns == namespace else f" xmlns='{self.ns.translate(_ATTR)}'"
+        tag = self.name + xmlns + _attributes(self.attrs)
+        inner = self._inner if self._inner is not None else self.inner
+        if not inner:
+            return f"<{tag}/>".encode()
+        return b"<%b>%b</%b>" % (tag.encode(), inner, self.name.encode())
+
+    def _write(self, write: Callable[[str], object], namespace: str) -> None:
+        xmlns = "" if self.ns == namespace else f" xmlns='{self.ns.translate(_ATTR)}'"
+        tag = self.name + xmlns + _attributes(self.attrs)
+        if self._inner is not None:
+            inner = self._inner.decode()
+            write(f"<{tag}>{inner}</{self.name}>" if inner else f"<{tag}/>")
+            return
+        if not self._children:
+            write(f"<{tag}/>")
+            return
+        write(f"<{tag}>")
+        for child in self._children:
+            if isinstance(child, str):
+                write(escape(child))
+            else:
+                child._write(write, self.ns)
+        write(f"</{self.name}>")
+
+    def __str__(self) -> str:
+        return self.to_bytes().decode()
+
+    def __repr__(self) -> str:
+        return f"Element({str(self)!r})"
+
+
+# -- trees -----------------------------------------------------------------------
+
+
+def clark(attrs: dict[str, str]) -> dict[str, str]:
+    """Expat's ``uri name`` keys as ``{uri}name``, and ``xml:lang`` as people write it."""
+    clean = {}
+    for key, value in attrs.items():
+        if " " in key:
+            uri, name = key.rsplit(" ", 1)
+            key = f"xml:{name}" if uri == ns.XML else f"{{{uri}}}{name}"
+        clean[key] = value
+    return clean
+
+
+class Builder:
+    """Builds trees inside one never-ending root, so that an expat parser serves thousands of stanzas."""
+
+    def __init__(self, root: bytes, content: str = ns.CLIENT) -> None:
+        self.content = content
+        self.bytes = 0
+        self.top: list[Element | str] = []
+        self.stack: list[list[Element | str]] = []
+        parser = expat.ParserCreate("UTF-8", " ")
+        parser.buffer_text = True
+        if hasattr(parser, "SetReparseDeferralEnabled"):
+            parser.SetReparseDeferralEnabled(False)
+        parser.Parse(root, False)
+        parser.StartElementHandler = self._start
+        parser.EndElementHandler = self._end
+        parser.CharacterDataHandler = self._text
+        self.parser = parser
+
+    def _start(self, name: str, attrs: dict[str, str]) -> None:
+        uri, _, local = name.rpartition(" ")
+        if uri == self.content:
+            uri = ns.CLIENT
+        for key in attrs:
+            if " " in key:
+                attrs = clark(attrs)
+                break
+        element = Element.parsed(local, uri, attrs)
+        self.stack[-1].append(element)
+        self.stack.append(element._children)  # type: ignore[arg-type]
+
+    def _end(self, name: str) -> None:
+        self.stack.pop()
+
+    def _text(self, text: str) -> None:
+        self.stack[-1].append(text)
+
+    def build(self, xml: bytes) -> list[Element | str]:
+        """``xml`` must be well-formed content."""
+        self.bytes += len(xml)
+        self.top = []
+        self.stack = [self.top]
+        self.parser.Parse(xml + b"<_/>", False)  # the last element makes expat let go of buffered text
+        self.top.pop()
+        return self.top
+
+
+ROOT = f"<stream:stream xmlns='{ns.CLIENT}' xmlns:stream='{ns.STREAM}'>".encode()
+RECYCLE = 256 * 1024
+"""Expat keeps every distinct name it has met for its whole life: after so many bytes a parser is thrown away."""
+
+_builder: Builder | None = None
+
+
+def build(xml: bytes) -> list[Element | str]:
+    """The children that ``xml``, well-formed content in ``jabber:client``, stands for."""
+    global _builder
+    builder, _builder = _builder, None  # taken while in use: a parse that fails spoils only itself
+    if builder is None or builder.bytes > RECYCLE:
+        builder = Builder(ROOT)
+    children = builder.build(xml)
+    _builder = builder
+    return children
+
+
+def from_text(xml: str | bytes) -> Element:
+    """One element from a complete text of our own (the store, the console, tests). Raises ValueError."""
+    data = xml.encode() if isinstance(xml, str) else xml
+    try:
+        elements = [child for child in Builder(ROOT).build(data) if not isinstance(child, str)]
+    except expat.ExpatError as error:
+        raise ValueError(f"not well-formed: {error}") from None
+    if len(elements) != 1:
+        raise ValueError("one element was expected")
+    return elements[0]

@@ -1,0 +1,319 @@
+"""Cuts a byte stream into stanzas (RFC 6120 sections 4 and 11), with expat and without building trees.
+
+The boundaries of a stanza are byte indexes at its start and end, so what is relayed is what arrived. Handlers only
+collect. Parsers are *borrowed*: one stands inside a stream root, a stream holds it only while it is in the middle of a
+stanza, and gives it back to a pool of parsers that stand inside the same root: an idle session costs no parser.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+from xml.parsers import expat
+
+from . import ns
+from .element import RECYCLE, Builder, Element, clark
+from .errors import StreamError
+
+_tag = re.compile(rb"""<[^>"']*+(?:"[^"]*+"[^>"']*+|'[^']*+'[^>"']*+)*+>""").match
+"""A start tag that expat has accepted; ``>`` may stand in attribute values, so one must not search for it."""
+
+_qname = re.compile(rb"<([^\s/>]+)").match
+_OWN = {uri: (f"xmlns='{uri}'".encode(), f'xmlns="{uri}"'.encode()) for uri in (ns.CLIENT, ns.SERVER, ns.COMPONENT)}
+_POOLS = 16
+_POOLED = 32
+
+
+class Limits(NamedTuple):
+    """What one stanza may cost."""
+
+    bytes: int = 256 * 1024
+    depth: int = 64
+    attributes: int = 64
+
+
+class Root:
+    """What every stanza of a stream inherits from the stream's start tag."""
+
+    __slots__ = ("tag", "content", "names", "prefixes", "standard", "pool")
+
+    def __init__(self, qname: str, declared: dict[str | None, str]) -> None:
+        attrs = [f"xmlns:{p}='{_quoted(uri)}'" if p else f"xmlns='{_quoted(uri)}'" for p, uri in declared.items()]
+        self.tag = f"<{qname} {' '.join(attrs)}>".encode()
+        self.content = declared.get(None, "")
+        self.names = {f"{self.content} {name}": name for name in ("message", "presence", "iq")}
+        # inner XML stands by itself if it uses no prefix of the root but "stream", which every stream binds alike
+        self.prefixes = tuple(f"{p}:".encode() for p, uri in declared.items() if p and (p, uri) != ("stream", ns.STREAM))
+        self.pool: list[Worker] = []
+        self.standard = False
+
+
+def _quoted(uri: str) -> str:
+    return uri.replace("&", "&amp;").replace("<", "&lt;").replace("'", "&apos;")
+
+
+_roots: dict[bytes, Root] = {}
+
+
+def _root(qname: str, declared: dict[str | None, str]) -> Root:
+    """One shared `Root` for each of the few usual start tags; an unusual one is its stream's own."""
+    root = Root(qname, declared)
+    if root.tag in _roots:
+        return _roots[root.tag]
+    if len(_roots) < _POOLS and not any(p for p in declared if p not in (None, "stream", "db")):
+        _roots[root.tag] = root
+        root.standard = True
+    return root
+
+
+class Header(Element):
+    """A stream's start tag (RFC 6120 section 4.7); ``root`` is what its stanzas inherit."""
+
+    __slots__ = ("root",)
+    root: Root
+
+
+class Close(Element):
+    """A stream's end tag."""
+
+    __slots__ = ()
+
+
+class Worker:
+    """An expat parser inside a stream root."""
+
+    def __init__(self, limits: Limits, root: Root | None = None) -> None:
+        self.limits = limits
+        self.root = root
+        self.out: list[Element] = []
+        self.buffer: bytes | bytearray = b""
+        self.base = 0  # offset of buffer[0] in all that expat was fed
+        self.fed = 0  # how much of the buffer expat has seen
+        self.done = 0  # offset behind the last complete stanza
+        self.retry = 0  # how long the buffer must get before a token without an end is tried again
+        self.depth = 0
+        self.begin = 0
+        self.name = ""
+        self.attrs: dict[str, str] = {}
+        self.kids: list[str] = []
+        self.declared: dict[str | None, str] = {}
+        self.builder: Builder | None = None
+        p = self.expat = expat.ParserCreate("UTF-8", " ")
+        if hasattr(p, "SetReparseDeferralEnabled"):
+            p.SetReparseDeferralEnabled(False)  # stanzas must not wait for the next one
+        p.StartDoctypeDeclHandler = p.CommentHandler = p.ProcessingInstructionHandler = self._restricted
+        if root is None:
+            p.StartNamespaceDeclHandler = self._declare
+            p.XmlDeclHandler = self._xml_declaration
+            p.StartElementHandler = self._open
+        else:
+            p.Parse(root.tag, False)
+            self.base = self.done = len(root.tag)
+            self.depth = 1
+            p.StartElementHandler = self._start
+        p.EndElementHandler = self._end
+
+    # -- expat's handlers --------------------------------------------------------
+
+    def _restricted(self, *args: object) -> None:
+        raise StreamError("restricted-xml")
+
+    def _xml_declaration(self, version: str, encoding: str | None, standalone: int) -> None:
+        if encoding is not None and encoding.lower() != "utf-8":
+            raise StreamError("unsupported-encoding")
+
+    def _declare(self, prefix: str | None, uri: str | None) -> None:
+        self.declared[prefix] = uri or ""
+
+    def _open(self, name: str, attrs: dict[str, str]) -> None:
+        begin = self.expat.CurrentByteIndex
+        match = _qname(bytes(self.buffer[begin : begin + 256]))
+        qname = match[1].decode() if match else ""
+        uri, _, local = name.rpartition(" ")
+        header = Header.parsed(local, uri, clark(attrs))
+        assert isinstance(header, Header)
+        header.root = self.root = _root(qname, self.declared)
+        self.depth = 1
+        tag = _tag(self.buffer, begin)
+        self.done = tag.end() if tag else begin
+        self.out.append(header)
+        self.expat.StartNamespaceDeclHandler = None
+        self.expat.StartElementHandler = self._start
+
+    def _start(self, name: str, attrs: dict[str, str]) -> None:
+        depth = self.depth
+        self.depth = depth + 1
+        if depth == 2:
+            self.kids.append(name)
+        elif depth == 1:
+            begin = self.begin = self.expat.CurrentByteIndex
+            if begin != self.done and self.buffer[self.done - self.base : begin - self.base].strip():
+                raise StreamError("bad-format", "text between stanzas")
+            self.name = name
+            self.attrs = attrs
+            self.kids = []
+        elif depth > self.limits.depth:
+            raise StreamError("policy-violation", f"elements nested deeper than {self.limits.depth}")
+        if len(attrs) > self.limits.attributes:
+            raise StreamError("policy-violation", f"more than {self.limits.attributes} attributes")
+
+    def _end(self, name: str) -> None:
+        depth = self.depth = self.depth - 1
+        if depth > 1:
+            return
+        if depth == 0:
+            self.done = self.base + len(self.buffer)
+            self.out.append(Close.parsed("stream", ns.STREAM, {}))
+            return
+        begin = self.begin - self.base
+        end = self.expat.CurrentByteIndex - self.base
+        tag = _tag(self.buffer, begin)
+        assert tag is not None
+        inner_at = tag.end()
+        start_tag = tag[0]
+        if start_tag[-2] == 47:  # b"/": an empty element; expat's index already stands behind it
+            inner, end = b"", inner_at
+        else:
+            inner = bytes(self.buffer[inner_at:end])
+            end = self.buffer.index(b">", end) + 1  # an end tag has no attributes, so the next one is its own
+        if end - begin > self.limits.bytes:
+            raise StreamError("policy-violation", f"a stanza of more than {self.limits.bytes} bytes")
+        self.done = self.base + end
+        self.out.append(self._stanza(start_tag, inner, begin, end))
+
+    def _stanza(self, tag: bytes, inner: bytes, begin: int, end: int) -> Element:
+        root = self.root
+        assert root is not None
+        attrs = self.attrs
+        for key in attrs:
+            if " " in key:
+                attrs = clark(attrs)
+                break
+        name = root.names.get(self.name)
+        content = root.content
+        if name is not None and (
+            b"xmlns" not in tag or (tag.count(b"xmlns") == 1 and any(own in tag for own in _OWN.get(content, ())))
+        ):
+            for prefix in root.prefixes:
+                if prefix in tag or prefix in inner:
+                    break
+            else:
+                kids = self.kids
+                if content != ns.CLIENT:
+                    kids = [kid.replace(content + " ", ns.CLIENT + " ", 1) for kid in kids]
+                return Element.raw(name, ns.CLIENT, attrs, inner, kids)
+        uri, _, local = self.name.rpartition(" ")
+        if not inner:
+            return Element.parsed(local, ns.CLIENT if uri == content else uri, attrs)
+        # prefixes come into play: only the tree says what was meant
+        builder = self.builder
+        if builder is None or builder.bytes > RECYCLE:
+            builder = self.builder = Builder(root.tag, content)
+        element = builder.build(bytes(self.buffer[begin:end]))[0]
+        assert isinstance(element, Element)
+        return element
+
+    # -- feeding -------------------------------------------------------------------
+
+    def feed(self, data: bytes) -> None:
+        """Appends what is complete to ``out``. Raises StreamError; what came before the fault is in ``out``."""
+        if self.buffer:
+            self.buffer += data
+            if len(self.buffer) < self.retry and b">" not in data:
+                return  # expat would scan an unfinished token again from its start for every byte
+            data = bytes(self.buffer[self.fed :])
+        else:
+            self.buffer = data
+        self.fed = len(self.buffer)
+        try:
+            self.expat.Parse(data, False)
+        except expat.ExpatError as error:
+            raise self._error(error) from None
+        size = self.fed
+        gone = self.done - self.base
+        if gone == size or (self.depth == 1 and not self.buffer[gone:].strip()):
+            self.buffer = b""
+            self.base += size
+            self.done = self.base
+            self.fed = 0
+            return
+        if gone or not isinstance(self.buffer, bytearray):
+            self.buffer = bytearray(self.buffer[gone:])
+            self.base = self.done
+            self.fed = size - gone
+        if self.depth == 1 and self.buffer.lstrip()[:1] != b"<":
+            raise StreamError("bad-format", "text between stanzas")
+        if self.fed > self.limits.bytes:
+            raise StreamError("policy-violation", f"a stanza of more than {self.limits.bytes} bytes")
+        self.retry = 2 * self.fed
+
+    def _error(self, error: expat.ExpatError) -> StreamError:
+        codes = expat.errors.codes
+        if error.code in (codes[expat.errors.XML_ERROR_UNDEFINED_ENTITY], codes[expat.errors.XML_ERROR_ENTITY_DECLARED_IN_PE]):
+            return StreamError("restricted-xml")
+        at = self.expat.ErrorByteIndex - self.base
+        if self.buffer[at : at + 2] == b"<!" and self.buffer[at : at + 9] != b"<![CDATA[":
+            return StreamError("restricted-xml")  # a DTD in the middle of the stream
+        start = bytes(self.buffer[:4])
+        if self.depth == 0 and (b"\0" in start or start[:2] in (b"\xfe\xff", b"\xff\xfe")):
+            return StreamError("unsupported-encoding")
+        if self.depth == 0 and error.code == codes[expat.errors.XML_ERROR_UNKNOWN_ENCODING]:
+            return StreamError("unsupported-encoding")
+        return StreamError("not-well-formed", expat.ErrorString(error.code))
+
+    @property
+    def idle(self) -> bool:
+        """Between two stanzas, with nothing pending: the parser could serve another stream."""
+        return self.depth == 1 and not self.buffer
+
+
+class Parser:
+    """One stream's input: feed it bytes, it gives a `Header`, then stanzas, then a `Close`."""
+
+    __slots__ = ("limits", "root", "worker")
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.root: Root | None = None
+        self.worker: Worker | None = None
+
+    def feed(self, data: bytes) -> tuple[list[Element], StreamError | None]:
+        """The elements that ``data`` completed, and the fault that ended the stream behind them."""
+        worker = self.worker
+        if worker is None:
+            data = data.lstrip()  # white space keep-alives never reach a parser
+            if not data:
+                return [], None
+            root = self.root
+            if root is None:
+                worker = Worker(self.limits)
+            elif root.pool:
+                worker = root.pool.pop()
+                worker.limits = self.limits
+            else:
+                worker = Worker(self.limits, root)
+        error = None
+        try:
+            worker.feed(data)
+        except StreamError as fault:
+            error = fault
+        out, worker.out = worker.out, []
+        self.root = worker.root
+        if error is not None:
+            self.worker = None
+        elif self.root is not None and worker.idle and self.root.standard:
+            self.worker = None
+            if worker.base < RECYCLE and len(self.root.pool) < _POOLED:
+                self.root.pool.append(worker)
+        else:
+            self.worker = worker
+        return out, error
+
+    @property
+    def pending(self) -> int:
+        """Bytes of an unfinished stanza."""
+        return 0 if self.worker is None else len(self.worker.buffer)
+
+    def reset(self) -> None:
+        """The stream restarts (after TLS or SASL): a new header is awaited."""
+        self.root = self.worker = None
