@@ -12,6 +12,7 @@ import idna
 from precis_i18n import get_profile
 
 MAX_BYTES = 1023  # of each part, RFC 7622 3.1
+MAX_PASSWORD = 255  # bytes
 
 _username = get_profile("UsernameCaseMapped")
 _opaque = get_profile("OpaqueString")
@@ -52,8 +53,7 @@ def domainprep(text: str) -> str:
 
 def passprep(text: str) -> str:
     """A password as it is hashed (RFC 8265 4.2); what PRECIS refuses is taken as it stands, so that it still opens."""
-    if len(text) > MAX_BYTES:
-        raise ValueError("password too long")
+    _bound(text, "password", MAX_PASSWORD)
     if _ascii_printable(text):
         return text
     try:
@@ -78,9 +78,9 @@ def _stable(prepare: Callable[[str], str], text: str, part: str) -> str:
     return _bound(done, part)
 
 
-def _bound(text: str, part: str) -> str:
+def _bound(text: str, part: str, limit: int = MAX_BYTES) -> str:
     if not text:
         raise ValueError(f"{part} is empty")
-    if len(text) > MAX_BYTES or not text.isascii() and len(text.encode("utf-8", "surrogatepass")) > MAX_BYTES:
-        raise ValueError(f"{part} is longer than {MAX_BYTES} bytes")
+    if len(text) > limit or not text.isascii() and len(text.encode("utf-8", "surrogatepass")) > limit:
+        raise ValueError(f"{part} is longer than {limit} bytes")
     return text

@@ -215,9 +215,17 @@ def test_prepared_parts_prepare_to_themselves(text):
         assert prepare(done) == done
 
 
-@given(st.text(max_size=2000))
-def test_a_password_is_always_prepared_or_too_long(text):
-    try:
-        assert prep.passprep(prep.passprep(text)) is not None
-    except ValueError:
-        assert len(text) > prep.MAX_BYTES
+@given(st.text(min_size=1, max_size=255))
+def test_a_password_is_prepared_or_taken_as_it_stands_or_too_long(text):
+    if len(text.encode("utf-8", "surrogatepass")) > prep.MAX_PASSWORD:
+        with pytest.raises(ValueError):
+            prep.passprep(text)
+    else:
+        assert prep.passprep(text)
+
+
+def test_a_password_by_precis():
+    assert prep.passprep("pass\u00a0w\u0065\u0301rd") == "pass w\u00e9rd"
+    assert prep.passprep("tab\tinside") == "tab\tinside"  # refused by the profile
+    with pytest.raises(ValueError):
+        prep.passprep("")
