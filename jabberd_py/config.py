@@ -1,0 +1,345 @@
+"""The configuration: a YAML file, then environment variables, then ``--set``; the last one wins.
+
+    data: ./data                                    # options of Schema.top
+    c2s: {address: "::", port: 5222}                # one of Schema.sections
+    modules: {register: true, offline: {limit: 9}}  # for all hosts
+    hosts:
+      localhost:
+      example.org:
+        admins: [romeo@example.org]                 # options of Schema.host
+        modules: {register: false, motd: {text: hi}}
+
+Every scalar is read as text and converted by its option, so ``no``, ``0123`` and ``12:30`` are what they look
+like where text is wanted. Relative paths in values are relative to the working directory.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+import yaml
+
+from .configdoc import ENVIRONMENT, options_markdown, sample
+from .options import (
+    Kind,
+    Option,
+    OptionError,
+    Schema,
+    Section,
+    brief,
+    convert_settings,
+    duration,
+    list_of,
+    mapping_of,
+    nearest,
+    optional,
+    options_of,
+    size,
+)
+
+__all__ = ["Config", "ConfigError", "HostConfig", "load", "options_markdown", "sample"]
+__all__ += ["Kind", "Option", "OptionError", "Schema", "Section", "convert_settings", "options_of"]
+__all__ += ["duration", "list_of", "mapping_of", "optional", "size"]  # for those who declare options
+
+Path = tuple[str, ...]
+DEEPEST = 16  # levels of nesting; aliases can make YAML endless
+SWITCHES = {"true", "yes", "on", "false", "no", "off"}
+
+
+class ConfigError(Exception):
+    """The configuration is wrong; ``str()`` is one line that says where and what."""
+
+    def __init__(self, file: str, line: int | None, message: str) -> None:
+        super().__init__(file, line, message)
+        self.file, self.line, self.message = file, line, message
+
+    def __str__(self) -> str:
+        text = f"{self.file}:{self.line}: {self.message}" if self.line else f"{self.file}: {self.message}"
+        return "".join(each if each.isprintable() else " " for each in " ".join(text.split()))
+
+
+@dataclass(frozen=True)
+class HostConfig:
+    """One domain: its own options, and for every known module its settings, converted (the host's win)."""
+
+    domain: str
+    section: Section
+    modules: dict[str, dict[str, Any]]
+    enabled: list[str]  # names of modules to load, in the order of Schema.modules
+
+
+@dataclass(frozen=True)
+class Config:
+    """``config["c2s"]`` is that section, ``config.top`` holds the options outside all sections."""
+
+    top: Section
+    sections: dict[str, Section]
+    hosts: dict[str, HostConfig]
+
+    def __getitem__(self, name: str) -> Any:
+        return self.sections[name]
+
+
+def load(
+    path: str | None,
+    overrides: Iterable[str] = (),
+    environ: Mapping[str, str] | None = None,
+    *,
+    schema: Schema,
+) -> Config:
+    """Read and check everything. ``path`` None: no file. ``overrides`` are ``path.to.option=value``,
+    ``environ`` is searched for ``JABBERD_PATH__TO__OPTION``. ConfigError on anything wrong."""
+    source = _Source(schema)
+    if path is not None:
+        source.read(path)
+    for name in sorted(environ or ()):  # sorted: a whole key comes before its parts
+        if name.startswith(ENVIRONMENT):
+            source.set_variable(name, (environ or {})[name])
+    for override in overrides:
+        source.set_path(override)
+    return _Checker(source, schema).config()
+
+
+class _Source:
+    """Plain data (dicts, lists, text, None) from all places, and where each key of it was written."""
+
+    def __init__(self, schema: Schema) -> None:
+        self.schema = schema
+        self.data: dict[str, Any] = {}
+        self.places: dict[Path, tuple[str, int | None]] = {}
+
+    def fail(self, path: Path, message: str) -> NoReturn:
+        place = next(
+            (self.places[path[:n]] for n in range(len(path), 0, -1) if path[:n] in self.places), None
+        )
+        file, line = place or ("configuration", None)
+        raise ConfigError(file, line, f"{'.'.join(path)}: {message}")
+
+    # -- the file ----------------------------------------------------------------------------------------
+
+    def read(self, file: str) -> None:
+        try:
+            with open(file, encoding="utf-8-sig") as stream:
+                root = yaml.compose(stream, Loader=yaml.SafeLoader)
+        except OSError as error:
+            raise ConfigError(file, None, f"cannot read: {error.strerror or error}") from None
+        except yaml.MarkedYAMLError as error:
+            mark = error.problem_mark or error.context_mark
+            problem = error.problem or error.context or "not YAML"
+            raise ConfigError(file, mark.line + 1 if mark else None, f"not YAML: {problem}") from None
+        except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+            raise ConfigError(file, None, f"not YAML: {getattr(error, 'reason', error)}") from None
+        data = self.plain(root, (), file)
+        if data is not None and not isinstance(data, dict):
+            raise ConfigError(file, 1, f"must be a mapping, not {brief(data)}")
+        self.data = data or {}
+        self.tidy()
+
+    def plain(self, node: yaml.Node | None, path: Path, file: str) -> Any:
+        """The node as dicts, lists, text and None; remembers the line of every key."""
+        if node is None:
+            return None
+        line = node.start_mark.line + 1
+        if len(path) > DEEPEST:
+            raise ConfigError(file, line, "nested too deeply")
+        if isinstance(node, yaml.ScalarNode):
+            return None if node.tag == "tag:yaml.org,2002:null" else node.value
+        if isinstance(node, yaml.SequenceNode):
+            return [self.plain(item, (*path, str(n)), file) for n, item in enumerate(node.value)]
+        mapping: dict[str, Any] = {}
+        for key_node, value in node.value:
+            line = key_node.start_mark.line + 1
+            if not isinstance(key_node, yaml.ScalarNode):
+                raise ConfigError(file, line, "a name is wanted before the colon")
+            key = str(key_node.value)
+            if key in mapping:
+                earlier = self.places[*path, key][1]
+                where = ".".join((*path, key))
+                raise ConfigError(file, line, f"{where}: given twice (first on line {earlier})")
+            self.places[*path, key] = (file, line)
+            mapping[key] = self.plain(value, (*path, key), file)
+        return mapping
+
+    def tidy(self) -> None:
+        """Long forms for short ones: a list of hosts, ``module: true``."""
+        hosts = self.data.get("hosts")
+        if isinstance(hosts, list) and all(isinstance(host, str) for host in hosts):
+            if len(set(hosts)) < len(hosts):
+                self.fail(("hosts",), "the same domain twice")
+            hosts = self.data["hosts"] = dict.fromkeys(hosts)
+        for owner in (self.data, *(hosts.values() if isinstance(hosts, dict) else ())):
+            modules = owner.get("modules") if isinstance(owner, dict) else None
+            for name, value in modules.items() if isinstance(modules, dict) else ():
+                if isinstance(value, str) and value.strip().lower() in SWITCHES:
+                    modules[name] = {"enabled": value}
+
+    # -- what overrides it -------------------------------------------------------------------------------
+
+    def set_path(self, override: str) -> None:
+        name, equals, text = override.partition("=")
+        path = tuple(name.strip().split("."))
+        if not equals or not all(path):
+            raise ConfigError("--set", None, f"{brief(override)} is not of the form path.to.option=value")
+        value = self.value(text, "--set", name)
+        if path[0] == "hosts" and len(path) > 1:
+            path = self.host_path(path[1:], value)
+        self.set(path, value, "--set")
+
+    def host_path(self, words: Path, value: Any) -> Path:
+        """Where the domain ends: its dots look like those between levels, so match from the right."""
+        tail = 0
+        if len(words) > 3 and words[-3] == "modules":
+            tail = 3
+        elif len(words) > 2 and words[-2] == "modules":
+            tail = 2
+        elif len(words) > 1 and (words[-1] in {*options_of(self.schema.host), "modules"}):
+            tail = 1
+        elif len(words) > 1 and not (value is None or isinstance(value, dict)):
+            tail = 1  # a value is for an option: one that does not exist, as will be found
+        end = len(words) - tail
+        return ("hosts", ".".join(words[:end]), *words[end:])
+
+    def set_variable(self, name: str, text: str) -> None:
+        path = tuple(name.removeprefix(ENVIRONMENT).lower().split("__"))
+        if path[0] == "hosts" and len(path) > 1:
+            path = ("hosts", self.known_domain(path[1]), *path[2:])
+        self.set(path, self.value(text, name, ".".join(path)), name)
+
+    def known_domain(self, word: str) -> str:
+        """``example_org`` is example.org (shells know no dots in names) if that is among the hosts so far."""
+        hosts = self.data.get("hosts")
+        known = hosts if isinstance(hosts, dict) else dict.fromkeys(self.schema.default_hosts)
+        return next((each for each in known if re.sub(r"[^a-z0-9]", "_", each.lower()) == word), word)
+
+    def value(self, text: str, place: str, name: str) -> Any:
+        """Quoted text, lists and mappings are YAML; anything else is taken as it stands."""
+        text = text.strip()
+        if text in ("", "~", "null"):
+            return None
+        if text[0] not in "[{\"'":
+            return text
+        try:
+            return _Source(self.schema).plain(yaml.compose(text, Loader=yaml.SafeLoader), (), place)
+        except (yaml.YAMLError, RecursionError) as error:
+            problem = getattr(error, "problem", None) or "not YAML"
+            raise ConfigError(place, None, f"{name}: cannot read {brief(text)}: {problem}") from None
+        except ConfigError as error:
+            raise ConfigError(place, None, f"{name}: {error.message}") from None
+
+    def set(self, path: Path, value: Any, place: str) -> None:
+        """Replace what is at the path, making the levels above it."""
+        self.places = {each: where for each, where in self.places.items() if each[: len(path)] != path}
+        if path[0] == "hosts" and len(path) > 1 and self.data.get("hosts") is None:
+            self.data["hosts"] = dict.fromkeys(self.schema.default_hosts)
+        level: dict[str, Any] = self.data
+        for depth, name in enumerate(path[:-1], 1):
+            if level.get(name) is None:
+                level[name] = {}
+            if not isinstance(level[name], dict):
+                raise ConfigError(place, None, f"{'.'.join(path)}: {'.'.join(path[:depth])} holds no options")
+            self.places.setdefault(path[:depth], (place, None))
+            level = level[name]
+        level[path[-1]] = value
+        self.places[path] = (place, None)
+        self.tidy()
+
+
+class _Checker:
+    """Turns the source's plain data into a Config, or says what is wrong and where."""
+
+    def __init__(self, source: _Source, schema: Schema) -> None:
+        self.source, self.schema = source, schema
+
+    def config(self) -> Config:
+        schema, data = self.schema, dict(self.source.data)
+        hosts, shared = data.pop("hosts", None), self.modules((), data.pop("modules", None))
+        sections = {
+            name: self.section(each, (name,), data.pop(name, None)) for name, each in schema.sections.items()
+        }
+        top = self.section(schema.top, (), data, {*schema.sections, "hosts", "modules"})
+        return Config(top, sections, self.hosts(hosts, shared))
+
+    def mapping(self, path: Path, data: Any) -> dict[str, Any]:
+        if data is None:
+            return {}
+        if not isinstance(data, dict):
+            self.source.fail(path, f"must be a mapping of options to values, not {brief(data)}")
+        return data
+
+    def settings(self, owner: type[Any], path: Path, data: Any, others: Iterable[str] = ()) -> dict[str, Any]:
+        """Converted settings; ``others`` are more names that an unknown option may have been meant for."""
+        settings = self.mapping(path, data)
+        for name in settings:
+            if name not in (known := options_of(owner)):
+                self.source.fail((*path, name), "no such option" + nearest(name, [*known, *others]))
+        try:
+            return convert_settings(owner, settings)
+        except OptionError as error:
+            self.source.fail((*path, error.option), str(error))
+
+    def section(self, owner: type[Section], path: Path, data: Any, others: Iterable[str] = ()) -> Section:
+        return owner(self.settings(owner, path, data, others))
+
+    def modules(self, path: Path, data: Any) -> dict[str, tuple[bool | None, dict[str, Any]]]:
+        """For each module that is mentioned: on, off or None (says nothing), and its converted settings."""
+        found: dict[str, tuple[bool | None, dict[str, Any]]] = {}
+        path = (*path, "modules")
+        for name, value in self.mapping(path, data).items():
+            if name not in self.schema.modules:
+                self.source.fail((*path, name), "no such module" + nearest(name, self.schema.modules))
+            if value is not None and not isinstance(value, dict):
+                self.source.fail(
+                    (*path, name), f"must be yes, no or a mapping of options, not {brief(value)}"
+                )
+            options = dict(value or {})
+            switch = options.pop("enabled", None)
+            settings = self.settings(self.schema.modules[name], (*path, name), options, ["enabled"])
+            found[name] = (self.switch((*path, name), switch, mentioned=value is not None), settings)
+        return found
+
+    def switch(self, path: Path, value: Any, mentioned: bool) -> bool | None:
+        if value is None:
+            return True if mentioned else None
+        try:
+            return Option(bool, False, "").convert(value)
+        except ValueError as error:
+            self.source.fail((*path, "enabled"), str(error))
+
+    def hosts(
+        self, data: Any, shared: dict[str, tuple[bool | None, dict[str, Any]]]
+    ) -> dict[str, HostConfig]:
+        found: dict[str, HostConfig] = {}
+        written = dict.fromkeys(self.schema.default_hosts) if data is None else self.mapping(("hosts",), data)
+        if not written:
+            self.source.fail(("hosts",), "at least one domain is wanted")
+        for name, value in written.items():
+            path = ("hosts", name)
+            try:
+                domain = self.schema.domain(name)
+            except ValueError as error:
+                self.source.fail(path, str(error))
+            if domain in found:
+                self.source.fail(path, f"the same domain as {found[domain].domain}")
+            options = dict(self.mapping(path, value))
+            own = self.modules(path, options.pop("modules", None))
+            found[domain] = self.host(
+                domain, self.section(self.schema.host, path, options, ["modules"]), shared, own
+            )
+        return found
+
+    def host(
+        self, domain: str, section: Section, *levels: Mapping[str, tuple[bool | None, dict[str, Any]]]
+    ) -> HostConfig:
+        """Each level's word about a module overrides the one before."""
+        settings: dict[str, dict[str, Any]] = {}
+        enabled = []
+        for name, module in self.schema.modules.items():
+            on, settings[name] = bool(module.default), {}
+            for level in levels:
+                switch, options = level.get(name, (None, {}))
+                on = on if switch is None else switch
+                settings[name] |= options
+            if on:
+                enabled.append(name)
+        return HostConfig(domain, section, settings, enabled)
