@@ -1,0 +1,253 @@
+"""Structured logs: for a person on a terminal, or as JSON lines.
+
+    log = get("c2s")                            # once, at the top of a file
+    log = log.bind(session=session.id)          # every line of it then carries the session
+    log.info("logged in", jid=str(jid), mechanism="SCRAM-SHA-256")
+
+A call below the level costs a comparison, so pass values and format nothing. Level, format and stream may be
+changed at any time, also for loggers bound before. What a peer sent is escaped: it cannot forge a line.
+"""
+
+import json
+import logging
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Any, Self, TextIO
+
+import gevent
+import structlog
+from gevent.event import Event
+from structlog.processors import format_exc_info
+from structlog.typing import Processor
+
+DEBUG, INFO, WARNING, ERROR = LEVELS = (10, 20, 30, 40)
+NAMES = dict(zip(("debug", "info", "warning", "error"), LEVELS, strict=True))
+COLOURS = {"debug": "\x1b[2m", "info": "\x1b[32m", "warning": "\x1b[33m", "error": "\x1b[1;31m"}
+LONGEST = 2000  # characters of one value; a hostile stanza must not fill the disk
+
+Line = dict[str, Any]  # event, level, time (a Unix time), logger, exception, and what was bound or passed
+
+
+# -- from a line to text ---------------------------------------------------------------------------------
+
+
+def bounded(value: Any) -> str:
+    text = value if isinstance(value, str) else str(value)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}... ({len(text)} characters)"
+
+
+def clean(value: Any) -> str:
+    """The value as text without control characters, line separators or direction marks; long ones are cut."""
+    text = bounded(value)
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def as_json(line: Line) -> str:
+    stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(line["time"]))
+    fields = {"time": f"{stamp}.{line['time'] % 1 * 1000:03.0f}Z"} | {
+        k: v for k, v in line.items() if k != "time"
+    }
+    for name, value in fields.items():
+        if not isinstance(value, bool | int | float | None):
+            fields[name] = value if name == "exception" else bounded(value)
+    return json.dumps(fields)  # its escapes leave nothing but printable ASCII
+
+
+def as_text(line: Line, colour: bool = False) -> str:
+    level, stamp = line["level"], time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(line["time"]))
+    on, dim, off = (COLOURS[level], "\x1b[2m", "\x1b[0m") if colour else ("", "", "")
+    head = f"{dim}{stamp}{off} {on}{level:<7}{off} {line.get('logger', '')!s:<8} {clean(line['event'])}"
+    rest = (k for k in line if k not in ("time", "level", "logger", "event", "exception"))
+    pairs = "".join(f"  {dim}{clean(name)}={off}{quoted(line[name])}" for name in rest)
+    trace = "".join("\n    | " + clean(each) for each in line.get("exception", "").splitlines())
+    return head + pairs + trace
+
+
+def quoted(value: Any) -> str:
+    """Values with spaces or quotes stand in quotes, so that none can look like the next name=value."""
+    text = clean(value)
+    return text if text and not set(text) & set(" \"'=") else '"' + text.replace('"', '\\"') + '"'
+
+
+RENDERERS: dict[str, Callable[[Line], str]] = {"text": as_text, "json": as_json}
+
+
+# -- where lines go --------------------------------------------------------------------------------------
+
+
+class _Output:
+    """The stream of the process. None is today's ``sys.stderr``."""
+
+    def __init__(self, level: int, format: str, stream: TextIO | None) -> None:
+        self.level, self.format, self.stream = level, format, stream
+
+    def write(self, line: Line) -> None:
+        stream = self.stream or sys.stderr
+        try:
+            if self.format == "text":
+                text = as_text(line, colour=stream.isatty())
+            else:
+                text = as_json(line)
+            stream.write(text + "\n")
+            stream.flush()
+        except (OSError, ValueError):
+            pass  # a closed terminal or a full disk must not stop the server
+
+
+class Tail:
+    """The live log from now on: a context and an iterator of lines, for one greenlet.
+
+    Holds ``limit`` lines at most; a reader slower than that finds a line that says how many it missed.
+    """
+
+    def __init__(self, level: int, format: str, limit: int) -> None:
+        self.level, self.limit, self.missed = level, limit, 0
+        self.render, self.lines, self.open = RENDERERS[format], deque[Line](), True
+        self.news, self.loop = Event(), gevent.get_hub().loop
+
+    def write(self, line: Line) -> None:
+        if len(self.lines) >= self.limit:
+            self.missed += 1
+            return
+        self.lines.append(line)
+        if not self.news.is_set():  # lines come from worker threads too
+            self.loop.run_callback_threadsafe(self.news.set)
+
+    def __enter__(self) -> Self:
+        _outputs.append(self)
+        _adjust()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the iteration, after the lines that are there."""
+        self.open = False
+        if self in _outputs:
+            _outputs.remove(self)
+            _adjust()
+        self.news.set()
+
+    def __iter__(self) -> Iterator[str]:
+        while True:
+            self.news.clear()
+            while self.lines:
+                yield self.render(self.lines.popleft())
+            if self.missed:
+                missed, self.missed = self.missed, 0
+                yield self.render(_line("warning", "lines missed", logger="log", count=missed))
+            elif not self.open:
+                return
+            elif not self.lines:
+                self.news.wait()
+
+
+_main = _Output(WARNING, "text", None)
+_outputs: list[_Output | Tail] = [_main]
+_threshold = WARNING  # the lowest level that any output wants
+
+
+def _adjust() -> None:
+    global _threshold
+    _threshold = min(output.level for output in _outputs)
+    logging.getLogger().setLevel(_threshold)
+
+
+def _line(level: str, event: Any, **fields: Any) -> Line:
+    return {"time": time.time(), "level": level, "event": event} | fields
+
+
+def _emit(line: Line) -> None:
+    level = NAMES[line["level"]]
+    for output in tuple(_outputs):
+        if level >= output.level:
+            output.write(line)
+
+
+# -- loggers ---------------------------------------------------------------------------------------------
+
+
+class _Sink:
+    """What structlog calls last: the processed line goes to all outputs."""
+
+    def line(self, **fields: Any) -> None:
+        _emit(fields)
+
+
+def _stamp(_: Any, __: str, fields: Any) -> Any:
+    first = {"time": time.time(), "level": fields["level"], "event": fields["event"]}
+    return first | {name: value for name, value in fields.items() if name not in first}
+
+
+class Logger(structlog.BoundLoggerBase):
+    """Carries what was bound to it (``bind``, ``unbind`` make a new one) into each line."""
+
+    def _line(self, level: str, event: str, fields: dict[str, Any]) -> None:
+        self._proxy_to_logger("line", event, **(fields | {"level": level}))
+
+    def debug(self, event: str, **fields: Any) -> None:
+        if _threshold <= DEBUG:
+            self._line("debug", event, fields)
+
+    def info(self, event: str, **fields: Any) -> None:
+        if _threshold <= INFO:
+            self._line("info", event, fields)
+
+    def warning(self, event: str, **fields: Any) -> None:
+        if _threshold <= WARNING:
+            self._line("warning", event, fields)
+
+    def error(self, event: str, **fields: Any) -> None:
+        self._line("error", event, fields)
+
+    def exception(self, event: str, **fields: Any) -> None:
+        """An error with the traceback of the exception being handled."""
+        self._line("error", event, {"exc_info": True} | fields)
+
+    @property
+    def debugging(self) -> bool:
+        """Whether debug lines go anywhere: ask before collecting what is costly to collect."""
+        return _threshold <= DEBUG
+
+
+class _Bridge(logging.Handler):
+    """Lines of libraries that use the standard library's logging."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            level = next((name for name, number in NAMES.items() if record.levelno <= number), "error")
+            line = _line(level, record.getMessage(), logger=record.name)
+            if record.exc_info:
+                line = dict(format_exc_info(None, level, line | {"exc_info": record.exc_info}))
+            _emit(line)
+        except Exception:
+            self.handleError(record)
+
+
+_processors: list[Processor] = [_stamp, format_exc_info]
+
+
+def get(name: str) -> Logger:
+    """The logger of a part of the server; it may be asked for before ``setup``."""
+    return Logger(_Sink(), _processors, {"logger": name})
+
+
+def setup(level: str = "info", format: str = "text", stream: TextIO | None = None) -> None:
+    """(Re)configure: ``level`` debug, info, warning or error; ``format`` text or json. No stream: stderr."""
+    if level not in NAMES or format not in RENDERERS:
+        raise ValueError(f"no such log level or format: {level}, {format}")
+    _main.level, _main.format, _main.stream = NAMES[level], format, stream
+    root = logging.getLogger()
+    if not any(isinstance(handler, _Bridge) for handler in root.handlers):
+        root.addHandler(_Bridge())
+    _adjust()
+
+
+def tail(level: str = "debug", format: str = "text", limit: int = 1000) -> Tail:
+    """The live log, also below the level of the process: ``with tail() as lines: for line in lines: ...``"""
+    return Tail(NAMES[level], format, limit)
