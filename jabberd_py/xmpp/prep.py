@@ -1,7 +1,8 @@
 """Preparation of the three parts of an address (RFC 7622), and of passwords (RFC 8265).
 
-Every function returns the canonical text or raises ValueError; a canonical text prepares to itself. Plain ASCII takes
-a regular expression, all else PRECIS and IDNA. Lengths are checked first, so a hostile text costs a millisecond at most.
+Every function returns the canonical text or raises ValueError; a canonical address prepares to itself. Plain
+ASCII takes a regular expression, all else PRECIS and IDNA. Lengths are checked first, so that a hostile text costs
+milliseconds at most.
 """
 
 import re
@@ -52,7 +53,7 @@ def domainprep(text: str) -> str:
 
 
 def passprep(text: str) -> str:
-    """A password as it is hashed (RFC 8265 4.2); what PRECIS refuses is taken as it stands, so that it still opens."""
+    """A password as it is hashed (RFC 8265 4.2); what PRECIS refuses is taken as it stands."""
     _bound(text, "password", MAX_PASSWORD)
     if _ascii_printable(text):
         return text
@@ -67,7 +68,7 @@ def _idna(text: str) -> str:
 
 
 def _stable(prepare: Callable[[str], str], text: str, part: str) -> str:
-    """`prepare(text)`, provided that preparing it again changes nothing: an address must have one spelling."""
+    """`prepare(text)`, provided that preparing it again changes nothing: an address has one spelling."""
     try:
         done = prepare(text)
         again = prepare(done)

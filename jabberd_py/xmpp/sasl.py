@@ -1,6 +1,6 @@
-"""The server's side of SASL: SCRAM (RFC 5802, 7677, channel binding by RFC 9266 and 5929) and PLAIN (RFC 4616).
+"""The server's side of SASL: SCRAM (RFC 5802, 7677; channel binding RFC 9266, 5929) and PLAIN (RFC 4616).
 
-Only the messages: base64 and <auth/> belong to the stream, names are prepared and keys are kept by the caller.
+Only the messages: base64 and <auth/> belong to the stream; the caller prepares names and keeps keys.
 """
 
 import binascii
@@ -24,7 +24,7 @@ _extensions_ok = re.compile(r"(?:,[A-Za-z]=[^,\0]+)*").fullmatch
 
 
 class SaslError(Exception):
-    """Authentication failed; `condition` is the element of RFC 6120 6.5, `text` may be shown to the client."""
+    """Authentication failed; `condition` is the element of RFC 6120 6.5, `text` is for the client."""
 
     def __init__(self, condition: str, text: str = "") -> None:
         super().__init__(condition, text)
@@ -74,10 +74,11 @@ def fake_keys(secret: bytes, username: str, hash_name: str, iterations: int) -> 
 
 
 class Scram:
-    """One SCRAM exchange: `first`, then `final`; both raise SaslError, after which the object is of no more use.
+    """One SCRAM exchange: `first`, then `final`; after a SaslError the object is of no more use.
 
-    `bindings` holds the channel binding data of this TLS connection by type; `advertised_plus` tells whether the
-    client was offered any -PLUS mechanism. `lookup` gets the name as sent, and answers `fake_keys` for a stranger.
+    `bindings` holds the channel binding data of this TLS connection by type; `advertised_plus` tells whether
+    the client was offered any -PLUS mechanism. `lookup` gets the name as sent; for a stranger it answers
+    `fake_keys`.
     """
 
     username: str

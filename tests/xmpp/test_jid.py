@@ -1,5 +1,6 @@
 """Addresses: RFC 7622, the examples of its section 3.5 and hostile texts."""
 
+import contextlib
 import copy
 import pickle
 import time
@@ -14,7 +15,7 @@ ASCII = "".join(map(chr, range(0x20, 0x7F)))
 
 
 @pytest.mark.parametrize(
-    "text, node, domain, resource",
+    ("text", "node", "domain", "resource"),
     [
         ("juliet@example.com", "juliet", "example.com", None),
         ("juliet@example.com/foo", "juliet", "example.com", "foo"),
@@ -173,10 +174,8 @@ def test_hostile_addresses_take_little_time(unit):
     ]
     begin = time.process_time()
     for text in texts:
-        try:
+        with contextlib.suppress(ValueError):
             jid.parse(text)
-        except ValueError:
-            pass
     assert time.process_time() - begin < 0.5
 
 

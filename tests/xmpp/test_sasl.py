@@ -1,5 +1,6 @@
 """SCRAM and PLAIN: the RFCs' exchanges, channel binding, and what a hostile client may try."""
 
+import contextlib
 import hashlib
 import hmac
 import secrets
@@ -36,7 +37,7 @@ def answer(hash_name, first, server_first, password="pencil", data=b"", nonce=No
 
 
 @pytest.mark.parametrize(
-    "hash_name, salt, client_first, server_nonce, server_first, client_final, server_final",
+    ("hash_name", "salt", "client_first", "server_nonce", "server_first", "client_final", "server_final"),
     [
         pytest.param(
             "sha1",
@@ -74,7 +75,7 @@ def test_the_exchange_of_the_rfc(
 
 @pytest.mark.parametrize("hash_name", KEYS)
 @pytest.mark.parametrize(
-    "flag, plus, data", [("n", False, b""), ("y", False, b""), ("p=tls-exporter", True, b"\0\xff")]
+    ("flag", "plus", "data"), [("n", False, b""), ("y", False, b""), ("p=tls-exporter", True, b"\0\xff")]
 )
 def test_client_and_server_convince_each_other(hash_name, flag, plus, data):
     exchange = scram(hash_name, plus, {"tls-exporter": b"\0\xff", "tls-server-end-point": b"other"}, plus)
@@ -89,7 +90,7 @@ def test_every_exchange_has_its_own_nonce():
 
 
 @pytest.mark.parametrize(
-    "flag, plus, advertised, condition",
+    ("flag", "plus", "advertised", "condition"),
     [
         ("y", False, True, "not-authorized"),  # a downgrade
         ("n", True, True, "malformed-request"),
@@ -178,8 +179,8 @@ def test_malformed_first_messages(message):
 
 
 @pytest.mark.parametrize(
-    "final", [b"", b"p=AAAA", b"c=biws,p=AAAA", b"c=biws,r=N", b"c=biws,r=N,p=", b"c=biws,r=N,p=!!", b"c=b,r=N,p=AAAA"]
-    + [b"c=biws,r=N,p=AAAA", b"r=N,c=biws,p=AAAA", b"c=biws,r=N,junk,p=AAAA", b"c=biws,r=N,p=AAA\xff"],
+    "final", [b"", b"p=AAAA", b"c=biws,p=AAAA", b"c=biws,r=N", b"c=biws,r=N,p=", b"c=biws,r=N,p=!!"]
+    + [b"c=b,r=N,p=AAAA", b"c=biws,r=N,p=AAAA", b"r=N,c=biws,p=AAAA", b"c=biws,r=N,junk,p=AAAA", b"c=biws,r=N,p=AAA\xff"],
 )  # fmt: skip
 def test_malformed_final_messages(final):
     exchange = scram()
@@ -229,10 +230,8 @@ messages = st.one_of(st.binary(), st.text(alphabet="nypamrc=,2C3D\0 x/+", max_si
 def test_nothing_but_a_sasl_error_comes_of_junk(first, final):
     exchange = scram()
     for step, message in ((exchange.first, first), (exchange.final, final), (sasl.plain, first)):
-        try:
+        with contextlib.suppress(SaslError):
             step(message)
-        except SaslError:
-            pass
     exchange = scram()
     nonce = exchange.first(b"n,,n=u,r=abc").split(b",")[0]
     with pytest.raises(SaslError):
