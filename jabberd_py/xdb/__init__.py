@@ -1,0 +1,173 @@
+"""The store, as the rest of the server sees it.
+
+    from ..xdb import Table, cached, xdb
+
+`xdb` is the one store of this process. Reads are plain peewee (or `execute_sql`) in the loop's greenlets; all writes go
+through the writer: `xdb.save(function, *args)` returns when committed, `xdb.write` and `xdb.rows` give a Ticket.
+"""
+
+import fcntl
+import hashlib
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import peewee
+
+from . import schema
+from .cache import Cache, cached, clear_all, forget_owner
+from .db import StoreError, one_line, open_database
+from .table import OWNER_LENGTH, Document, JidField, Table
+from .writer import QUEUE_ENTRIES, Ticket, Writer
+
+__all__ = ["OWNER_LENGTH", "Cache", "JidField", "Store", "StoreError", "Table", "Ticket", "cached", "xdb"]
+
+
+class Store:
+    """An open database with its tables bound to it, its writer, and the lock of its data folder."""
+
+    def __init__(self, url: str, tables: Sequence[type[Table]], data_dir: str | None = None, *,
+                 migrations: Sequence[schema.Migration] | None = None, queue: int = QUEUE_ENTRIES) -> None:
+        self.tables = list(dict.fromkeys([Document, *tables]))
+        self._lock: int | None = None
+        self.db = open_database(url, data_dir)
+        path = self.db.database if self.db.threaded else None
+        folder = data_dir or (os.path.dirname(path) or "." if path else None)
+        try:
+            if folder:
+                self._take(folder)
+            if path:
+                os.makedirs(os.path.dirname(path) or ".", mode=0o700, exist_ok=True)
+                os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))      # only its owner; -wal and -shm follow
+        except OSError as error:
+            self._unlock()
+            raise StoreError(f"{error.filename or folder}: {error.strerror}") from None
+        self.db.bind(self.tables)
+        self.writer = Writer(self.db, queue)
+        try:
+            self.writer.call(schema.prepare, self.db, self.tables, schema.MIGRATIONS if migrations is None else migrations)
+            self.db.execute_sql("SELECT 1")
+            self.db.release()
+        except (peewee.PeeweeException, StoreError) as error:
+            self.close()
+            where = path or url.rpartition("@")[2]          # never the password
+            raise StoreError(f"{where}: {one_line(error)}") from None
+        clear_all()
+
+    @property
+    def trouble(self) -> str | None:
+        """Why the last writes were lost, or None. The next write tries again, and clears it if it can."""
+        return self.writer.trouble
+
+    def close(self) -> None:
+        """Wait until all is written, then close. A second call does nothing."""
+        if self._lock is not None or not self.writer._closed:
+            self.db.dispose_all()
+            self.writer.close()
+            self._unlock()
+        if xdb.store is self:
+            xdb._use(None)
+
+    def _take(self, folder: str) -> None:
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+        path = os.path.join(folder, "jabberd.lock")
+        self._lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            pid = os.read(self._lock, 20).decode("ascii", "replace").strip()
+            self._unlock()
+            raise StoreError(f"{folder}: in use by another jabberd_py, process {pid or '?'}") from None
+        os.ftruncate(self._lock, 0)
+        os.pwrite(self._lock, b"%d\n" % os.getpid(), 0)
+
+    def _unlock(self) -> None:
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+
+def _closed(*args: Any) -> Any:
+    raise StoreError("no store is open")
+
+
+def _nothing() -> None:
+    pass
+
+
+class Xdb:
+    """The facade. `write`, `rows` and `release` are the open store's own methods: see writer.py, db.py."""
+
+    store: Store | None
+    write: Callable[..., Ticket]
+    rows: Callable[[type[Table], Sequence[tuple[Any, ...]], tuple[str, ...]], Ticket]
+    release: Callable[[], None]         # the server calls it when a stanza is done
+
+    def __init__(self) -> None:
+        self._use(None)
+
+    def _use(self, store: Store | None) -> None:
+        self.store = store
+        self.write = store.writer.write if store else _closed
+        self.rows = store.writer.rows if store else _closed
+        self.release = store.db.release if store else _nothing
+
+    def open(self, url: str, tables: Sequence[type[Table]] = (), data_dir: str | None = None, **options: Any) -> Store:
+        """Open the process's store: makes folder and tables, migrates. StoreError with one clear line if it cannot."""
+        if self.store is not None:
+            raise StoreError("a store is open already")
+        store = Store(url, tables, data_dir, **options)
+        self._use(store)
+        return store
+
+    def save(self, function: Callable[..., Any], *args: Any) -> Any:
+        """Write, and return the function's result when it is committed: what a module normally calls."""
+        return self.write(function, *args).wait()
+
+    @contextmanager
+    def unit(self) -> Iterator[None]:
+        """A unit of work of a greenlet: its database connection, if it took one, goes back to the pool at the end."""
+        try:
+            yield
+        finally:
+            self.release()
+
+    def get(self, owner: str, namespace: str) -> str | None:
+        """The XML document that `owner` (a bare JID) keeps under a namespace."""
+        query = Document.select(Document.xml).where(Document.owner == owner, Document.namespace == _key(namespace))
+        return query.scalar()  # type: ignore[no-any-return]
+
+    def set(self, owner: str, namespace: str, text: str | None) -> None:
+        """Keep it (None: remove it); returns when committed."""
+        self.save(_set_document, owner, _key(namespace), text)
+
+    def owned_tables(self) -> list[type[Table]]:
+        """All tables of the open store that have an owner."""
+        return list(self.store.tables) if self.store else []
+
+    def delete_owner(self, owner: str) -> int:
+        """Remove every row of an account in all tables, in one transaction; says how many there were."""
+        count: int = self.save(_delete_owner, self.owned_tables(), owner)
+        forget_owner(owner)
+        return count
+
+
+def _key(namespace: str) -> str:
+    """Namespaces come from clients, at any length; a database's index does not."""
+    if len(namespace) <= 255:
+        return namespace
+    return "sha-256:" + hashlib.sha256(namespace.encode()).hexdigest()
+
+
+def _set_document(owner: str, namespace: str, text: str | None) -> None:
+    Document.delete().where(Document.owner == owner, Document.namespace == namespace).execute()
+    if text is not None:
+        Document.insert(owner=owner, namespace=namespace, xml=text).execute()
+
+
+def _delete_owner(tables: Sequence[type[Table]], owner: str) -> int:
+    return sum(table.delete().where(table.owner == owner).execute() for table in tables)
+
+
+xdb = Xdb()

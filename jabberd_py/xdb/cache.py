@@ -1,0 +1,72 @@
+"""@cached: what a function of an owner said last, so that the message path does not ask the database."""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from functools import update_wrapper
+from typing import Any, Generic, TypeVar, overload
+
+T = TypeVar("T")
+_caches: "list[Cache[Any]]" = []
+
+
+class Cache(Generic[T]):
+    """Remembers the `size` owners used last. Whoever commits a change calls `.forget(owner)` afterwards; every store that
+    opens starts with empty caches. The function must not have other effects: it may run twice."""
+
+    def __init__(self, function: Callable[[str], T], size: int) -> None:
+        self.function, self.size = function, size
+        self._values: OrderedDict[str, T] = OrderedDict()
+        self._asking: dict[str, object] = {}        # owner -> token of who asks the database now
+        update_wrapper(self, function)
+        _caches.append(self)
+
+    def __call__(self, owner: str) -> T:
+        values = self._values
+        if owner in values:
+            values.move_to_end(owner)
+            return values[owner]
+        token = self._asking[owner] = object()
+        try:
+            value = self.function(owner)            # may switch greenlets (MySQL, PostgreSQL)
+            if self._asking.get(owner) is token:    # else forgotten meanwhile: what we read may be old
+                values[owner] = value
+                if len(values) > self.size:
+                    values.popitem(last=False)
+            return value
+        finally:
+            if self._asking.get(owner) is token:
+                del self._asking[owner]
+
+    def forget(self, owner: str) -> None:
+        self._values.pop(owner, None)
+        self._asking.pop(owner, None)
+
+    def clear(self) -> None:
+        self._values.clear()
+        self._asking.clear()
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+
+@overload
+def cached(function: Callable[[str], T]) -> Cache[T]: ...
+@overload
+def cached(*, size: int = ...) -> Callable[[Callable[[str], T]], Cache[T]]: ...
+
+
+def cached(function: Callable[[str], T] | None = None, *, size: int = 10_000) -> Any:
+    """`@cached` or `@cached(size=...)` on a module-level function of a bare JID."""
+    if function is None:
+        return lambda wrapped: Cache(wrapped, size)
+    return Cache(function, size)
+
+
+def clear_all() -> None:
+    for cache in _caches:
+        cache.clear()
+
+
+def forget_owner(owner: str) -> None:
+    for cache in _caches:
+        cache.forget(owner)

@@ -1,0 +1,66 @@
+"""Numbered migrations. A new store gets all tables from their classes; an older one runs what it lacks first.
+
+To change a table that was released: change its class, and append `(number, "what it does", function)` to MIGRATIONS.
+The function gets the peewee database inside a transaction; it must bear that the table is not there yet, when its module
+was never loaded (`db.table_exists`). New tables need no migration.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from peewee import CharField, FloatField, IntegerField, Model
+
+from .db import StoreError
+from .table import _Schema
+
+
+def first_tables(db: Any) -> None:
+    """Nothing to change: the first version's tables are made from their classes."""
+
+
+Migration = tuple[int, str, Callable[[Any], None]]
+MIGRATIONS: list[Migration] = [(1, "first tables", first_tables)]
+
+
+class SchemaVersion(Model):
+    number = IntegerField(primary_key=True)
+    what = CharField()
+    at = FloatField()           # Unix time
+
+    class Meta:
+        table_name = "schema_version"
+        schema_manager_class = _Schema
+
+
+def prepare(db: Any, tables: Sequence[type[Model]], migrations: Sequence[Migration]) -> None:
+    """Bring the database's tables up to date; runs where the writer runs, before it."""
+    db.connect(reuse_if_open=True)
+    try:
+        existing = set(db.get_tables())
+        db.bind([SchemaVersion])
+        if SchemaVersion._meta.table_name not in existing:
+            with db.atomic():
+                _create(db, [SchemaVersion, *tables], existing)
+                for number, what, _ in migrations:
+                    SchemaVersion.create(number=number, what=what, at=time.time())
+            return
+        done = {version.number for version in SchemaVersion.select()}
+        newest = max((number for number, *_ in migrations), default=0)
+        if max(done, default=0) > newest:
+            raise StoreError(f"the store has schema {max(done)}, this server knows {newest}: it was used by a newer version")
+        for number, what, function in sorted(migrations, key=lambda migration: migration[0]):
+            if number not in done:
+                with db.atomic():
+                    function(db)
+                    SchemaVersion.create(number=number, what=what, at=time.time())
+        with db.atomic():
+            _create(db, tables, set(db.get_tables()))
+    finally:
+        db.release()
+
+
+def _create(db: Any, tables: Sequence[type[Model]], existing: set[str]) -> None:
+    # Only what is missing: MySQL knows no CREATE INDEX IF NOT EXISTS.
+    db.create_tables([table for table in tables if table._meta.table_name not in existing])
+

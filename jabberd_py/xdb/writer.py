@@ -1,0 +1,261 @@
+"""The writer: everything the server keeps goes through here, many changes to one commit.
+
+Whoever has something to keep calls `write` or `rows` and gets a `Ticket`, in order. One greenlet takes what has piled up,
+runs it as one transaction, commits, and completes the tickets; meanwhile the next group piles up. Nothing waits on
+purpose: one lonely write is a group of one. SQLite's statements and its fsync run in a worker thread of this writer, so
+the loop never waits for the disk; MySQL's and PostgreSQL's run in the greenlet itself, whose I/O is cooperative.
+
+A function that fails undoes its own changes only (a savepoint); its ticket raises what it raised. When the transaction
+itself fails (disk full, read-only, database gone), nothing of the group is kept, and all its tickets raise StoreError.
+The next group tries anew, with a new connection.
+"""
+
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+from itertools import chain
+from typing import Any
+
+import gevent
+from gevent.event import Event
+from gevent.threadpool import ThreadPool
+
+from .db import StoreError, one_line
+
+log = logging.getLogger(__name__)
+
+QUEUE_ENTRIES = 10_000          # more, and whoever writes next waits
+QUEUE_TEXT = 64 << 20           # characters of text in the queue, likewise
+GROUP = 2_000                   # entries of one transaction: completing them must not hold the loop up
+CHUNKS = (64, 8, 1)             # rows of one INSERT; few sizes, so that the database can keep the prepared statements
+
+
+class Ticket:
+    """A write that is on its way. `done`: its group was committed, or it failed; then `error` and `result` tell."""
+
+    __slots__ = ("_args", "_callbacks", "_work", "done", "error", "result")
+
+    def __init__(self, work: Any, args: Any) -> None:
+        self._work, self._args = work, args
+        self._callbacks: list[Callable[[Ticket], object]] | None = None
+        self.done = False
+        self.error: BaseException | None = None
+        self.result: Any = None
+
+    def wait(self, timeout: float | None = None) -> Any:
+        """Block this greenlet until the commit; return what the function returned, or raise what it raised, or
+        StoreError. After `timeout` seconds: TimeoutError, and the write is still on its way."""
+        if not self.done:
+            event = Event()
+            self.then(lambda ticket: event.set())
+            if not event.wait(timeout):
+                raise TimeoutError("the store is slow")
+        if self.error is not None:
+            raise self.error
+        return self.result
+
+    def then(self, callback: "Callable[[Ticket], object]") -> None:
+        """Call `callback(ticket)` once done: on the loop, in the writer's greenlet, in the order of the writes (at once,
+        if done already). It must neither block nor wait for another ticket."""
+        if self.done:
+            callback(self)
+        elif self._callbacks is None:
+            self._callbacks = [callback]
+        else:
+            self._callbacks.append(callback)
+
+
+class _Insert:
+    """INSERT of many rows of one table: one statement for 64 rows. (`executemany` is one step for each row, and after
+    each the worker thread must win the interpreter back from a busy loop: up to 5 ms a row.)"""
+
+    def __init__(self, db: Any, table: Any, columns: Sequence[str]) -> None:
+        quote, fields = db.quote, table._meta.fields
+        names = ", ".join(fields[name].column_name.join(quote) for name in columns)
+        head = f"INSERT INTO {table._meta.table_name.join(quote)} ({names}) VALUES "
+        row = "(" + ", ".join([db.param] * len(columns)) + ")"
+        self.width = len(columns)
+        self.statements = [(size, head + ", ".join([row] * size)) for size in CHUNKS]
+
+    def run(self, db: Any, rows: Sequence[tuple[Any, ...]]) -> None:
+        start, count = 0, len(rows)
+        for size, sql in self.statements:
+            while count - start >= size:
+                db.execute_sql(sql, list(chain.from_iterable(rows[start:start + size])))
+                start += size
+
+
+class Writer:
+    def __init__(self, db: Any, entries: int = QUEUE_ENTRIES, text: int = QUEUE_TEXT) -> None:
+        self.db, self.entries, self.text = db, entries, text
+        self.trouble: str | None = None         # why the last group was lost; None: it was not
+        self._queue: deque[tuple[Ticket, int]] = deque()
+        self._queued_text = 0
+        self._inserts: dict[tuple[Any, tuple[str, ...]], _Insert] = {}
+        self._wake, self._room = Event(), Event()
+        self._idle, self._closed = True, False
+        self._worker = ThreadPool(1) if db.threaded else None
+        self._greenlet = gevent.spawn(self._loop)
+
+    # --- what the rest of the server calls, on the loop ---
+
+    def write(self, function: Callable[..., Any], *args: Any) -> Ticket:
+        """`function(*args)` will run within the writer's transaction, *in another thread*: it may use peewee and its
+        arguments, no sockets, sessions, locks or caches. Blocks only while the queue is full."""
+        size = 0
+        for value in args:
+            if value.__class__ is str:
+                size += len(value)
+        return self._put(Ticket(function, args), size)
+
+    def rows(self, table: Any, rows: Sequence[tuple[Any, ...]], columns: tuple[str, ...]) -> Ticket:
+        """Insert tuples of plain values (str, int, float, bytes, None: no peewee conversions) into `columns`, a tuple of
+        field names. Rows of one table keep their order, and their place among the `write`s."""
+        insert = self._inserts.get((table, columns))
+        if insert is None:
+            insert = self._inserts[table, columns] = _Insert(self.db, table, columns)
+        size, width = 0, insert.width
+        for row in rows:
+            if len(row) != width:
+                raise ValueError(f"{len(row)} values for the {width} columns {columns}")
+            for value in row:
+                if value.__class__ is str:
+                    size += len(value)
+        return self._put(Ticket(insert, rows), size)
+
+    def _put(self, ticket: Ticket, size: int) -> Ticket:
+        queue = self._queue
+        if len(queue) >= self.entries or self._queued_text + size > self.text or self._closed:
+            self._wait_for_room(size)
+        queue.append((ticket, size))
+        self._queued_text += size
+        if self._idle:
+            self._idle = False
+            self._wake.set()
+        return ticket
+
+    def _wait_for_room(self, size: int) -> None:
+        if gevent.getcurrent() is self._greenlet:       # a callback: were it to wait, nobody would make room
+            return
+        while self._queue and (len(self._queue) >= self.entries or self._queued_text + size > self.text):
+            self._room.clear()
+            self._room.wait()
+        if self._closed:
+            raise StoreError("the store is closed")
+
+    def call(self, function: Callable[..., Any], *args: Any) -> Any:
+        """Run a function where the writer runs, outside of any transaction (to open, migrate and close)."""
+        return self._worker.apply(function, args) if self._worker is not None else function(*args)
+
+    def close(self) -> None:
+        """Write what is queued, then stop. Later writes raise StoreError."""
+        self._closed = True
+        self._wake.set()
+        self._greenlet.join()
+        self.call(self.db.dispose_all)
+        if self._worker is not None:
+            self._worker.kill()
+
+    # --- the writer's greenlet ---
+
+    def _loop(self) -> None:
+        while True:
+            if not self._queue:
+                if self._closed:
+                    return
+                self._idle = True
+                self._wake.wait()
+                self._wake.clear()
+                self._idle = False
+                continue
+            group = []
+            for _ in range(min(len(self._queue), GROUP)):
+                ticket, size = self._queue.popleft()
+                self._queued_text -= size
+                group.append(ticket)
+            self._room.set()
+            try:
+                reason = self.call(self._commit, group)
+            except Exception as error:
+                reason = f"{type(error).__name__}: {one_line(error)}"
+            self._complete(group, reason)
+
+    def _complete(self, group: list[Ticket], reason: str | None) -> None:
+        if reason is not None and self.trouble is None:
+            log.error("the store cannot write: %s", reason)
+        elif reason is None and self.trouble is not None:
+            log.warning("the store writes again")
+        self.trouble = reason
+        for ticket in group:
+            if reason is not None:
+                ticket.result, ticket.error = None, StoreError(f"the store cannot write: {reason}")
+            ticket.done = True
+            ticket._work = ticket._args = None
+            callbacks = ticket._callbacks
+            if callbacks is not None:
+                ticket._callbacks = None
+                for callback in callbacks:
+                    try:
+                        callback(ticket)
+                    except Exception:
+                        log.exception("a callback of a ticket failed")
+
+    # --- in the worker thread (SQLite) or the writer's greenlet ---
+
+    def _commit(self, group: list[Ticket]) -> str | None:
+        """One transaction. None, or why nothing of the group was kept."""
+        db = self.db
+        try:
+            db.connect(reuse_if_open=True)
+            db.begin()
+            db.push_transaction(self)       # `db.atomic()` in a function makes a savepoint
+            try:
+                self._run(group)
+                db.commit()
+            finally:
+                db.pop_transaction()
+        except Exception as error:
+            self._disconnect()              # which rolls back
+            return one_line(error)
+        db.release()
+        return None
+
+    def _disconnect(self) -> None:
+        try:
+            self.db.close()
+        except Exception:           # so broken that it cannot even be closed
+            self.db.dispose()
+
+    def _run(self, group: list[Ticket]) -> None:
+        batches: dict[_Insert, list[Ticket]] = {}       # neighbouring `rows`, by table and columns
+        for ticket in group:
+            if ticket._work.__class__ is _Insert:
+                batches.setdefault(ticket._work, []).append(ticket)
+            else:
+                self._insert(batches)
+                batches.clear()
+                self._call(ticket, ticket._work, *ticket._args)
+        self._insert(batches)
+
+    def _insert(self, batches: dict[_Insert, list[Ticket]]) -> None:
+        for insert, tickets in batches.items():
+            if len(tickets) > 1:
+                together = Ticket(None, None)
+                self._call(together, insert.run, self.db, list(chain.from_iterable(t._args for t in tickets)))
+                if together.error is None:
+                    continue
+            for ticket in tickets:                      # one of them spoils it: each for itself
+                self._call(ticket, insert.run, self.db, ticket._args)
+
+    def _call(self, ticket: Ticket, function: Callable[..., Any], *args: Any) -> None:
+        execute = self.db.execute_sql
+        try:
+            execute("SAVEPOINT one")
+            ticket.result = function(*args)
+            execute("RELEASE SAVEPOINT one")
+        except Exception as error:
+            if self.db.lost(error):
+                raise
+            execute("ROLLBACK TO SAVEPOINT one")
+            execute("RELEASE SAVEPOINT one")
+            ticket.error = error
