@@ -1,7 +1,7 @@
 """Addresses (RFC 7622): node@domain/resource.
 
-`parse` is how a JID is made. A name that is to become a node goes through `prep.nodeprep` first: "eve.example/x"
-would otherwise make the address of somebody else.
+`parse` is how a JID is made. A name that is to become a node goes through `prep.nodeprep` first, else
+"eve.example/x" would make the address of somebody else.
 """
 
 from collections.abc import Callable

@@ -1,8 +1,8 @@
 """Preparation of the three parts of an address (RFC 7622), and of passwords (RFC 8265).
 
 Every function returns the canonical text or raises ValueError; a canonical address prepares to itself. Plain
-ASCII takes a regular expression, all else PRECIS and IDNA. Lengths are checked first, so that a hostile text costs
-milliseconds at most.
+ASCII takes a regular expression, all else PRECIS and IDNA. Lengths are checked first, so that a hostile text
+costs milliseconds at most.
 """
 
 import re

@@ -180,7 +180,8 @@ def test_malformed_first_messages(message):
 
 @pytest.mark.parametrize(
     "final", [b"", b"p=AAAA", b"c=biws,p=AAAA", b"c=biws,r=N", b"c=biws,r=N,p=", b"c=biws,r=N,p=!!"]
-    + [b"c=b,r=N,p=AAAA", b"c=biws,r=N,p=AAAA", b"r=N,c=biws,p=AAAA", b"c=biws,r=N,junk,p=AAAA", b"c=biws,r=N,p=AAA\xff"],
+    + [b"c=b,r=N,p=AAAA", b"c=biws,r=N,p=AAAA", b"r=N,c=biws,p=AAAA", b"c=biws,r=N,junk,p=AAAA"]
+    + [b"c=biws,r=N,p=AAA\xff"],
 )  # fmt: skip
 def test_malformed_final_messages(final):
     exchange = scram()
