@@ -1,0 +1,65 @@
+# make help
+
+PYTHON ?= python3
+VENV   ?= .venv
+PY     := $(VENV)/bin/python
+PIP     = $(PY) -m pip install --quiet --disable-pip-version-check
+HOST   ?= localhost
+USERS  ?= 200
+TIME   ?= 60s
+
+.DEFAULT_GOAL := help
+.PHONY: run test lint docs conf load bench help clean
+
+run: $(VENV)/run.stamp  ## start the server here; ARGS="--set c2s.port=5333" for options
+	@exec $(PY) -m jabberd_py $(ARGS)
+
+test: $(VENV)/dev.stamp  ## all tests; ARGS="-k roster" for some
+	$(PY) -m pytest $(ARGS)
+
+lint: $(VENV)/dev.stamp  ## style, types, layers, file sizes, generated files up to date
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+	$(VENV)/bin/lint-imports
+	@find jabberd_py -name '*.py' -exec wc -l {} + | awk '$$2 != "total" && $$1 > 400 \
+	    { print $$2 ": " $$1 " lines, more than 400"; bad = 1 } END { exit bad }'
+	$(PY) -m jabberd_py.ctl.docs check
+
+docs: $(VENV)/run.stamp  ## write docs/options.md, docs/events.md and docs/protocols.md from the code
+	$(PY) -m jabberd_py.ctl.docs docs
+
+conf: $(VENV)/run.stamp  ## write conf/jabberd.yaml, every option at its default, from the code
+	$(PY) -m jabberd_py.ctl.docs conf
+
+load: $(VENV)/dev.stamp  ## load on a running server: HOST=, USERS=, TIME=; LOCUST_WEB=1 for the web page
+	$(VENV)/bin/locust -f loadtest/locustfile.py --host $(HOST) --users $(USERS) --run-time $(TIME) \
+	    $(if $(LOCUST_WEB),--autostart,--headless --only-summary) $(ARGS)
+
+bench: $(VENV)/dev.stamp  ## CPU per message and memory per session of a server of its own
+	$(PY) -m loadtest.bench $(ARGS)
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' Makefile
+
+clean:  ## remove what was made, but not data/
+	rm -rf $(VENV) build *.egg-info .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The virtual environment follows the requirements files and nothing else.
+
+$(PY):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+	    { echo "jabberd_py needs Python 3.11 or newer as $(PYTHON) (or: make PYTHON=...)" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) >/dev/null 2>&1 || { rm -rf $(VENV); \
+	    echo "cannot make $(VENV): install python3-venv (Debian: apt install python3-venv)" >&2; exit 1; }
+
+$(VENV)/run.stamp: requirements.txt | $(PY)
+	@echo "installing requirements.txt into $(VENV)"
+	@$(PIP) -r requirements.txt
+	@touch $@
+
+$(VENV)/dev.stamp: requirements-dev.txt $(VENV)/run.stamp
+	@echo "installing requirements-dev.txt into $(VENV)"
+	@$(PIP) -r requirements-dev.txt
+	@touch $@
