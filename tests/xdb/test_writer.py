@@ -1,0 +1,335 @@
+"""The writer: groups, order, savepoints, back-pressure, trouble and recovery, kill -9."""
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+
+import gevent
+import pytest
+from gevent.event import Event
+from peewee import IntegerField, IntegrityError, TextField
+
+from jabberd_py.xdb import StoreError, Table, xdb
+from jabberd_py.xdb import writer as writer_module
+
+COLUMNS = ("owner", "number", "text")
+
+
+class Line(Table):
+    number = IntegerField(unique=True)
+    text = TextField()
+
+    class Meta:
+        table_name = "test_line"
+
+
+class Other(Table):
+    number = IntegerField(unique=True)
+    text = TextField()
+
+    class Meta:
+        table_name = "test_other"
+
+
+@pytest.fixture
+def store(tmp_path):
+    store = xdb.open("sqlite:///store.db", [Line, Other], str(tmp_path), queue=100)
+    yield store
+    store.close()
+
+
+def line(number, table=Line, text="x"):
+    return xdb.rows(table, [("romeo@a", number, text)], COLUMNS)
+
+
+def numbers(table=Line):
+    return [row.number for row in table.select().order_by(table.id)]
+
+
+def create(number):
+    return Line.create(owner="romeo@a", number=number, text="x").number
+
+
+@pytest.fixture
+def held(store):
+    """The writer sits in a transaction until `held()` is called: what is written meanwhile becomes one group."""
+    go_on = _NativeGate()
+    first = xdb.write(go_on.wait)
+    while store.writer._queue:
+        gevent.sleep(0)
+
+    def release():
+        go_on.open()
+        return first
+
+    yield release
+    go_on.open()
+
+
+class _NativeGate:
+    """Stops the worker thread, not the loop: a pipe and the unpatched read."""
+
+    def __init__(self):
+        self.out, self.into = os.pipe()
+        self.read = gevent.monkey.get_original("os", "read")
+
+    def wait(self):
+        self.read(self.out, 1)
+
+    def open(self):
+        os.write(self.into, b"x")
+
+
+def test_statements_run_in_another_thread_and_the_loop_goes_on(store, held):
+    ticket = line(1)
+    gevent.idle()
+    assert not ticket.done
+    held()
+    assert ticket.wait() is None
+    assert xdb.save(threading.get_native_id) != threading.get_native_id()
+    assert numbers() == [1]
+
+
+def test_readers_never_see_half_a_group(store, held):
+    tickets = [line(1), line(2), xdb.write(lambda: half.open() or gate.wait())]
+    half, gate = _NativeGate(), _NativeGate()
+    held()
+    gevent.get_hub().threadpool.apply(half.wait)        # the group has run its first statements
+    assert numbers() == []
+    gate.open()
+    tickets[0].wait()
+    assert all(ticket.done for ticket in tickets)
+    assert numbers() == [1, 2]
+
+
+def test_order_is_kept(store, held):
+    """Rows of one table keep their order, also against the functions between them."""
+    tickets = [line(1), line(2, Other), line(3), xdb.write(lambda: numbers(Line) + numbers(Other)), line(4),
+               xdb.write(create, 5), line(6), line(7)]
+    order = []
+    for index, ticket in enumerate(tickets):
+        ticket.then(lambda ticket, index=index: order.append(index))
+    held()
+    tickets[-1].wait()
+    assert tickets[3].result == [1, 3, 2]
+    assert numbers() == [1, 3, 4, 5, 6, 7]
+    assert order == list(range(8))
+
+
+@pytest.mark.parametrize("count", [1, 7, 8, 9, 64, 65, 99])
+def test_any_number_of_rows(store, count):
+    xdb.rows(Line, [("romeo@a", number, "x") for number in range(count)], COLUMNS).wait()
+    assert numbers() == list(range(count))
+
+
+def test_a_row_of_another_width_is_refused_at_once(store):
+    with pytest.raises(ValueError, match="2 values for the 3 columns"):
+        xdb.rows(Line, [("romeo@a", 1, "x"), ("romeo@a", 2)], COLUMNS)
+
+
+def test_a_failing_function_spoils_only_its_own(store, held):
+    def half_done():
+        create(10)
+        raise LookupError("no")
+
+    before, bad, after = xdb.write(create, 1), xdb.write(half_done), xdb.write(create, 2)
+    held()
+    assert (before.wait(), after.wait()) == (1, 2)
+    with pytest.raises(LookupError, match="no"):
+        bad.wait()
+    assert numbers() == [1, 2]
+    assert store.trouble is None
+
+
+def test_a_bad_row_spoils_only_its_own(store, held):
+    tickets = [line(1), line(2), line(1), line(3)]
+    held()
+    tickets[3].wait()
+    assert [type(ticket.error) for ticket in tickets] == [type(None), type(None), IntegrityError, type(None)]
+    assert numbers() == [1, 2, 3]
+
+
+def test_nested_atomic_blocks_are_savepoints(store):
+    def outer():
+        create(1)
+        try:
+            with store.db.atomic():
+                create(2)
+                create(2)
+        except IntegrityError:
+            create(3)
+
+    xdb.save(outer)
+    assert numbers() == [1, 3]
+
+
+def test_a_full_queue_stops_the_sender_alone(store, held):
+    sent = []
+
+    def sender():
+        for number in range(150):
+            line(number)
+            sent.append(number)
+
+    busy = gevent.spawn(sender)
+    gevent.idle()
+    assert len(sent) == 100 and not busy.dead       # and we, on the same loop, are still here
+    assert numbers() == []
+    held()
+    busy.join(5)
+    assert busy.successful()
+    xdb.save(create, 999)
+    assert numbers() == [*range(150), 999]
+
+
+def test_much_text_fills_the_queue_too(store, held, monkeypatch):
+    monkeypatch.setattr(store.writer, "text", 1000)
+    line(1, text="x" * 600)
+    blocked = gevent.spawn(line, 2, text="x" * 600)
+    gevent.idle()
+    assert not blocked.dead
+    held()
+    blocked.get(timeout=5).wait()
+    assert numbers() == [1, 2]
+
+
+def test_callbacks_may_write_and_their_failures_harm_nobody(store, held, caplog):
+    tickets = [line(1), line(2)]
+    tickets[0].then(lambda ticket: 1 / 0)
+    tickets[0].then(lambda ticket: [line(number) for number in range(10, 10 + 2 * 100)])
+    seen = Event()
+    tickets[1].then(lambda ticket: seen.set())
+    held()
+    assert seen.wait(5)
+    assert "ZeroDivisionError" in caplog.text
+    tickets[0].then(lambda ticket: tickets.append("at once"))
+    assert tickets[-1] == "at once"
+    xdb.save(create, 1000)
+    assert len(numbers()) == 203
+
+
+def test_waiting_can_end_early(store, held):
+    ticket = line(1)
+    with pytest.raises(TimeoutError):
+        ticket.wait(0.01)
+    held()
+    ticket.wait()
+    assert numbers() == [1]
+
+
+def test_close_writes_what_is_queued(tmp_path):
+    store = xdb.open("sqlite:///store.db", [Line], str(tmp_path))
+    tickets = [line(number) for number in range(5000)]
+    store.close()
+    assert all(ticket.done and ticket.error is None for ticket in tickets)
+    xdb.open("sqlite:///store.db", [Line], str(tmp_path))
+    assert len(numbers()) == 5000
+    xdb.store.close()
+
+
+def test_a_sender_that_waits_while_the_store_closes_is_told(tmp_path):
+    store = xdb.open("sqlite:///store.db", [Line], str(tmp_path), queue=10)
+    sender = gevent.spawn(lambda: [line(number) for number in range(1000)])
+    gevent.sleep(0)
+    store.close()
+    with pytest.raises(StoreError, match="closed"):
+        sender.get()
+
+
+# --- trouble ---
+
+def test_a_full_disk_acknowledges_nothing_and_heals(store, caplog):
+    line(1).wait()
+    pages = store.writer.call(lambda: store.db.pragma("page_count"))
+    store.db._pragmas += (("max_page_count", pages),)               # each new connection is as narrow
+    store.writer.call(lambda: store.db.pragma("max_page_count", pages))
+    tickets = [line(number, text="x" * 5000) for number in range(2, 52)]
+    for ticket in tickets:
+        with pytest.raises(StoreError, match="database or disk is full"):
+            ticket.wait()
+    assert "full" in store.trouble
+    assert numbers() == [1]                         # reading goes on
+    with pytest.raises(StoreError, match="full"):
+        xdb.save(lambda: Line.insert_many([("a", number, "x" * 5000) for number in range(2, 9)], COLUMNS).execute())
+    store.db._pragmas = store.db._pragmas[:-1]      # somebody made room; nobody restarts anything
+    store.writer.call(lambda: store.db.close())
+    line(100).wait()
+    assert store.trouble is None
+    assert numbers() == [1, 100]
+    assert caplog.text.count("cannot write") == 1 and caplog.text.count("writes again") == 1
+
+
+def test_a_failing_commit_fails_the_whole_group(store, held, monkeypatch):
+    def no_commit():
+        raise OSError("the disk is on fire")
+
+    tickets = [line(1), xdb.write(create, 2)]
+    commit, commits = store.db.commit, iter([lambda: commit(), no_commit])
+    monkeypatch.setattr(store.db, "commit", lambda: next(commits, commit)())
+    first = held()
+    first.wait()
+    for ticket in tickets:
+        with pytest.raises(StoreError, match="the disk is on fire"):
+            ticket.wait()
+        assert ticket.result is None
+    assert numbers() == []
+    line(3).wait()
+    assert numbers() == [3] and store.trouble is None
+
+
+def test_a_locked_database_is_trouble_not_a_crash(store, tmp_path):
+    store.writer.call(lambda: setattr(store.db, "timeout", 0.05))
+    robber = sqlite3.connect(tmp_path / "store.db", isolation_level=None)
+    robber.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StoreError, match="locked"):
+        line(1).wait()
+    robber.execute("ROLLBACK")
+    line(2).wait()
+    assert numbers() == [2]
+
+
+def test_a_group_has_a_size(store, held, monkeypatch):
+    monkeypatch.setattr(writer_module, "GROUP", 10)
+    commits, commit = [], store.db.commit
+    monkeypatch.setattr(store.db, "commit", lambda: commits.append(1) or commit())
+    last = [line(number) for number in range(25)][-1]
+    held()
+    last.wait()
+    assert len(commits) == 4 and numbers() == list(range(25))
+
+
+# --- kill -9 ---
+
+VICTIM = """
+from gevent import monkey; monkey.patch_all()
+import sys, os, gevent
+from jabberd_py.xdb import xdb
+import importlib.util
+spec = importlib.util.spec_from_file_location("lines", sys.argv[2]); lines = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(lines)
+xdb.open("sqlite:///store.db", [lines.Line, lines.Other], sys.argv[1])
+def sender(start):
+    for number in range(start, start + 1_000_000):
+        lines.line(number).wait()
+        os.write(1, b"%d\\n" % number)
+gevent.joinall([gevent.spawn(sender, k * 1_000_000) for k in range(20)])
+"""
+
+
+@pytest.mark.parametrize("lines", [1, 200, 2000])
+def test_what_was_acknowledged_survives_kill_9(tmp_path, lines):
+    victim = subprocess.Popen([sys.executable, "-c", VICTIM, str(tmp_path), __file__], stdout=subprocess.PIPE)
+    acknowledged = [int(victim.stdout.readline()) for _ in range(lines)]
+    victim.send_signal(signal.SIGKILL)
+    rest = victim.stdout.read()
+    victim.wait()
+    acknowledged += [int(number) for number in rest.split(b"\n")[:-1]]
+    xdb.open("sqlite:///store.db", [Line, Other], str(tmp_path))
+    kept = numbers()
+    xdb.store.close()
+    assert len(acknowledged) >= lines
+    assert set(acknowledged) <= set(kept)
+    assert len(kept) - len(acknowledged) <= 20 * 2      # each sender has one on its way, at most
