@@ -21,6 +21,9 @@ _opaque = get_profile("OpaqueString")
 _ascii_node = re.compile(r"[!#$%()*+,\-.0-9;=?A-Z\[\\\]^_`a-z{|}~]+").fullmatch  # without "&'/:<>@ and space
 _not_in_node = re.compile(r"[\"&'/:<>@\s]").search
 _ascii_printable = re.compile(r"[ -~]+").fullmatch
+# Arabic digits and the Katakana middle dot: each makes PRECIS look at the whole text
+_costly = re.compile("[\u0660-\u0669\u06f0-\u06f9\u30fb]").findall
+MAX_COST = 4096  # such characters times all characters: a few milliseconds
 _LABEL = r"(?!..--)[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"  # "xn--" and its kind are left to idna
 _ascii_domain = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\.?").fullmatch
 
@@ -69,6 +72,8 @@ def _idna(text: str) -> str:
 
 def _stable(prepare: Callable[[str], str], text: str, part: str) -> str:
     """`prepare(text)`, provided that preparing it again changes nothing: an address has one spelling."""
+    if len(_costly(text)) * len(text) > MAX_COST:
+        raise ValueError(f"{part} has too many Arabic digits or Katakana dots")
     try:
         done = prepare(text)
         again = prepare(done)

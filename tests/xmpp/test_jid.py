@@ -124,6 +124,14 @@ def test_the_longest_address_there_is():
         jid.parse(text + "r")
 
 
+def test_characters_that_are_costly_to_check_are_bounded():
+    for name in ("\u06f4" * 64, "\u30a2" * 200 + "\u30fb\u30a2" * 9):
+        assert prep.nodeprep(name) == name
+    for name in ("\u06f4" * 65, "\u30a2" * 200 + "\u30fb\u30a2" * 20):
+        with pytest.raises(ValueError, match="too many"):
+            prep.nodeprep(name)
+
+
 def test_preparation_may_not_grow_past_the_limit():
     text = "\u0390" * 511  # lower case already, NFC, two bytes each
     assert prep.nodeprep(text) == text
@@ -166,7 +174,7 @@ def test_hot_addresses_come_from_the_cache_and_long_ones_do_not_fill_it():
 
 
 @pytest.mark.parametrize(
-    "unit", ["\xe9", "\u05d0", "\u093c", "\u0301", "\u3002", "\u0130", "xn--", "a.", "\ufdfa"]
+    "unit", ["\xe9", "\u05d0", "\u093c", "\u0301", "\u3002", "\u0130", "xn--", "a.", "\ufdfa", "\u06f4"]
 )
 def test_hostile_addresses_take_little_time(unit):
     texts = [pattern.format(unit * (1020 // len(unit))) for pattern in ("{}@b", "a@{}", "a@b/{}")] + [
@@ -176,7 +184,7 @@ def test_hostile_addresses_take_little_time(unit):
     for text in texts:
         with contextlib.suppress(ValueError):
             jid.parse(text)
-    assert time.process_time() - begin < 0.5
+    assert time.process_time() - begin < 0.1  # seconds, for four addresses
 
 
 anything = st.one_of(
