@@ -2,9 +2,9 @@
 
     from ..xdb import Table, cached, xdb
 
-`xdb` is the one store of this process. Reads are plain peewee (or `execute_sql`) in the loop's greenlets; all writes go
-through the writer: `xdb.save(function, *args)` returns when committed, `xdb.write` and `xdb.rows` give a Ticket.
-"""
+`xdb` is the one store of this process. Reads are plain peewee (or `execute_sql`) in the loop's greenlets;
+all writes go through the writer: `xdb.save(function, *args)` returns when committed, `xdb.write` and
+`xdb.rows` give a Ticket."""
 
 import fcntl
 import hashlib
@@ -29,7 +29,7 @@ class Store:
 
     def __init__(self, url: str, tables: Sequence[type[Table]], data_dir: str | None = None, *,
                  migrations: Sequence[schema.Migration] | None = None, queue: int = QUEUE_ENTRIES) -> None:
-        self.tables = list(dict.fromkeys([Document, *tables]))
+        self.tables: list[type[Table]] = list(dict.fromkeys((Document, *tables)))
         self._lock: int | None = None
         self.db = open_database(url, data_dir)
         path = self.db.database if self.db.threaded else None
@@ -39,14 +39,15 @@ class Store:
                 self._take(folder)
             if path:
                 os.makedirs(os.path.dirname(path) or ".", mode=0o700, exist_ok=True)
-                os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))      # only its owner; -wal and -shm follow
+                os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))     # -wal and -shm follow its mode
         except OSError as error:
             self._unlock()
             raise StoreError(f"{error.filename or folder}: {error.strerror}") from None
         self.db.bind(self.tables)
         self.writer = Writer(self.db, queue)
         try:
-            self.writer.call(schema.prepare, self.db, self.tables, schema.MIGRATIONS if migrations is None else migrations)
+            known = schema.MIGRATIONS if migrations is None else migrations
+            self.writer.call(schema.prepare, self.db, self.tables, known)
             self.db.execute_sql("SELECT 1")
             self.db.release()
         except (peewee.PeeweeException, StoreError) as error:
@@ -65,6 +66,7 @@ class Store:
         if self._lock is not None or not self.writer._closed:
             self.db.dispose_all()
             self.writer.close()
+            self.db.deferred = True         # a late reader gets an error, not a new connection
             self._unlock()
         if xdb.store is self:
             xdb._use(None)
@@ -113,8 +115,10 @@ class Xdb:
         self.rows = store.writer.rows if store else _closed
         self.release = store.db.release if store else _nothing
 
-    def open(self, url: str, tables: Sequence[type[Table]] = (), data_dir: str | None = None, **options: Any) -> Store:
-        """Open the process's store: makes folder and tables, migrates. StoreError with one clear line if it cannot."""
+    def open(self, url: str, tables: Sequence[type[Table]] = (), data_dir: str | None = None,
+             **options: Any) -> Store:
+        """Open the process's store: makes folder and tables, migrates. StoreError with one clear line if
+        it cannot."""
         if self.store is not None:
             raise StoreError("a store is open already")
         store = Store(url, tables, data_dir, **options)
@@ -127,7 +131,8 @@ class Xdb:
 
     @contextmanager
     def unit(self) -> Iterator[None]:
-        """A unit of work of a greenlet: its database connection, if it took one, goes back to the pool at the end."""
+        """A unit of work of a greenlet: its database connection, if it took one, goes back to the pool at
+        the end."""
         try:
             yield
         finally:
@@ -135,8 +140,8 @@ class Xdb:
 
     def get(self, owner: str, namespace: str) -> str | None:
         """The XML document that `owner` (a bare JID) keeps under a namespace."""
-        query = Document.select(Document.xml).where(Document.owner == owner, Document.namespace == _key(namespace))
-        return query.scalar()  # type: ignore[no-any-return]
+        mine = (Document.owner == owner) & (Document.namespace == _key(namespace))
+        return Document.select(Document.xml).where(mine).scalar()
 
     def set(self, owner: str, namespace: str, text: str | None) -> None:
         """Keep it (None: remove it); returns when committed."""

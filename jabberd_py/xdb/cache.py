@@ -10,8 +10,9 @@ _caches: "list[Cache[Any]]" = []
 
 
 class Cache(Generic[T]):
-    """Remembers the `size` owners used last. Whoever commits a change calls `.forget(owner)` afterwards; every store that
-    opens starts with empty caches. The function must not have other effects: it may run twice."""
+    """Remembers the `size` owners used last. Whoever commits a change calls `.forget(owner)` afterwards;
+    every store that opens starts with empty caches. The function must not have other effects: it may run
+    twice."""
 
     def __init__(self, function: Callable[[str], T], size: int) -> None:
         self.function, self.size = function, size

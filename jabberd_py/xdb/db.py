@@ -4,13 +4,14 @@
 
 - `threaded`: the writer's statements block this process and belong into a worker thread (SQLite only);
 - `lost(error)`: this error is the database's trouble (disk full, read-only, gone), not the statement's;
-- `release()`: this greenlet's unit of work is over, its connection goes back to the pool (SQLite: nothing to do);
+- `release()`: this greenlet's unit of work is over, its connection goes back to the pool (SQLite: no-op);
 - `dispose_all()`: close what this thread may close.
 """
 
 import os
+import sqlite3
 import time
-from _thread import allocate_lock
+from contextlib import suppress
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -21,7 +22,7 @@ from gevent.monkey import get_original
 
 native_local = get_original("threading", "local")
 native_ident = get_original("_thread", "get_ident")
-native_lock = get_original("_thread", "allocate_lock") or allocate_lock
+native_lock = get_original("_thread", "allocate_lock")
 
 
 class StoreError(Exception):
@@ -29,7 +30,7 @@ class StoreError(Exception):
 
 
 def one_line(error: BaseException) -> str:
-    """What a database's error says, in one line. peewee keeps the driver's arguments: (2003, "Can't connect ...")."""
+    """What a database's error says, in one line. Drivers give arguments like (2003, "Can't connect ...")."""
     text = str(error.args[-1]) if error.args else type(error).__name__
     return " ".join(text.split())[:300]
 
@@ -38,18 +39,20 @@ def original(error: BaseException) -> BaseException:
     return getattr(error, "orig", error)
 
 
-# --- SQLite -----------------------------------------------------------------------------------------------------------
+# --- SQLite -------------------------------------------------------------------------------------------------
 
-class _ThreadState(peewee._ConnectionState, native_local):  # type: ignore[misc]
-    """A connection per *native* thread: all greenlets of the loop share one, the writer's worker has its own."""
+class _ThreadState(peewee._ConnectionState, native_local):  # type: ignore[misc,valid-type]
+    """A connection per *native* thread: the loop's greenlets share one, the writer's worker has its own."""
 
 
 class _Rows:
-    """The result of a query, already read. An open SQLite cursor would hold its snapshot over a switch of greenlets, and
-    what another greenlet reads through the shared connection meanwhile would miss what was committed since."""
+    """The result of a query, already read. An open SQLite cursor would hold its snapshot over a switch of
+    greenlets, and what another greenlet reads through the shared connection meanwhile would miss what was
+    committed since."""
 
     def __init__(self, cursor: Any) -> None:
-        self.description, self.rowcount, self.lastrowid = cursor.description, cursor.rowcount, cursor.lastrowid
+        self.description = cursor.description
+        self.rowcount, self.lastrowid = cursor.rowcount, cursor.lastrowid
         self._rows = iter(cursor.fetchall())
 
     def fetchone(self) -> Any:
@@ -66,8 +69,8 @@ class _Rows:
 
 
 class Sqlite(peewee.SqliteDatabase):
-    """WAL, every commit synced. The thread that made this object reads (and may do nothing else: `query_only`); any
-    other thread writes."""
+    """WAL, every commit synced. The thread that made this object reads (and may do nothing else:
+    `query_only`); any other thread writes."""
 
     threaded = True
     field_types = {**peewee.SqliteDatabase.field_types, "JID": "TEXT"}
@@ -82,17 +85,26 @@ class Sqlite(peewee.SqliteDatabase):
         self._reader = native_ident()
 
     def _connect(self) -> Any:
-        connection = super()._connect()
+        connection = super()._connect()  # type: ignore[misc]
         if native_ident() == self._reader:
             connection.execute("PRAGMA query_only = 1")
-            connection.execute("PRAGMA busy_timeout = 500")     # ms: while SQLite waits, so does the whole loop
+            connection.execute("PRAGMA busy_timeout = 500")     # ms: while SQLite waits, the loop waits
         return connection
+
+    def _close(self, conn: Any) -> None:
+        """The writer's is closed after each trouble. Then move the log into the database and cut it: on a
+        full disk that may be all the room there is, and SQLite does it by itself only after a commit."""
+        if native_ident() != self._reader:
+            with suppress(sqlite3.Error):
+                conn.rollback()
+                conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        conn.close()
 
     def execute_sql(self, sql: str, params: Any = None) -> Any:
         cursor = super().execute_sql(sql, params)
         if cursor.description is None:
             return cursor
-        with peewee.__exception_wrapper__:
+        with peewee.__exception_wrapper__:  # type: ignore[attr-defined]
             return _Rows(cursor)
 
     def lost(self, error: BaseException) -> bool:
@@ -109,9 +121,9 @@ class Sqlite(peewee.SqliteDatabase):
         self.close()
 
 
-# --- MySQL, PostgreSQL ------------------------------------------------------------------------------------------------
+# --- MySQL, PostgreSQL --------------------------------------------------------------------------------------
 
-class _GreenletState(peewee._ConnectionState, greenlet_local):  # type: ignore[misc]
+class _GreenletState(peewee._ConnectionState, greenlet_local):
     """A connection per greenlet, for as long as its unit of work lasts."""
 
     lease: Any = None
@@ -132,14 +144,16 @@ class _Lease:
 
 
 class _Pooled(peewee.Database):
-    """A bounded pool under peewee's `connect` and `close`. Opens at the first query (autoconnect); nothing in here that
-    runs after a query may do network I/O, because a lease may end inside the garbage collector."""
+    """A bounded pool under peewee's `connect` and `close`. Opens at the first query (autoconnect); nothing
+    in here that runs after a query may do network I/O, because a lease may end inside the garbage
+    collector."""
 
     threaded = False
     FRESH = 5.0         # seconds a connection may lie idle and be trusted without asking the server
 
     def __init__(self, database: str, size: int = 16, **options: Any) -> None:
-        self._size, self._free, self._idle = size, BoundedSemaphore(size), []    # type: ignore[var-annotated]
+        self._size, self._free = size, BoundedSemaphore(size)
+        self._idle: list[tuple[float, Any]] = []        # since when, connection
         super().__init__(database, **options)
         self._state = _GreenletState()
         self._lock = peewee._NoopLock()         # the state is the greenlet's own: nothing to guard
@@ -155,11 +169,11 @@ class _Pooled(peewee.Database):
             raise peewee.OperationalError(f"all {self._size} database connections are in use")
         try:
             while self._idle:
-                since, connection = self._idle.pop()        # the youngest: the others grow old and are dropped
+                since, connection = self._idle.pop()        # the youngest; the others grow old
                 if time.monotonic() - since < self.FRESH or self._alive(connection):
                     return connection
                 self._drop(connection)
-            return super()._connect()
+            return super()._connect()  # type: ignore[misc]
         except BaseException:
             self._free.release()
             raise
@@ -171,7 +185,7 @@ class _Pooled(peewee.Database):
     def _put(self, connection: Any) -> None:
         if self._clean(connection):
             self._idle.append((time.monotonic(), connection))
-        else:                                   # broken, or left inside a transaction; then the idle ones may be dead too
+        else:                       # broken, or left inside a transaction; the idle ones may be dead too
             self._drop(connection)
             self._drop_idle()
         self._free.release()
@@ -201,7 +215,8 @@ class _Pooled(peewee.Database):
 
 
 class Mysql(_Pooled, peewee.MySQLDatabase):
-    field_types = {**peewee.MySQLDatabase.field_types, "TEXT": "LONGTEXT", "BLOB": "LONGBLOB", "JID": "VARCHAR(3071)"}
+    field_types = {**peewee.MySQLDatabase.field_types,
+                   "TEXT": "LONGTEXT", "BLOB": "LONGBLOB", "JID": "VARCHAR(3071)"}
     sql_mode = "STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION"
     # full, read-only, shutting down, lock wait, deadlock, gone away; 0: PyMySQL's own "not connected"
     _TROUBLE = {0, 1020, 1021, 1030, 1040, 1053, 1114, 1205, 1213, 1290, 1792, 1836, 1927}
@@ -253,11 +268,12 @@ class Postgres(_Pooled, peewee.PostgresqlDatabase):
         connection.close()
 
 
-# --- URL --------------------------------------------------------------------------------------------------------------
+# --- URL ----------------------------------------------------------------------------------------------------
 
 def open_database(url: str, data_dir: str | None = None) -> Any:
-    """The database of a URL, not yet connected. `sqlite:///x.db` lies in `data_dir`, `sqlite:////x.db` at the root;
-    `mysql://user:password@host:port/name`, `postgresql://...`, with `?pool=16&unix_socket=...` and the driver's options."""
+    """The database of a URL, not yet connected. `sqlite:///x.db` lies in `data_dir`, `sqlite:////x.db` at
+    the root; `mysql://user:password@host:port/name`, `postgresql://...`, with `?pool=16&unix_socket=...`
+    and the driver's options."""
     parts = urlsplit(url)
     name = unquote(parts.path[1:])
     if parts.scheme == "sqlite":
@@ -267,12 +283,15 @@ def open_database(url: str, data_dir: str | None = None) -> Any:
     kinds = {"mysql": Mysql, "mariadb": Mysql, "postgresql": Postgres, "postgres": Postgres}
     if parts.scheme not in kinds or not name:
         raise StoreError("the store's URL must be sqlite:///FILE, mysql://USER:PASSWORD@HOST/NAME or postgresql://...")
-    options: dict[str, Any] = {key: int(value) if value.isdigit() else value for key, value in parse_qsl(parts.query)}
+    options: dict[str, Any] = {key: int(value) if value.isdigit() else value
+                               for key, value in parse_qsl(parts.query)}
     try:
-        given = {"host": parts.hostname, "port": parts.port, "user": parts.username, "password": parts.password}
+        given = {"host": parts.hostname, "port": parts.port,
+                 "user": parts.username, "password": parts.password}
     except ValueError:
         raise StoreError("the port in the store's URL is not a number") from None
-    options.update({key: unquote(value) if isinstance(value, str) else value for key, value in given.items() if value})
+    options.update({key: unquote(value) if isinstance(value, str) else value
+                    for key, value in given.items() if value})
     if kinds[parts.scheme] is Postgres:
         options["prefer_psycopg3"] = True
     return kinds[parts.scheme](name, size=int(options.pop("pool", 16)), connect_timeout=10, **options)

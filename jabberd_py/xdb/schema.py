@@ -1,9 +1,9 @@
-"""Numbered migrations. A new store gets all tables from their classes; an older one runs what it lacks first.
+"""Numbered migrations. A new store gets all tables from their classes; an older one runs what it lacks
+first.
 
-To change a table that was released: change its class, and append `(number, "what it does", function)` to MIGRATIONS.
-The function gets the peewee database inside a transaction; it must bear that the table is not there yet, when its module
-was never loaded (`db.table_exists`). New tables need no migration.
-"""
+To change a table that was released: change its class, and append `(number, "what it does", function)` to
+MIGRATIONS. The function gets the peewee database inside a transaction; it must bear that the table is not
+there yet, when its module was never loaded (`db.table_exists`). New tables need no migration."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -48,7 +48,8 @@ def prepare(db: Any, tables: Sequence[type[Model]], migrations: Sequence[Migrati
         done = {version.number for version in SchemaVersion.select()}
         newest = max((number for number, *_ in migrations), default=0)
         if max(done, default=0) > newest:
-            raise StoreError(f"the store has schema {max(done)}, this server knows {newest}: it was used by a newer version")
+            raise StoreError(f"the store has schema {max(done)}, this server knows {newest}: "
+                             "it was used by a newer version")
         for number, what, function in sorted(migrations, key=lambda migration: migration[0]):
             if number not in done:
                 with db.atomic():

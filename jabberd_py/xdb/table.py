@@ -1,11 +1,11 @@
 """Table: a peewee model whose rows belong to an owner, and the fields that mean the same on every database.
 
-How long may a JID be? RFC 7622 allows 3,071 bytes; a MySQL index holds 3,072, and four for each character. So:
-an *owner* (the bare JID of a local account) has at most OWNER_LENGTH characters: whoever creates accounts must refuse
-longer ones. Other JIDs go into a `JidField`, which holds any; MySQL indexes their first 500 characters, so that there a
-unique index over (owner, jid) takes two JIDs for one if they begin with the same 500 characters: the second is refused.
-Comparison is by bytes everywhere (`utf8mb4_bin`); prepare JIDs before they come here.
-"""
+How long may a JID be? RFC 7622 allows 3,071 bytes; a MySQL index holds 3,072, and four for each character.
+So: an *owner* (the bare JID of a local account) has at most OWNER_LENGTH characters: whoever creates
+accounts must refuse longer ones. Other JIDs go into a `JidField`, which holds any; MySQL indexes their
+first 500 characters, so that there a unique index over (owner, jid) takes two JIDs for one if they begin
+with the same 500 characters: the second is refused. Comparison is by code points everywhere
+(`utf8mb4_bin`; MySQL alone ignores spaces at the end); prepare JIDs before they come here."""
 
 from typing import Any
 
@@ -23,8 +23,8 @@ class JidField(TextField):
 
 
 class Serial(BigAutoField):
-    """A row's number: grows, and never comes twice (without AUTOINCREMENT, SQLite gives the last row's number again
-    once that row is deleted; a mark "delivered up to here" would then hide the new row)."""
+    """A row's number: grows, and never comes twice (without AUTOINCREMENT, SQLite gives the last row's
+    number again once that row is deleted; a mark "delivered up to here" would then hide the new row)."""
 
     def ddl(self, ctx: Any) -> Any:
         nodes = super().ddl(ctx)
@@ -39,18 +39,20 @@ class _Schema(SchemaManager):
     def _create_table(self, safe: bool = True, **options: Any) -> Any:
         mysql = isinstance(self.database, MySQLDatabase)
         self.model._meta.table_settings = MYSQL_SETTINGS if mysql else None
-        return super()._create_table(safe, **options)
+        return super()._create_table(safe, **options)  # type: ignore[misc]
 
     def _create_index(self, index: Any, safe: bool = True) -> Any:
         if isinstance(self.database, MySQLDatabase):
             index = index.clone()
-            index._expressions = [SQL(f"`{part.column_name}`({MYSQL_PREFIX})") if isinstance(part, TextField) else part
-                                  for part in index._expressions]
-        return super()._create_index(index, safe)
+            index._expressions = [
+                SQL(f"`{part.column_name}`({MYSQL_PREFIX})") if isinstance(part, TextField) else part
+                for part in index._expressions]
+        return super()._create_index(index, safe)  # type: ignore[misc]
 
 
 class Table(Model):
-    """The base of every table with data of accounts. Deleting, exporting and importing an account go by `owner`."""
+    """The base of every table with data of accounts. Deleting, exporting and importing an account go by
+    `owner`."""
 
     id = Serial()
     owner = CharField(max_length=OWNER_LENGTH, index=True)
@@ -61,7 +63,8 @@ class Table(Model):
 
 
 class Document(Table):
-    """One XML document of an owner: jabberd 1.x's xdb. `namespace` is a key made by `xdb.set`, at most 255 characters."""
+    """One XML document of an owner: jabberd 1.x's xdb. `namespace` is a key made by `xdb.set`, at most 255
+    characters."""
 
     owner = CharField(max_length=OWNER_LENGTH)
     namespace = CharField(max_length=255)

@@ -1,4 +1,4 @@
-"""The same store on all three databases. MariaDB and PostgreSQL are private instances in temporary folders."""
+"""The same store on all three databases; MariaDB and PostgreSQL are private ones in temporary folders."""
 
 import contextlib
 import os
@@ -80,9 +80,10 @@ def mariadb(tmp_path_factory):
         with pymysql.connect(unix_socket=socket, user="root") as connection:
             connection.cursor().execute("CREATE DATABASE IF NOT EXISTS jabber CHARACTER SET latin1")
 
-    server = Server(folder, ["mariadb-install-db", "--no-defaults", f"--datadir={folder}/data", "--skip-test-db",
-                             "--auth-root-authentication-method=normal"],
-                    ["mariadbd", "--no-defaults", f"--datadir={folder}/data", f"--socket={socket}", "--skip-networking"],
+    server = Server(folder, ["mariadb-install-db", "--no-defaults", f"--datadir={folder}/data",
+                             "--skip-test-db", "--auth-root-authentication-method=normal"],
+                    ["mariadbd", "--no-defaults", f"--datadir={folder}/data", f"--socket={socket}",
+                     "--skip-networking"],
                     tried(ready), user)
     server.url = f"mysql://root@localhost/jabber?unix_socket={socket}&pool=4"
     yield server
@@ -97,12 +98,12 @@ def postgres(tmp_path_factory):
     folder, user = private(tmp_path_factory, "pg", "postgres")
 
     def ready():
-        with psycopg.connect(host=folder, user="jabber", dbname="postgres", autocommit=True) as connection:
-            with contextlib.suppress(psycopg.errors.DuplicateDatabase):
-                connection.execute("CREATE DATABASE jabber")
+        with (psycopg.connect(host=folder, user="jabber", dbname="postgres", autocommit=True) as connection,
+              contextlib.suppress(psycopg.errors.DuplicateDatabase)):
+            connection.execute("CREATE DATABASE jabber")
 
-    server = Server(folder, ["initdb", "-D", f"{folder}/data", "-A", "trust", "-U", "jabber", "-E", "UTF8", "-N",
-                             "--locale=C.UTF-8"],
+    server = Server(folder, ["initdb", "-D", f"{folder}/data", "-A", "trust", "-U", "jabber", "-E", "UTF8",
+                             "-N", "--locale=C.UTF-8"],
                     ["postgres", "-D", f"{folder}/data", "-k", folder, "-c", "listen_addresses="],
                     tried(ready), user)
     server.url = f"postgresql://jabber@/jabber?host={folder}&pool=4"
@@ -149,7 +150,7 @@ def jids():
 
 
 def test_bytes_decide_and_anything_fits(store):
-    names = ["romeo@a", "Romeo@a", "roméo@a", "rom\u00e9o@a"[:-1] + "ⓐ", "😀@a", "é" * 511 + "@" + "d" * 900 + "/" + "r" * 1000]
+    names = ["romeo@a", "Romeo@a", "roméo@a", "romeo@ⓐ", "😀@a", f"{'é' * 511}@{'d' * 900}/{'r' * 1000}"]
     for name in names:
         xdb.save(add, "ö" * OWNER_LENGTH, name)
     assert jids() == names

@@ -185,7 +185,8 @@ def test_an_unwritable_folder():
 
 
 @pytest.mark.parametrize(("url", "line"), [
-    ("sqlite://", "a file is needed"), ("sqlite:///:memory:", "a file is needed"), ("oracle://x/y", "URL must be"),
+    ("sqlite://", "a file is needed"), ("sqlite:///:memory:", "a file is needed"),
+    ("oracle://x/y", "URL must be"),
     ("mysql://host", "URL must be"), ("mysql://h:x/db", "port"), ("", "URL must be")])
 def test_a_bad_url(url, line, tmp_path):
     refused(line, url, str(tmp_path))
@@ -197,7 +198,8 @@ def test_one_process_at_a_time(store, tmp_path):
     other = subprocess.run([sys.executable, "-c", f"""if True:
         from gevent import monkey; monkey.patch_all()
         from jabberd_py.xdb import xdb
-        xdb.open({URL!r}, [], {str(tmp_path)!r})"""], capture_output=True, text=True, check=False)
+        xdb.open({URL!r}, [], {str(tmp_path)!r})"""], capture_output=True, text=True, check=False,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
     assert "in use by another jabberd_py" in other.stderr
 
 

@@ -55,7 +55,7 @@ def create(number):
 
 @pytest.fixture
 def held(store):
-    """The writer sits in a transaction until `held()` is called: what is written meanwhile becomes one group."""
+    """The writer sits in a transaction until `held()` is called; what is written meanwhile is one group."""
     go_on = _NativeGate()
     first = xdb.write(go_on.wait)
     while store.writer._queue:
@@ -253,13 +253,36 @@ def test_a_full_disk_acknowledges_nothing_and_heals(store, caplog):
     assert "full" in store.trouble
     assert numbers() == [1]                         # reading goes on
     with pytest.raises(StoreError, match="full"):
-        xdb.save(lambda: Line.insert_many([("a", number, "x" * 5000) for number in range(2, 9)], COLUMNS).execute())
+        xdb.save(lambda: Line.insert_many([("a", n, "x" * 5000) for n in range(2, 9)], COLUMNS).execute())
     store.db._pragmas = store.db._pragmas[:-1]      # somebody made room; nobody restarts anything
     store.writer.call(lambda: store.db.close())
     line(100).wait()
     assert store.trouble is None
     assert numbers() == [1, 100]
     assert caplog.text.count("cannot write") == 1 and caplog.text.count("writes again") == 1
+
+
+def test_a_log_that_fills_the_disk_is_cut(store, tmp_path):
+    """SQLite cuts its write-ahead log after a commit only; on a disk that it has filled there is none."""
+    for number in range(50):
+        line(number, text="x" * 2000).wait()
+    log = tmp_path / "store.db-wal"
+    assert log.stat().st_size > 400_000
+    store.writer.call(lambda: store.db.pragma("max_page_count", 1))
+    with pytest.raises(StoreError, match="full"):
+        line(100, text="x" * 200_000).wait()
+    assert log.stat().st_size == 0
+    line(101).wait()
+    assert numbers() == [*range(50), 101]
+
+
+def test_a_read_only_database_heals(store):
+    store.writer.call(lambda: store.db.pragma("query_only", 1))
+    with pytest.raises(StoreError, match="readonly"):
+        line(1).wait()
+    assert "readonly" in store.trouble
+    line(2).wait()                                  # on a new connection
+    assert store.trouble is None and numbers() == [2]
 
 
 def test_a_failing_commit_fails_the_whole_group(store, held, monkeypatch):
@@ -308,7 +331,8 @@ from gevent import monkey; monkey.patch_all()
 import sys, os, gevent
 from jabberd_py.xdb import xdb
 import importlib.util
-spec = importlib.util.spec_from_file_location("lines", sys.argv[2]); lines = importlib.util.module_from_spec(spec)
+spec = importlib.util.spec_from_file_location("lines", sys.argv[2])
+lines = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(lines)
 xdb.open("sqlite:///store.db", [lines.Line, lines.Other], sys.argv[1])
 def sender(start):
@@ -321,7 +345,8 @@ gevent.joinall([gevent.spawn(sender, k * 1_000_000) for k in range(20)])
 
 @pytest.mark.parametrize("lines", [1, 200, 2000])
 def test_what_was_acknowledged_survives_kill_9(tmp_path, lines):
-    victim = subprocess.Popen([sys.executable, "-c", VICTIM, str(tmp_path), __file__], stdout=subprocess.PIPE)
+    victim = subprocess.Popen([sys.executable, "-c", VICTIM, str(tmp_path), __file__], stdout=subprocess.PIPE,
+                              env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
     acknowledged = [int(victim.stdout.readline()) for _ in range(lines)]
     victim.send_signal(signal.SIGKILL)
     rest = victim.stdout.read()
