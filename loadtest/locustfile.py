@@ -1,0 +1,129 @@
+"""Load on a running server: `locust -f loadtest/locustfile.py --headless -u 50 -r 10 -t 20s [LoginStorm ...]`.
+
+LoginStorm: connect, log in, leave. ChatPairs: two sessions; from sending a message till the other has it.
+Presence: two contacts; from changing a status till the other sees it. Accounts load1, load2 ... of the domain are
+registered in-band at first use, or made beforehand (`jabberctl accounts add load1@DOMAIN --password ...`).
+"""
+
+import itertools
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from locust import User, between, constant, events, task
+from xmpp_user import Failed, Session, befriend
+
+numbers = itertools.count(1)
+
+
+@events.init_command_line_parser.add_listener
+def options(parser) -> None:
+    parser.add_argument("--domain", env_var="XMPP_DOMAIN", default="localhost", help="the server's domain")
+    parser.add_argument("--port", env_var="XMPP_PORT", type=int, default=5222, help="its port at --host")
+    parser.add_argument("--tls", env_var="XMPP_TLS", default="starttls", choices=["starttls", "direct", "none"])
+    parser.add_argument("--password", env_var="XMPP_PASSWORD", default="load", help="of the accounts loadN")
+
+
+class XmppUser(User):
+    abstract = True
+    host = "127.0.0.1"
+
+    @contextmanager
+    def measured(self, name: str) -> Iterator[None]:
+        """One line of the statistics: the time the block takes, in ms; its failure is counted, not raised."""
+        start, failure = time.perf_counter(), None
+        try:
+            yield
+        except (Failed, OSError) as error:
+            failure = error
+        self.environment.events.request.fire(
+            request_type="xmpp", name=name, response_time=(time.perf_counter() - start) * 1000, response_length=0,
+            exception=failure, context={})
+
+    def number(self) -> int:
+        """One that no other user has, on no other locust worker."""
+        return next(numbers) + 1_000_000 * max(getattr(self.environment.runner, "worker_index", 0), 0)
+
+    def session(self, number: int) -> Session:
+        given = self.environment.parsed_options
+        address = (self.environment.host or self.host, given.port)
+        return Session(address, given.domain, f"load{number}", given.password, given.tls)
+
+    def prepared(self) -> Session:
+        """Logged in, its account made if it was not there."""
+        number = self.number()
+        try:
+            return self.entered(self.session(number))
+        except Failed:
+            newcomer = self.session(number)
+            newcomer.connect()
+            newcomer.register()
+            newcomer.close()
+        return self.entered(self.session(number))
+
+    def entered(self, session: Session) -> Session:
+        session.connect()
+        try:
+            session.login()
+        except Failed:
+            session.close()
+            raise
+        return session
+
+
+class LoginStorm(XmppUser):
+    wait_time = constant(0)
+
+    def on_start(self) -> None:
+        first = self.prepared()
+        self.account = int(first.user.removeprefix("load"))
+        first.close()
+
+    @task
+    def login(self) -> None:
+        with self.measured("login"):
+            self.entered(self.session(self.account)).close()
+
+
+class Pair(XmppUser):
+    abstract = True
+    wait_time = between(0.1, 0.5)
+
+    def on_start(self) -> None:
+        self.one, self.other = self.prepared(), self.prepared()
+
+    def on_stop(self) -> None:
+        self.one.close()
+        self.other.close()
+
+    @task(1)
+    def ping(self) -> None:
+        with self.measured("ping"):
+            self.one.ping()
+
+
+class ChatPairs(Pair):
+    @task(9)
+    def chat(self) -> None:
+        number = f"c{next(Session.ids)}"
+        with self.measured("chat"):
+            self.one.send(f"<message type='chat' to='{self.other.jid}' id='{number}'><body>"
+                          "But, soft! what light through yonder window breaks?</body></message>")
+            self.other.get("message", id=number)
+        self.one, self.other = self.other, self.one
+
+
+class Presence(Pair):
+    def on_start(self) -> None:
+        super().on_start()
+        befriend(self.one, self.other)
+        self.away = False
+
+    @task(9)
+    def toggle(self) -> None:
+        self.away = not self.away
+        number = f"p{next(Session.ids)}"
+        show = "<show>away</show>" if self.away else ""
+        with self.measured("presence"):
+            self.one.send(f"<presence id='{number}'>{show}</presence>")
+            self.other.get("presence", id=number)

@@ -1,0 +1,104 @@
+"""The server under test, as its operator runs it: a process of its own, its own folder, ports of its own."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import gevent
+from gevent.event import Event
+
+ROOT = Path(__file__).parent.parent
+START = 30.0  # seconds: includes migrations and certificates on a busy machine
+
+
+class ServerProcess:
+    """Starts at once. `config` is the content of the YAML; `data` is the data folder, config and log go there too.
+
+    Ports are 0 unless the config says otherwise; the server prints `listening KIND ADDRESS PORT` for each
+    listener and then `ready`. All it prints is in `log`.
+    """
+
+    def __init__(self, config: dict[str, Any], data: Path, *arguments: str) -> None:
+        data.mkdir(parents=True, exist_ok=True)
+        self.data, self.arguments = data, arguments
+        self.file, self.log, self.socket = data / "test.yaml", data / "test.log", data / "ctl.sock"
+        c2s = {"address": "127.0.0.1", "port": 0, "direct_port": 0, **config.get("c2s", {})}
+        self.file.write_text(json.dumps({**config, "data": str(data), "c2s": c2s}, indent=2))  # JSON is YAML
+        self.start()
+
+    def start(self) -> None:
+        self.listeners: dict[str, tuple[str, int]] = {}
+        self.ready = Event()
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "jabberd_py", "--config", str(self.file), *self.arguments],
+                cwd=ROOT, env=environment(), stdout=subprocess.PIPE, stderr=log)
+        self.reader = gevent.spawn(self._read)
+        if not self.ready.wait(START) or self.process.poll() is not None:
+            self.kill9()
+            raise AssertionError(f"the server did not start:\n{self.tail()}")
+
+    def _read(self) -> None:
+        with self.log.open("ab", buffering=0) as log:
+            for line in self.process.stdout or ():
+                log.write(line)
+                match line.decode().split():
+                    case ["listening", kind, address, port] if port.isdigit():
+                        self.listeners[kind] = (address, int(port))
+                    case ["ready"]:
+                        self.ready.set()
+        self.process.wait()
+        self.ready.set()  # gone: nobody shall wait for it
+
+    def address(self, kind: str = "c2s") -> tuple[str, int]:
+        """Where it listens for "c2s" or "c2s_direct"; ports change with every start."""
+        return self.listeners[kind]
+
+    def tail(self, start: int = 0) -> str:
+        """The log from byte `start`, its last 8 KB at most."""
+        return self.log.read_bytes()[start:][-8192:].decode(errors="replace")
+
+    def kill9(self) -> None:
+        """As a power cut for the process: SIGKILL."""
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self, timeout: float = 20.0) -> int:
+        """SIGTERM; the exit code. An AssertionError (and SIGKILL) if it does not stop in time."""
+        self.process.terminate()
+        try:
+            return self.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self.kill9()
+            raise AssertionError(f"the server did not stop in {timeout} s:\n{self.tail()}") from None
+
+    def restart(self) -> None:
+        """Stop with exit code 0, start again on the same data; new ports."""
+        code = self.stop()
+        assert code == 0, f"exit code {code}:\n{self.tail()}"
+        self.start()
+
+    def pss(self) -> int:
+        """Proportional set size in bytes."""
+        rollup = Path(f"/proc/{self.process.pid}/smaps_rollup").read_text()
+        return next(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:")) * 1024
+
+    def cpu(self) -> float:
+        """Seconds of CPU used, user and system."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def ctl(self, *arguments: str) -> str:
+        """What jabberctl prints; an AssertionError if it fails."""
+        command = [sys.executable, "-m", "jabberd_py.ctl.main", "--socket", str(self.socket), *arguments]
+        done = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=30)
+        assert done.returncode == 0, f"jabberctl {' '.join(arguments)}: {done.stdout}{done.stderr}"
+        return done.stdout
+
+
+def environment() -> dict[str, str]:
+    """Ours, without options for the server."""
+    return {key: value for key, value in os.environ.items() if not key.startswith("JABBERD")}
