@@ -42,6 +42,7 @@ class Kind(Generic[T]):
         self, name: str, expects: str, parse: Convert[T], show: Callable[[T], Any] = lambda value: value
     ) -> None:
         self.name, self.expects, self.parse, self.show = name, expects, parse, show
+        self.item: Kind[Any] = self  # what bounds and choices are about: of a list, its items
 
     def __call__(self, value: Any) -> T:
         try:
@@ -163,7 +164,9 @@ def list_of(convert: Convert[T]) -> Kind[list[T]]:
         single = isinstance(value, str) or not isinstance(value, Iterable)
         return [each(item) for item in ([value] if single else value)]
 
-    return _Plain(f"list of {each.name}", "", parse, lambda values: [each.show(value) for value in values])
+    many = _Plain(f"list of {each.name}", "", parse, lambda values: [each.show(value) for value in values])
+    many.item = each
+    return many
 
 
 def mapping_of(convert: Convert[T]) -> Kind[dict[str, T]]:
@@ -214,7 +217,8 @@ class Option(Generic[T]):
     ) -> None:
         self.kind, self.help, self.choices = kind(convert), help, choices
         # the bounds of a duration or a size may be written in its units, as the default may
-        self.min, self.max = (self.kind(bound) if isinstance(bound, str) else bound for bound in (min, max))
+        item = self.kind.item
+        self.min, self.max = (item(bound) if isinstance(bound, str) else bound for bound in (min, max))
         self.default: T = self.convert(default)
 
     def __set_name__(self, owner: type[Any], name: str) -> None:
@@ -237,10 +241,11 @@ class Option(Generic[T]):
     def _check(self, item: Any) -> None:
         if item is None:
             return
+        show = self.kind.item.show
         if self.min is not None and item < self.min:
-            raise ValueError(f"must be at least {self.show(self.min)}, not {self.show(item)}")
+            raise ValueError(f"must be at least {show(self.min)}, not {show(item)}")
         if self.max is not None and item > self.max:
-            raise ValueError(f"must be at most {self.show(self.max)}, not {self.show(item)}")
+            raise ValueError(f"must be at most {show(self.max)}, not {show(item)}")
         if self.choices is not None and item not in self.choices:
             words = [str(choice) for choice in self.choices]
             close = difflib.get_close_matches(str(item), words, 1, 0.5)
@@ -256,7 +261,7 @@ class Option(Generic[T]):
         """What ``min``, ``max`` and ``choices`` allow, in words; empty if anything goes."""
         if self.choices is not None:
             return "one of " + ", ".join(str(choice) for choice in self.choices)
-        low, high = (None if bound is None else self.show(bound) for bound in (self.min, self.max))
+        low, high = (None if bound is None else self.kind.item.show(bound) for bound in (self.min, self.max))
         if low is None and high is None:
             return ""
         if high is None:
