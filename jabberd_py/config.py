@@ -169,7 +169,7 @@ class _Source:
                 self.fail(("hosts",), "the same domain twice")
             hosts = self.data["hosts"] = dict.fromkeys(hosts)
         for owner in (self.data, *(hosts.values() if isinstance(hosts, dict) else ())):
-            modules = owner.get("modules") if isinstance(owner, dict) else None
+            modules: Any = owner.get("modules") if isinstance(owner, dict) else None
             for name, value in modules.items() if isinstance(modules, dict) else ():
                 if isinstance(value, str) and value.strip().lower() in SWITCHES:
                     modules[name] = {"enabled": value}
@@ -257,7 +257,7 @@ class _Checker:
         sections = {
             name: self.section(each, (name,), data.pop(name, None)) for name, each in schema.sections.items()
         }
-        top = self.section(schema.top, (), data, {*schema.sections, "hosts", "modules"})
+        top = self.section(schema.top, (), data, [*schema.sections, "hosts", "modules"])
         return Config(top, sections, self.hosts(hosts, shared))
 
     def mapping(self, path: Path, data: Any) -> dict[str, Any]:
