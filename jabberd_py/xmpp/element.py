@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from xml.parsers import expat
 
-from . import ns
+from . import ns as _ns
 from .jid import JID, parse
 
 Child = "Element | str"
@@ -75,7 +75,7 @@ class Element:
     _kids: list[str] | None
 
     def __init__(
-        self, name: str, namespace: str = ns.CLIENT, /, *children: Element | str | None, **attrs: object
+        self, name: str, namespace: str = _ns.CLIENT, /, *children: Element | str | None, **attrs: object
     ) -> None:
         self.name = name
         self.ns = namespace
@@ -132,7 +132,7 @@ class Element:
         """The children of that name (and namespace)."""
         return [e for e in self.elements() if e.name == name and namespace in (None, e.ns)]
 
-    def has(self, name: str, namespace: str = ns.CLIENT) -> bool:
+    def has(self, name: str, namespace: str = _ns.CLIENT) -> bool:
         """Is there such a child? Never builds the tree."""
         return f"{namespace} {name}" in self.kids
 
@@ -213,7 +213,7 @@ class Element:
 
     def reply(self, *children: Element | str | None) -> Element:
         """An IQ result back to the sender."""
-        answer = Element("iq", ns.CLIENT, *children)
+        answer = Element("iq", _ns.CLIENT, *children)
         attrs = self.attrs
         answer.attrs = {"type": "result", "id": attrs.get("id", "")}
         if "to" in attrs:
@@ -237,7 +237,7 @@ class Element:
             self._inner = "".join(out).encode()
         return self._inner
 
-    def to_bytes(self, namespace: str = ns.CLIENT) -> bytes:
+    def to_bytes(self, namespace: str = _ns.CLIENT) -> bytes:
         """The element as UTF-8, to stand where the default namespace is ``namespace``."""
         # a fresh start tag around the inner bytes as they are: the hot path
         xmlns = "" if self.ns == namespace else f" xmlns='{self.ns.translate(_ATTR)}'"
@@ -281,7 +281,7 @@ def clark(attrs: dict[str, str]) -> dict[str, str]:
     for key, value in attrs.items():
         if " " in key:
             uri, name = key.rsplit(" ", 1)
-            key = f"xml:{name}" if uri == ns.XML else f"{{{uri}}}{name}"
+            key = f"xml:{name}" if uri == _ns.XML else f"{{{uri}}}{name}"
         clean[key] = value
     return clean
 
@@ -289,7 +289,7 @@ def clark(attrs: dict[str, str]) -> dict[str, str]:
 class Builder:
     """Builds trees inside one never-ending root, so that an expat parser serves thousands of stanzas."""
 
-    def __init__(self, root: bytes, content: str = ns.CLIENT) -> None:
+    def __init__(self, root: bytes, content: str = _ns.CLIENT) -> None:
         self.content = content
         self.bytes = 0
         self.top: list[Element | str] = []
@@ -307,7 +307,7 @@ class Builder:
     def _start(self, name: str, attrs: dict[str, str]) -> None:
         uri, _, local = name.rpartition(" ")
         if uri == self.content:
-            uri = ns.CLIENT
+            uri = _ns.CLIENT
         for key in attrs:
             if " " in key:
                 attrs = clark(attrs)
@@ -332,7 +332,7 @@ class Builder:
         return self.top
 
 
-ROOT = f"<stream:stream xmlns='{ns.CLIENT}' xmlns:stream='{ns.STREAM}'>".encode()
+ROOT = f"<stream:stream xmlns='{_ns.CLIENT}' xmlns:stream='{_ns.STREAM}'>".encode()
 RECYCLE = 256 * 1024
 """Expat keeps every distinct name it has met for its whole life: after so many bytes a parser is thrown away."""
 

@@ -252,7 +252,7 @@ class Worker:
         if error.code in (codes[expat.errors.XML_ERROR_UNDEFINED_ENTITY], codes[expat.errors.XML_ERROR_ENTITY_DECLARED_IN_PE]):
             return StreamError("restricted-xml")
         at = self.expat.ErrorByteIndex - self.base
-        if self.buffer[at : at + 2] == b"<!" and self.buffer[at : at + 9] != b"<![CDATA[":
+        if re.match(rb"<![A-Z]", self.buffer[max(0, at - 2) : at + 3]):
             return StreamError("restricted-xml")  # a DTD in the middle of the stream
         start = bytes(self.buffer[:4])
         if self.depth == 0 and (b"\0" in start or start[:2] in (b"\xfe\xff", b"\xff\xfe")):

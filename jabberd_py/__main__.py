@@ -1,0 +1,31 @@
+"""``python -m jabberd_py``: the server."""
+
+from gevent import monkey
+
+monkey.patch_all()
+
+import sys  # noqa: E402
+from pathlib import Path  # noqa: E402
+
+import click  # noqa: E402
+
+from . import __version__  # noqa: E402
+from .server import run  # noqa: E402
+
+DEFAULT = "conf/jabberd.yaml"
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="jabberd_py")
+@click.option("-c", "--config", "path", metavar="FILE", help=f"The configuration ({DEFAULT} if it is there).")
+@click.option("-s", "--set", "overrides", multiple=True, metavar="PATH=VALUE",
+              help="Set one option, such as c2s.port=5333; wins over file and environment.")  # fmt: skip
+def main(path: str | None, overrides: tuple[str, ...]) -> None:
+    """Runs the Jabber server in the foreground."""
+    if path is None and Path(DEFAULT).exists():
+        path = DEFAULT
+    sys.exit(run(path, list(overrides)))
+
+
+if __name__ == "__main__":
+    main()

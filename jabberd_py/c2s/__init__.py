@@ -1,0 +1,1 @@
+"""Client to server: listener, negotiation, the client's stream."""

@@ -1,0 +1,199 @@
+"""One client's stream, from its first byte to its last (RFC 6120)."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+import ssl
+from typing import TYPE_CHECKING, Any
+
+from .. import log
+from ..hooks import HANDLED
+from ..jsm.host import Host
+from ..jsm.session import Session
+from ..net.stream import Closed, Stream
+from ..xdb import xdb
+from ..xmpp import ns
+from ..xmpp.element import Element
+from ..xmpp.errors import StreamError
+from ..xmpp.jid import parse
+from ..xmpp.parser import Close, Header
+from .negotiate import Negotiation
+
+if TYPE_CHECKING:
+    from .listener import Service
+
+logger = log.get(__name__)
+
+STANZAS = frozenset(("message", "presence", "iq"))
+
+
+class Client:
+    """``host`` is who the client asked for, ``user`` the account's bare address once it has authenticated, ``session``
+    what it then bound. Modules see it as the ``stream`` of the events ``features`` and ``negotiate``."""
+
+    __slots__ = (
+        "service", "stream", "address", "direct", "secure", "id", "host", "user", "mechanism", "session", "stranger",
+        "negotiation", "opened", "notes", "__weakref__",
+    )  # fmt: skip
+
+    def __init__(self, service: Service, sock: socket.socket, address: str, direct: bool) -> None:
+        o = service.options
+        self.service = service
+        self.stream = Stream(sock, service.early_limits, o.buffer, o.login_timeout)
+        self.address = address
+        self.direct = direct
+        self.secure = False
+        self.id = secrets.token_hex(8)
+        self.host: Host | None = None
+        self.user: str | None = None
+        self.mechanism: str | None = None
+        self.session: Session | None = None
+        self.stranger = False
+        self.opened = False
+        self.negotiation: Negotiation | None = Negotiation(self)
+        self.notes: dict[str, Any] = {}
+
+    # -- what a session needs of its transport ----------------------------------------------
+
+    def send(self, data: bytes) -> None:
+        self.stream.send(data)
+
+    def kick(self, condition: str, text: str | None = None) -> None:
+        self.stream.interrupt(StreamError(condition, text))
+
+    @property
+    def info(self) -> dict[str, Any]:
+        tls = self.stream.tls
+        return {
+            "address": self.address,
+            "transport": "direct TLS" if self.direct else "TCP",
+            "tls": tls.version() if tls is not None else None,
+            "mechanism": self.mechanism,
+            "stream": self.id,
+        }
+
+    # -- its life -----------------------------------------------------------------------------
+
+    def run(self, refusal: StreamError | None = None) -> None:
+        """Serves the client until it goes; ``refusal`` is said at once."""
+        stream = self.stream
+        try:
+            if self.direct:
+                stream.start_tls(self.service.certificates.direct())
+                self.secure = True
+            if refusal is not None:
+                raise refusal
+            self._loop()
+            stream.close(b"</stream:stream>")
+        except StreamError as error:
+            logger.info("stream error", session=self.id, address=self.address, user=self.user,
+                        condition=error.condition, text=error.text)  # fmt: skip
+            self._header()
+            stream.close(error.to_bytes() + b"</stream:stream>")
+        except Closed as error:
+            logger.debug("connection lost", session=self.id, address=self.address, reason=str(error))
+        except ssl.SSLError as error:
+            logger.info("TLS failed", session=self.id, address=self.address, reason=error.reason or str(error))
+        except Exception as error:
+            logger.exception("a stream failed", session=self.id, address=self.address)
+            self._header()
+            condition = "resource-constraint" if type(error).__name__ == "StoreError" else "internal-server-error"
+            stream.close(StreamError(condition).to_bytes() + b"</stream:stream>")
+        finally:
+            try:
+                if self.session is not None:
+                    self.session.host.end(self.session)
+                    xdb.release()
+            finally:
+                if stream.closing:
+                    stream.finish()
+                stream.abort()
+
+    def _loop(self) -> None:
+        stream = self.stream
+        while True:
+            element = stream.read()
+            session = self.session
+            if element.name in STANZAS and element.ns == ns.CLIENT:
+                if session is not None:
+                    session.host.send(session, element)
+                else:
+                    self._before(element)
+            elif isinstance(element, Header):
+                self._open(element)
+            elif isinstance(element, Close):
+                return
+            else:
+                self._before(element)
+            xdb.release()
+
+    def _before(self, element: Element) -> None:
+        """An element of the negotiation, or one that some module has made its own."""
+        if self.host is not None and self.host.hooks.call("negotiate", self, element) is HANDLED:
+            return
+        if self.negotiation is not None and self.negotiation.take(element):
+            return
+        if element.ns in (ns.TLS, ns.SASL) or (element.name in STANZAS and element.ns == ns.CLIENT):
+            raise StreamError("not-authorized")
+        if element.ns == ns.CLIENT or element.ns == ns.STREAM:
+            raise StreamError("unsupported-stanza-type")
+        if element.ns in ("", ns.SERVER):
+            raise StreamError("invalid-namespace")
+        raise StreamError("unsupported-stanza-type")
+
+    def _open(self, header: Header) -> None:
+        if header.name != "stream" or header.ns != ns.STREAM:
+            raise StreamError("invalid-namespace")
+        if header.root.content != ns.CLIENT:
+            raise StreamError("invalid-namespace", f"clients speak {ns.CLIENT}")
+        to = header.attrs.get("to")
+        if not to:
+            raise StreamError("improper-addressing", "the stream header lacks 'to'")
+        try:
+            host = self.service.router.instances.get(str(parse(to)))
+        except ValueError:
+            host = None
+        if not isinstance(host, Host) or (self.host is not None and self.user is not None and host is not self.host):
+            raise StreamError("host-unknown")
+        self.host = host
+        self._header()
+        if header.attrs.get("version", "0").partition(".")[0] != "1":
+            raise StreamError("unsupported-version", "XMPP 1.0 is spoken here")
+        assert self.negotiation is not None
+        features = Element("features", ns.STREAM, *self.negotiation.features())
+        host.hooks.tell("features", self, features)
+        self.stream.send(b"<stream:features>%b</stream:features>" % features.inner)
+
+    def _header(self) -> None:
+        """Our own stream header, if it is still to be sent: an error must stand in a stream, too."""
+        if self.opened:
+            return
+        self.opened = True
+        host = self.host.domain if self.host is not None else next(iter(self.service.certificates.contexts), "")
+        self.stream.send(
+            f"<?xml version='1.0'?><stream:stream xmlns='{ns.CLIENT}' xmlns:stream='{ns.STREAM}' id='{self.id}' "
+            f"from='{host}' version='1.0' xml:lang='en'>".encode()
+        )
+
+    # -- for the negotiation ----------------------------------------------------------------------
+
+    def restart(self) -> None:
+        """After TLS or SASL the client opens the stream anew."""
+        self.opened = False
+        self.id = secrets.token_hex(8)
+        self.stream.restart()
+
+    def authenticated(self, user: str, mechanism: str) -> None:
+        self.user = user
+        self.mechanism = mechanism
+        self.stream.parser.limits = self.service.limits
+        self.service.known(self)
+        self.restart()
+
+    def bound(self, session: Session) -> None:
+        """The negotiation is over."""
+        self.session = session
+        idle = self.service.options.idle_timeout
+        self.stream.settled(idle or None)
+        logger.info("logged in", session=self.id, jid=session.full, address=self.address, mechanism=self.mechanism)

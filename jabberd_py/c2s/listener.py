@@ -1,0 +1,131 @@
+"""Where clients connect: plain TCP with STARTTLS, and direct TLS (XEP-0368)."""
+
+from __future__ import annotations
+
+import socket
+from collections import Counter
+
+from .. import log
+from ..hooks import Option, Section, duration, list_of, optional, size
+from ..net.accept import Listener
+from ..net.karma import Karma, neighbourhood
+from ..net.tls import Certificates
+from ..router import Router
+from ..xmpp.errors import StreamError
+from ..xmpp.parser import Limits
+from .client import Client
+
+logger = log.get(__name__)
+
+
+class C2S(Section):
+    """Client connections."""
+
+    address = Option(list_of(str), ["::"], "addresses to listen on; '::' is every IPv4 and IPv6 address")
+    port = Option[int | None](optional(int), 5222, "port for STARTTLS; 0 takes any free one, null none", min=0, max=65535)
+    direct_port = Option[int | None](optional(int), 5223, "port for direct TLS (XEP-0368)", min=0, max=65535)
+    require_tls = Option(bool, True, "refuse to log anybody in on an unencrypted stream")
+    tls = Option(bool, True, "offer STARTTLS; without it (behind a proxy, in benchmarks) require_tls must be off, too")
+    mechanisms = Option(
+        list_of(str),
+        ["SCRAM-SHA-512-PLUS", "SCRAM-SHA-256-PLUS", "SCRAM-SHA-1-PLUS", "EXTERNAL", "SCRAM-SHA-512", "SCRAM-SHA-256",
+         "SCRAM-SHA-1", "PLAIN"],
+        "SASL mechanisms, best first; PLAIN is only ever offered inside TLS",
+    )  # fmt: skip
+    max_stanza = Option(size, "256 KiB", "largest stanza", min=10_000)
+    max_stanza_before_login = Option(size, "10 KiB", "largest element before login", min=10_000)
+    max_depth = Option(int, 64, "how deep elements may be nested in a stanza", min=8)
+    max_attributes = Option(int, 64, "attributes one element may have", min=8)
+    buffer = Option(size, "1 MiB", "what may wait for a client that does not read, before it is cut off", min=65536)
+    login_timeout = Option(duration, "30s", "time to log in and bind a resource", min=1)
+    idle_timeout = Option(duration, "30m", "silence after which a stream is ended; 0 is never")
+    streams_per_address = Option(int, 200, "streams that one address (IPv6: one /64) may have at a time", min=1)
+    logins_per_address = Option(int, 50, "streams not yet logged in that one address may have at a time", min=1)
+    logins_in_all = Option(int, 5000, "streams not yet logged in, of all addresses together", min=1)
+    failures_per_address = Option(int, 30, "wrong passwords from one address, refilled at one in ten seconds", min=1)
+    failures_per_account = Option(int, 20, "wrong passwords for one account, refilled at one in ten seconds", min=1)
+
+
+class Service:
+    """All client streams of the server and what they share."""
+
+    def __init__(self, options: C2S, router: Router, certificates: Certificates) -> None:
+        self.router = router
+        self.certificates = certificates
+        self.clients: set[Client] = set()
+        self.streams: Counter[str] = Counter()
+        self.strangers: Counter[str] = Counter()
+        self.in_all = 0
+        self.listeners: list[Listener] = []
+        self.configure(options)
+
+    def configure(self, options: C2S) -> None:
+        """Limits apply to new streams; where to listen is settled at the start."""
+        self.options = options
+        self.limits = Limits(options.max_stanza, options.max_depth, options.max_attributes)
+        self.early_limits = Limits(options.max_stanza_before_login, options.max_depth, options.max_attributes)
+        self.by_address = Karma(0.1, options.failures_per_address)
+        self.by_account = Karma(0.1, options.failures_per_account)
+
+    def open(self) -> None:
+        """Takes the ports, without serving yet. Raises OSError with the address in ``filename``."""
+        for address in self.options.address:
+            for kind, port in (("c2s", self.options.port), ("c2s_direct", self.options.direct_port)):
+                if port is None:
+                    continue
+                serve = self._direct if kind == "c2s_direct" else self._serve
+                try:
+                    self.listeners.append(Listener(kind, address, port, serve))
+                except OSError as error:
+                    error.filename = f"{address} port {port}"
+                    raise
+
+    def start(self) -> None:
+        for listener in self.listeners:
+            listener.start()
+
+    def stop(self) -> None:
+        """No new connections; streams are closed with ``system-shutdown``."""
+        for listener in self.listeners:
+            listener.close()
+        for client in list(self.clients):
+            client.kick("system-shutdown")
+
+    # -- one connection -----------------------------------------------------------------
+
+    def _direct(self, sock: socket.socket, address: str) -> None:
+        self._serve(sock, address, direct=True)
+
+    def _serve(self, sock: socket.socket, address: str, direct: bool = False) -> None:
+        place = neighbourhood(address)
+        client = Client(self, sock, address, direct)
+        o = self.options
+        crowd = (
+            self.streams[place] >= o.streams_per_address
+            or self.strangers[place] >= o.logins_per_address
+            or self.in_all >= o.logins_in_all
+        )
+        self.clients.add(client)
+        self.streams[place] += 1
+        self.strangers[place] += 1
+        self.in_all += 1
+        client.stranger = True
+        try:
+            client.run(StreamError("policy-violation", "too many connections") if crowd else None)
+        finally:
+            self.clients.discard(client)
+            self._less(self.streams, place)
+            self.known(client)
+
+    def known(self, client: Client) -> None:
+        """The client has logged in, or is gone: it counts among the strangers no more."""
+        if client.stranger:
+            client.stranger = False
+            self.in_all -= 1
+            self._less(self.strangers, neighbourhood(client.address))
+
+    @staticmethod
+    def _less(counter: Counter[str], place: str) -> None:
+        counter[place] -= 1
+        if not counter[place]:
+            del counter[place]

@@ -1,0 +1,283 @@
+"""Stream features of the core: STARTTLS, SASL, resource binding (RFC 6120 sections 5 to 7)."""
+
+from __future__ import annotations
+
+import secrets
+from base64 import b64decode, b64encode
+from typing import TYPE_CHECKING
+
+import gevent
+
+from .. import log
+from ..jsm.host import Host, check
+from ..net.karma import neighbourhood
+from ..net.tls import client_names
+from ..xmpp import ns
+from ..xmpp.element import Element
+from ..xmpp.errors import StanzaError, StreamError, error_reply
+from ..xmpp.jid import parse
+from ..xmpp.sasl import SaslError, Scram, ScramKeys, plain
+
+if TYPE_CHECKING:
+    from .client import Client
+
+logger = log.get(__name__)
+
+CHANNEL_BINDING = "urn:xmpp:sasl-cb:0"
+END_POINT = "tls-server-end-point"
+ATTEMPTS = 5
+HASH = {"SCRAM-SHA-1": "sha1", "SCRAM-SHA-256": "sha256", "SCRAM-SHA-512": "sha512"}
+
+
+class Negotiation:
+    """What a stream remembers only until its session begins."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+        self.scram: Scram | None = None
+        self.mechanism = ""
+        self.account: str | None = None
+        self.failures = 0
+
+    def features(self) -> list[Element]:
+        client = self.client
+        o = client.service.options
+        if client.user is not None:
+            bind = Element("bind", ns.BIND)
+            return [bind, Element("session", ns.SESSION, Element("optional", ns.SESSION))]
+        found = []
+        if not client.secure and o.tls:
+            found.append(Element("starttls", ns.TLS, Element("required", ns.TLS) if o.require_tls else None))
+        if client.secure or not o.require_tls:
+            mechanisms = self.mechanisms()
+            found.append(Element("mechanisms", ns.SASL, *(Element("mechanism", ns.SASL, m) for m in mechanisms)))
+            if any(m.endswith("-PLUS") for m in mechanisms):
+                cb = Element("channel-binding", CHANNEL_BINDING, type=END_POINT)  # XEP-0440
+                found.append(Element("sasl-channel-binding", CHANNEL_BINDING, cb))
+        return found
+
+    def mechanisms(self) -> list[str]:
+        """What may be used on this stream as it is now."""
+        client = self.client
+        host = client.host
+        assert host is not None
+        if host.options.anonymous:
+            return ["ANONYMOUS"]
+        found = []
+        for name in client.service.options.mechanisms:
+            fits = name in HASH or name == "PLAIN" and client.secure or name.endswith("-PLUS") and client.secure
+            if fits or name == "EXTERNAL" and self._certified():
+                found.append(name)
+        return found
+
+    def take(self, element: Element) -> bool:
+        """True if the element was ours. Raises StreamError."""
+        client = self.client
+        if client.host is None:
+            raise StreamError("not-authorized")
+        if element.ns == ns.TLS and element.name == "starttls":
+            self._starttls()
+        elif element.ns == ns.SASL and client.user is None:
+            try:
+                self._sasl(element)
+            except SaslError as error:
+                self._fail(error)
+        elif element.ns == ns.CLIENT and element.name == "iq" and client.user is not None:
+            self._iq(element)
+        else:
+            return False
+        return True
+
+    # -- TLS --------------------------------------------------------------------------------
+
+    def _starttls(self) -> None:
+        client = self.client
+        if client.secure or client.user is not None or not client.service.options.tls:
+            client.stream.send(b"<failure xmlns='%b'/></stream:stream>" % ns.TLS.encode())
+            raise StreamError("policy-violation", "TLS is not to be had now")
+        if client.stream.drop_input():
+            raise StreamError("policy-violation", "data behind <starttls/>, before TLS began")
+        assert client.host is not None
+        client.stream.send(b"<proceed xmlns='%b'/>" % ns.TLS.encode())
+        client.stream.start_tls(client.service.certificates.contexts[client.host.domain])
+        client.secure = True
+        client.restart()
+
+    # -- SASL -------------------------------------------------------------------------------
+
+    def _sasl(self, element: Element) -> None:
+        name = element.name
+        if name == "auth":
+            if not self.client.secure and self.client.service.options.require_tls:
+                raise SaslError("encryption-required")
+            self.scram = None
+            self.mechanism = element.attrs.get("mechanism", "")
+            if self.mechanism not in self.mechanisms():
+                raise SaslError("invalid-mechanism")
+            message = _decode(element.text)
+            if message is None:
+                self._say("challenge", b"")  # the initial response comes in the next message
+            else:
+                self._step(message)
+        elif name == "response" and self.mechanism:
+            self._step(_decode(element.text) or b"")
+        elif name == "abort":
+            raise SaslError("aborted")
+        else:
+            raise SaslError("malformed-request")
+
+    def _step(self, message: bytes) -> None:
+        if self.mechanism == "PLAIN":
+            self._plain(message)
+        elif self.mechanism == "EXTERNAL":
+            self._external(message)
+        elif self.mechanism == "ANONYMOUS":
+            self._anonymous()
+        elif self.scram is None:
+            base = self.mechanism.removesuffix("-PLUS")
+            plus = self.mechanism != base
+            bindings = {END_POINT: self.client.service.certificates.bindings[self._host.domain]}
+            offered = any(m.endswith("-PLUS") for m in self.mechanisms())
+            self.scram = Scram(HASH[base], plus, bindings if plus else {}, offered, self._lookup)
+            self._say("challenge", self.scram.first(message))
+            self._check_authzid(self.scram.authzid)
+        else:
+            said = self.scram.final(message)
+            self._succeed(self.account, said)
+
+    def _lookup(self, username: str) -> ScramKeys:
+        self.account = self._address(username)
+        self._check_karma()
+        mechanism = self.mechanism.removesuffix("-PLUS")
+        return self._host.users.keys(self.account, HASH[mechanism])
+
+    def _plain(self, message: bytes) -> None:
+        authzid, username, password = plain(message)
+        self.account = self._address(username)
+        self._check_karma()
+        if not self._host.users.verify(self.account, password):
+            raise SaslError("not-authorized")
+        self._check_authzid(authzid)
+        self._succeed(self.account)
+
+    def _external(self, message: bytes) -> None:
+        names = self._certified()
+        wanted = message.decode("utf-8", "replace") or (names[0] if len(names) == 1 else "")
+        if wanted not in names:
+            raise SaslError("invalid-authzid" if wanted else "not-authorized")
+        self.account = wanted
+        self._succeed(wanted)
+
+    def _certified(self) -> list[str]:
+        """Addresses on this host that the client's verified certificate is for (XEP-0178)."""
+        tls = self.client.stream.tls
+        der = tls.getpeercert(True) if tls is not None and self.client.service.certificates.options.client_ca else None
+        return [name for name in client_names(der) if parse(name).domain == self._host.domain] if der else []
+
+    def _anonymous(self) -> None:
+        self._succeed(f"{secrets.token_hex(12)}@{self._host.domain}", anonymous=True)
+
+    @property
+    def _host(self) -> Host:
+        assert self.client.host is not None
+        return self.client.host
+
+    def _address(self, username: str) -> str | None:
+        try:
+            return str(self._host.users.jid(f"{username}@{self._host.domain}"))
+        except ValueError:
+            return None
+
+    def _check_authzid(self, authzid: str | None) -> None:
+        if authzid:
+            try:
+                same = str(parse(authzid)) == self.account
+            except ValueError:
+                same = False
+            if not same:
+                raise SaslError("invalid-authzid", "one account cannot act for another")
+
+    def _check_karma(self) -> None:
+        service = self.client.service
+        if (
+            service.by_address.left(neighbourhood(self.client.address)) < 1
+            or self.account is not None
+            and service.by_account.left(self.account) < 1
+        ):
+            logger.warning("too many wrong passwords", address=self.client.address, user=self.account)
+            raise SaslError("temporary-auth-failure", "too many attempts, try again later")
+
+    def _succeed(self, user: str | None, said: bytes | None = None, anonymous: bool = False) -> None:
+        users = self._host.users
+        if user is None or not anonymous and not users.exists(user):
+            raise SaslError("not-authorized")  # somebody found the fake keys' password: never
+        if not anonymous and users.disabled(user):
+            raise SaslError("account-disabled")
+        self._say("success", said)
+        self.client.authenticated(user, self.mechanism)
+        self.scram = None
+
+    def _say(self, name: str, data: bytes | None) -> None:
+        text = "" if data is None else b64encode(data).decode() or ("=" if name == "success" else "")
+        self.client.stream.send(Element(name, ns.SASL, *([text] if text else [])).to_bytes())
+
+    def _fail(self, error: SaslError) -> None:
+        client = self.client
+        self.failures += 1
+        self.scram = None
+        self.mechanism = ""
+        if error.condition == "not-authorized":
+            client.service.by_address.spend(neighbourhood(client.address))
+            if self.account is not None:
+                client.service.by_account.spend(self.account)
+            logger.warning("login failed", session=client.id, address=client.address, user=self.account)
+            gevent.sleep(secrets.randbelow(50) / 1000)  # blurs what timing could still tell
+        # the text of a wrong proof says nothing about the account
+        text = Element("text", ns.SASL, error.text) if error.text else None
+        client.stream.send(Element("failure", ns.SASL, Element(error.condition, ns.SASL), text).to_bytes())
+        self.account = None
+        if self.failures >= ATTEMPTS:
+            raise StreamError("policy-violation", "too many failed attempts to log in")
+
+    # -- resource binding ---------------------------------------------------------------------
+
+    def _iq(self, request: Element) -> None:
+        client = self.client
+        try:
+            check(request)
+            payload = request.payload
+            if request.type == "set" and payload is not None and payload.ns == ns.BIND and payload.name == "bind":
+                self._bind(request, payload)
+                return
+            if request.type == "set" and payload is not None and payload.ns == ns.SESSION:
+                client.stream.send(request.reply().to_bytes())
+                return
+        except StanzaError as error:
+            answer = error_reply(request, error)
+            if answer is not None:
+                client.stream.send(answer.to_bytes())
+            return
+        raise StreamError("not-authorized", "bind a resource first")
+
+    def _bind(self, request: Element, payload: Element) -> None:
+        client = self.client
+        assert client.user is not None
+        node = parse(client.user).node
+        assert node is not None
+        session = self._host.bind(node, payload.text_of("resource", ns.BIND) or None, client, client.id)
+        client.negotiation = None
+        client.bound(session)
+        client.stream.send(request.reply(Element("bind", ns.BIND, Element("jid", ns.BIND, session.full))).to_bytes())
+
+
+def _decode(text: str) -> bytes | None:
+    """The message behind base64; None if there is none, empty for ``=``."""
+    text = text.strip()
+    if not text:
+        return None
+    if text == "=":
+        return b""
+    try:
+        return b64decode(text, validate=True)
+    except ValueError:
+        raise SaslError("incorrect-encoding") from None

@@ -1,0 +1,1 @@
+"""The administrator's side: jabberctl, its socket, documentation made from the code."""

@@ -1,0 +1,179 @@
+"""What a feature may say: ``@on(event)``, ``@iq(type, namespace)``, ``@http(path)``, ``@command(name)``,
+``@every(seconds)``, and typed options.
+
+Order is the order in which modules are loaded (`jabberd_py.modules.ORDER`), and nothing else: there are no priorities.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
+
+from . import log
+from .options import Option, Section, duration, list_of, mapping_of, optional, size
+
+if TYPE_CHECKING:
+    from .instance import Instance
+
+__all__ = [
+    "EVENTS", "HANDLED", "PASS", "Hooks", "Module", "Option", "Section", "command", "duration", "every", "http", "iq",
+    "list_of", "mapping_of", "on", "optional", "size",
+]  # fmt: skip
+
+PASS: None = None
+HANDLED: Literal[True] = True
+logger = log.get(__name__)
+F = TypeVar("F", bound=Callable[..., Any])
+
+EVENTS = {
+    # stanza events, in the order a stanza meets them: the first handler that returns HANDLED ends the chain
+    "negotiate": "an element before login, or no stanza    (stream, element)",
+    "filter_out": "may this session send this?              (session, stanza)",
+    "out": "a session sends a stanza                 (session, stanza)",
+    "deliver": "a stanza arrives for this domain         (stanza)",
+    "server": "... for the domain itself, not an IQ     (stanza)",
+    "filter_in": "may this reach this user?                (user, stanza)",
+    "presence": "... a presence, for the user's account   (user, stanza)",
+    "in": "... is about to reach one session        (session, stanza)",
+    "offline": "... and nobody is there to take it       (user, stanza)",
+    # life events: every handler hears them
+    "features": "what may this stream offer now?          (stream, features)",
+    "session": "a resource is bound                      (session)",
+    "available": "a session becomes able to take messages  (session)",
+    "unavailable": "... and is no longer                     (session)",
+    "end": "a session is over                        (session)",
+    "roster": "a roster item has changed                (user, jid)",
+    "blocked": "a user has blocked addresses             (user, jids)",
+    "unblocked": "... or unblocked them                    (user, jids)",
+    "created": "an account is made                       (user)",
+    "deleting": "an account is about to go, data and all  (user)",
+    "start": "the host begins to serve                 ()",
+    "stop": "the server is stopping                   ()",
+    "reload": "the configuration was read again         ()",
+}
+"""``user`` is an account's bare address as text, ``session`` a `Session`, ``stanza`` an `Element`."""
+
+TOLD = frozenset(list(EVENTS)[list(EVENTS).index("features") :])
+"""Events that every handler hears, whatever the others say."""
+
+
+class Hooks:
+    """Chains of handlers, run in the order their modules were loaded."""
+
+    def __init__(self) -> None:
+        self.chains: dict[str, list[Callable[..., Any]]] = {event: [] for event in EVENTS}
+
+    def add(self, event: str, handler: Callable[..., Any]) -> None:
+        """Raises KeyError where there is no such event."""
+        self.chains[event].append(handler)
+
+    def call(self, event: str, *args: Any) -> bool | None:
+        """Runs a stanza event: HANDLED as soon as one handler says so. What a handler raises ends the chain."""
+        for handler in self.chains[event]:
+            if handler(*args) is HANDLED:
+                return True
+        return None
+
+    def tell(self, event: str, *args: Any) -> None:
+        """Tells a life event to all; a handler that fails is logged and spoils nothing for the others."""
+        for handler in self.chains[event]:
+            try:
+                handler(*args)
+            except Exception:
+                logger.exception("a handler failed", handler=handler.__qualname__, on=event)
+
+
+# -- the five decorators -------------------------------------------------------------
+
+
+def _mark(method: F, kind: str, value: Any) -> F:
+    method.__dict__.setdefault(f"_{kind}", []).append(value)
+    return method
+
+
+def on(*events: str) -> Callable[[F], F]:
+    """Calls the method at these events (`EVENTS`)."""
+    unknown = [event for event in events if event not in EVENTS]
+    if unknown:
+        raise KeyError(f"no such event: {unknown[0]}")
+
+    def mark(method: F) -> F:
+        for event in events:
+            _mark(method, "events", event)
+        return method
+
+    return mark
+
+
+def iq(type: str, namespace: str, to: str = "server") -> Callable[[F], F]:
+    """Answers IQs of ``type`` (get, set) whose payload is in ``namespace``, sent to the domain (``server``), to the
+    sender's own account or to nobody (``self``), or to another account (``user``). The method takes the request, and
+    returns the payload of the result, or None, or raises StanzaError."""
+    if type not in ("get", "set") or to not in ("server", "self", "user"):
+        raise ValueError(f"@iq({type!r}, {namespace!r}, to={to!r})")
+    return lambda method: _mark(method, "iqs", (to, type, namespace))
+
+
+def http(path: str, *methods: str) -> Callable[[F], F]:
+    """Answers HTTP requests for ``path`` (once there is a web server)."""
+    return lambda method: _mark(method, "http", (path, methods or ("GET",)))
+
+
+def command(name: str, *, help: str | None = None) -> Callable[[F], F]:
+    """An administrator's command such as ``accounts add``. The method's parameters, with their annotations and
+    defaults, are the command's arguments; its docstring is the help. It returns plain data (dict, list, text, None),
+    or yields ``Progress`` and at last the data. One that takes ``jid`` runs on that address's host."""
+    return lambda method: _mark(method, "commands", (name, help or (method.__doc__ or "").strip()))
+
+
+def every(seconds: float) -> Callable[[F], F]:
+    """Runs the method every so many seconds, in a greenlet of its own, never twice at a time."""
+    return lambda method: _mark(method, "jobs", seconds)
+
+
+class Module(Section):
+    """One feature of an instance. Its options are read as attributes; ``self.host`` is the instance.
+
+    name       what it is called in the configuration; by default the file's, without ``mod_``
+    default    is it on where the configuration does not say?
+    features   namespaces for service discovery (XEP-0030) of the domain; ``account_features``, of an account
+    needs      modules without which it cannot do; they must stand before it in ORDER
+    tables     where it keeps its data; every row has an ``owner``
+    """
+
+    name: ClassVar[str] = ""
+    default: ClassVar[bool] = True
+    features: tuple[str, ...] = ()
+    account_features: tuple[str, ...] = ()
+    needs: ClassVar[tuple[str, ...]] = ()
+    tables: ClassVar[tuple[Any, ...]] = ()
+
+    def __init_subclass__(cls) -> None:
+        if "name" not in vars(cls):
+            cls.name = cls.__module__.rsplit(".", 1)[-1].removeprefix("mod_")
+
+    def __init__(self, host: Instance, settings: Mapping[str, Any] | None = None) -> None:
+        super().__init__(settings)
+        self.host: Any = host
+        for name in dir(type(self)):
+            method = getattr(type(self), name, None)
+            marks = getattr(method, "__dict__", {})
+            if not isinstance(marks, dict) or not callable(method):
+                continue
+            bound = getattr(self, name)
+            for event in marks.get("_events", ()):
+                host.hooks.add(event, bound)
+            for key in marks.get("_iqs", ()):
+                if key in host.iqs:
+                    raise ValueError(f"{self.name}: {key} has a handler already: {host.iqs[key].__qualname__}")
+                host.iqs[key] = bound
+            for command_name, help in marks.get("_commands", ()):
+                host.commands[command_name] = (bound, help)
+            for seconds in marks.get("_jobs", ()):
+                host.jobs.append((seconds, bound))
+            for path, methods in marks.get("_http", ()):
+                host.pages[path] = (bound, methods)
+
+    def configure(self, settings: Mapping[str, Any]) -> None:
+        """New settings, converted already, after a reload."""
+        self.settings = dict(settings)

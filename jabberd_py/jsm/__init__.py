@@ -1,0 +1,1 @@
+"""The Jabber session manager: a host with users, their accounts, sessions and delivery rules."""

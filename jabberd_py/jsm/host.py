@@ -1,0 +1,207 @@
+"""An Instance with users: where a session's stanzas set out and where those for users arrive."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from typing import Any
+
+from .. import log
+from ..hooks import HANDLED, Option, Section, list_of
+from ..instance import Instance
+from ..router import Router, unexpected
+from ..xmpp import ns
+from ..xmpp.element import Element
+from ..xmpp.errors import StanzaError, StreamError, error_reply
+from ..xmpp.jid import JID, parse
+from . import delivery
+from .session import Session, Transport
+from .sessions import Sessions
+from .users import Users
+
+logger = log.get(__name__)
+
+IQ_TYPES = frozenset(("get", "set", "result", "error"))
+PRESENCE_TYPES = frozenset(
+    (None, "unavailable", "subscribe", "subscribed", "unsubscribe", "unsubscribed", "probe", "error")
+)
+
+
+class HostOptions(Section):
+    """A domain with users."""
+
+    admins = Option[list[str]](list_of(str), [], "bare addresses of those who may administer this host")
+    anonymous = Option(bool, False, "let anybody in without an account (SASL ANONYMOUS); such a host has no accounts")
+    sessions_per_user = Option(int, 20, "resources one account may have connected at a time", min=1)
+    scram_iterations = Option(int, 4096, "PBKDF2 rounds for new passwords", min=4096, max=1_000_000)
+
+
+def check(stanza: Element) -> None:
+    """The syntax that RFC 6120 section 8 and RFC 6121 ask of a stanza. Raises StanzaError."""
+    attrs = stanza.attrs
+    if "to" in attrs:
+        try:
+            parse(attrs["to"])
+        except ValueError as error:
+            raise StanzaError("jid-malformed", str(error)) from None
+    name = stanza.name
+    if name == "iq":
+        type = attrs.get("type")
+        if type not in IQ_TYPES:
+            raise StanzaError("bad-request", "an IQ is of type get, set, result or error")
+        if not attrs.get("id"):
+            raise StanzaError("bad-request", "an IQ must have an id")
+        kids = stanza.kids
+        if type in ("get", "set") and len(kids) != 1:
+            raise StanzaError("bad-request", "a request has exactly one payload")
+        if type == "result" and len(kids) > 1:
+            raise StanzaError("bad-request", "a result has at most one payload")
+    elif name == "presence" and attrs.get("type") not in PRESENCE_TYPES:
+        raise StanzaError("bad-request", "no such type of presence")
+
+
+class Host(Instance):
+    """One domain's users. ``sessions`` and ``users`` are theirs; modules hook in between."""
+
+    def __init__(self, router: Router, domain: str, options: HostOptions) -> None:
+        super().__init__(router, domain)
+        self.options = options
+        self.jid = parse(domain)
+        self.sessions = Sessions()
+        self.users = Users(self)
+
+    # -- sessions --------------------------------------------------------------------
+
+    def bind(self, node: str, resource: str | None, transport: Transport, id: str) -> Session:
+        """A new session for an authenticated user (RFC 6120 section 7). An older session of the same resource is ended
+        with ``conflict``. Raises StanzaError: bad-request, resource-constraint."""
+        try:
+            jid = parse(f"{node}@{self.domain}").with_resource(resource or secrets.token_urlsafe(9))
+        except ValueError as error:
+            raise StanzaError("bad-request", str(error)) from None
+        old = self.sessions.find(jid)
+        if old is not None:
+            self.end(old)
+            old.transport.kick("conflict", "another client took this resource")
+        if len(self.sessions.of(str(jid.bare))) >= self.options.sessions_per_user:
+            raise StanzaError("resource-constraint", "too many sessions of this account")
+        session = Session(self, jid, transport, id, time.time())
+        self.sessions.add(session)
+        self.hooks.tell("session", session)
+        return session
+
+    def end(self, session: Session) -> None:
+        """A session is over: its contacts are told. Safe to call twice."""
+        if self.sessions.find(session.jid) is not session:
+            return
+        try:
+            self.hooks.tell("end", session)
+        finally:
+            self.sessions.remove(session)
+
+    def kick(self, user: str, condition: str, text: str | None = None) -> int:
+        """Ends all sessions of a user with a stream error; says how many there were."""
+        sessions = self.sessions.of(user)
+        for session in sessions:
+            session.transport.kick(condition, text)
+        return len(sessions)
+
+    # -- from a session ----------------------------------------------------------------
+
+    def send(self, session: Session, stanza: Element) -> None:
+        """What a client sent. Raises StreamError where the stream must end; all other faults are answered."""
+        attrs = stanza.attrs
+        claimed = attrs.get("from")
+        if claimed is not None and claimed != session.full and not _same(claimed, session.jid):
+            raise StreamError("invalid-from")
+        attrs["from"] = session.full
+        try:
+            check(stanza)
+            hooks = self.hooks
+            if hooks.call("filter_out", session, stanza) is HANDLED:
+                return
+            if hooks.call("out", session, stanza) is HANDLED:
+                return
+            if "to" in attrs:
+                self.router.deliver(stanza)
+            elif stanza.name == "iq":
+                self.answer_account(stanza)
+            elif stanza.name == "message":
+                attrs["to"] = session.user
+                self.router.deliver(stanza)
+        except StanzaError as error:
+            self.refuse(session, stanza, error)
+        except Exception as error:
+            self.refuse(session, stanza, unexpected(error))
+
+    def refuse(self, session: Session, stanza: Element, error: StanzaError) -> None:
+        """Answers straight to the session: routed, the error would come from an address that a filter may stop."""
+        answer = error_reply(stanza, error)
+        if answer is not None:
+            if error.condition == "jid-malformed":
+                answer.attrs["from"] = self.domain
+            session.send(answer)
+
+    # -- for this domain ------------------------------------------------------------------
+
+    def deliver_node(self, stanza: Element) -> None:
+        to = stanza.to
+        assert to is not None
+        if stanza.name == "iq" and to.resource is None:
+            self.answer_account(stanza)
+        else:
+            delivery.deliver(self, stanza)
+
+    def answer_account(self, request: Element) -> None:
+        """An IQ for an account, which the server answers on its behalf (RFC 6121 section 8.5.2.1.3)."""
+        to, sender = request.to, request.from_
+        assert sender is not None
+        if to is None or to.bare == sender.bare:
+            kind = "self"
+            if to is None and request.type in ("get", "set"):
+                namespace = request.kids[0].rpartition(" ")[0]
+                if ("self", request.type, namespace) not in self.iqs:
+                    kind = "server"  # older clients address nobody where they mean the server
+        else:
+            if self.hooks.call("filter_in", str(to.bare), request) is HANDLED:
+                return
+            kind = "user"
+        self.answer(kind, request)
+
+    def pass_on(self, session: Session, stanza: Element) -> None:
+        """The last step: event ``in``, then the client."""
+        chain = self.hooks.chains["in"]
+        if not chain or self.hooks.call("in", session, stanza) is not HANDLED:
+            session.send(stanza)
+
+    def reach(self, stanza: Element) -> None:
+        to = stanza.to
+        assert to is not None
+        session = self.sessions.find(to)
+        if session is not None:
+            self.pass_on(session, stanza)
+        elif to.node is None:
+            self.deliver(stanza)
+
+    # -- for modules -------------------------------------------------------------------------
+
+    def is_admin(self, jid: JID | str) -> bool:
+        bare = str(parse(jid).bare if isinstance(jid, str) else jid.bare)
+        return bare in self.options.admins
+
+    def push(self, session: Session, type: str, payload: Element) -> None:
+        """An IQ from the account to one of its own sessions (a roster push, say)."""
+        request = Element("iq", ns.CLIENT, payload, type=type)
+        request.attrs |= {"id": secrets.token_hex(6), "to": session.full}
+        session.send(request)
+
+    def info(self) -> dict[str, Any]:
+        return {"domain": self.domain, "sessions": self.sessions.count}
+
+
+def _same(claimed: str, jid: JID) -> bool:
+    try:
+        parsed = parse(claimed)
+    except ValueError:
+        return False
+    return parsed == jid or parsed == jid.bare

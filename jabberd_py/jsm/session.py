@@ -1,0 +1,65 @@
+"""One connected resource of a user."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ..xmpp.element import Element
+from ..xmpp.jid import JID
+
+if TYPE_CHECKING:
+    from .host import Host
+
+
+class Transport(Protocol):
+    """What carries a session: a c2s stream, WebSocket, BOSH."""
+
+    @property
+    def info(self) -> dict[str, Any]:
+        """What an administrator sees: address, transport, secure, mechanism..."""
+
+    def send(self, data: bytes) -> None:
+        """Queues the bytes of a stanza; never blocks, never raises."""
+
+    def kick(self, condition: str, text: str | None = None) -> None:
+        """Ends the stream with that stream error, soon."""
+
+
+class Session:
+    """``user`` is the account's bare address and ``full`` the whole, both as text.
+
+    presence   the last available presence, as broadcast; None while unavailable
+    priority   of that presence
+    notes      what modules remember about this session
+    """
+
+    __slots__ = ("host", "jid", "user", "full", "transport", "presence", "priority", "_notes", "since", "id")
+
+    def __init__(self, host: Host, jid: JID, transport: Transport, id: str, since: float) -> None:
+        self.host = host
+        self.jid = jid
+        self.user = str(jid.bare)
+        self.full = str(jid)
+        self.transport = transport
+        self.id = id
+        self.since = since
+        self.presence: Element | None = None
+        self.priority = 0
+        self._notes: dict[str, Any] | None = None
+
+    @property
+    def notes(self) -> dict[str, Any]:
+        if self._notes is None:
+            self._notes = {}
+        return self._notes
+
+    def note(self, key: str) -> Any:
+        """What was noted, or None; asking makes nothing."""
+        return None if self._notes is None else self._notes.get(key)
+
+    def send(self, stanza: Element) -> None:
+        """Queues the stanza for the client. Event ``in`` is behind it."""
+        self.transport.send(stanza.to_bytes())
+
+    def __repr__(self) -> str:
+        return f"<Session {self.full}>"

@@ -1,0 +1,147 @@
+"""Accounts and their keys. Passwords are kept only as SCRAM keys (RFC 5802): what is stored lets nobody log in."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from base64 import b64decode, b64encode
+from typing import TYPE_CHECKING
+
+import gevent
+from peewee import BooleanField, CharField, FloatField, IntegrityError, TextField
+
+from ..xdb import OWNER_LENGTH, Table, cached, xdb
+from ..xmpp import sasl
+from ..xmpp.errors import StanzaError
+from ..xmpp.jid import JID, parse
+from ..xmpp.prep import passprep
+
+if TYPE_CHECKING:
+    from .host import Host
+
+HASHES = ("sha1", "sha256", "sha512")
+SECRET = "jabberd_py:sasl-secret"
+
+
+class Account(Table):
+    """``keys``: JSON, hash name to [iterations, salt, stored key, server key], the bytes as base64."""
+
+    owner = CharField(max_length=OWNER_LENGTH)
+    keys = TextField()
+    disabled = BooleanField(default=False)
+    created = FloatField()
+
+    class Meta:
+        indexes = ((("owner",), True),)
+
+
+@cached(size=50_000)
+def exists(user: str) -> bool:
+    return Account.select(Account.id).where(Account.owner == user).exists()
+
+
+class Users:
+    """The accounts of one host. ``user`` is a bare address as text, on this host."""
+
+    def __init__(self, host: Host) -> None:
+        self.host = host
+        self._secret: bytes | None = None
+
+    def exists(self, user: str) -> bool:
+        """Also True for one who is here now without an account (SASL ANONYMOUS)."""
+        return exists(user) or user in self.host.sessions.users
+
+    def jid(self, user: str) -> JID:
+        """The address of an account to be: raises ValueError where it would be none of ours."""
+        jid = parse(user)
+        if jid.node is None or jid.resource is not None or jid.domain != self.host.domain:
+            raise ValueError(f"{user} is not the address of a user of {self.host.domain}")
+        if len(str(jid)) > OWNER_LENGTH:
+            raise ValueError(f"an address of more than {OWNER_LENGTH} characters")
+        return jid
+
+    def create(self, user: str, password: str) -> None:
+        """Returns when the account is safely stored. Raises ValueError (bad address or password), StanzaError
+        (conflict), StoreError."""
+        user = str(self.jid(user))
+        keys = self._derive(password)
+        if exists(user):
+            raise StanzaError("conflict", "that account exists")
+        try:
+            xdb.save(lambda: Account.create(owner=user, keys=keys, created=time.time()))
+        except IntegrityError:
+            raise StanzaError("conflict", "that account exists") from None
+        exists.forget(user)
+        self.host.hooks.tell("created", user)
+
+    def set_password(self, user: str, password: str) -> None:
+        """Raises ValueError, StanzaError (item-not-found), StoreError."""
+        keys = self._derive(password)
+        changed = xdb.save(lambda: Account.update(keys=keys).where(Account.owner == user).execute())
+        if not changed:
+            raise StanzaError("item-not-found", "there is no such account")
+
+    def delete(self, user: str) -> None:
+        """The account and all that it owns; its sessions end. Raises StanzaError (item-not-found), StoreError."""
+        if not exists(user):
+            raise StanzaError("item-not-found", "there is no such account")
+        self.host.hooks.tell("deleting", user)
+        xdb.delete_owner(user)
+        exists.forget(user)
+        self.host.kick(user, "not-authorized", "the account is gone")
+
+    def disable(self, user: str, disabled: bool = True) -> None:
+        """A disabled account keeps its data but cannot log in; its sessions end."""
+        changed = xdb.save(lambda: Account.update(disabled=disabled).where(Account.owner == user).execute())
+        if not changed and not exists(user):
+            raise StanzaError("item-not-found", "there is no such account")
+        if disabled:
+            self.host.kick(user, "not-authorized", "the account is disabled")
+
+    def disabled(self, user: str) -> bool:
+        return Account.select().where(Account.owner == user, Account.disabled).exists()
+
+    def all(self) -> list[Account]:
+        """Every account of this host, by address."""
+        rows = Account.select().where(Account.owner.endswith("@" + self.host.domain)).order_by(Account.owner)
+        return list(rows)
+
+    # -- keys ------------------------------------------------------------------------
+
+    def _derive(self, password: str) -> str:
+        passprep(password)  # raises ValueError before any work
+        iterations = self.host.options.scram_iterations
+        keys = {}
+        for name in HASHES:
+            salt = secrets.token_bytes(sasl.SALT_BYTES)
+            made = gevent.get_hub().threadpool.apply(sasl.derive, (name, password, salt, iterations))
+            parts = (made.salt, made.stored_key, made.server_key)
+            keys[name] = [made.iterations, *(b64encode(part).decode() for part in parts)]
+        return json.dumps(keys)
+
+    def keys(self, user: str | None, hash_name: str) -> sasl.ScramKeys:
+        """The keys of an account, or lasting fake ones where there is no such account: a stranger cannot tell."""
+        row = None if user is None else Account.select(Account.keys).where(Account.owner == user).first()
+        fake = sasl.fake_keys(self.secret, user or "", hash_name, self.host.options.scram_iterations)
+        if row is None:
+            return fake
+        iterations, *parts = json.loads(row.keys)[hash_name]
+        return sasl.ScramKeys(b64decode(parts[0]), iterations, b64decode(parts[1]), b64decode(parts[2]))
+
+    def verify(self, user: str | None, password: str) -> bool:
+        """Is that the password? Takes as long for a stranger. PBKDF2 runs on a thread."""
+        keys = self.keys(user, "sha256")
+        right = gevent.get_hub().threadpool.apply(sasl.verify_plain, (keys, "sha256", password))
+        return bool(right)
+
+    @property
+    def secret(self) -> bytes:
+        """What fake salts are made from: it must last, or two tries would tell who does not exist."""
+        if self._secret is None:
+            stored = xdb.get(self.host.domain, SECRET)
+            if stored is None:
+                stored = secrets.token_hex(32)
+                xdb.set(self.host.domain, SECRET, stored)
+            self._secret = bytes.fromhex(stored)
+        return self._secret

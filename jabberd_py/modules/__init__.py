@@ -1,0 +1,25 @@
+"""The features of a host: one file each.
+
+`ORDER` is the order in which they are loaded, and so the order in which they hear every event.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from ..hooks import Module
+
+ORDER = (
+    "mod_echo",
+)  # fmt: skip
+
+
+def load_all() -> dict[str, type[Module]]:
+    """Every known module by its name, in order."""
+    found: dict[str, type[Module]] = {}
+    for file in ORDER:
+        module = import_module(f"{__name__}.{file}")
+        for kind in vars(module).values():
+            if isinstance(kind, type) and issubclass(kind, Module) and kind.__module__ == module.__name__:
+                found[kind.name] = kind
+    return found

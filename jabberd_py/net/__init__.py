@@ -1,0 +1,1 @@
+"""Sockets: accepting, connecting, TLS, bounded streams of stanzas."""

@@ -1,0 +1,65 @@
+"""Accepting connections: one greenlet for each (gevent's StreamServer)."""
+
+from __future__ import annotations
+
+import _socket
+import socket
+from collections.abc import Callable
+from typing import Any
+
+import gevent
+from gevent.server import StreamServer
+
+from .. import log
+
+logger = log.get(__name__)
+
+BACKLOG = 4096
+Serve = Callable[[socket.socket, str], None]
+
+
+class Listener(StreamServer):
+    """Calls ``serve(sock, address)`` in a new greenlet for every connection, with a plain non-blocking socket: the stream
+    has watchers of its own, so gevent's socket object would only cost memory."""
+
+    def __init__(self, kind: str, address: str, port: int, serve: Serve) -> None:
+        self.kind = kind
+        self.bound = (address, port)
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        listening = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(address != "::"))
+            listening.bind((address, port))
+            listening.listen(BACKLOG)
+            listening.setblocking(False)
+        except OSError:
+            listening.close()
+            raise
+        self.bound = listening.getsockname()[:2]
+        super().__init__(listening, serve)
+
+    def do_read(self) -> Any:
+        try:
+            fd, address = self.socket._accept()
+        except BlockingIOError:
+            return None
+        # _socket's own class: monkey-patching has put gevent's in the place of socket.socket
+        sock = _socket.socket(fileno=fd)
+        sock.setblocking(False)
+        if sock.family in (socket.AF_INET, socket.AF_INET6):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        host = address[0] if address else ""
+        return sock, host.removeprefix("::ffff:")
+
+    def do_handle(self, sock: Any, address: str) -> None:
+        gevent.spawn_raw(self._guarded, sock, address)
+
+    def _guarded(self, sock: Any, address: str) -> None:
+        try:
+            self.handle(sock, address)
+        except Exception:
+            logger.exception("a connection failed", kind=self.kind, address=address)
+        finally:
+            sock.close()

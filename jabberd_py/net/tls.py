@@ -1,0 +1,139 @@
+"""Certificates and TLS contexts, one for each domain, and what binds SASL to a TLS channel (RFC 5929)."""
+
+from __future__ import annotations
+
+import _ssl
+import datetime
+import ssl
+from collections.abc import Iterable
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID, ObjectIdentifier
+
+from ..options import Option, Section, optional
+from ..xmpp.jid import parse
+
+XMPP_ADDR = ObjectIdentifier("1.3.6.1.5.5.7.8.5")
+LIFETIME = datetime.timedelta(days=3650)
+
+
+class TLSOptions(Section):
+    """Certificates: ``<certificates>/<domain>.pem`` (chain) and ``<domain>.key`` for each host; what is missing is made,
+    self-signed."""
+
+    certificates = Option(optional(str), None, "folder of the certificates; by default 'certificates' in the data folder")
+    client_ca = Option(optional(str), None, "file of the authorities whose client certificates log users in (EXTERNAL)")
+    ciphers = Option(
+        str, "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:!aNULL:!MD5", "OpenSSL's list of ciphers for TLS 1.2"
+    )
+
+
+def make_self_signed(domains: Iterable[str], certificate: Path, key_file: Path) -> None:
+    """An ECDSA P-256 certificate (a quarter of RSA's cost per login) for the domains. Raises OSError."""
+    names = [domain.encode("idna").decode() if not domain.isascii() else domain for domain in domains]
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0][:64])])
+    now = datetime.datetime.now(datetime.UTC)
+    built = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(hours=1))
+        .not_valid_after(now + LIFETIME)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name) for name in names]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    certificate.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    for path, data in ((key_file, private), (certificate, built.public_bytes(serialization.Encoding.PEM))):
+        half = path.with_name(path.name + ".new")
+        half.touch(mode=0o600)
+        half.write_bytes(data)
+        half.replace(path)
+
+
+class Certificates:
+    """The TLS contexts of all domains; `load` reads the files again, for new connections."""
+
+    def __init__(self, options: TLSOptions, folder: Path) -> None:
+        self.options = options
+        self.folder = Path(options.certificates) if options.certificates else folder
+        self.contexts: dict[str, ssl.SSLContext] = {}
+        self.bindings: dict[str, bytes] = {}
+        self.made: list[Path] = []
+
+    def load(self, domains: Iterable[str]) -> None:
+        """Raises OSError, ssl.SSLError or ValueError, naming the file; the old contexts stay then."""
+        contexts, bindings = {}, {}
+        for domain in domains:
+            certificate, key = self.folder / f"{domain}.pem", self.folder / f"{domain}.key"
+            if not certificate.exists() and not key.exists():
+                make_self_signed([domain], certificate, key)
+                self.made.append(certificate)
+            context = contexts[domain] = self._context(certificate, key)
+            # gevent's own setter wraps the callback for its sockets; our TLS lives in memory
+            _ssl._SSLContext.sni_callback.__set__(context, self._sni)  # type: ignore[union-attr]
+            bindings[domain] = end_point(certificate)
+        self.contexts, self.bindings = contexts, bindings
+
+    def _context(self, certificate: Path, key: Path) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
+        context.options |= ssl.OP_NO_TICKET
+        context.num_tickets = 0  # a full ECDSA handshake is cheap; two tickets a login are not
+        context.set_ciphers(self.options.ciphers)
+        try:
+            context.load_cert_chain(certificate, key if key.exists() else None)
+        except (OSError, ssl.SSLError) as error:
+            raise ValueError(f"{certificate}: {error.strerror or error.args[-1]}") from None
+        if self.options.client_ca:
+            context.load_verify_locations(self.options.client_ca)
+            context.verify_mode = ssl.CERT_OPTIONAL
+        return context
+
+    def _sni(self, tls: ssl.SSLObject, name: str | None, context: ssl.SSLContext) -> None:
+        """Direct TLS: the client names the domain in its hello."""
+        wanted = self.contexts.get((name or "").lower())
+        if wanted is not None and wanted is not context:
+            tls.context = wanted
+
+    def direct(self) -> ssl.SSLContext:
+        """For direct TLS, before the client has named its domain; it speaks ``xmpp-client`` (XEP-0368)."""
+        context = next(iter(self.contexts.values()))
+        context.set_alpn_protocols(["xmpp-client"])
+        return context
+
+
+def end_point(certificate: Path) -> bytes:
+    """``tls-server-end-point`` (RFC 5929 section 4): the certificate's hash, by its signature's hash function."""
+    cert = x509.load_pem_x509_certificate(certificate.read_bytes())
+    algorithm = cert.signature_hash_algorithm
+    if algorithm is None or algorithm.name in ("md5", "sha1"):
+        algorithm = hashes.SHA256()
+    return cert.fingerprint(algorithm)
+
+
+def client_names(certificate: bytes) -> list[str]:
+    """The addresses (XEP-0178: ``xmppAddr``) that a verified client certificate (DER) is for, bare."""
+    cert = x509.load_der_x509_certificate(certificate)
+    try:
+        names = cert.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return []
+    found = []
+    for other in names.get_values_for_type(x509.OtherName):
+        if other.type_id == XMPP_ADDR and other.value[:1] == b"\x0c" and len(other.value) < 130:
+            try:
+                found.append(str(parse(other.value[2:].decode()).bare))  # DER: a UTF8String of one length byte
+            except ValueError:
+                continue
+    return found

@@ -1,0 +1,70 @@
+"""One router: mine, else the next (the uplink). Whatever goes wrong with a stanza becomes an error reply here."""
+
+from __future__ import annotations
+
+from . import log
+from .instance import Instance
+from .xmpp.element import Element
+from .xmpp.errors import StanzaError, error_reply
+
+logger = log.get(__name__)
+
+
+class Uplink(Instance):
+    """The Instance for all domains that are not ours, as long as there is no federation: nobody is there."""
+
+    def deliver(self, stanza: Element) -> None:
+        raise StanzaError("remote-server-not-found", "this server does not talk to other servers")
+
+
+class Router:
+    def __init__(self) -> None:
+        self.instances: dict[str, Instance] = {}
+        self.uplink: Instance = Uplink(self, "")
+
+    def add(self, instance: Instance) -> None:
+        """Raises ValueError where the domain is taken."""
+        if instance.domain in self.instances:
+            raise ValueError(f"two instances answer for {instance.domain}")
+        self.instances[instance.domain] = instance
+
+    def remove(self, domain: str) -> None:
+        self.instances.pop(domain, None)
+
+    def deliver(self, stanza: Element) -> None:
+        """Takes a stanza with good ``from`` and ``to`` where it belongs. Never raises: the sender gets an error."""
+        to = stanza.to
+        assert to is not None
+        try:
+            self.instances.get(to.domain, self.uplink).deliver(stanza)
+        except StanzaError as error:
+            self.bounce(stanza, error)
+        except Exception as error:
+            self.bounce(stanza, unexpected(error))
+
+    def bounce(self, stanza: Element, error: StanzaError) -> None:
+        """Sends the error reply, if the stanza is of a kind that gets one."""
+        answer = error_reply(stanza, error)
+        if answer is not None and answer.to is not None:
+            self.reply(answer)
+
+    def reply(self, stanza: Element) -> None:
+        """Delivers an answer that this server gives itself. Never raises."""
+        to = stanza.to
+        if to is None:
+            return
+        try:
+            self.instances.get(to.domain, self.uplink).reach(stanza)
+        except StanzaError:
+            pass  # an answer that cannot be delivered is answered no more
+        except Exception:
+            logger.exception("an answer failed", to=str(to))
+
+
+def unexpected(error: Exception) -> StanzaError:
+    """What a stranger may know of a failure of ours; the log knows the rest."""
+    if type(error).__name__ == "StoreError":
+        logger.error("the store failed", error=str(error))
+        return StanzaError("resource-constraint", "the server cannot store this now", type="wait")
+    logger.exception("a stanza made a handler fail", exc_info=error)
+    return StanzaError("internal-server-error")
