@@ -1,8 +1,8 @@
-"""Load on a running server: `locust -f loadtest/locustfile.py --headless -u 50 -r 10 -t 20s [LoginStorm ...]`.
+"""Load on a running server: `locust -f loadtest/locustfile.py --headless -u 50 -r 10 -t 20s [Scenario]`.
 
 LoginStorm: connect, log in, leave. ChatPairs: two sessions; from sending a message till the other has it.
 Presence: two contacts; from changing a status till the other sees it. Accounts load1, load2 ... of the domain are
-registered in-band at first use, or made beforehand (`jabberctl accounts add load1@DOMAIN --password ...`).
+registered in-band at first use, or made before (`jabberctl accounts add load1@DOMAIN --password ...`).
 """
 
 import itertools
@@ -18,7 +18,7 @@ numbers = itertools.count(1)
 
 @events.init_command_line_parser.add_listener
 def options(parser) -> None:
-    parser.add_argument("--domain", env_var="XMPP_DOMAIN", default="localhost", help="the server's domain")
+    parser.add_argument("--domain", env_var="XMPP_DOMAIN", default="localhost", help="its domain")
     parser.add_argument("--port", env_var="XMPP_PORT", type=int, default=5222, help="its port at --host")
     parser.add_argument("--tls", env_var="XMPP_TLS", default="starttls", choices=["starttls", "direct", "none"])
     parser.add_argument("--password", env_var="XMPP_PASSWORD", default="load", help="of the accounts loadN")
@@ -30,7 +30,7 @@ class XmppUser(User):
 
     @contextmanager
     def measured(self, name: str) -> Iterator[None]:
-        """One line of the statistics: the time the block takes, in ms; its failure is counted, not raised."""
+        """One line of the statistics: the time the block takes, in ms; failures are counted, not raised."""
         start, failure = time.perf_counter(), None
         try:
             yield

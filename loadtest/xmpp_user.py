@@ -1,5 +1,6 @@
-"""A light XMPP session for load: gevent socket, expat, SCRAM-SHA-1, and nothing built that is not looked at."""
+"""A light XMPP session for load: gevent socket, expat, SCRAM-SHA-1, nothing built that is not looked at."""
 
+import contextlib
 import hashlib
 import hmac
 import itertools
@@ -11,7 +12,7 @@ from collections.abc import Callable
 from xml.parsers import expat
 
 import gevent
-from gevent.queue import Empty, Queue
+from gevent.queue import Queue
 
 TIMEOUT = 30.0
 ROSTER = "<query xmlns='jabber:iq:roster'/>"
@@ -116,18 +117,15 @@ class Session:
         self.socket.sendall(xml.encode())
 
     def get(self, *names: str, **attrs: str) -> Node:
-        """The next with one of these names and these attributes (`sender` is `from`); what comes before is dropped."""
+        """The next with one of these names and attributes (`sender` is `from`); what comes before is dropped."""
         attrs = {"from" if key == "sender" else key: value for key, value in attrs.items()}
-        try:
-            with gevent.Timeout(TIMEOUT, Failed(f"no {names} {attrs} in {TIMEOUT} s")):
-                while True:
-                    node = self.inbox.get()
-                    if node.name in names and attrs.items() <= node.attrs.items():
-                        return node
-                    if node.name in ("closed", "error", "failure"):
-                        raise Failed(node.children[0].name if node.children else node.name)
-        except Empty:
-            raise Failed("nothing") from None
+        with gevent.Timeout(TIMEOUT, Failed(f"no {names} {attrs} in {TIMEOUT} s")):
+            while True:
+                node = self.inbox.get()
+                if node.name in names and attrs.items() <= node.attrs.items():
+                    return node
+                if node.name in ("closed", "error", "failure"):
+                    raise Failed(node.children[0].name if node.children else node.name)
 
     def ask(self, xml: str, *names: str) -> Node:
         self.send(xml)
@@ -138,7 +136,7 @@ class Session:
         self.send(f"<iq type='{kind}' id='{number}'>{payload}</iq>")
         node = self.get("iq", id=number)
         if node.attrs.get("type") == "error":
-            raise Failed(next((child.name for error in node.all("error") for child in error.children), "error"))
+            raise Failed(", ".join(child.name for error in node.all("error") for child in error.children))
         return node
 
     def register(self) -> None:
@@ -169,10 +167,8 @@ class Session:
         self.iq("get", "<ping xmlns='urn:xmpp:ping'/>")
 
     def close(self) -> None:
-        try:
+        with contextlib.suppress(OSError):
             self.send("</stream:stream>")
-        except OSError:
-            pass
         self._stop_reading()
         self.socket.close()
 

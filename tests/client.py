@@ -166,7 +166,7 @@ class Client(Stream):
 
 
 def subscribe_both(a: Client, b: Client) -> None:
-    """Mutual contacts, by the whole dance (RFC 6121, 3.1). Both must be available; its traces are taken."""
+    """Mutual contacts by the dance of RFC 6121, 3.1. Both must be available; its traces are taken."""
     for one in (a, b):
         one.iq("get", "<query xmlns='jabber:iq:roster'/>")  # only an interested resource hears of subscriptions
     for asking, asked in ((a, b), (b, a)):

@@ -72,7 +72,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """A test of two of the people, or that asks for the topology, runs in all of them; others in the first."""
+    """A test of two people, or that asks for the topology, runs in all of them; others in the first."""
     if "topology" not in metafunc.fixturenames:
         return
     marker = metafunc.definition.get_closest_marker("topology")
@@ -125,7 +125,7 @@ def topology(request: pytest.FixtureRequest) -> Topology:
 
 @pytest.fixture
 def account(request: pytest.FixtureRequest) -> Callable[..., Account]:
-    """`account(name="someone", place=None)`: a fresh one, registered in-band; no place: localhost of `server`."""
+    """`account(name="someone", place=None)`: a fresh one, registered in-band; place: `server`'s localhost."""
 
     def register(name: str = "someone", place: Place | None = None) -> Account:
         place = place or Place(request.getfixturevalue("server"), "localhost")
@@ -140,7 +140,7 @@ def account(request: pytest.FixtureRequest) -> Callable[..., Account]:
 
 @pytest.fixture
 def make_client(account: Callable[..., Account]) -> Iterator[Callable[..., Client]]:
-    """`make_client(account=None, *, resource=None, login=True, available=True, tls="starttls", **options of Client)`
+    """`make_client(account=None, *, resource=None, login=True, available=True, tls="starttls", **options)`
 
     Without an account a fresh one; `login=False`: only connected. All are closed after the test.
     """

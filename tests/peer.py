@@ -31,7 +31,7 @@ VirtualHost "guest.localhost"
 
 
 class Prosody:
-    """Prosody with in-band registration: localhost, sha256.localhost (its hash), guest.localhost (anonymous).
+    """Prosody, in-band registration; localhost, sha256.localhost (its hash), guest.localhost (anonymous).
 
     `folder`: an empty one for it alone; it holds cert.pem, which signs itself. No Prosody: the test is skipped.
     """

@@ -15,7 +15,7 @@ START = 30.0  # seconds: includes migrations and certificates on a busy machine
 
 
 class ServerProcess:
-    """Starts at once. `config` is the content of the YAML; `data` is the data folder, config and log go there too.
+    """Starts at once. `config`: content of the YAML; `data`: the data folder, config and log go there too.
 
     Ports are 0 unless the config says otherwise; the server prints `listening KIND ADDRESS PORT` for each
     listener and then `ready`. All it prints is in `log`.

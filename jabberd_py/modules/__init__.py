@@ -10,6 +10,10 @@ from importlib import import_module
 from ..hooks import Module
 
 ORDER = (
+    # filters come before what they filter
+    # roster, subscriptions, presence
+    # what keeps messages
+    # small services
     "mod_echo",
 )  # fmt: skip
 
