@@ -1,7 +1,9 @@
 """Load on a running server: `locust -f loadtest/locustfile.py --headless -u 50 -r 10 -t 20s [Scenario]`.
 
 LoginStorm: connect, log in, leave. ChatPairs: two sessions; from sending a message till the other has it.
-Presence: two contacts; from changing a status till the other sees it. Accounts load1, load2 ... of the domain are
+Presence: two contacts; from changing a status till the other sees it.
+
+Accounts load1, load2 ... of the domain are
 registered in-band at first use, or made before (`jabberctl accounts add load1@DOMAIN --password ...`).
 """
 
@@ -20,7 +22,8 @@ numbers = itertools.count(1)
 def options(parser) -> None:
     parser.add_argument("--domain", env_var="XMPP_DOMAIN", default="localhost", help="its domain")
     parser.add_argument("--port", env_var="XMPP_PORT", type=int, default=5222, help="its port at --host")
-    parser.add_argument("--tls", env_var="XMPP_TLS", default="starttls", choices=["starttls", "direct", "none"])
+    parser.add_argument("--tls", env_var="XMPP_TLS", default="starttls",
+                        choices=["starttls", "direct", "none"])
     parser.add_argument("--password", env_var="XMPP_PASSWORD", default="load", help="of the accounts loadN")
 
 
@@ -37,8 +40,8 @@ class XmppUser(User):
         except (Failed, OSError) as error:
             failure = error
         self.environment.events.request.fire(
-            request_type="xmpp", name=name, response_time=(time.perf_counter() - start) * 1000, response_length=0,
-            exception=failure, context={})
+            request_type="xmpp", name=name, response_time=(time.perf_counter() - start) * 1000,
+            response_length=0, exception=failure, context={})
 
     def number(self) -> int:
         """One that no other user has, on no other locust worker."""

@@ -117,7 +117,7 @@ class Session:
         self.socket.sendall(xml.encode())
 
     def get(self, *names: str, **attrs: str) -> Node:
-        """The next with one of these names and attributes (`sender` is `from`); what comes before is dropped."""
+        """The next with one of these names and attributes (`sender`: `from`); what came before is dropped."""
         attrs = {"from" if key == "sender" else key: value for key, value in attrs.items()}
         with gevent.Timeout(TIMEOUT, Failed(f"no {names} {attrs} in {TIMEOUT} s")):
             while True:

@@ -168,7 +168,7 @@ class Client(Stream):
 def subscribe_both(a: Client, b: Client) -> None:
     """Mutual contacts by the dance of RFC 6121, 3.1. Both must be available; its traces are taken."""
     for one in (a, b):
-        one.iq("get", "<query xmlns='jabber:iq:roster'/>")  # only an interested resource hears of subscriptions
+        one.iq("get", "<query xmlns='jabber:iq:roster'/>")  # only the interested hear of subscriptions
     for asking, asked in ((a, b), (b, a)):
         asking.send(f"<presence to='{_quote(asked.bare)}' type='subscribe'/>")
         asked.gets(f"<presence from='{_quote(asking.bare)}' type='subscribe'/>", 10)

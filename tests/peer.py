@@ -33,7 +33,7 @@ VirtualHost "guest.localhost"
 class Prosody:
     """Prosody, in-band registration; localhost, sha256.localhost (its hash), guest.localhost (anonymous).
 
-    `folder`: an empty one for it alone; it holds cert.pem, which signs itself. No Prosody: the test is skipped.
+    `folder`: an empty one for it alone; it holds cert.pem, self-signed. No Prosody: the test is skipped.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -70,8 +70,8 @@ class Prosody:
 
 def self_signed(folder: Path, domain: str) -> None:
     """cert.pem and key.pem (ECDSA P-256, SHA-256) for the domain, made by openssl."""
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-                    "-keyout", folder / "key.pem", "-out", folder / "cert.pem", "-days", "2",
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+                    "-nodes", "-keyout", folder / "key.pem", "-out", folder / "cert.pem", "-days", "2",
                     "-subj", f"/CN={domain}", "-addext", f"subjectAltName=DNS:{domain}"],
                    check=True, capture_output=True)
 

@@ -36,22 +36,22 @@ class ServerProcess:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "jabberd_py", "--config", str(self.file), *self.arguments],
                 cwd=ROOT, env=environment(), stdout=subprocess.PIPE, stderr=log)
-        self.reader = gevent.spawn(self._read)
+        self.reader = gevent.spawn(self._read, self.process, self.ready)
         if not self.ready.wait(START) or self.process.poll() is not None:
             self.kill9()
             raise AssertionError(f"the server did not start:\n{self.tail()}")
 
-    def _read(self) -> None:
+    def _read(self, process: subprocess.Popen[bytes], ready: Event) -> None:
         with self.log.open("ab", buffering=0) as log:
-            for line in self.process.stdout or ():
+            for line in process.stdout or ():
                 log.write(line)
                 match line.decode().split():
                     case ["listening", kind, address, port] if port.isdigit():
                         self.listeners[kind] = (address, int(port))
                     case ["ready"]:
-                        self.ready.set()
-        self.process.wait()
-        self.ready.set()  # gone: nobody shall wait for it
+                        ready.set()
+        process.wait()
+        ready.set()  # gone: nobody shall wait for it
 
     def address(self, kind: str = "c2s") -> tuple[str, int]:
         """Where it listens for "c2s" or "c2s_direct"; ports change with every start."""
@@ -94,7 +94,8 @@ class ServerProcess:
     def ctl(self, *arguments: str) -> str:
         """What jabberctl prints; an AssertionError if it fails."""
         command = [sys.executable, "-m", "jabberd_py.ctl.main", "--socket", str(self.socket), *arguments]
-        done = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=30)
+        done = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True,
+                              timeout=30)
         assert done.returncode == 0, f"jabberctl {' '.join(arguments)}: {done.stdout}{done.stderr}"
         return done.stdout
 
