@@ -6,6 +6,7 @@ import pwd
 import shutil
 import signal
 import subprocess
+import tempfile
 
 import gevent
 import pytest
@@ -34,28 +35,29 @@ class Server:
         self.start()
 
     def start(self):
-        with open(f"{self.folder}/log", "ab") as log:
-            self.process = subprocess.Popen(self.command, stdout=log, stderr=log, user=self.user)
-        with gevent.Timeout(30):
-            while not self.ready():
-                assert self.process.poll() is None, f"see {self.folder}/log"
-                gevent.sleep(0.05)
+        with gevent.Timeout(60, AssertionError(f"it does not start, see {self.folder}/log")):
+            while True:
+                with open(f"{self.folder}/log", "ab") as log:
+                    self.process = subprocess.Popen(self.command, stdout=log, stderr=log, user=self.user)
+                while self.process.poll() is None:
+                    if self.ready():
+                        return
+                    gevent.sleep(0.05)
+                # It died: after kill -9 the kernel may hold its file locks a little longer.
 
     def kill(self):
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
 
 
-def private(tmp_path_factory, name, user):
-    folder = str(tmp_path_factory.mktemp(name))
-    owner = (user if os.getuid() == 0 else None)
-    if owner:                                   # PostgreSQL does not run as root
-        parent = folder
-        while parent != "/tmp" and parent != "/":
-            os.chmod(parent, 0o755)
-            parent = os.path.dirname(parent)
-        os.chown(folder, pwd.getpwnam(owner).pw_uid, -1)
-    return folder, owner
+@contextlib.contextmanager
+def private(user):
+    """A folder of its own, and the user to run as (PostgreSQL refuses root). Not below pytest's folder,
+    which only we may enter; and the names of sockets must be short."""
+    with tempfile.TemporaryDirectory(prefix="jabberd-") as folder:
+        if os.getuid() == 0:
+            os.chown(folder, pwd.getpwnam(user).pw_uid, -1)
+        yield folder, user if os.getuid() == 0 else None
 
 
 def tried(function):
@@ -69,46 +71,46 @@ def tried(function):
 
 
 @pytest.fixture(scope="module")
-def mariadb(tmp_path_factory):
+def mariadb():
     pymysql = pytest.importorskip("pymysql")
     if not shutil.which("mariadbd") or not shutil.which("mariadb-install-db"):
         pytest.skip("no mariadbd on PATH")
-    folder, user = private(tmp_path_factory, "my", "mysql")
-    socket = f"{folder}/s"
+    with private("mysql") as (folder, user):
+        socket = f"{folder}/s"
 
-    def ready():
-        with pymysql.connect(unix_socket=socket, user="root") as connection:
-            connection.cursor().execute("CREATE DATABASE IF NOT EXISTS jabber CHARACTER SET latin1")
+        def ready():
+            with pymysql.connect(unix_socket=socket, user="root") as connection:
+                connection.cursor().execute("CREATE DATABASE IF NOT EXISTS jabber CHARACTER SET latin1")
 
-    server = Server(folder, ["mariadb-install-db", "--no-defaults", f"--datadir={folder}/data",
-                             "--skip-test-db", "--auth-root-authentication-method=normal"],
-                    ["mariadbd", "--no-defaults", f"--datadir={folder}/data", f"--socket={socket}",
-                     "--skip-networking"],
-                    tried(ready), user)
-    server.url = f"mysql://root@localhost/jabber?unix_socket={socket}&pool=4"
-    yield server
-    server.kill()
+        server = Server(folder, ["mariadb-install-db", "--no-defaults", f"--datadir={folder}/data",
+                                 "--skip-test-db", "--auth-root-authentication-method=normal"],
+                        ["mariadbd", "--no-defaults", f"--datadir={folder}/data", f"--socket={socket}",
+                         "--skip-networking"],
+                        tried(ready), user)
+        server.url = f"mysql://root@localhost/jabber?unix_socket={socket}&pool=4"
+        yield server
+        server.kill()
 
 
 @pytest.fixture(scope="module")
-def postgres(tmp_path_factory):
+def postgres():
     psycopg = pytest.importorskip("psycopg")
     if not shutil.which("postgres") or not shutil.which("initdb"):
         pytest.skip("no postgres on PATH")
-    folder, user = private(tmp_path_factory, "pg", "postgres")
+    with private("postgres") as (folder, user):
 
-    def ready():
-        with (psycopg.connect(host=folder, user="jabber", dbname="postgres", autocommit=True) as connection,
-              contextlib.suppress(psycopg.errors.DuplicateDatabase)):
-            connection.execute("CREATE DATABASE jabber")
+        def ready():
+            with (psycopg.connect(f"host={folder} user=jabber dbname=postgres", autocommit=True) as connection,
+                  contextlib.suppress(psycopg.errors.DuplicateDatabase)):
+                connection.execute("CREATE DATABASE jabber")
 
-    server = Server(folder, ["initdb", "-D", f"{folder}/data", "-A", "trust", "-U", "jabber", "-E", "UTF8",
-                             "-N", "--locale=C.UTF-8"],
-                    ["postgres", "-D", f"{folder}/data", "-k", folder, "-c", "listen_addresses="],
-                    tried(ready), user)
-    server.url = f"postgresql://jabber@/jabber?host={folder}&pool=4"
-    yield server
-    server.kill()
+        server = Server(folder, ["initdb", "-D", f"{folder}/data", "-A", "trust", "-U", "jabber", "-E",
+                                 "UTF8", "-N", "--locale=C.UTF-8"],
+                        ["postgres", "-D", f"{folder}/data", "-k", folder, "-c", "listen_addresses="],
+                        tried(ready), user)
+        server.url = f"postgresql://jabber@/jabber?host={folder}&pool=4"
+        yield server
+        server.kill()
 
 
 @pytest.fixture(params=["sqlite", "mariadb", "postgres"])
