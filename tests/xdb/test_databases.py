@@ -100,9 +100,9 @@ def postgres():
     with private("postgres") as (folder, user):
 
         def ready():
-            with (psycopg.connect(f"host={folder} user=jabber dbname=postgres", autocommit=True) as connection,
+            with (psycopg.connect(f"host={folder} user=jabber dbname=postgres", autocommit=True) as link,
                   contextlib.suppress(psycopg.errors.DuplicateDatabase)):
-                connection.execute("CREATE DATABASE jabber")
+                link.execute("CREATE DATABASE jabber")
 
         server = Server(folder, ["initdb", "-D", f"{folder}/data", "-A", "trust", "-U", "jabber", "-E",
                                  "UTF8", "-N", "--locale=C.UTF-8"],
