@@ -1,0 +1,136 @@
+"""XEP-0030: Service Discovery, and XEP-0128: Service Discovery Extensions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from ..hooks import Module, Option, iq, list_of
+from ..jsm.host import Host
+from ..xmpp.element import Element
+from ..xmpp.errors import StanzaError
+from ..xmpp.ns import DISCO_INFO, DISCO_ITEMS
+from .trust import may_see
+
+
+class Disco(Module):
+    """Tells what this domain and its accounts can do: all of it is read from the modules that are loaded.
+
+    Besides its ``features``, its ``account_features`` and its IQ handlers, a module may have:
+
+    identities, account_identities   (category, type, name or None) each, beside the one that is always there
+    disco_forms()                    data forms for the domain's information (XEP-0128)
+    disco_items()                    <item/>s of the domain
+    account_items(user)              <item/>s of an account, for those who may see its presence
+    disco_node(request, node)        the <query/> that answers for a node of the domain, or None: not mine
+    account_node(request, node)      ... for a node of an account; it decides for itself who may ask
+    """
+
+    features = (DISCO_INFO, DISCO_ITEMS)
+    account_features = (DISCO_INFO, DISCO_ITEMS)
+    items = Option[list[str]](list_of(str), [], "services on other servers that are shown as ours: addresses")
+    title = Option(str, "", "the server's name as people see it; by default the software's")
+
+    # -- the domain --------------------------------------------------------------------
+
+    @iq("get", DISCO_INFO)
+    def info(self, request: Element) -> Element:
+        node = request.payload.attrs.get("node")
+        return self.describe() if node is None else self._node("disco_node", request, node)
+
+    @iq("get", DISCO_ITEMS)
+    def show_items(self, request: Element) -> Element:
+        node = request.payload.attrs.get("node")
+        if node is not None:
+            return self._node("disco_node", request, node)
+        return Element("query", DISCO_ITEMS, *self._services(), *self._ask("disco_items"))
+
+    def describe(self) -> Element:
+        """The domain's information, without a node."""
+        host = self.host
+        return _info(
+            [(host.category, host.type, self.title or host.title), *self._all("identities")],
+            [*self._all("features"), *(ns for to, _, ns in host.iqs if to == "server")],
+            self._ask("disco_forms"),
+        )
+
+    def _services(self) -> Iterator[Element]:
+        """The services below this domain; other hosts with users are no part of it."""
+        for domain, instance in sorted(self.host.router.instances.items()):
+            if domain.endswith("." + self.host.domain) and not isinstance(instance, Host):
+                yield Element("item", DISCO_ITEMS, jid=domain, name=instance.title)
+        for jid in self.items:
+            yield Element("item", DISCO_ITEMS, jid=jid)
+
+    # -- accounts ----------------------------------------------------------------------
+
+    @iq("get", DISCO_INFO, to="self")
+    @iq("get", DISCO_INFO, to="user")
+    def account_info(self, request: Element) -> Element:
+        node = request.payload.attrs.get("node")
+        if node is not None:
+            return self._node("account_node", request, node)
+        user, own = self._account(request)
+        if not self._trusted(request, user):
+            raise StanzaError("service-unavailable")
+        type = "anonymous" if self.host.options.anonymous else "registered"
+        kinds = ("self", "user") if own else ("user",)
+        return _info(
+            [("account", type, None), *self._all("account_identities")],
+            [*self._all("account_features"), *(ns for to, _, ns in self.host.iqs if to in kinds)],
+        )
+
+    @iq("get", DISCO_ITEMS, to="self")
+    @iq("get", DISCO_ITEMS, to="user")
+    def show_account_items(self, request: Element) -> Element:
+        node = request.payload.attrs.get("node")
+        if node is not None:
+            return self._node("account_node", request, node)
+        user, _ = self._account(request)
+        if not self._trusted(request, user):
+            return Element("query", DISCO_ITEMS)  # section 8: nobody learns whether there is such an account
+        sessions = (Element("item", DISCO_ITEMS, jid=s.full) for s in self.host.sessions.available(user))
+        return Element("query", DISCO_ITEMS, *sessions, *self._ask("account_items", user))
+
+    def _account(self, request: Element) -> tuple[str, bool]:
+        """Whose information is asked for, and does the owner ask?"""
+        asker = request.from_.bare
+        owner = asker if request.to is None else request.to.bare
+        return str(owner), owner == asker
+
+    def _trusted(self, request: Element, user: str) -> bool:
+        return may_see(self.host, user, request.from_) and self.host.users.exists(user)
+
+    # -- from the modules ----------------------------------------------------------------
+
+    def _node(self, method: str, request: Element, node: str) -> Element:
+        """What the module says whose node it is. Accounts keep silent about nodes that they have not."""
+        for module in self.host.modules.values():
+            answer = getattr(module, method, None)
+            query = None if answer is None else answer(request, node)
+            if query is not None:
+                query.attrs.setdefault("node", node)
+                return query
+        if method == "account_node" and not self._trusted(request, self._account(request)[0]):
+            if request.payload.ns == DISCO_ITEMS:
+                return Element("query", DISCO_ITEMS, node=node)
+            raise StanzaError("service-unavailable")
+        raise StanzaError("item-not-found")
+
+    def _all(self, attribute: str) -> list[Any]:
+        return [each for module in self.host.modules.values() for each in getattr(module, attribute, ())]
+
+    def _ask(self, method: str, *args: Any) -> list[Element]:
+        methods = (getattr(module, method, None) for module in self.host.modules.values())
+        return [element for answer in methods if answer is not None for element in answer(*args)]
+
+
+def _info(
+    identities: list[tuple[str, str, str | None]], features: list[str], forms: Iterable[Element] = ()
+) -> Element:
+    """<query/> with each identity and feature once, in an order that does not change."""
+    query = Element("query", DISCO_INFO)
+    for category, type, name in dict.fromkeys(identities):
+        query.append(Element("identity", DISCO_INFO, category=category, type=type, name=name))
+    query.append(*(Element("feature", DISCO_INFO, var=var) for var in sorted(set(features))))
+    return query.append(*forms)

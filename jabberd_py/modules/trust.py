@@ -1,0 +1,18 @@
+"""Who may learn that an account exists and is online: what several modules ask before they answer for it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..xmpp.jid import JID
+
+
+def may_see(host: Any, user: str, jid: JID | None) -> bool:
+    """May ``jid`` see the presence of ``user``? The account itself may, and contacts subscribed to it."""
+    if jid is None:
+        return False
+    if str(jid.bare) == user:
+        return True
+    roster = host.modules.get("roster")
+    item = roster.item(user, str(jid.bare)) if roster is not None else None
+    return item is not None and item.subscription in ("from", "both")
