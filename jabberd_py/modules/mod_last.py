@@ -1,0 +1,94 @@
+"""XEP-0012: Last Activity."""
+
+from __future__ import annotations
+
+import time
+
+from peewee import CharField, FloatField, TextField
+
+from ..hooks import Module, iq, on
+from ..jsm.session import Session
+from ..jsm.users import exists
+from ..xdb import OWNER_LENGTH, Table, xdb
+from ..xmpp.element import Element
+from ..xmpp.errors import StanzaError
+from .trust import may_see
+
+NS = "jabber:iq:last"
+STATUS = "last"
+"""The note on a session: the status of its last unavailable presence."""
+STATUS_LENGTH = 1024
+
+
+class LastActivity(Table):
+    """When ``owner``'s last session ended (seconds since 1970), and what they said then."""
+
+    owner = CharField(max_length=OWNER_LENGTH)
+    ended = FloatField()
+    status = TextField()
+
+    class Meta:
+        indexes = ((("owner",), True),)
+
+
+class Last(Module):
+    """Tells contacts how long ago a user left, and everybody for how long the server has been up."""
+
+    features = (NS,)
+    account_features = (NS,)
+    tables = (LastActivity,)
+    started = time.monotonic()
+
+    @on("start")
+    def start(self) -> None:
+        self.started = time.monotonic()
+
+    @iq("get", NS)
+    def uptime(self, request: Element) -> Element:
+        return Element("query", NS, seconds=int(time.monotonic() - self.started))
+
+    @iq("get", NS, to="self")
+    @iq("get", NS, to="user")
+    def last(self, request: Element) -> Element:
+        user = str((request.to or request.from_).bare)
+        self._check(user, request)
+        if self.host.sessions.of(user):
+            return Element("query", NS, seconds=0)
+        row = LastActivity.select().where(LastActivity.owner == user).first()
+        if row is None:
+            raise StanzaError("item-not-found", "not seen yet")
+        return Element("query", NS, row.status, seconds=max(0, int(time.time() - row.ended)))
+
+    @on("filter_in")
+    def protect(self, user: str, stanza: Element) -> None:
+        """A client is asked only by those who may see its presence (section 4)."""
+        if stanza.name == "iq" and stanza.type == "get" and stanza.has("query", NS):
+            self._check(user, stanza)
+
+    def _check(self, user: str, request: Element) -> None:
+        if not may_see(self.host, user, request.from_):
+            raise StanzaError("forbidden")
+
+    # -- what is remembered ---------------------------------------------------------------
+
+    @on("filter_out")
+    def listen(self, session: Session, stanza: Element) -> None:
+        """Before the presence module takes it away."""
+        if stanza.name != "presence" or "to" in stanza.attrs:
+            return
+        if stanza.type == "unavailable":
+            session.notes[STATUS] = (stanza.text_of("status") or "")[:STATUS_LENGTH]
+        elif session.note(STATUS) is not None:
+            del session.notes[STATUS]
+
+    @on("end")
+    def remember(self, session: Session) -> None:
+        """Does not wait for the store: until this returns, the session stands in the way of the next."""
+        # guests have no account, and one that was just removed shall leave nothing behind
+        if self.host.sessions.of(session.user) == [session] and exists(session.user):
+            xdb.write(_store, session.user, time.time(), session.note(STATUS) or "")
+
+
+def _store(user: str, ended: float, status: str) -> None:
+    LastActivity.delete().where(LastActivity.owner == user).execute()
+    LastActivity.insert(owner=user, ended=ended, status=status).execute()

@@ -1,0 +1,28 @@
+"""XEP-0199: XMPP Ping."""
+
+from __future__ import annotations
+
+from ..hooks import Module, iq
+from ..xmpp.element import Element
+from ..xmpp.errors import StanzaError
+from .trust import may_see
+
+NS = "urn:xmpp:ping"
+
+
+class Ping(Module):
+    """Answers pings of the server, and those of accounts for whoever may know that they exist."""
+
+    features = (NS,)
+    account_features = (NS,)
+
+    @iq("get", NS)
+    @iq("get", NS, to="self")
+    def pong(self, request: Element) -> None:
+        return None
+
+    @iq("get", NS, to="user")
+    def pong_for(self, request: Element) -> None:
+        user = str(request.to)
+        if not (may_see(self.host, user, request.from_) and self.host.users.exists(user)):
+            raise StanzaError("service-unavailable")
