@@ -1,0 +1,79 @@
+"""XEP-0049: Private XML Storage."""
+
+from __future__ import annotations
+
+import hashlib
+
+from peewee import CharField, IntegerField, TextField
+
+from ..hooks import Module, Option, iq, size
+from ..xdb import OWNER_LENGTH, Table, xdb
+from ..xmpp import ns
+from ..xmpp.element import Element, from_text
+from ..xmpp.errors import StanzaError
+
+NS = "jabber:iq:private"
+
+
+class Private(Table):
+    """``xml``: the <query/> with all elements of one name and namespace. ``key``: a hash of these two, which
+    clients may make long. ``size``: bytes of ``xml``."""
+
+    owner = CharField(max_length=OWNER_LENGTH)
+    key = CharField(max_length=64)
+    size = IntegerField()
+    xml = TextField()
+
+    class Meta:
+        indexes = ((("owner", "key"), True),)
+
+
+class PrivateStorage(Module):
+    """Keeps XML for a user's own clients, such as their settings and bookmarks."""
+
+    features = (NS,)
+    tables = (Private,)
+    max_size = Option(size, "256 KiB", "bytes that one user may keep")
+    max_elements = Option(int, 500, "different elements that one user may keep", min=1)
+
+    @iq("get", NS, to="self")
+    def show(self, request: Element) -> Element:
+        wanted = list(request.payload.elements())
+        if len(wanted) != 1:
+            raise StanzaError("bad-request", "ask for one element")
+        mine = (Private.owner == str(request.from_.bare)) & (Private.key == key(wanted[0]))
+        xml = Private.select(Private.xml).where(mine).scalar()
+        return Element("query", NS, wanted[0]) if xml is None else from_text(xml)
+
+    @iq("set", NS, to="self")
+    def store(self, request: Element) -> None:
+        if self.host.options.anonymous:
+            raise StanzaError("not-allowed", "guests keep nothing here")
+        elements = list(request.payload.elements())
+        if not elements or any(element.ns in (NS, ns.CLIENT, "") for element in elements):
+            raise StanzaError("not-acceptable", "elements with a namespace of their own are kept here")
+        queries: dict[str, Element] = {}
+        for element in elements:
+            queries.setdefault(key(element), Element("query", NS)).append(element)
+        texts = {name: str(query) for name, query in queries.items()}
+        xdb.save(_store, str(request.from_.bare), texts, self.max_size, self.max_elements)
+
+    @iq("get", NS, to="user")
+    @iq("set", NS, to="user")
+    def forbid(self, request: Element) -> None:
+        raise StanzaError("forbidden")
+
+
+def key(element: Element) -> str:
+    return hashlib.sha256(f"{element.ns} {element.name}".encode()).hexdigest()
+
+
+def _store(user: str, texts: dict[str, str], max_size: int, max_elements: int) -> None:
+    """Where the writer runs: two clients that store at once cannot pass the limits together."""
+    Private.delete().where(Private.owner == user, Private.key.in_(list(texts))).execute()
+    rows = [{"owner": user, "key": k, "size": len(xml.encode()), "xml": xml} for k, xml in texts.items()]
+    others = Private.select(Private.size).where(Private.owner == user)
+    sizes = [len(xml.encode()) for xml in texts.values()] + [row.size for row in others]
+    if sum(sizes) > max_size or len(sizes) > max_elements:
+        raise StanzaError("policy-violation", "your private storage is full")
+    Private.insert_many(rows).execute()
