@@ -1,0 +1,166 @@
+"""XEP-0077: In-Band Registration."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from .. import log
+from ..hooks import HANDLED, Module, Option, duration, iq, list_of, on
+from ..instance import Instance
+from ..jsm.host import check
+from ..net.karma import Karma, neighbourhood
+from ..xmpp import ns
+from ..xmpp.element import Element
+from ..xmpp.errors import StanzaError, error_reply
+from ..xmpp.jid import JID
+from ..xmpp.prep import nodeprep
+
+logger = log.get(__name__)
+
+NS = "jabber:iq:register"
+FEATURE = "http://jabber.org/features/iq-register"
+RESERVED = [
+    "abuse", "admin", "administrator", "hostmaster", "info", "operator", "postmaster", "root", "security",
+    "server", "support", "sysadmin", "system", "webmaster", "xmpp",
+]  # fmt: skip
+REGISTERED = "registered"
+"""The note on a stream: it has made its account."""
+
+
+class Register(Module):
+    """Lets strangers make an account, and users change their password and remove their account."""
+
+    default = False
+    features = (NS,)
+    strangers = Option(bool, True, "may strangers make accounts? If not, users still change passwords here")
+    removal = Option(bool, True, "may users remove their accounts?")
+    instructions = Option(str, "Choose a username and a password.", "what people read above the form")
+    min_password = Option(int, 6, "characters a password must have at least", min=1)
+    reserved = Option(list_of(str), RESERVED, "names that nobody can take here")
+    per_address = Option(
+        int, 5, "accounts one address (IPv6: /64) may ask for in a row; 0: any number", min=0
+    )
+    refill = Option(duration, "1h", "time after which an address may ask for one account more", min=1)
+
+    def __init__(self, host: Instance, settings: Mapping[str, Any] | None = None) -> None:
+        super().__init__(host, settings)
+        self.karma = Karma(1 / self.refill, self.per_address)
+
+    def configure(self, settings: Mapping[str, Any]) -> None:
+        super().configure(settings)
+        if (self.karma.rate, self.karma.burst) != (1 / self.refill, self.per_address):
+            self.karma = Karma(1 / self.refill, self.per_address)
+
+    # -- before login --------------------------------------------------------------------
+
+    @on("features")
+    def offer(self, stream: Any, features: Element) -> None:
+        if stream.user is None and self._open(stream):
+            features.append(Element("register", FEATURE))
+
+    @on("negotiate")
+    def meet(self, stream: Any, request: Element) -> bool | None:
+        """An IQ on a stream that has not logged in, to this domain or to nobody."""
+        if stream.user is not None or (request.name, request.ns) != ("iq", ns.CLIENT):
+            return None
+        if not request.has("query", NS) or request.attrs.get("to", self.host.domain) != self.host.domain:
+            return None
+        answer: Element | None
+        try:
+            check(request)
+            answer = request.reply(self._serve(stream, request))
+        except StanzaError as error:
+            answer = error_reply(request, error)
+        except ValueError as error:
+            answer = error_reply(request, StanzaError("not-acceptable", str(error)))
+        if answer is not None:
+            stream.send(answer.to_bytes())
+        return HANDLED
+
+    def _serve(self, stream: Any, request: Element) -> Element | None:
+        if not self.strangers or self.host.options.anonymous:
+            raise StanzaError("service-unavailable")
+        if not self._open(stream):
+            raise StanzaError("not-authorized", "start TLS first", type="modify")
+        query = request.payload
+        if request.type == "get":
+            fields = [Element(name, NS) for name in ("username", "password")]
+            return Element("query", NS, Element("instructions", NS, self.instructions), *fields)
+        if query.child("remove", NS) is not None:
+            raise StanzaError("unexpected-request", "log in first")
+        self._create(stream, query.text_of("username", NS) or "", query.text_of("password", NS) or "")
+        return None
+
+    def _open(self, stream: Any) -> bool:
+        """May an account be made on this stream?"""
+        private = stream.secure or not stream.service.options.require_tls
+        return self.strangers and private and not self.host.options.anonymous
+
+    def _create(self, stream: Any, username: str, password: str) -> None:
+        """Raises StanzaError, ValueError (no good name)."""
+        if not username or not password:
+            raise StanzaError("not-acceptable", "a username and a password are needed")
+        node = nodeprep(username)
+        if node in {name.lower() for name in self.reserved}:
+            raise StanzaError("not-acceptable", "that name is reserved")
+        self._check_password(password)
+        if stream.notes.get(REGISTERED):
+            raise StanzaError("not-acceptable", "this stream has made its account")
+        # names that are taken cost as much: else anybody could try which ones exist
+        if self.per_address and not self.karma.spend(neighbourhood(stream.address)):
+            logger.warning("too many registrations", address=stream.address)
+            raise StanzaError("not-acceptable", "too many accounts from your address", type="wait")
+        self.host.users.create(f"{node}@{self.host.domain}", password)
+        stream.notes[REGISTERED] = True
+        logger.info("registered", user=f"{node}@{self.host.domain}", address=stream.address)
+
+    def _check_password(self, password: str) -> None:
+        if len(password) < self.min_password:
+            raise StanzaError("not-acceptable", f"a password needs {self.min_password} characters")
+
+    # -- users -----------------------------------------------------------------------------
+
+    @iq("get", NS)
+    def show(self, request: Element) -> Element:
+        node = self._user(request).node
+        note = Element("instructions", NS, "You can change your password or remove your account.")
+        fields = (Element("username", NS, node), Element("password", NS))
+        return Element("query", NS, Element("registered", NS), note, *fields)
+
+    @iq("set", NS)
+    def change(self, request: Element) -> None:
+        user, query = self._user(request), request.payload
+        if query.child("remove", NS) is None:
+            self._set_password(user, request)
+        elif len(list(query.elements())) > 1:
+            raise StanzaError("bad-request")
+        elif not self.removal:
+            raise StanzaError("not-allowed")
+        else:
+            self.host.users.delete(str(user))  # its streams end a moment later, behind the result
+            logger.info("account removed by its user", user=str(user))
+
+    def _user(self, request: Element) -> JID:
+        """The account that the request comes from."""
+        user: JID = request.from_.bare
+        if user.domain != self.host.domain or user.node is None or self.host.options.anonymous:
+            raise StanzaError("registration-required" if request.type == "set" else "service-unavailable")
+        return user
+
+    def _set_password(self, user: JID, request: Element) -> None:
+        query = request.payload
+        username, password = query.text_of("username", NS), query.text_of("password", NS)
+        if not username or not password:
+            raise StanzaError("bad-request", "a username and a password are needed")
+        session = self.host.sessions.find(request.from_)
+        if session is None or not session.transport.info.get("tls"):
+            raise StanzaError("not-authorized", "the stream is not encrypted", type="modify")
+        try:
+            if nodeprep(username) != user.node:
+                raise StanzaError("not-allowed", "that is not your account")
+            self._check_password(password)
+            self.host.users.set_password(str(user), password)
+        except ValueError as error:
+            raise StanzaError("not-acceptable", str(error)) from None
+        logger.info("password changed by its user", user=str(user))
