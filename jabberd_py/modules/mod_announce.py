@@ -1,0 +1,123 @@
+"""Announcements: what administrators send to ``domain/announce/...`` (a custom of jabberd 1.x)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import gevent
+from gevent.pool import Pool
+
+from .. import log
+from ..hooks import HANDLED, Module, command, on
+from ..jsm.users import Account
+from ..xdb import xdb
+from ..xmpp import ns
+from ..xmpp.element import Element
+from ..xmpp.errors import StanzaError
+
+logger = log.get(__name__)
+
+PREFIX = "announce/"
+AT_ONCE = 4
+"""Announcements on their way at a time."""
+PAGE = 200
+"""Users served before others get their turn."""
+
+
+class Announce(Module):
+    """Lets administrators write to all: a message to DOMAIN/announce/online reaches all who are online,
+    .../announce/all every account, .../announce/motd is a message of the day (.../motd/delete removes it)."""
+
+    @on("start")
+    def start(self) -> None:
+        self.pool = Pool(AT_ONCE)
+
+    @on("stop")
+    def stop(self) -> None:
+        self.pool.kill()
+
+    @on("server")
+    def receive(self, stanza: Element) -> bool | None:
+        resource = stanza.to.resource or ""
+        if stanza.name != "message" or not f"{resource}/".startswith(PREFIX):
+            return None
+        if stanza.type == "error":
+            return HANDLED
+        if not self.host.is_admin(stanza.from_):
+            raise StanzaError("forbidden")
+        where = resource.removeprefix(PREFIX)
+        if where == "online":
+            self._send(self._letter(stanza), self._online())
+        elif where == "all":
+            self._send(self._letter(stanza), self._accounts())
+        elif where in ("motd", "motd/update", "motd/delete"):
+            self._motd(where, stanza)
+        else:
+            raise StanzaError("item-not-found", "there are: online, all, motd, motd/update, motd/delete")
+        return HANDLED
+
+    @command("announce")
+    def announce(self, text: str, all: bool = False) -> None:
+        """Write to everybody who is online, or to all accounts."""
+        message = Element("message", ns.CLIENT, Element("body", ns.CLIENT, text), from_=self.host.domain)
+        self._send(message, self._accounts() if all else self._online())
+
+    def _letter(self, stanza: Element) -> Element:
+        """The message as it goes out: from the domain, normal or headline."""
+        if not stanza.text_of("body", ns.CLIENT):
+            raise StanzaError("bad-request", "an announcement has a body")
+        letter = stanza.copy(from_=self.host.domain, to=None)
+        if letter.type != "headline":
+            letter.attrs.pop("type", None)
+        return letter
+
+    # -- to many --------------------------------------------------------------------------
+
+    def _online(self) -> Iterator[str]:
+        return (session.full for session in self.host.sessions if session.presence and session.priority >= 0)
+
+    def _accounts(self) -> Iterator[str]:
+        """Page by page: a list of all would be large."""
+        mine, last = Account.owner.endswith("@" + self.host.domain), ""
+        while True:
+            query = Account.select(Account.owner).where(mine, Account.owner > last)
+            page = [account.owner for account in query.order_by(Account.owner).limit(PAGE)]
+            if not page:
+                return
+            yield from page
+            last = page[-1]
+
+    def _send(self, letter: Element, addresses: Iterator[str]) -> None:
+        self._each(addresses, lambda address: self.host.router.deliver(letter.copy(to=address)))
+
+    def _each(self, items: Iterator[Any], step: Callable[[Any], object]) -> None:
+        """In a greenlet of its own that lets others have their turn. Raises StanzaError if many are busy."""
+        if self.pool.full():
+            raise StanzaError("resource-constraint", "other announcements are still on their way")
+        self.pool.spawn(_work, items, step)
+
+    # -- the message of the day --------------------------------------------------------------
+
+    def _motd(self, where: str, stanza: Element) -> None:
+        motd = self.host.modules.get("motd")
+        if motd is None:
+            raise StanzaError("feature-not-implemented", "module motd is off")
+        motd.set("" if where == "motd/delete" else self._letter(stanza).text_of("body", ns.CLIENT))
+        if where == "motd":
+            self._each((session for session in self.host.sessions if session.presence), motd.greet)
+
+
+def _work(items: Iterator[Any], step: Callable[[Any], object]) -> None:
+    count = 0
+    try:
+        for count, item in enumerate(items, 1):
+            step(item)
+            if count % PAGE == 0:
+                xdb.release()
+                gevent.sleep(0)
+        logger.info("announced", to=count)
+    except Exception:
+        logger.exception("an announcement stopped half way", to=count)
+    finally:
+        xdb.release()

@@ -1,0 +1,92 @@
+"""The message of the day: each user gets it once."""
+
+from __future__ import annotations
+
+import hashlib
+
+from peewee import CharField
+
+from ..hooks import Module, Option, command, on
+from ..jsm.session import Session
+from ..xdb import OWNER_LENGTH, Table, cached, xdb
+from ..xmpp import ns
+from ..xmpp.element import Element
+
+STORED = "jabberd_py:motd"
+"""Where the domain keeps the text that an administrator has set. An empty one is none at all."""
+
+
+class MotdSeen(Table):
+    """``owner`` has got the text of this digest."""
+
+    owner = CharField(max_length=OWNER_LENGTH)
+    digest = CharField(max_length=64)
+
+    class Meta:
+        indexes = ((("owner",), True),)
+
+
+@cached
+def seen(user: str) -> str | None:
+    digest: str | None = MotdSeen.select(MotdSeen.digest).where(MotdSeen.owner == user).scalar()
+    return digest
+
+
+@cached
+def stored(domain: str) -> str | None:
+    return xdb.get(domain, STORED)
+
+
+class Motd(Module):
+    """Sends every user a message of the day, once, when they come online."""
+
+    tables = (MotdSeen,)
+    message = Option(str, "", "the text; an administrator may set another one while the server runs")
+
+    @property
+    def text(self) -> str:
+        """What is to be sent now; empty if nothing is."""
+        text = stored(self.host.domain)
+        return self.message if text is None else text
+
+    @command("motd show")
+    def show(self) -> dict[str, str]:
+        """The message of the day of each host."""
+        return {"text": self.text}
+
+    @command("motd set")
+    def set(self, text: str) -> None:
+        """Set the message of the day: users get it when they next come online. Empty: no message."""
+        self._keep(text)
+
+    @command("motd reset")
+    def reset(self) -> None:
+        """Go back to the message of the configuration."""
+        self._keep(None)
+
+    def _keep(self, text: str | None) -> None:
+        xdb.set(self.host.domain, STORED, text)
+        stored.forget(self.host.domain)
+
+    @on("available")
+    def greet(self, session: Session) -> None:
+        if session.priority < 0 or not (text := self.text):
+            return
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        if seen(session.user) == digest:
+            return
+        self.mark(session.user, text)
+        body = Element("body", ns.CLIENT, text)
+        message = Element("message", ns.CLIENT, body, from_=self.host.domain, to=session.full)
+        self.host.pass_on(session, message)
+
+    def mark(self, user: str, text: str) -> None:
+        """The user has got this text."""
+        if not self.host.options.anonymous:
+            digest = hashlib.sha256(text.encode()).hexdigest()
+            xdb.write(_mark, user, digest).then(lambda ticket: seen.forget(user))
+
+
+def _mark(user: str, digest: str) -> None:
+    MotdSeen.delete().where(MotdSeen.owner == user).execute()
+    MotdSeen.insert(owner=user, digest=digest).execute()
