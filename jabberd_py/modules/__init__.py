@@ -14,6 +14,18 @@ ORDER = (
     # roster, subscriptions, presence
     # what keeps messages
     # small services
+    "mod_disco",
+    "mod_caps",
+    "mod_contact",
+    "mod_ping",
+    "mod_version",
+    "mod_time",
+    "mod_last",
+    "mod_vcard",
+    "mod_private",
+    "mod_register",
+    "mod_motd",
+    "mod_announce",
     "mod_echo",
 )  # fmt: skip
 
