@@ -27,7 +27,7 @@ def escape(text: str) -> str:
     return text.replace("\r", "&#13;") if "\r" in text else text
 
 
-_ATTR = str.maketrans(
+ATTRIBUTE = str.maketrans(
     {"&": "&amp;", "<": "&lt;", ">": "&gt;", "'": "&apos;", "\t": "&#9;", "\n": "&#10;", "\r": "&#13;"}
 )
 
@@ -48,10 +48,10 @@ def _attributes(attrs: dict[str, str]) -> str:
         return flat
     out = []
     for number, (key, value) in enumerate(attrs.items()):
-        value = value.translate(_ATTR)
+        value = value.translate(ATTRIBUTE)
         if key[0] == "{":
             uri, name = key[1:].rsplit("}", 1)
-            out.append(f" xmlns:a{number}='{uri.translate(_ATTR)}' a{number}:{name}='{value}'")
+            out.append(f" xmlns:a{number}='{uri.translate(ATTRIBUTE)}' a{number}:{name}='{value}'")
         else:
             out.append(f" {key}='{value}'")
     return "".join(out)
@@ -134,13 +134,13 @@ class Element:
 
     def has(self, name: str, namespace: str = _ns.CLIENT) -> bool:
         """Is there such a child? Never builds the tree."""
-        return f"{namespace} {name}" in self.kids
+        return (f"{namespace} {name}" if namespace else name) in self.kids
 
     @property
     def kids(self) -> list[str]:
         """The direct children as ``"uri name"``. Never builds the tree."""
         if self._kids is None:
-            self._kids = [f"{e.ns} {e.name}" for e in self.elements()]
+            self._kids = [f"{e.ns} {e.name}" if e.ns else e.name for e in self.elements()]
         return self._kids
 
     @property
@@ -207,6 +207,8 @@ class Element:
         XML, so a stanza for many readers is serialised once. Its children are shared: append to neither."""
         inner = self.inner
         twin = Element.raw(self.name, self.ns, dict(self.attrs), inner, self.kids)
+        if self.ns != _ns.CLIENT:
+            twin._children = list(self.children)  # raw bytes are only ever read as jabber:client
         for key, value in attrs.items():
             twin._set(key.rstrip("_"), None if value is None else str(value))
         return twin
@@ -240,7 +242,7 @@ class Element:
     def to_bytes(self, namespace: str = _ns.CLIENT) -> bytes:
         """The element as UTF-8, to stand where the default namespace is ``namespace``."""
         # a fresh start tag around the inner bytes as they are: the hot path
-        xmlns = "" if self.ns == namespace else f" xmlns='{self.ns.translate(_ATTR)}'"
+        xmlns = "" if self.ns == namespace else f" xmlns='{self.ns.translate(ATTRIBUTE)}'"
         tag = self.name + xmlns + _attributes(self.attrs)
         inner = self._inner if self._inner is not None else self.inner
         if not inner:
@@ -248,7 +250,7 @@ class Element:
         return b"<%b>%b</%b>" % (tag.encode(), inner, self.name.encode())
 
     def _write(self, write: Callable[[str], object], namespace: str) -> None:
-        xmlns = "" if self.ns == namespace else f" xmlns='{self.ns.translate(_ATTR)}'"
+        xmlns = "" if self.ns == namespace else f" xmlns='{self.ns.translate(ATTRIBUTE)}'"
         tag = self.name + xmlns + _attributes(self.attrs)
         if self._inner is not None:
             inner = self._inner.decode()

@@ -12,16 +12,21 @@ from typing import NamedTuple
 from xml.parsers import expat
 
 from . import ns
-from .element import RECYCLE, Builder, Element, clark
+from .element import ATTRIBUTE, RECYCLE, Builder, Element, clark
 from .errors import StreamError
 
 _tag = re.compile(rb"""<[^>"']*+(?:"[^"]*+"[^>"']*+|'[^']*+'[^>"']*+)*+>""").match
 """A start tag that expat has accepted; ``>`` may stand in attribute values, so one must not search for it."""
 
+_STREAM = f"{ns.STREAM} stream"
 _qname = re.compile(rb"<([^\s/>]+)").match
-_OWN = {uri: (f"xmlns='{uri}'".encode(), f'xmlns="{uri}"'.encode()) for uri in (ns.CLIENT, ns.SERVER, ns.COMPONENT)}
-_POOLS = 16
+_OWN = {
+    uri: (f"xmlns='{uri}'".encode(), f'xmlns="{uri}"'.encode())
+    for uri in (ns.CLIENT, ns.SERVER, ns.COMPONENT)
+}
 _POOLED = 32
+_WORK = 32 * 1024 * 1024
+"""Bytes that expat may scan again for one stanza: an attribute trickled in with ``>`` in every piece takes GBs."""
 
 
 class Limits(NamedTuple):
@@ -35,35 +40,41 @@ class Limits(NamedTuple):
 class Root:
     """What every stanza of a stream inherits from the stream's start tag."""
 
-    __slots__ = ("tag", "content", "names", "prefixes", "standard", "pool")
+    __slots__ = ("tag", "content", "bare", "names", "prefixes", "standard", "pool")
 
     def __init__(self, qname: str, declared: dict[str | None, str]) -> None:
-        attrs = [f"xmlns:{p}='{_quoted(uri)}'" if p else f"xmlns='{_quoted(uri)}'" for p, uri in declared.items()]
-        self.tag = f"<{qname} {' '.join(attrs)}>".encode()
+        attrs = [
+            f"xmlns:{p}='{_quoted(uri)}'" if p else f"xmlns='{_quoted(uri)}'" for p, uri in declared.items()
+        ]
+        self.tag = f"<{qname} {' '.join(sorted(attrs))}>".encode()
         self.content = declared.get(None, "")
+        self.bare = self.content.encode()
         self.names = {f"{self.content} {name}": name for name in ("message", "presence", "iq")}
-        # inner XML stands by itself if it uses no prefix of the root but "stream", which every stream binds alike
-        self.prefixes = tuple(f"{p}:".encode() for p, uri in declared.items() if p and (p, uri) != ("stream", ns.STREAM))
+        # inner XML stands by itself (also in an archive, or on a WebSocket) if it uses no prefix of the root
+        self.prefixes = tuple(f"{p}:".encode() for p in declared if p)
         self.pool: list[Worker] = []
         self.standard = False
 
 
 def _quoted(uri: str) -> str:
-    return uri.replace("&", "&amp;").replace("<", "&lt;").replace("'", "&apos;")
+    return uri.translate(ATTRIBUTE)
 
 
+_USUAL = {"stream": ns.STREAM, "db": "jabber:server:dialback"}
 _roots: dict[bytes, Root] = {}
 
 
 def _root(qname: str, declared: dict[str | None, str]) -> Root:
     """One shared `Root` for each of the few usual start tags; an unusual one is its stream's own."""
     root = Root(qname, declared)
-    if root.tag in _roots:
-        return _roots[root.tag]
-    if len(_roots) < _POOLS and not any(p for p in declared if p not in (None, "stream", "db")):
-        _roots[root.tag] = root
+    usual = all(_USUAL.get(p) == uri if p else uri in _OWN for p, uri in declared.items())
+    if qname == "stream:stream" and usual:
+        root = _roots.setdefault(root.tag, root)
         root.standard = True
     return root
+
+
+_utf16 = re.compile(rb"[\xff\xfe]|<\0|\0").match
 
 
 class Header(Element):
@@ -91,6 +102,7 @@ class Worker:
         self.fed = 0  # how much of the buffer expat has seen
         self.done = 0  # offset behind the last complete stanza
         self.retry = 0  # how long the buffer must get before a token without an end is tried again
+        self.work = 0  # bytes scanned in vain for this stanza
         self.depth = 0
         self.begin = 0
         self.name = ""
@@ -149,6 +161,8 @@ class Worker:
             begin = self.begin = self.expat.CurrentByteIndex
             if begin != self.done and self.buffer[self.done - self.base : begin - self.base].strip():
                 raise StreamError("bad-format", "text between stanzas")
+            if name == _STREAM:
+                raise StreamError("bad-format", "a second stream header")
             self.name = name
             self.attrs = attrs
             self.kids = []
@@ -192,16 +206,20 @@ class Worker:
         name = root.names.get(self.name)
         content = root.content
         if name is not None and (
-            b"xmlns" not in tag or (tag.count(b"xmlns") == 1 and any(own in tag for own in _OWN.get(content, ())))
+            b"xmlns" not in tag
+            or (tag.count(b"xmlns") == 1 and any(own in tag for own in _OWN.get(content, ())))
         ):
             for prefix in root.prefixes:
-                if prefix in tag or prefix in inner:
+                if prefix in inner:
                     break
             else:
-                kids = self.kids
-                if content != ns.CLIENT:
-                    kids = [kid.replace(content + " ", ns.CLIENT + " ", 1) for kid in kids]
-                return Element.raw(name, ns.CLIENT, attrs, inner, kids)
+                if content == ns.CLIENT:
+                    return Element.raw(name, ns.CLIENT, attrs, inner, self.kids)
+                if (
+                    root.bare not in inner and b"&#" not in inner
+                ):  # does it name its namespace, perhaps in disguise?
+                    kids = [kid.replace(content + " ", ns.CLIENT + " ", 1) for kid in self.kids]
+                    return Element.raw(name, ns.CLIENT, attrs, inner, kids)
         uri, _, local = self.name.rpartition(" ")
         if not inner:
             return Element.parsed(local, ns.CLIENT if uri == content else uri, attrs)
@@ -237,6 +255,8 @@ class Worker:
             self.done = self.base
             self.fed = 0
             return
+        if gone:
+            self.work = 0
         if gone or not isinstance(self.buffer, bytearray):
             self.buffer = bytearray(self.buffer[gone:])
             self.base = self.done
@@ -246,19 +266,28 @@ class Worker:
         if self.fed > self.limits.bytes:
             raise StreamError("policy-violation", f"a stanza of more than {self.limits.bytes} bytes")
         self.retry = 2 * self.fed
+        self.work += self.fed - (self.expat.CurrentByteIndex - self.base)
+        if self.work > _WORK:
+            raise StreamError("policy-violation", "a tag in too many pieces")
 
     def _error(self, error: expat.ExpatError) -> StreamError:
         codes = expat.errors.codes
-        if error.code in (codes[expat.errors.XML_ERROR_UNDEFINED_ENTITY], codes[expat.errors.XML_ERROR_ENTITY_DECLARED_IN_PE]):
+        if error.code in (
+            codes[expat.errors.XML_ERROR_UNDEFINED_ENTITY],
+            codes[expat.errors.XML_ERROR_ENTITY_DECLARED_IN_PE],
+        ):
             return StreamError("restricted-xml")
         at = self.expat.ErrorByteIndex - self.base
         if re.match(rb"<![A-Z]", self.buffer[max(0, at - 2) : at + 3]):
             return StreamError("restricted-xml")  # a DTD in the middle of the stream
-        start = bytes(self.buffer[:4])
-        if self.depth == 0 and (b"\0" in start or start[:2] in (b"\xfe\xff", b"\xff\xfe")):
+        unknown = (expat.errors.XML_ERROR_UNKNOWN_ENCODING, expat.errors.XML_ERROR_INCORRECT_ENCODING)
+        if self.depth == 0 and (_utf16(self.buffer) or error.code in [codes[e] for e in unknown]):
             return StreamError("unsupported-encoding")
-        if self.depth == 0 and error.code == codes[expat.errors.XML_ERROR_UNKNOWN_ENCODING]:
-            return StreamError("unsupported-encoding")
+        try:
+            self.buffer.decode()
+        except UnicodeDecodeError as fault:
+            if fault.reason != "unexpected end of data" and fault.start <= at <= fault.end:
+                return StreamError("unsupported-encoding", "not UTF-8")
         return StreamError("not-well-formed", expat.ErrorString(error.code))
 
     @property
@@ -299,11 +328,17 @@ class Parser:
             error = fault
         out, worker.out = worker.out, []
         self.root = worker.root
+        if error is None and self.root is not None and worker.base > RECYCLE and worker.depth:
+            # whatever the peer does: expat keeps all names it has met, and must not grow for ever
+            pending = bytes(worker.buffer)
+            worker = Worker(self.limits, self.root)
+            if pending:
+                worker.feed(pending)
         if error is not None:
             self.worker = None
         elif self.root is not None and worker.idle and self.root.standard:
             self.worker = None
-            if worker.base < RECYCLE and len(self.root.pool) < _POOLED:
+            if len(self.root.pool) < _POOLED:
                 self.root.pool.append(worker)
         else:
             self.worker = worker
