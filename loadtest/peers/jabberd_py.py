@@ -1,0 +1,53 @@
+"""This server, started as its operator does."""
+
+import json
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from .base import START, Peer, Rosters, Unavailable, Users, run
+
+REPOSITORY = Path(__file__).parents[2]
+MANY = 1_000_000
+
+
+class Server(Peer):
+    def start(self, users: Users, rosters: Rosters, options: Mapping[str, object]) -> None:
+        config = {
+            "data": str(self.folder / "data"),
+            "log": {"level": "warning"},
+            "c2s": {
+                "address": ["127.0.0.1"], "port": 0, "direct_port": None, "require_tls": False, "idle_timeout": "1h",
+                "streams_per_address": MANY, "logins_per_address": MANY, "logins_in_all": MANY,
+            },
+            "hosts": {"localhost": {}},
+            **options.get("config", {}),  # type: ignore[dict-item]
+        }  # fmt: skip
+        file = self.folder / "jabberd.yaml"
+        file.write_text(json.dumps(config))  # YAML is a superset
+        loaded = run(sys.executable, "-m", "loadtest.peers.preload", config["data"], cwd=REPOSITORY,
+                     input=json.dumps({"users": users, "rosters": rosters}))  # fmt: skip
+        if loaded.returncode:
+            raise Unavailable(f"accounts cannot be loaded: {loaded.stderr[-2000:]}")
+        self.spawn(sys.executable, "-m", "jabberd_py", "--config", str(file), cpu=0,
+                   environment={"PYTHONPATH": str(REPOSITORY)})  # fmt: skip
+        self._wait()
+
+    def _wait(self) -> None:
+        deadline = time.monotonic() + START
+        while time.monotonic() < deadline:
+            said = self.said()
+            if "\nready" in said:
+                for line in said.splitlines():
+                    if line.startswith("listening c2s "):
+                        self.address = ("127.0.0.1", int(line.split()[-1]))
+                        return
+            assert self.process is not None
+            if self.process.poll() is not None:
+                break
+            time.sleep(0.05)
+        raise Unavailable(f"jabberd_py does not start: {self.said()}")
+
+    def version(self) -> str:
+        return run("git", "rev-parse", "--short", "HEAD", cwd=REPOSITORY).stdout.strip()

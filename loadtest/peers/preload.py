@@ -1,0 +1,64 @@
+"""``python -m loadtest.peers.preload DATA < JSON``: accounts and rosters for jabberd_py, straight into a new store.
+
+One password has one set of keys here, salt and all: deriving thousands would take longer than the benchmark.
+"""
+
+from gevent import monkey
+
+monkey.patch_all()
+
+import functools
+import json
+import sys
+import time
+from base64 import b64encode
+from pathlib import Path
+from typing import Any
+
+from jabberd_py.jsm.users import HASHES, Account
+from jabberd_py.server import tables
+from jabberd_py.xdb import xdb
+from jabberd_py.xmpp import sasl
+
+from .base import DOMAIN
+
+
+@functools.cache
+def keys(password: str) -> str:
+    found = {}
+    for name in HASHES:
+        made = sasl.derive(name, password, b"sixteen bytes ok", 4096)
+        parts = (made.salt, made.stored_key, made.server_key)
+        found[name] = [made.iterations, *(b64encode(part).decode() for part in parts)]
+    return json.dumps(found)
+
+
+def insert(users: list[tuple[str, str]], rosters: dict[str, list[str]]) -> None:
+    now = time.time()
+    rows: list[dict[str, Any]]
+    rows = [{"owner": f"{name}@{DOMAIN}", "keys": keys(password), "created": now} for name, password in users]
+    for at in range(0, len(rows), 500):
+        Account.insert_many(rows[at : at + 500]).execute()
+    contact = next(
+        (table for table in tables() if {"jid", "subscription"} <= table._meta.fields.keys()), None
+    )
+    if rosters and contact is not None:
+        rows = [
+            {"owner": f"{name}@{DOMAIN}", "jid": f"{other}@{DOMAIN}", "subscription": "both"}
+            for name, others in rosters.items()
+            for other in others
+        ]
+        for at in range(0, len(rows), 500):
+            contact.insert_many(rows[at : at + 500]).execute()
+
+
+def main() -> None:
+    given = json.load(sys.stdin)
+    folder = Path(sys.argv[1])
+    folder.mkdir(mode=0o700)
+    store = xdb.open(f"sqlite:///{folder / 'jabberd.sqlite'}", tables(), str(folder))
+    xdb.save(insert, given["users"], given["rosters"])
+    store.close()
+
+
+main()
