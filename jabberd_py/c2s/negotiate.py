@@ -99,9 +99,9 @@ class Negotiation:
             raise StreamError("policy-violation", "data behind <starttls/>, before TLS began")
         assert client.host is not None
         client.stream.send(b"<proceed xmlns='%b'/>" % ns.TLS.encode())
+        client.restart()  # before: the new stream header may come with the last bytes of the handshake
         client.stream.start_tls(client.service.certificates.contexts[client.host.domain])
         client.secure = True
-        client.restart()
 
     # -- SASL -------------------------------------------------------------------------------
 
