@@ -7,7 +7,7 @@ Order is the order in which modules are loaded (`jabberd_py.modules.ORDER`), and
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, TypeVar
 
 from . import log
 from .options import Option, Section, duration, list_of, mapping_of, optional, size
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .instance import Instance
 
 __all__ = [
-    "EVENTS", "HANDLED", "PASS", "Hooks", "Module", "Option", "Section", "command", "duration", "every", "http", "iq",
+    "EVENTS", "HANDLED", "PASS", "Hooks", "Module", "Option", "Progress", "Section", "command", "duration", "every", "http", "iq",
     "list_of", "mapping_of", "on", "optional", "size",
 ]  # fmt: skip
 
@@ -124,6 +124,14 @@ def command(name: str, *, help: str | None = None) -> Callable[[F], F]:
     defaults, are the command's arguments; its docstring is the help. It returns plain data (dict, list, text, None),
     or yields ``Progress`` and at last the data. One that takes ``jid`` runs on that address's host."""
     return lambda method: _mark(method, "commands", (name, help or (method.__doc__ or "").strip()))
+
+
+class Progress(NamedTuple):
+    """How far a long command has come: ``yield Progress(3, 10, "romeo@example.org")``."""
+
+    done: int
+    total: int
+    text: str = ""
 
 
 def every(seconds: float) -> Callable[[F], F]:

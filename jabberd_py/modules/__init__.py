@@ -26,6 +26,7 @@ ORDER = (
     "mod_register",
     "mod_motd",
     "mod_announce",
+    "mod_admin",
     "mod_echo",
 )  # fmt: skip
 

@@ -1,0 +1,159 @@
+"""Commands about the server as a whole; those about accounts are a module's (mod_admin)."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import resource
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import dns.exception
+import dns.resolver
+import gevent
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+
+from .. import __version__, log
+from ..hooks import command
+
+if TYPE_CHECKING:
+    from ..server import Server
+
+SERVICES = {
+    "_xmpp-client._tcp": "clients find this server by its A or AAAA record, at port 5222",
+    "_xmpps-client._tcp": "clients do not try direct TLS",
+    "_xmpp-server._tcp": "other servers find this one by its A or AAAA record, at port 5269",
+    "_xmpps-server._tcp": "other servers do not try direct TLS",
+}
+DNS_TIME = 5.0
+"""Seconds for one question."""
+SOON = datetime.timedelta(days=21)
+
+
+class Commands:
+    def __init__(self, server: Server) -> None:
+        self.server = server
+
+    @command("stats")
+    def stats(self) -> dict[str, Any]:
+        """How the server is doing."""
+        server, usage = self.server, resource.getrusage(resource.RUSAGE_SELF)
+        store = server.store
+        return {
+            "version": __version__,
+            "process": os.getpid(),
+            "uptime_seconds": round(time.time() - server.started),
+            "hosts": [host.domain for host in server.hosts],
+            "sessions": sum(host.sessions.count for host in server.hosts),
+            "streams": len(server.c2s.clients),
+            "cpu_seconds": round(usage.ru_utime + usage.ru_stime, 2),
+            "memory_bytes": _pss(),
+            "store_queue": len(store.writer._queue) if store else 0,
+            "store_trouble": store.trouble if store else "closed",
+        }
+
+    @command("reload")
+    def reload(self) -> None:
+        """Read the configuration and the certificates again; on a mistake all stays as it was."""
+        try:
+            self.server.reload()
+        except Exception as error:  # ConfigError and more: all say in one line what is wrong
+            raise ValueError(str(error)) from None
+
+    @command("stop")
+    def stop(self) -> None:
+        """Stop the server."""
+        gevent.spawn(self.server.stop)
+
+    @command("watch")
+    def watch(self, level: str = "info") -> log.Tail:
+        """Show the log as it is written: debug, info, warning or error."""
+        if level not in log.NAMES:
+            raise ValueError(f"no such level: {level} (known: {', '.join(log.NAMES)})")
+        return log.tail(level)
+
+    @command("check config")
+    def check_config(self) -> dict[str, Any]:
+        """Would the configuration, as it is written now, be accepted?"""
+        try:
+            fresh = self.server.settings()
+        except Exception as error:
+            raise ValueError(str(error)) from None
+        return {"hosts": list(fresh.hosts), "modules": {d: list(h.enabled) for d, h in fresh.hosts.items()}}
+
+    @command("check certificates")
+    def check_certificates(self) -> list[dict[str, Any]]:
+        """Names, keys and dates of the certificates."""
+        folder = self.server.certificates.folder
+        return [_certificate(host.domain, folder) for host in self.server.hosts]
+
+    @command("check dns")
+    def check_dns(self) -> list[dict[str, Any]]:
+        """The SRV records by which clients and other servers find each host."""
+        questions = [(host.domain, service) for host in self.server.hosts for service in SERVICES]
+        jobs = [gevent.spawn(_srv, domain, service) for domain, service in questions]
+        gevent.joinall(jobs, timeout=2 * DNS_TIME)
+        return [
+            job.value or {"domain": domain, "service": service, "records": "", "trouble": "no answer in time"}
+            for (domain, service), job in zip(questions, jobs, strict=True)
+        ]
+
+
+def _pss() -> int:
+    """What this process costs: its own memory and its share of what others use, too."""
+    for line in Path("/proc/self/smaps_rollup").read_text().splitlines():
+        if line.startswith("Pss:"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+def _certificate(domain: str, folder: Path) -> dict[str, Any]:
+    path = folder / f"{domain}.pem"
+    row: dict[str, Any] = {"domain": domain, "file": str(path), "expires": None, "names": [], "trouble": []}
+    try:
+        cert = x509.load_pem_x509_certificate(path.read_bytes())
+        key_file = folder / f"{domain}.key"
+        key_bytes = (key_file if key_file.exists() else path).read_bytes()
+        key = serialization.load_pem_private_key(key_bytes, None)
+    except (OSError, ValueError, TypeError) as error:
+        return row | {"trouble": [f"cannot be read: {error}"]}
+    expires, now = cert.not_valid_after_utc, datetime.datetime.now(datetime.UTC)
+    try:
+        san = cert.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        names = san.get_values_for_type(x509.DNSName)
+    except x509.ExtensionNotFound:
+        names = []
+    trouble = []
+    if key.public_key() != cert.public_key():
+        trouble.append("the key is not this certificate's")
+    if now >= expires:
+        trouble.append("has expired")
+    elif now + SOON >= expires:
+        trouble.append(f"expires in {(expires - now).days} days")
+    if now < cert.not_valid_before_utc:
+        trouble.append("is not valid yet")
+    ascii_domain = domain if domain.isascii() else domain.encode("idna").decode()
+    if not {ascii_domain, "*." + ascii_domain.partition(".")[2]} & {name.lower() for name in names}:
+        trouble.append(f"is not for {domain}")
+    if cert.issuer == cert.subject:
+        trouble.append("is self-signed")
+    return row | {"expires": expires.isoformat(), "names": names, "trouble": trouble}
+
+
+def _srv(domain: str, service: str) -> dict[str, Any]:
+    row = {"domain": domain, "service": service, "records": "", "trouble": ""}
+    name = domain if domain.isascii() else domain.encode("idna").decode()
+    try:
+        answer = dns.resolver.resolve(f"{service}.{name}.", "SRV", lifetime=DNS_TIME)
+        found = sorted((r.priority, -r.weight, str(r.target).rstrip("."), r.port) for r in answer)
+    except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer):
+        return row | {"trouble": f"none: {SERVICES[service]}"}
+    except (dns.exception.DNSException, OSError) as error:
+        return row | {"trouble": f"cannot ask: {type(error).__name__}"}
+    targets = [f"{target}:{port}" for _, _, target, port in found if target]
+    return row | {
+        "records": " ".join(targets),
+        "trouble": "" if targets else "says that there is no such service",
+    }
