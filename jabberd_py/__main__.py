@@ -12,6 +12,9 @@ import click  # noqa: E402
 from . import __version__  # noqa: E402
 from .server import run  # noqa: E402
 
+# the writer's thread must not wait 5 ms for the interpreter each time it comes back from the database
+sys.setswitchinterval(0.001)
+
 DEFAULT = "conf/jabberd.yaml"
 
 
