@@ -74,10 +74,9 @@ class Disco(Module):
         if not self._trusted(request, user):
             raise StanzaError("service-unavailable")
         type = "anonymous" if self.host.options.anonymous else "registered"
-        kinds = ("self", "user") if own else ("user",)
         return _info(
             [("account", type, None), *self._all("account_identities")],
-            [*self._all("account_features"), *(ns for to, _, ns in self.host.iqs if to in kinds)],
+            [*self._all("account_features"), *(ns for to, _, ns in self.host.iqs if own and to == "self")],
         )
 
     @iq("get", DISCO_ITEMS, to="self")
