@@ -37,11 +37,11 @@ class Last(Module):
     features = (NS,)
     account_features = (NS,)
     tables = (LastActivity,)
-    started = time.monotonic()
 
     @on("start")
     def start(self) -> None:
         self.started = time.monotonic()
+        self.leaving: dict[str, tuple[float, str]] = {}  # on their way to the store
 
     @iq("get", NS)
     def uptime(self, request: Element) -> Element:
@@ -54,10 +54,13 @@ class Last(Module):
         self._check(user, request)
         if self.host.sessions.of(user):
             return Element("query", NS, seconds=0)
-        row = LastActivity.select().where(LastActivity.owner == user).first()
-        if row is None:
-            raise StanzaError("item-not-found", "not seen yet")
-        return Element("query", NS, row.status, seconds=max(0, int(time.time() - row.ended)))
+        last = self.leaving.get(user)
+        if last is None:
+            row = LastActivity.select().where(LastActivity.owner == user).first()
+            if row is None:
+                raise StanzaError("item-not-found", "not seen yet")
+            last = row.ended, row.status
+        return Element("query", NS, last[1], seconds=max(0, int(time.time() - last[0])))
 
     @on("filter_in")
     def protect(self, user: str, stanza: Element) -> None:
@@ -86,7 +89,13 @@ class Last(Module):
         """Does not wait for the store: until this returns, the session stands in the way of the next."""
         # guests have no account, and one that was just removed shall leave nothing behind
         if self.host.sessions.of(session.user) == [session] and exists(session.user):
-            xdb.write(_store, session.user, time.time(), session.note(STATUS) or "")
+            user, last = session.user, (time.time(), session.note(STATUS) or "")
+            self.leaving[user] = last
+            xdb.write(_store, user, *last).then(lambda ticket: self._stored(user, last))
+
+    def _stored(self, user: str, last: tuple[float, str]) -> None:
+        if self.leaving.get(user) is last:
+            del self.leaving[user]
 
 
 def _store(user: str, ended: float, status: str) -> None:
