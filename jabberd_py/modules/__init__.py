@@ -11,7 +11,12 @@ from ..hooks import Module
 
 ORDER = (
     # filters come before what they filter
+    "mod_privacy",
+    "mod_blocking",
     # roster, subscriptions, presence
+    "mod_roster",
+    "mod_subscription",
+    "mod_presence",
     # what keeps messages
     # small services
     "mod_disco",

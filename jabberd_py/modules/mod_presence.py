@@ -1,0 +1,183 @@
+"""RFC 6121 section 4: presence, from a session to all who may see it.
+
+A session is *available* once it has sent presence. Event ``available`` is told when it becomes able to take
+messages (its priority is not negative): at its first presence, or when a later one raises its priority from below
+zero. Event ``unavailable`` is told when that ends.
+"""
+
+from __future__ import annotations
+
+import re
+
+from ..hooks import HANDLED, Module, Option, on
+from ..jsm.session import Session
+from ..xmpp.element import Element
+from ..xmpp.errors import StanzaError
+from ..xmpp.ns import CLIENT
+
+PRIORITY = re.compile(r"[+-]?[0-9]{1,3}")
+DIRECTED = "presence.directed"
+
+
+class Presence(Module):
+    """Broadcasts the presence of users to their subscribers, and answers probes."""
+
+    needs = ("roster", "subscription")
+    directed = Option(int, 500, "addresses outside of the roster that one session may show itself to", min=0)
+
+    # -- sent by a session ----------------------------------------------------------------------------
+
+    @on("out")
+    def sent(self, session: Session, stanza: Element) -> bool | None:
+        if stanza.name != "presence":
+            return None
+        type = stanza.type
+        if "to" in stanza.attrs:
+            if type is None or type == "unavailable":
+                self._direct(session, stanza)
+            return None
+        if type is None:
+            self._available(session, stanza)
+        elif type == "unavailable":
+            self._unavailable(session, stanza)
+        elif type == "probe":
+            raise StanzaError("bad-request", "whom?")
+        return HANDLED
+
+    @on("end")
+    def end(self, session: Session) -> None:
+        if session.presence is not None or session.note(DIRECTED):
+            self._unavailable(session, Element("presence", CLIENT, from_=session.full, type="unavailable"))
+
+    def _available(self, session: Session, stanza: Element) -> None:
+        """Sections 4.2.2 and 4.4.2."""
+        priority = _priority(stanza)
+        first = session.presence is None
+        willing = not first and session.priority >= 0
+        session.presence, session.priority = stanza, priority
+        user, roster = session.user, self.host["roster"]
+        self._broadcast(session, stanza, roster.subscribers(user))
+        if first:
+            for other in self.host.sessions.available(user):
+                if other is not session:
+                    self.host.pass_on(session, other.presence.copy(to=user))
+            self._probe(session)
+        own = stanza.copy(to=user)
+        for resource in self.host.sessions.available(user):  # itself among them
+            self.host.pass_on(resource, own)
+        if first:
+            self.host["subscription"].remind(session)
+        if willing != (priority >= 0):
+            self.host.hooks.tell("unavailable" if willing else "available", session)
+
+    def _unavailable(self, session: Session, stanza: Element) -> None:
+        """Sections 4.5.2 and 4.6.3: everybody who has seen the session available is told."""
+        was, willing = session.presence is not None, session.presence is not None and session.priority >= 0
+        session.presence, session.priority = None, 0
+        directed = session.note(DIRECTED) or ()
+        if directed:
+            session.notes[DIRECTED] = {}
+        if was:
+            subscribers = self.host["roster"].subscribers(session.user)
+            self._broadcast(
+                session, stanza, [*subscribers, *(jid for jid in directed if jid not in subscribers)]
+            )
+            own = stanza.copy(to=session.user)
+            for resource in self.host.sessions.available(session.user):
+                self.host.pass_on(resource, own)
+        else:
+            self._broadcast(session, stanza, list(directed))
+        if willing:
+            self.host.hooks.tell("unavailable", session)
+
+    def _broadcast(self, session: Session, stanza: Element, jids: list[str]) -> None:
+        """The copies share one serialised payload."""
+        hooks, deliver = self.host.hooks, self.host.router.deliver
+        filtered = bool(hooks.chains["filter_out"])
+        for jid in jids:
+            copy = stanza.copy(to=jid)
+            if filtered:
+                try:
+                    if hooks.call("filter_out", session, copy) is HANDLED:
+                        continue
+                except StanzaError:
+                    continue
+            deliver(copy)
+
+    def _probe(self, session: Session) -> None:
+        """Section 4.3.1. Between our own hosts the probe names the session, and no other hears what it learns."""
+        router = self.host.router
+        probes = []
+        for jid in self.host["roster"].subscriptions(session.user):
+            ours = jid.rpartition("@")[2] in router.instances
+            probe = Element(
+                "presence", CLIENT, from_=session.full if ours else session.user, to=jid, type="probe"
+            )
+            probes.append(probe)
+        for probe in probes:
+            router.deliver(probe)
+
+    def _direct(self, session: Session, stanza: Element) -> None:
+        """Section 4.6.3: who is not told by broadcasts will have to be told of the session's end."""
+        to = stanza.to
+        if stanza.type == "unavailable":
+            (session.note(DIRECTED) or {}).pop(str(to), None)
+            return
+        bare = str(to.bare)
+        knows = bare == session.user or self.host["roster"].state(session.user, bare).from_
+        if knows and session.presence is not None:
+            return
+        remembered = session.notes.setdefault(DIRECTED, {})
+        if str(to) not in remembered and len(remembered) >= self.directed:
+            raise StanzaError("resource-constraint", "directed presence to too many addresses")
+        remembered[str(to)] = True
+
+    # -- received for a user -----------------------------------------------------------------------------
+
+    @on("presence")
+    def received(self, user: str, stanza: Element) -> bool | None:
+        type = stanza.type
+        if type is None or type == "unavailable":
+            return None
+        if type == "probe":
+            self._answer(user, stanza)
+            return HANDLED
+        session = self.host.sessions.find(stanza.to)
+        if type == "error" and session is not None:
+            (session.note(DIRECTED) or {}).pop(str(stanza.from_), None)
+        return None
+
+    def _answer(self, user: str, probe: Element) -> None:
+        """Section 4.3.2; for one who has seen directed presence 4.6.5. A stranger learns nothing, not even
+        whether there is such a user."""
+        to, asker = probe.to, probe.from_
+        bare = str(asker.bare)
+        reply = Element("presence", CLIENT, from_=user, to=asker, id=probe.id)
+        if bare == user or self.host["roster"].state(user, bare).from_:
+            sessions = self.host.sessions.available(user)
+            if to.resource is not None:
+                sessions = [session for session in sessions if session.jid == to]
+                reply.from_ = to
+            for session in sessions:
+                self.host.router.deliver(session.presence.copy(to=asker))
+            if sessions:
+                return
+            reply.attrs["type"] = "unavailable"
+        else:
+            session = self.host.sessions.find(to)
+            seen = session and session.note(DIRECTED)
+            if seen and (str(asker) in seen or bare in seen):
+                reply.from_ = to
+            else:
+                reply.attrs["type"] = "unsubscribed"
+        self.host.router.deliver(reply)
+
+
+def _priority(stanza: Element) -> int:
+    """Raises StanzaError."""
+    if not stanza.has("priority"):
+        return 0
+    text = (stanza.text_of("priority", CLIENT) or "").strip()
+    if PRIORITY.fullmatch(text) and -128 <= int(text) <= 127:
+        return int(text)
+    raise StanzaError("bad-request", "a priority is a whole number from -128 to 127")

@@ -1,0 +1,293 @@
+"""RFC 6121 section 2: the roster, a user's list of contacts."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from peewee import BigIntegerField, BooleanField, CharField, TextField
+
+from ..hooks import Module, Option, iq, on
+from ..xdb import OWNER_LENGTH, JidField, Table, cached, xdb
+from ..xmpp.element import Element
+from ..xmpp.errors import StanzaError
+from ..xmpp.jid import parse
+from ..xmpp.ns import CLIENT, ROSTER
+from ..xmpp.subscription import State
+
+VERSIONING = "urn:xmpp:features:rosterver"
+INTERESTED = "roster"
+"""The session's note that it asked for the roster, and so is told of changes (section 2.2)."""
+LONGEST = 1023  # bytes of a name
+
+
+class RosterItem(Table):
+    """What ``owner`` has with ``jid`` (bare). ``listed``: it stands in the roster that clients see; otherwise it is
+    only a request to be answered. ``request``: that request, a whole stanza. ``groups``: JSON."""
+
+    jid = JidField()
+    listed = BooleanField(default=True)
+    name = TextField(default="")
+    groups = TextField(default="[]")
+    subscription = CharField(max_length=4, default="none")
+    ask = BooleanField(default=False)
+    pending_in = BooleanField(default=False)
+    approved = BooleanField(default=False)
+    request = TextField(null=True)
+
+    class Meta:
+        indexes = ((("owner", "jid"), True),)
+
+
+class RosterVersion(Table):
+    """Grows with every change that clients see. It begins with the time: an account made anew begins later."""
+
+    owner = CharField(max_length=OWNER_LENGTH, unique=True)
+    version = BigIntegerField()
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    jid: str
+    state: State = State()
+    listed: bool = False
+    name: str = ""
+    groups: tuple[str, ...] = ()
+
+    def element(self) -> Element:
+        state = self.state
+        element = Element(
+            "item", ROSTER, *(Element("group", ROSTER, group) for group in self.groups), jid=self.jid
+        )
+        element.attrs["subscription"] = state.subscription
+        if self.name:
+            element.attrs["name"] = self.name
+        if state.ask:
+            element.attrs["ask"] = "subscribe"
+        if state.approved:
+            element.attrs["approved"] = "true"
+        return element
+
+
+class Contacts(dict[str, Item]):
+    """A user's items by bare address, with the roster's version."""
+
+    version = 0
+
+    def listed(self) -> Iterator[Item]:
+        return (item for item in self.values() if item.listed)
+
+
+@cached
+def roster(owner: str) -> Contacts:
+    """Shared by all readers; only `Roster._keep` changes it, at once, before the change is written."""
+    contacts = Contacts()
+    for row in RosterItem.select().where(RosterItem.owner == owner):
+        state = State(row.subscription, row.ask, row.pending_in, row.approved)
+        contacts[row.jid] = Item(row.jid, state, row.listed, row.name, tuple(json.loads(row.groups)))
+    contacts.version = (
+        RosterVersion.select(RosterVersion.version).where(RosterVersion.owner == owner).scalar() or 0
+    )
+    return contacts
+
+
+class Roster(Module):
+    """Keeps the users' contacts, and tells their clients of changes."""
+
+    tables = (RosterItem, RosterVersion)
+    limit = Option(int, 1000, "contacts one user may have", min=1)
+    groups = Option(int, 50, "groups one contact may be in", min=0)
+
+    # -- for other modules: `user` and `jid` are bare addresses as text ---------------------------
+
+    def item(self, user: str, jid: str) -> Item | None:
+        """Also a contact that clients do not see: one who has asked and was not answered."""
+        return roster(user).get(jid)
+
+    def state(self, user: str, jid: str) -> State:
+        item = roster(user).get(jid)
+        return State() if item is None else item.state
+
+    def set_state(
+        self, user: str, jid: str, state: State, request: str | None = None, push: bool = True
+    ) -> None:
+        """Returns when it is stored; ``request``: the stanza that made it pending in. The decision that led
+        here and this call must not be separated by anything that waits. ``push=False``: the caller does so when it
+        is time. Raises StanzaError (too many contacts), StoreError."""
+        old = roster(user).get(jid, Item(jid))
+        listed = old.listed or state.subscription != "none" or state.ask or state.approved
+        item = replace(old, state=state, listed=listed)
+        if item != old:
+            self._keep(user, item, request)
+            if push:
+                self.push(user, item)
+
+    def subscribers(self, user: str) -> list[str]:
+        """Those who see the user's presence."""
+        return [jid for jid, item in roster(user).items() if item.state.subscription in ("from", "both")]
+
+    def subscriptions(self, user: str) -> list[str]:
+        """Those whose presence the user sees."""
+        return [jid for jid, item in roster(user).items() if item.state.subscription in ("to", "both")]
+
+    def requests(self, user: str) -> list[tuple[str, str | None]]:
+        """(bare address, stanza as XML) of those who wait for the user's answer."""
+        if not any(item.state.pending_in for item in roster(user).values()):
+            return []
+        mine = (RosterItem.owner == user) & RosterItem.pending_in
+        return [(row.jid, row.request) for row in RosterItem.select().where(mine).order_by(RosterItem.id)]
+
+    def push(self, user: str, item: Item, removed: bool = False) -> None:
+        """Tells the interested resources of an item (section 2.1.6)."""
+        if not item.listed:
+            return
+        element = Element("item", ROSTER, jid=item.jid, subscription="remove") if removed else item.element()
+        query = Element("query", ROSTER, element, ver=roster(user).version)
+        for session in self.host.sessions.of(user):
+            if session.note(INTERESTED):
+                self.host.push(session, "set", query)
+
+    def share(self, user: str, jid: str, seen: bool) -> None:
+        """The contact may see the user's presence from now on, or no longer."""
+        for session in self.host.sessions.available(user):
+            if seen:
+                presence = session.presence.copy(to=jid)
+            else:
+                presence = Element("presence", CLIENT, from_=session.full, to=jid, type="unavailable")
+            self.host.router.deliver(presence)
+
+    # -- from clients ---------------------------------------------------------------------------------
+
+    @on("features")
+    def offer(self, stream: Any, features: Element) -> None:
+        if stream.user is not None:
+            features.append(Element("ver", VERSIONING))
+
+    @iq("get", ROSTER, to="self")
+    def show(self, request: Element) -> Element | None:
+        query = request.payload
+        if query.name != "query" or any(query.elements()):
+            raise StanzaError("bad-request")
+        session = self.host.sessions.find(request.from_)
+        if session is not None:
+            session.notes[INTERESTED] = True
+        contacts = roster(str(request.from_.bare))
+        if query.attrs.get("ver") == str(contacts.version):
+            return None
+        return Element("query", ROSTER, *(item.element() for item in contacts.listed()), ver=contacts.version)
+
+    @iq("set", ROSTER, to="self")
+    def change(self, request: Element) -> None:
+        user, query = str(request.from_.bare), request.payload
+        items = list(query.elements())
+        if query.name != "query" or len(items) != 1 or items[0].name != "item" or items[0].ns != ROSTER:
+            raise StanzaError("bad-request", "a roster is changed one item at a time")
+        element = items[0]
+        try:
+            jid = str(parse(element.attrs["jid"]).bare)
+        except KeyError:
+            raise StanzaError("bad-request", "the item lacks 'jid'") from None
+        except ValueError as error:
+            raise StanzaError("jid-malformed", str(error)) from None
+        if element.attrs.get("subscription") == "remove":
+            self.remove(user, jid)
+            return
+        if jid == user:
+            raise StanzaError("not-allowed", "nobody is a contact of his own")
+        name, groups = element.attrs.get("name", ""), self._groups(element)
+        if len(name.encode()) > LONGEST:
+            raise StanzaError("not-acceptable", f"a name of more than {LONGEST} bytes")
+        item = replace(roster(user).get(jid, Item(jid)), listed=True, name=name, groups=groups)
+        self._keep(user, item)
+        self.push(user, item)
+
+    @iq("get", ROSTER, to="user")
+    @iq("set", ROSTER, to="user")
+    def refuse(self, request: Element) -> None:
+        raise StanzaError("forbidden", "that is somebody else's roster")
+
+    def _groups(self, element: Element) -> tuple[str, ...]:
+        groups = tuple(group.text for group in element.all("group", ROSTER))
+        if len(set(groups)) != len(groups):
+            raise StanzaError("bad-request", "the same group twice")
+        if len(groups) > self.groups or any(not group or len(group.encode()) > LONGEST for group in groups):
+            raise StanzaError("not-acceptable", "a group's name is empty or too long, or there are too many")
+        return groups
+
+    # -- changes ----------------------------------------------------------------------------------------
+
+    def remove(self, user: str, jid: str) -> None:
+        """Section 2.5.2: with the item go the subscriptions. Raises StanzaError (item-not-found)."""
+        item = roster(user).get(jid)
+        if item is None or not item.listed:
+            raise StanzaError("item-not-found", "no such contact")
+        self._keep(user, Item(jid))
+        self.push(user, item, removed=True)
+        self._part(user, item)
+
+    @on("deleting")
+    def part(self, user: str) -> None:
+        for item in list(roster(user).values()):
+            self._part(user, item)
+
+    def _part(self, user: str, item: Item) -> None:
+        state = item.state
+        if state.to or state.ask:
+            self._send(user, item.jid, "unsubscribe")
+        if state.from_ or state.pending_in:
+            self._send(user, item.jid, "unsubscribed")
+        if state.from_:
+            self.share(user, item.jid, False)
+
+    def _send(self, user: str, jid: str, type: str) -> None:
+        self.host.router.deliver(Element("presence", CLIENT, from_=user, to=jid, type=type))
+
+    def _keep(self, user: str, item: Item, request: str | None = None) -> None:
+        """Changes the item in memory, at once, then on disk; one that is neither listed nor pending goes."""
+        contacts = roster(user)
+        old = contacts.get(item.jid)
+        seen = item.listed or (old is not None and old.listed)
+        gone = not item.listed and not item.state.pending_in
+        if item.listed and not (old and old.listed) and sum(1 for _ in contacts.listed()) >= self.limit:
+            raise StanzaError("resource-constraint", "the roster is full")
+        if gone:
+            contacts.pop(item.jid, None)
+        else:
+            contacts[item.jid] = item
+        if seen:
+            contacts.version = contacts.version + 1 if contacts.version else int(time.time())
+        try:
+            xdb.save(_write, user, item, request, gone, contacts.version if seen else None)
+        except BaseException:
+            roster.forget(user)
+            raise
+        if roster(user) is not contacts:  # read anew while ours was on its way: perhaps without it
+            roster.forget(user)
+        self.host.hooks.tell("roster", user, item.jid)
+
+
+def _write(owner: str, item: Item, request: str | None, gone: bool, version: int | None) -> None:
+    mine = (RosterItem.owner == owner) & (RosterItem.jid == item.jid)
+    if gone:
+        RosterItem.delete().where(mine).execute()
+    else:
+        s = item.state
+        row: dict[str, Any] = {"listed": item.listed, "name": item.name, "groups": json.dumps(item.groups)}
+        row |= {
+            "subscription": s.subscription,
+            "ask": s.ask,
+            "pending_in": s.pending_in,
+            "approved": s.approved,
+        }
+        if request is not None or not s.pending_in:
+            row["request"] = request
+        if RosterItem.select(RosterItem.id).where(mine).exists():
+            RosterItem.update(**row).where(mine).execute()
+        else:
+            RosterItem.insert(owner=owner, jid=item.jid, **row).execute()
+    if version is not None:
+        RosterVersion.delete().where(RosterVersion.owner == owner).execute()
+        RosterVersion.insert(owner=owner, version=version).execute()

@@ -1,0 +1,115 @@
+"""RFC 6121 section 3: who may see whose presence. The rules themselves are in xmpp/subscription.py."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..hooks import HANDLED, Module, Option, on, size
+from ..jsm.session import Session
+from ..xmpp.element import Element, from_text
+from ..xmpp.errors import StanzaError
+from ..xmpp.ns import CLIENT
+from ..xmpp.subscription import TYPES, State, inbound, outbound
+from .mod_roster import INTERESTED, roster
+
+PRE_APPROVAL = "urn:xmpp:features:pre-approval"
+
+
+class Subscription(Module):
+    """Asks for, grants and ends subscriptions; keeps requests until they are answered."""
+
+    needs = ("roster",)
+    requests = Option(int, 200, "requests that may wait for one user's answer; more are refused", min=0)
+    request_size = Option(size, 8 << 10, "a longer request is kept without its text")
+
+    @on("features")
+    def offer(self, stream: Any, features: Element) -> None:
+        if stream.user is not None:
+            features.append(Element("sub", PRE_APPROVAL))
+
+    # -- sent by a user ---------------------------------------------------------------------------
+
+    @on("out")
+    def sent(self, session: Session, stanza: Element) -> bool | None:
+        type = stanza.type
+        if type not in TYPES or stanza.name != "presence":
+            return None
+        if stanza.to is None:
+            raise StanzaError("bad-request", "to whom?")
+        user, jid = session.user, str(stanza.to.bare)
+        if jid == user:
+            raise StanzaError("not-allowed", "everybody sees his own presence anyway")
+        roster(user)  # may wait; from here to `set_state` nothing does
+        old = self.host["roster"].state(user, jid)
+        new, route = outbound(old, type)
+        self.host["roster"].set_state(user, jid, new, push=False)
+        if route:
+            stanza.attrs |= {"from": user, "to": jid}
+            self.host.router.deliver(stanza)
+        self._tell(user, jid, old, new)
+        return HANDLED
+
+    # -- received for a user ------------------------------------------------------------------------
+
+    @on("presence")
+    def received(self, user: str, stanza: Element) -> bool | None:
+        type = stanza.type
+        if type not in TYPES:
+            return None
+        jid = str(stanza.from_.bare)
+        if jid == user:
+            return HANDLED
+        if not self.host.users.exists(user):
+            if type == "subscribe":
+                self._answer(user, jid, "unsubscribed")
+            return HANDLED
+        contacts = roster(user)  # may wait; from here to `set_state` nothing does
+        old = self.host["roster"].state(user, jid)
+        new, deliver, answer = inbound(old, type)
+        stanza = stanza.copy(to=user, from_=jid)
+        request = None
+        if new.pending_in and not old.pending_in:
+            if sum(item.state.pending_in for item in contacts.values()) >= self.requests:
+                raise StanzaError("resource-constraint", "too many wait for an answer already")
+            request = self._record(stanza)
+        self.host["roster"].set_state(user, jid, new, request, push=False)
+        if answer is not None:
+            self._answer(user, jid, answer)
+        if deliver:
+            for session in self.host.sessions.of(user):
+                if session.presence is not None or (type != "subscribe" and session.note(INTERESTED)):
+                    self.host.pass_on(session, stanza)
+        self._tell(user, jid, old, new)
+        return HANDLED
+
+    def _record(self, stanza: Element) -> str:
+        text = str(stanza)
+        if len(text) <= self.request_size:
+            return text
+        return str(Element("presence", CLIENT, from_=stanza.from_, to=stanza.to, type="subscribe"))
+
+    def _answer(self, user: str, jid: str, type: str) -> None:
+        self.host.router.deliver(Element("presence", CLIENT, from_=user, to=jid, type=type))
+
+    def _tell(self, user: str, jid: str, old: State, new: State) -> None:
+        """After the stanza itself: the user's resources see the item, then the contact gains or loses presence."""
+        item = self.host["roster"].item(user, jid)
+        if item is not None and _shown(old) != _shown(new):
+            self.host["roster"].push(user, item)
+        if old.from_ != new.from_:
+            self.host["roster"].share(user, jid, new.from_)
+
+    # -- a resource becomes available -----------------------------------------------------------------
+
+    def remind(self, session: Session) -> None:
+        """Section 3.1.3: requests come again with every new available resource until they are answered."""
+        for jid, text in self.host["roster"].requests(session.user):
+            stanza = from_text(text) if text else None
+            if stanza is None:  # imported
+                stanza = Element("presence", CLIENT, from_=jid, to=session.user, type="subscribe")
+            self.host.pass_on(session, stanza)
+
+
+def _shown(state: State) -> tuple[str, bool, bool]:
+    """What a roster item says of the state: a pending request is not in it."""
+    return state.subscription, state.ask, state.approved
