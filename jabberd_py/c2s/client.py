@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 logger = log.get(__name__)
 
+LANG = "en"
 STANZAS = frozenset(("message", "presence", "iq"))
 
 
@@ -34,7 +35,7 @@ class Client:
 
     __slots__ = (
         "service", "stream", "address", "direct", "secure", "id", "host", "user", "mechanism", "session", "stranger",
-        "negotiation", "opened", "notes", "__weakref__",
+        "negotiation", "opened", "notes", "lang", "__weakref__",
     )  # fmt: skip
 
     def __init__(self, service: Service, sock: socket.socket, address: str, direct: bool) -> None:
@@ -51,6 +52,7 @@ class Client:
         self.session: Session | None = None
         self.stranger = False
         self.opened = False
+        self.lang: str | None = None  # of its stanzas, where it is not that of our stream headers
         self.negotiation: Negotiation | None = Negotiation(self)
         self.notes: dict[str, Any] = {}
 
@@ -93,12 +95,17 @@ class Client:
             stream.close(error.to_bytes() + b"</stream:stream>")
         except Closed as error:
             logger.debug("connection lost", session=self.id, address=self.address, reason=str(error))
+            stream.abort()
         except ssl.SSLError as error:
-            logger.info("TLS failed", session=self.id, address=self.address, reason=error.reason or str(error))
+            logger.info(
+                "TLS failed", session=self.id, address=self.address, reason=error.reason or str(error)
+            )
         except Exception as error:
             logger.exception("a stream failed", session=self.id, address=self.address)
             self._header()
-            condition = "resource-constraint" if type(error).__name__ == "StoreError" else "internal-server-error"
+            condition = (
+                "resource-constraint" if type(error).__name__ == "StoreError" else "internal-server-error"
+            )
             stream.close(StreamError(condition).to_bytes() + b"</stream:stream>")
         finally:
             try:
@@ -112,11 +119,13 @@ class Client:
 
     def _loop(self) -> None:
         stream = self.stream
-        while True:
+        while not stream.closing:
             element = stream.read()
             session = self.session
             if element.name in STANZAS and element.ns == ns.CLIENT:
                 if session is not None:
+                    if self.lang is not None:
+                        element.attrs.setdefault("xml:lang", self.lang)
                     session.host.send(session, element)
                 else:
                     self._before(element)
@@ -154,9 +163,13 @@ class Client:
             host = self.service.router.instances.get(str(parse(to)))
         except ValueError:
             host = None
-        if not isinstance(host, Host) or (self.host is not None and self.user is not None and host is not self.host):
+        if not isinstance(host, Host) or (
+            self.host is not None and self.user is not None and host is not self.host
+        ):
             raise StreamError("host-unknown")
         self.host = host
+        lang = header.attrs.get("xml:lang")
+        self.lang = lang if lang and lang != LANG else None
         self._header()
         if header.attrs.get("version", "0").partition(".")[0] != "1":
             raise StreamError("unsupported-version", "XMPP 1.0 is spoken here")
@@ -170,10 +183,12 @@ class Client:
         if self.opened:
             return
         self.opened = True
-        host = self.host.domain if self.host is not None else next(iter(self.service.certificates.contexts), "")
+        host = (
+            self.host.domain if self.host is not None else next(iter(self.service.certificates.contexts), "")
+        )
         self.stream.send(
             f"<?xml version='1.0'?><stream:stream xmlns='{ns.CLIENT}' xmlns:stream='{ns.STREAM}' id='{self.id}' "
-            f"from='{host}' version='1.0' xml:lang='en'>".encode()
+            f"from='{host}' version='1.0' xml:lang='{LANG}'>".encode()
         )
 
     # -- for the negotiation ----------------------------------------------------------------------
@@ -196,4 +211,6 @@ class Client:
         self.session = session
         idle = self.service.options.idle_timeout
         self.stream.settled(idle or None)
-        logger.info("logged in", session=self.id, jid=session.full, address=self.address, mechanism=self.mechanism)
+        logger.info(
+            "logged in", session=self.id, jid=session.full, address=self.address, mechanism=self.mechanism
+        )

@@ -22,10 +22,14 @@ class C2S(Section):
     """Client connections."""
 
     address = Option(list_of(str), ["::"], "addresses to listen on; '::' is every IPv4 and IPv6 address")
-    port = Option[int | None](optional(int), 5222, "port for STARTTLS; 0 takes any free one, null none", min=0, max=65535)
+    port = Option[int | None](
+        optional(int), 5222, "port for STARTTLS; 0 takes any free one, null none", min=0, max=65535
+    )
     direct_port = Option[int | None](optional(int), 5223, "port for direct TLS (XEP-0368)", min=0, max=65535)
     require_tls = Option(bool, True, "refuse to log anybody in on an unencrypted stream")
-    tls = Option(bool, True, "offer STARTTLS; without it (behind a proxy, in benchmarks) require_tls must be off, too")
+    tls = Option(
+        bool, True, "offer STARTTLS; without it (behind a proxy, in benchmarks) require_tls must be off, too"
+    )
     mechanisms = Option(
         list_of(str),
         ["SCRAM-SHA-512-PLUS", "SCRAM-SHA-256-PLUS", "SCRAM-SHA-1-PLUS", "EXTERNAL", "SCRAM-SHA-512", "SCRAM-SHA-256",
@@ -36,14 +40,24 @@ class C2S(Section):
     max_stanza_before_login = Option(size, "10 KiB", "largest element before login", min=10_000)
     max_depth = Option(int, 64, "how deep elements may be nested in a stanza", min=8)
     max_attributes = Option(int, 64, "attributes one element may have", min=8)
-    buffer = Option(size, "1 MiB", "what may wait for a client that does not read, before it is cut off", min=65536)
+    buffer = Option(
+        size, "1 MiB", "what may wait for a client that does not read, before it is cut off", min=65536
+    )
     login_timeout = Option(duration, "30s", "time to log in and bind a resource", min=1)
     idle_timeout = Option(duration, "30m", "silence after which a stream is ended; 0 is never")
-    streams_per_address = Option(int, 200, "streams that one address (IPv6: one /64) may have at a time", min=1)
-    logins_per_address = Option(int, 50, "streams not yet logged in that one address may have at a time", min=1)
+    streams_per_address = Option(
+        int, 200, "streams that one address (IPv6: one /64) may have at a time", min=1
+    )
+    logins_per_address = Option(
+        int, 50, "streams not yet logged in that one address may have at a time", min=1
+    )
     logins_in_all = Option(int, 5000, "streams not yet logged in, of all addresses together", min=1)
-    failures_per_address = Option(int, 30, "wrong passwords from one address, refilled at one in ten seconds", min=1)
-    failures_per_account = Option(int, 20, "wrong passwords for one account, refilled at one in ten seconds", min=1)
+    failures_per_address = Option(
+        int, 30, "wrong passwords from one address, refilled at one in ten seconds", min=1
+    )
+    failures_per_account = Option(
+        int, 20, "wrong passwords for one account, refilled at one in ten seconds", min=1
+    )
 
 
 class Service:
@@ -111,7 +125,11 @@ class Service:
         self.in_all += 1
         client.stranger = True
         try:
-            client.run(StreamError("policy-violation", "too many connections") if crowd else None)
+            # a crowd gets no TLS handshake, and past twice the limit no answer
+            if crowd and (direct or self.strangers[place] > 2 * o.logins_per_address):
+                client.stream.abort()
+            else:
+                client.run(StreamError("policy-violation", "too many connections") if crowd else None)
         finally:
             self.clients.discard(client)
             self._less(self.streams, place)

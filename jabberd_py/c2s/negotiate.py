@@ -11,7 +11,7 @@ import gevent
 from .. import log
 from ..jsm.host import Host, check
 from ..net.karma import neighbourhood
-from ..net.tls import client_names
+from ..net.tls import client_names, end_point
 from ..xmpp import ns
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError, StreamError, error_reply
@@ -50,7 +50,9 @@ class Negotiation:
             found.append(Element("starttls", ns.TLS, Element("required", ns.TLS) if o.require_tls else None))
         if client.secure or not o.require_tls:
             mechanisms = self.mechanisms()
-            found.append(Element("mechanisms", ns.SASL, *(Element("mechanism", ns.SASL, m) for m in mechanisms)))
+            found.append(
+                Element("mechanisms", ns.SASL, *(Element("mechanism", ns.SASL, m) for m in mechanisms))
+            )
             if any(m.endswith("-PLUS") for m in mechanisms):
                 cb = Element("channel-binding", CHANNEL_BINDING, type=END_POINT)  # XEP-0440
                 found.append(Element("sasl-channel-binding", CHANNEL_BINDING, cb))
@@ -65,7 +67,9 @@ class Negotiation:
             return ["ANONYMOUS"]
         found = []
         for name in client.service.options.mechanisms:
-            fits = name in HASH or name == "PLAIN" and client.secure or name.endswith("-PLUS") and client.secure
+            fits = (
+                name in HASH or name == "PLAIN" and client.secure or name.endswith("-PLUS") and client.secure
+            )
             if fits or name == "EXTERNAL" and self._certified():
                 found.append(name)
         return found
@@ -93,8 +97,8 @@ class Negotiation:
     def _starttls(self) -> None:
         client = self.client
         if client.secure or client.user is not None or not client.service.options.tls:
-            client.stream.send(b"<failure xmlns='%b'/></stream:stream>" % ns.TLS.encode())
-            raise StreamError("policy-violation", "TLS is not to be had now")
+            client.stream.close(b"<failure xmlns='%b'/></stream:stream>" % ns.TLS.encode())
+            return
         if client.stream.drop_input():
             raise StreamError("policy-violation", "data behind <starttls/>, before TLS began")
         assert client.host is not None
@@ -136,11 +140,13 @@ class Negotiation:
         elif self.scram is None:
             base = self.mechanism.removesuffix("-PLUS")
             plus = self.mechanism != base
-            bindings = {END_POINT: self.client.service.certificates.bindings[self._host.domain]}
+            tls = self.client.stream.tls
+            bindings = {END_POINT: end_point(tls.context)} if tls is not None else {}
             offered = any(m.endswith("-PLUS") for m in self.mechanisms())
             self.scram = Scram(HASH[base], plus, bindings if plus else {}, offered, self._lookup)
-            self._say("challenge", self.scram.first(message))
+            challenge = self.scram.first(message)
             self._check_authzid(self.scram.authzid)
+            self._say("challenge", challenge)
         else:
             said = self.scram.final(message)
             self._succeed(self.account, said)
@@ -171,7 +177,11 @@ class Negotiation:
     def _certified(self) -> list[str]:
         """Addresses on this host that the client's verified certificate is for (XEP-0178)."""
         tls = self.client.stream.tls
-        der = tls.getpeercert(True) if tls is not None and self.client.service.certificates.options.client_ca else None
+        der = (
+            tls.getpeercert(True)
+            if tls is not None and self.client.service.certificates.options.client_ca
+            else None
+        )
         return [name for name in client_names(der) if parse(name).domain == self._host.domain] if der else []
 
     def _anonymous(self) -> None:
@@ -246,11 +256,13 @@ class Negotiation:
         try:
             check(request)
             payload = request.payload
-            if request.type == "set" and payload is not None and payload.ns == ns.BIND and payload.name == "bind":
+            if (
+                request.type == "set"
+                and payload is not None
+                and payload.ns == ns.BIND
+                and payload.name == "bind"
+            ):
                 self._bind(request, payload)
-                return
-            if request.type == "set" and payload is not None and payload.ns == ns.SESSION:
-                client.stream.send(request.reply().to_bytes())
                 return
         except StanzaError as error:
             answer = error_reply(request, error)
@@ -267,7 +279,9 @@ class Negotiation:
         session = self._host.bind(node, payload.text_of("resource", ns.BIND) or None, client, client.id)
         client.negotiation = None
         client.bound(session)
-        client.stream.send(request.reply(Element("bind", ns.BIND, Element("jid", ns.BIND, session.full))).to_bytes())
+        client.stream.send(
+            request.reply(Element("bind", ns.BIND, Element("jid", ns.BIND, session.full))).to_bytes()
+        )
 
 
 def _decode(text: str) -> bytes | None:

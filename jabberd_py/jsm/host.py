@@ -31,7 +31,9 @@ class HostOptions(Section):
     """A domain with users."""
 
     admins = Option[list[str]](list_of(str), [], "bare addresses of those who may administer this host")
-    anonymous = Option(bool, False, "let anybody in without an account (SASL ANONYMOUS); such a host has no accounts")
+    anonymous = Option(
+        bool, False, "let anybody in without an account (SASL ANONYMOUS); such a host has no accounts"
+    )
     sessions_per_user = Option(int, 20, "resources one account may have connected at a time", min=1)
     scram_iterations = Option(int, 4096, "PBKDF2 rounds for new passwords", min=4096, max=1_000_000)
 
@@ -69,6 +71,9 @@ class Host(Instance):
         self.jid = parse(domain)
         self.sessions = Sessions()
         self.users = Users(self)
+        self.iqs["server", "set", ns.SESSION] = lambda request: (
+            None
+        )  # of RFC 3921; older clients insist on it
 
     # -- sessions --------------------------------------------------------------------
 

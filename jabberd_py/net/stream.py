@@ -192,7 +192,9 @@ class Stream:
 
     # -- TLS ---------------------------------------------------------------------------
 
-    def start_tls(self, context: ssl.SSLContext, server_side: bool = True, hostname: str | None = None) -> None:
+    def start_tls(
+        self, context: ssl.SSLContext, server_side: bool = True, hostname: str | None = None
+    ) -> None:
         """The handshake. Raises ssl.SSLError or Closed."""
         self.flush()
         incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
@@ -202,7 +204,10 @@ class Stream:
                 tls.do_handshake()
             except ssl.SSLWantReadError:
                 self._push(outgoing.read())
-                self._wait()
+                try:
+                    self._wait()
+                except StreamError as error:  # there is no stream to say it in
+                    raise Closed(error.text or error.condition) from None
                 try:
                     data = self.sock.recv(RECV)
                 except (BlockingIOError, InterruptedError):
@@ -267,10 +272,14 @@ class Stream:
     def _overflow(self) -> None:
         self.flush()  # perhaps nobody had the time yet
         if self.size + len(self.rest) > self.cap:
-            self.out.clear()
-            self.size = 0
-            self.closing = True
-            self.interrupt(Closed("the peer does not read what it is sent"))
+            self._cut_off("the peer does not read what it is sent")
+
+    def _cut_off(self, reason: str) -> None:
+        self.out.clear()
+        self.size = 0
+        self.closing = True
+        heartbeat.at(time.monotonic(), self)
+        self.interrupt(Closed(reason))
 
     def flush(self) -> None:
         """Sends what is queued, as far as the socket takes it; a watcher does the rest."""
@@ -303,6 +312,8 @@ class Stream:
     def _push(self, data: bytes) -> None:
         if self.rest:  # TLS had something to say of its own
             self.rest = bytes(self.rest) + data
+            if len(self.rest) > self.cap + len(data):  # key updates, asked for without an end
+                self._cut_off("the peer does not read what TLS answers")
             return
         if not data or self.watcher is None:
             return
@@ -311,10 +322,7 @@ class Stream:
         except (BlockingIOError, InterruptedError):
             sent = 0
         except OSError as error:
-            self.out.clear()
-            self.size = 0
-            self.closing = True
-            self.interrupt(Closed(str(error)))
+            self._cut_off(str(error))
             return
         if sent < len(data):
             self.rest = memoryview(data)[sent:]
@@ -347,6 +355,12 @@ class Stream:
             self._half_close()
 
     def _half_close(self) -> None:
+        if self.tls is not None and self.outgoing is not None:
+            with suppress(ssl.SSLError):
+                self.tls.unwrap()  # close_notify; the peer's own is not waited for
+            self._push(self.outgoing.read())
+            if self.rest:
+                return
         with suppress(OSError):
             self.sock.shutdown(socket.SHUT_WR)
 

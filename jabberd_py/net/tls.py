@@ -24,8 +24,12 @@ class TLSOptions(Section):
     """Certificates: ``<certificates>/<domain>.pem`` (chain) and ``<domain>.key`` for each host; what is missing is made,
     self-signed."""
 
-    certificates = Option(optional(str), None, "folder of the certificates; by default 'certificates' in the data folder")
-    client_ca = Option(optional(str), None, "file of the authorities whose client certificates log users in (EXTERNAL)")
+    certificates = Option(
+        optional(str), None, "folder of the certificates; by default 'certificates' in the data folder"
+    )
+    client_ca = Option(
+        optional(str), None, "file of the authorities whose client certificates log users in (EXTERNAL)"
+    )
     ciphers = Option(
         str, "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:!aNULL:!MD5", "OpenSSL's list of ciphers for TLS 1.2"
     )
@@ -60,6 +64,12 @@ def make_self_signed(domains: Iterable[str], certificate: Path, key_file: Path) 
         half.replace(path)
 
 
+class Context(ssl.SSLContext):
+    """Remembers which certificate it shows."""
+
+    end_point: bytes
+
+
 class Certificates:
     """The TLS contexts of all domains; `load` reads the files again, for new connections."""
 
@@ -67,12 +77,11 @@ class Certificates:
         self.options = options
         self.folder = Path(options.certificates) if options.certificates else folder
         self.contexts: dict[str, ssl.SSLContext] = {}
-        self.bindings: dict[str, bytes] = {}
         self.made: list[Path] = []
 
     def load(self, domains: Iterable[str]) -> None:
         """Raises OSError, ssl.SSLError or ValueError, naming the file; the old contexts stay then."""
-        contexts, bindings = {}, {}
+        contexts = {}
         for domain in domains:
             certificate, key = self.folder / f"{domain}.pem", self.folder / f"{domain}.key"
             if not certificate.exists() and not key.exists():
@@ -81,11 +90,10 @@ class Certificates:
             context = contexts[domain] = self._context(certificate, key)
             # gevent's own setter wraps the callback for its sockets; our TLS lives in memory
             _ssl._SSLContext.sni_callback.__set__(context, self._sni)  # type: ignore[union-attr]
-            bindings[domain] = end_point(certificate)
-        self.contexts, self.bindings = contexts, bindings
+        self.contexts = contexts
 
     def _context(self, certificate: Path, key: Path) -> ssl.SSLContext:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context = Context(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
         context.options |= ssl.OP_NO_TICKET
@@ -93,6 +101,7 @@ class Certificates:
         context.set_ciphers(self.options.ciphers)
         try:
             context.load_cert_chain(certificate, key if key.exists() else None)
+            context.end_point = _end_point(certificate)
         except (OSError, ssl.SSLError) as error:
             raise ValueError(f"{certificate}: {error.strerror or error.args[-1]}") from None
         if self.options.client_ca:
@@ -113,7 +122,14 @@ class Certificates:
         return context
 
 
-def end_point(certificate: Path) -> bytes:
+def end_point(context: ssl.SSLContext) -> bytes:
+    """``tls-server-end-point`` of a stream whose `ssl.SSLObject.context` is one of ours: it depends on the name that the
+    client gave in its hello, and on when the stream began."""
+    assert isinstance(context, Context)
+    return context.end_point
+
+
+def _end_point(certificate: Path) -> bytes:
     """``tls-server-end-point`` (RFC 5929 section 4): the certificate's hash, by its signature's hash function."""
     cert = x509.load_pem_x509_certificate(certificate.read_bytes())
     algorithm = cert.signature_hash_algorithm
@@ -133,7 +149,9 @@ def client_names(certificate: bytes) -> list[str]:
     for other in names.get_values_for_type(x509.OtherName):
         if other.type_id == XMPP_ADDR and other.value[:1] == b"\x0c" and len(other.value) < 130:
             try:
-                found.append(str(parse(other.value[2:].decode()).bare))  # DER: a UTF8String of one length byte
+                found.append(
+                    str(parse(other.value[2:].decode()).bare)
+                )  # DER: a UTF8String of one length byte
             except ValueError:
                 continue
     return found

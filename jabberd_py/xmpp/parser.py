@@ -243,6 +243,8 @@ class Worker:
         else:
             self.buffer = data
         self.fed = len(self.buffer)
+        if self.root is None and _utf16(self.buffer):
+            raise StreamError("unsupported-encoding")  # expat would understand it, whatever it was told
         try:
             self.expat.Parse(data, False)
         except expat.ExpatError as error:
@@ -281,7 +283,7 @@ class Worker:
         if re.match(rb"<![A-Z]", self.buffer[max(0, at - 2) : at + 3]):
             return StreamError("restricted-xml")  # a DTD in the middle of the stream
         unknown = (expat.errors.XML_ERROR_UNKNOWN_ENCODING, expat.errors.XML_ERROR_INCORRECT_ENCODING)
-        if self.depth == 0 and (_utf16(self.buffer) or error.code in [codes[e] for e in unknown]):
+        if self.depth == 0 and error.code in [codes[e] for e in unknown]:
             return StreamError("unsupported-encoding")
         try:
             self.buffer.decode()
