@@ -1,7 +1,7 @@
-"""``python -m loadtest.bench``: what messages, logins and sessions cost a server, alone or side by side with others.
+"""``python -m loadtest.bench``: what messages, logins and sessions cost a server, or several side by side.
 
-Every server runs on processor 0, the clients on the last one; only the server's CPU (all its processes) and memory
-count. Figures are medians of the rounds. Flags, or the same words in upper case in the environment.
+Every server runs on processor 0, the clients on the last one; only the server's CPU (all its processes) and
+memory count. Figures are medians of the rounds. Flags, or the same words in upper case in the environment.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Clients that cost less than any server: raw sockets, epoll, prebuilt bytes; what comes is counted, not parsed.
+"""Clients that cost less than any server: raw sockets, epoll, prebuilt bytes; what comes is only counted.
 
 Logins are plain blocking code on a few threads; only traffic is counted in one loop.
 """
@@ -16,6 +16,7 @@ from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from typing import Any
 
 from .peers.base import DOMAIN
 
@@ -49,7 +50,8 @@ class Client:
         self.name, self.password = name, password
         self.bare = f"{name}@{DOMAIN}"
         self.jid = f"{self.bare}/{RESOURCE}"
-        self.socket: socket.socket | ssl.SSLSocket
+        self.socket: Any = None
+        self.tls = False
         self.tail = b""
 
     # -- login, blocking ---------------------------------------------------------------------
@@ -63,6 +65,7 @@ class Client:
             if tls:
                 self._ask(STARTTLS, b"<proceed")
                 self.socket = _context.wrap_socket(self.socket, server_hostname=DOMAIN)
+                self.tls = True
                 self._ask(HEADER, b"</stream:features>")
             self._authenticate()
             self._ask(HEADER, b"</stream:features>")
@@ -113,13 +116,14 @@ class Client:
                     data = self.tail + data
                 found += data.count(marker)
                 self.tail = data[data.rfind(b">") + 1 :]  # a marker ends with '>'
-                if isinstance(self.socket, socket.socket) and not isinstance(self.socket, ssl.SSLSocket):
-                    break  # epoll tells of more; TLS may have more of its own
+                if not (self.tls and self.socket.pending()):
+                    break  # epoll tells of the rest
         return found
 
     def close(self) -> None:
-        with suppress(OSError, AttributeError):
-            self.socket.close()
+        if self.socket is not None:
+            with suppress(OSError):
+                self.socket.close()
 
 
 def _inside(data: bytes, name: bytes) -> bytes:

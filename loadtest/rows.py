@@ -1,4 +1,4 @@
-"""What is measured: each row is a function of a `Bed` and gives its figure. Sent is received, or the row fails."""
+"""What is measured: each row is a function of a `Bed` and gives its figure. Sent is received, or it fails."""
 
 import time
 from collections.abc import Callable
@@ -81,7 +81,7 @@ def login(bed: Bed, tls: bool) -> float:
 
 
 def chat(bed: Bed, tls: bool, in_flight: int) -> float:
-    """Microseconds for a message from one session to another: pairs play ping-pong with ``in_flight`` balls each."""
+    """Microseconds for a message between two sessions: pairs play ping-pong with ``in_flight`` balls each."""
     clients = bed.login(accounts(bed.size.users), tls)
     try:
         blocks: dict[Client, list[bytes]] = {}
@@ -212,7 +212,7 @@ def offline_store(bed: Bed) -> float:
 
 
 def idle(bed: Bed, tls: bool) -> float:
-    """KiB of memory (PSS) of an idle session: what each of the sessions adds to a server that has seen one."""
+    """KiB of memory (PSS) of an idle session: what each one adds to a server that has seen one."""
     driver.close(bed.login(accounts(1), tls))
     bed.settle()
     before = bed.peer.pss()
@@ -223,9 +223,8 @@ def idle(bed: Bed, tls: bool) -> float:
         cpu, began = bed.peer.cpu(), time.monotonic()
         Loop(clients, b">").drain(2.0)
         seconds = time.monotonic() - began
-        bed.details |= {
-            "sessions": len(clients), "empty MiB": before / 2**20, "idle CPU %": (bed.peer.cpu() - cpu) / seconds * 100,
-        }  # fmt: skip
+        bed.details |= {"sessions": len(clients), "empty MiB": before / 2**20}
+        bed.details["idle CPU %"] = (bed.peer.cpu() - cpu) / seconds * 100
         return added / len(clients) / 1024
     finally:
         driver.close(clients)

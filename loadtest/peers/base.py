@@ -7,7 +7,9 @@ import socket
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 DOMAIN = "localhost"
 START = 60.0
@@ -25,9 +27,9 @@ class Peer:
     """``folder`` is private to this run and may be filled; nothing is left running when `stop` returns.
 
     start(users, rosters, options)
-        ``users``: (name, password) of every account to exist; ``rosters``: for a name the names of mutual contacts;
-        ``options``: what a row wants otherwise than the rest (``archive``). No limits on rates or connections, TLS
-        offered but not required, no archive, warnings only in the log.
+        ``users``: (name, password) of every account to exist; ``rosters``: for a name the names of mutual
+        contacts; ``options``: what a row wants otherwise than the rest. No limits on rates or connections,
+        TLS offered but not required, no archive, warnings only in the log.
     """
 
     package = ""  # Debian's
@@ -84,10 +86,8 @@ class Peer:
         pids = self.pids()
         if self.process.poll() is None:
             self.process.terminate()
-            try:
+            with suppress(subprocess.TimeoutExpired):
                 self.process.wait(15)
-            except subprocess.TimeoutExpired:
-                pass
         for pid in pids:  # only what this peer started: children may have left the process group
             try:
                 os.kill(pid, signal.SIGKILL)
@@ -140,14 +140,14 @@ def free_port() -> int:
         return int(sock.getsockname()[1])
 
 
-def run(*command: str, **keywords: object) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, **keywords)  # type: ignore[call-overload,no-any-return]
+def run(*command: str, **keywords: Any) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, **keywords)
 
 
 def certificate(folder: Path) -> tuple[Path, Path]:
     """A self-signed ECDSA P-256 one, as this server makes: (certificate, key)."""
     cert, key = folder / "certificate.pem", folder / "key.pem"
-    run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30",
-        "-subj", f"/CN={DOMAIN}", "-addext", f"subjectAltName=DNS:{DOMAIN}", "-keyout", str(key), "-out", str(cert),
-        check=True)  # fmt: skip
+    command = ("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
+    names = ["-days", "30", "-subj", f"/CN={DOMAIN}", "-addext", f"subjectAltName=DNS:{DOMAIN}"]
+    run(*command, *names, "-keyout", str(key), "-out", str(cert), check=True)
     return cert, key

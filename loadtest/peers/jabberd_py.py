@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from .base import START, Peer, Rosters, Unavailable, Users, run
 
@@ -14,15 +15,15 @@ MANY = 1_000_000
 
 class Server(Peer):
     def start(self, users: Users, rosters: Rosters, options: Mapping[str, object]) -> None:
-        config = {
+        config: dict[str, Any] = {
             "data": str(self.folder / "data"),
             "log": {"level": "warning"},
             "c2s": {
-                "address": ["127.0.0.1"], "port": 0, "direct_port": None, "require_tls": False, "idle_timeout": "1h",
-                "streams_per_address": MANY, "logins_per_address": MANY, "logins_in_all": MANY,
+                "address": ["127.0.0.1"], "port": 0, "direct_port": None, "require_tls": False,
+                "idle_timeout": "1h", "streams_per_address": MANY, "logins_per_address": MANY,
+                "logins_in_all": MANY,
             },
             "hosts": {"localhost": {}},
-            **options.get("config", {}),  # type: ignore[dict-item]
         }  # fmt: skip
         file = self.folder / "jabberd.yaml"
         file.write_text(json.dumps(config))  # YAML is a superset

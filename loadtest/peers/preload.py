@@ -1,4 +1,4 @@
-"""``python -m loadtest.peers.preload DATA < JSON``: accounts and rosters for jabberd_py, straight into a new store.
+"""``python -m loadtest.peers.preload DATA < JSON``: accounts and rosters for jabberd_py, into a new store.
 
 One password has one set of keys here, salt and all: deriving thousands would take longer than the benchmark.
 """
@@ -13,9 +13,9 @@ import sys
 import time
 from base64 import b64encode
 from pathlib import Path
-from typing import Any
 
 from jabberd_py.jsm.users import HASHES, Account
+from jabberd_py.modules.mod_roster import RosterItem
 from jabberd_py.server import tables
 from jabberd_py.xdb import xdb
 from jabberd_py.xmpp import sasl
@@ -35,21 +35,17 @@ def keys(password: str) -> str:
 
 def insert(users: list[tuple[str, str]], rosters: dict[str, list[str]]) -> None:
     now = time.time()
-    rows: list[dict[str, Any]]
     rows = [{"owner": f"{name}@{DOMAIN}", "keys": keys(password), "created": now} for name, password in users]
     for at in range(0, len(rows), 500):
         Account.insert_many(rows[at : at + 500]).execute()
-    contact = next(
-        (table for table in tables() if {"jid", "subscription"} <= table._meta.fields.keys()), None
-    )
-    if rosters and contact is not None:
+    if rosters:
         rows = [
             {"owner": f"{name}@{DOMAIN}", "jid": f"{other}@{DOMAIN}", "subscription": "both"}
             for name, others in rosters.items()
             for other in others
         ]
         for at in range(0, len(rows), 500):
-            contact.insert_many(rows[at : at + 500]).execute()
+            RosterItem.insert_many(rows[at : at + 500]).execute()
 
 
 def main() -> None:

@@ -1,0 +1,90 @@
+"""ejabberd: its Erlang machine without a node name, so that nothing else of Erlang's need run; schedulers do not
+spin while they wait (``+sbwt none``): spinning would count as work."""
+
+import hashlib
+import hmac
+import time
+from base64 import b64encode
+from collections.abc import Mapping
+
+from .base import DOMAIN, START, Peer, Rosters, Unavailable, Users, certificate, free_port
+
+SALT, ROUNDS = b"sixteen bytes ok", 4096
+CONFIG = """
+hosts: [{domain}]
+loglevel: warning
+certfiles: ["{pem}"]
+listen:
+  - port: {port}
+    ip: "127.0.0.1"
+    module: ejabberd_c2s
+    starttls: true
+    backlog: 1000
+auth_method: internal
+auth_password_format: scram
+modules:
+  mod_roster: {{}}
+  mod_offline: {{}}
+  mod_disco: {{}}
+"""
+
+
+class Server(Peer):
+    package = "ejabberd"
+    binary = "erl"
+
+    def start(self, users: Users, rosters: Rosters, options: Mapping[str, object]) -> None:
+        binary = self.find()
+        self.address = ("127.0.0.1", free_port())
+        pem = self.folder / "both.pem"
+        pem.write_text("".join(part.read_text() for part in certificate(self.folder)))
+        config = self.folder / "ejabberd.yml"
+        config.write_text(CONFIG.format(domain=DOMAIN, pem=pem, port=self.address[1]))
+        script, ready = self.folder / "load.erl", self.folder / "ready"
+        script.write_text(_script(users, rosters) + f'file:write_file("{ready}", <<>>).\n')
+        self.spawn(
+            binary, "-noinput", "+K", "true", "+P", "250000", "+sbwt", "none",
+            "-mnesia", "dir", f'"{self.folder}/spool"',
+            "-s", "ejabberd", "-eval", f'file:script("{script}").', cpu=0,
+            environment={
+                "ERL_LIBS": "/usr/lib/x86_64-linux-gnu", "HOME": str(self.folder), "ERL_CRASH_DUMP_BYTES": "0",
+                "EJABBERD_CONFIG_PATH": str(config), "EJABBERD_LOG_PATH": str(self.folder / "ejabberd.log"),
+            },
+        )  # fmt: skip
+        self.wait_until_listening()
+        deadline = time.monotonic() + START
+        while not ready.exists():
+            assert self.process is not None
+            if time.monotonic() > deadline or self.process.poll() is not None:
+                raise Unavailable(f"ejabberd does not take the accounts: {self.said()}")
+            time.sleep(0.1)
+
+
+def _script(users: Users, rosters: Rosters) -> str:
+    lines = [f'Add = fun(U, P) -> mnesia:dirty_write({{passwd, {{U, <<"{DOMAIN}">>}}, P}}) end.\n']
+    keys: dict[str, str] = {}
+    for name, password in users:
+        if password not in keys:
+            keys[password] = f"P{len(keys)}"
+            lines.append(f"{keys[password]} = {_keys(password)}.\n")
+        lines.append(f'Add(<<"{name}">>, {keys[password]}).\n')
+    jid = f'{{N, <<"{DOMAIN}">>, <<>>}}'
+    lines.append(
+        f'Friend = fun(U, N) -> mnesia:dirty_write({{roster, {{U, <<"{DOMAIN}">>, {jid}}}, {{U, <<"{DOMAIN}">>}}, '
+        f"{jid}, <<>>, both, none, [], <<>>, []}}) end.\n"
+    )
+    for name, contacts in rosters.items():
+        each = ", ".join(f'<<"{contact}">>' for contact in contacts)
+        lines.append(f'[Friend(<<"{name}">>, N) || N <- [{each}]].\n')
+    return "".join(lines)
+
+
+def _keys(password: str) -> str:
+    salted = hashlib.pbkdf2_hmac("sha1", password.encode(), SALT, ROUNDS)
+    stored = hashlib.sha1(hmac.digest(salted, b"Client Key", "sha1")).digest()
+    server = hmac.digest(salted, b"Server Key", "sha1")
+    return (
+        "{scram, "
+        + ", ".join(f'<<"{b64encode(p).decode()}">>' for p in (stored, server, SALT))
+        + f", sha, {ROUNDS}}}"
+    )
