@@ -14,5 +14,4 @@ def may_see(host: Any, user: str, jid: JID | None) -> bool:
     if str(jid.bare) == user:
         return True
     roster = host.modules.get("roster")
-    item = roster.item(user, str(jid.bare)) if roster is not None else None
-    return item is not None and item.subscription in ("from", "both")
+    return roster is not None and bool(roster.state(user, str(jid.bare)).from_)
