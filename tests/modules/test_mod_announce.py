@@ -2,6 +2,11 @@
 
 import pytest
 
+from jabberd_py.jsm.host import Host, HostOptions
+from jabberd_py.jsm.users import Account as Row
+from jabberd_py.modules.mod_announce import PAGE, Announce
+from jabberd_py.router import Router
+from jabberd_py.xdb import xdb
 from tests.conftest import CONFIG, Account, Place
 
 STANZAS = "urn:ietf:params:xml:ns:xmpp-stanzas"
@@ -90,3 +95,16 @@ def test_an_error_announces_nothing(escalus):
 def test_the_command_line_announces(escalus, place):
     place.server.ctl("announce", "Good night", "--host", "localhost")
     escalus.gets("<message from='localhost'><body>Good night</body></message>")
+
+
+def test_every_account_is_found_page_by_page(tmp_path):
+    users = [f"user{number:04}@localhost" for number in range(2 * PAGE)]
+    rows = [
+        {"owner": user, "keys": "", "created": 0} for user in [*users, "a@other.localhost", "z@example.org"]
+    ]
+    store = xdb.open(f"sqlite:///{tmp_path}/db", [Row])
+    try:
+        xdb.save(lambda: Row.insert_many(rows).execute())
+        assert list(Announce(Host(Router(), "localhost", HostOptions()))._accounts()) == users
+    finally:
+        store.close()
