@@ -212,8 +212,8 @@ def offline_store(bed: Bed) -> float:
 
 
 def idle(bed: Bed, tls: bool) -> float:
-    """KiB of memory (PSS) of an idle session: what each one adds to a server that has seen one."""
-    driver.close(bed.login(accounts(1), tls))
+    """KiB of memory (PSS) of an idle session: what each one adds to a server that has seen a few."""
+    driver.close(bed.login(accounts(50), tls))  # caches are filled, code is loaded
     bed.settle()
     before = bed.peer.pss()
     clients = bed.login(accounts(bed.size.sessions), tls)

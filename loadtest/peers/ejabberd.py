@@ -1,5 +1,5 @@
-"""ejabberd: its Erlang machine without a node name, so that nothing else of Erlang's need run; schedulers do not
-spin while they wait (``+sbwt none``): spinning would count as work."""
+"""ejabberd: its Erlang machine without a node name, so that nothing else of Erlang's need run; schedulers do
+not spin while they wait (``+sbwt none``): spinning would count as work."""
 
 import hashlib
 import hmac
@@ -47,7 +47,8 @@ class Server(Peer):
             "-mnesia", "dir", f'"{self.folder}/spool"',
             "-s", "ejabberd", "-eval", f'file:script("{script}").', cpu=0,
             environment={
-                "ERL_LIBS": "/usr/lib/x86_64-linux-gnu", "HOME": str(self.folder), "ERL_CRASH_DUMP_BYTES": "0",
+                "ERL_LIBS": "/usr/lib/x86_64-linux-gnu", "HOME": str(self.folder),
+                "ERL_CRASH_DUMP_BYTES": "0",
                 "EJABBERD_CONFIG_PATH": str(config), "EJABBERD_LOG_PATH": str(self.folder / "ejabberd.log"),
             },
         )  # fmt: skip
@@ -70,7 +71,8 @@ def _script(users: Users, rosters: Rosters) -> str:
         lines.append(f'Add(<<"{name}">>, {keys[password]}).\n')
     jid = f'{{N, <<"{DOMAIN}">>, <<>>}}'
     lines.append(
-        f'Friend = fun(U, N) -> mnesia:dirty_write({{roster, {{U, <<"{DOMAIN}">>, {jid}}}, {{U, <<"{DOMAIN}">>}}, '
+        f'Friend = fun(U, N) -> mnesia:dirty_write({{roster, {{U, <<"{DOMAIN}">>, {jid}}}, '
+        f'{{U, <<"{DOMAIN}">>}}, '
         f"{jid}, <<>>, both, none, [], <<>>, []}}) end.\n"
     )
     for name, contacts in rosters.items():
@@ -83,8 +85,5 @@ def _keys(password: str) -> str:
     salted = hashlib.pbkdf2_hmac("sha1", password.encode(), SALT, ROUNDS)
     stored = hashlib.sha1(hmac.digest(salted, b"Client Key", "sha1")).digest()
     server = hmac.digest(salted, b"Server Key", "sha1")
-    return (
-        "{scram, "
-        + ", ".join(f'<<"{b64encode(p).decode()}">>' for p in (stored, server, SALT))
-        + f", sha, {ROUNDS}}}"
-    )
+    parts = ", ".join(f'<<"{b64encode(part).decode()}">>' for part in (stored, server, SALT))
+    return f"{{scram, {parts}, sha, {ROUNDS}}}"
