@@ -1,7 +1,10 @@
 """XEP-0115: the server's capabilities as a hash."""
 
+import json
+
 from jabberd_py.modules.mod_caps import verification
 from jabberd_py.xmpp.element import from_text
+from tests.conftest import CONFIG, Place
 
 NS = "http://jabber.org/protocol/caps"
 INFO = "http://jabber.org/protocol/disco#info"
@@ -59,3 +62,20 @@ def test_the_complex_example():
         "<field var='software_version'><value>0.11</value></field></x></query>"
     )
     assert verification(info) == "q07IKJEyjvHSyhy//CH0CxmKi8w="
+
+
+def test_a_reload_that_changes_the_answer_changes_the_hash(start_server, account, make_client):
+    server = start_server(CONFIG)
+    romeo = account("romeo", Place(server, "localhost"))
+    before = make_client(romeo, available=False).features.find(f"{{{NS}}}c").get("ver")
+    config = json.loads(server.file.read_text())
+    config["modules"]["contact"] = {"abuse": "mailto:abuse@example.org"}
+    server.file.write_text(json.dumps(config))
+    server.ctl("reload")
+    client = make_client(romeo, available=False)
+    caps = client.features.find(f"{{{NS}}}c")
+    assert caps.get("ver") != before
+    number = ask(client, f"{caps.get('node')}#{caps.get('ver')}")
+    client.gets(
+        f"<iq type='result' id='{number}'><query xmlns='{INFO}'><x xmlns='jabber:x:data'/></query></iq>"
+    )
