@@ -24,7 +24,7 @@ class ServerProcess:
     def __init__(self, config: dict[str, Any], data: Path, *arguments: str) -> None:
         data.mkdir(parents=True, exist_ok=True)
         self.data, self.arguments = data, arguments
-        self.file, self.log, self.socket = data / "test.yaml", data / "test.log", data / "ctl.sock"
+        self.file, self.log, self.socket = data / "test.yaml", data / "test.log", data / "jabberctl.sock"
         c2s = {"address": "127.0.0.1", "port": 0, "direct_port": 0, **config.get("c2s", {})}
         self.file.write_text(json.dumps({**config, "data": str(data), "c2s": c2s}, indent=2))  # JSON is YAML
         self.start()

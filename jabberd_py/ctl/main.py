@@ -1,4 +1,4 @@
-"""``jabberctl``: asks a running server through its control socket. Its sub-commands are the server's own list.
+"""``jabberctl``: asks a running server through its socket. Its sub-commands are the server's own list.
 
 Exit codes: 0 done, 1 the command failed (one line on standard error says why), 2 wrong usage.
 """
@@ -19,6 +19,7 @@ from .. import __version__
 from .show import progress_bar, show
 
 CONFIG = "conf/jabberd.yaml"
+SOCKET = "JABBERCTL_SOCKET"
 TYPES = {"text": click.STRING, "integer": click.INT, "number": click.FLOAT, "flag": click.BOOL}
 
 
@@ -56,7 +57,9 @@ class Link:
         root = ctx.find_root()
         link = root.meta.get("link")
         if link is None:
-            link = root.meta["link"] = cls(root.params.get("socket"), root.params.get("config"))
+            link = root.meta["link"] = cls(
+                root.params.get("socket") or os.environ.get(SOCKET), root.params.get("config")
+            )
         return link
 
     def ask(self, name: str, args: dict[str, Any] | None = None) -> Iterator[dict[str, Any]]:
@@ -135,7 +138,7 @@ class Group(click.Group):
 
 
 def make_command(entry: dict[str, Any], name: str) -> click.Command:
-    """What the server says of a command, as click takes it: required parameters are arguments, others options."""
+    """What the server says of a command, for click: required parameters are arguments, others options."""
     params: list[click.Parameter] = []
     for each in entry["parameters"]:
         key, kind = each["name"], each["type"]
@@ -176,20 +179,19 @@ def make_command(entry: dict[str, Any], name: str) -> click.Command:
 def password(given: str | None) -> str:
     if given == "-":
         return sys.stdin.readline().rstrip("\r\n")
-    return (
-        given
-        if given is not None
-        else click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
-    )
+    if given is not None:
+        return given
+    asked: str = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
+    return asked
 
 
 main = Group(
     name="jabberctl",
-    help="Asks a running jabberd_py.\n\nShell completion: eval \"$(_JABBERCTL_COMPLETE=bash_source jabberctl)\" (or "
-    "zsh_source, fish_source).",
+    help="Asks a running jabberd_py.\n\nShell completion: "
+    'eval "$(_JABBERCTL_COMPLETE=bash_source jabberctl)" (or zsh_source, fish_source).',
     callback=lambda **options: None,
     params=[
-        click.Option(["--socket"], envvar="JABBERCTL_SOCKET", metavar="PATH", is_eager=True,
+        click.Option(["--socket"], envvar=SOCKET, metavar="PATH", is_eager=True,
                      help="The server's control socket; by default where the configuration puts it."),
         click.Option(["-c", "--config"], metavar="FILE", is_eager=True,
                      help=f"The server's configuration ({CONFIG} if it is there)."),

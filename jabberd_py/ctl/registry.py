@@ -13,7 +13,13 @@ from ..router import Router
 from ..xmpp.jid import parse
 
 Bound = Callable[..., Any]
-TYPES: dict[Any, str] = {str: "text", int: "number", float: "number", bool: "flag"}
+TYPES: dict[Any, str] = {str: "text", int: "integer", float: "number", bool: "flag"}
+KINDS: dict[str, tuple[tuple[type, ...], str]] = {
+    "text": ((str,), "text"),
+    "integer": ((int,), "an integer"),
+    "number": ((int, float), "a number"),
+    "flag": ((bool,), "true or false"),
+}
 
 
 class CommandError(Exception):
@@ -21,7 +27,7 @@ class CommandError(Exception):
 
 
 class Registry:
-    """Commands of the server (methods of ``top`` marked by `hooks.command`) and of all instances of the router."""
+    """Commands of the server (methods of ``top`` marked by `hooks.command`) and of all instances."""
 
     def __init__(self, router: Router, top: object) -> None:
         self.router = router
@@ -50,7 +56,7 @@ class Registry:
         return commands
 
     def run(self, name: str, args: dict[str, Any]) -> Any:
-        """Plain data, or an iterator of `Progress` and at last the data. Raises CommandError and what it raises."""
+        """Plain data, or an iterator of `Progress` and at last the data. Raises CommandError."""
         if name in self.top:
             method = self.top[name][0]
             return method(**arguments(method, args))
@@ -116,8 +122,6 @@ def parameters(method: Bound) -> dict[str, dict[str, Any]]:
         required = each.default is inspect.Parameter.empty
         found[name] = {"name": name, "type": TYPES.get(choices[0], "text"), "required": required,
                        "default": None if required else each.default}  # fmt: skip
-        if choices[0] is int:
-            found[name]["type"] = "integer"
     return found
 
 
@@ -135,11 +139,8 @@ def arguments(method: Bound, args: dict[str, Any]) -> dict[str, Any]:
                 raise CommandError(f"'{name}' is missing")
             continue
         kind = each["type"]
-        fits = {"text": str, "flag": bool, "integer": int, "number": (int, float)}[kind]
+        fits, words = KINDS[kind]
         if not isinstance(value, fits) or (isinstance(value, bool) and kind != "flag"):
-            article = "an" if kind == "integer" else "a"
-            raise CommandError(
-                f"'{name}' must be {'text' if kind == 'text' else f'{article} {kind}'}, not {value!r}"
-            )
+            raise CommandError(f"'{name}' must be {words}, not {value!r}")
         good[name] = value
     return good

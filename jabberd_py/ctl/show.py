@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
@@ -38,7 +39,7 @@ def show(result: Any, as_json: bool) -> None:
 
 @contextmanager
 def progress_bar(as_json: bool) -> Iterator[Callable[[int, int, str], None]]:
-    """A function to call with (done, total, text); the bar goes to standard error, and only where somebody looks."""
+    """A function to call with (done, total, text); the bar goes to standard error, if somebody looks."""
     if as_json or not sys.stderr.isatty():
         yield lambda done, total, text: None
         return
@@ -49,9 +50,7 @@ def progress_bar(as_json: bool) -> Iterator[Callable[[int, int, str], None]]:
             nonlocal task
             if task is None:
                 task = progress.add_task("", total=total)
-            progress.update(
-                task, completed=done, total=total, description=clean(text)[:40].replace("[", "\\[")
-            )
+            progress.update(task, completed=done, total=total, description=escape(clean(text)[:40]))
 
         yield report
 

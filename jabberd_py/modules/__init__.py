@@ -18,6 +18,7 @@ ORDER = (
     "mod_subscription",
     "mod_presence",
     # what keeps messages
+    "mod_offline",
     # small services
     "mod_disco",
     "mod_caps",

@@ -1,0 +1,78 @@
+"""XEP-0191: Blocking Command, an easy way to edit one's default privacy list (mod_privacy filters)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..hooks import Module, iq, on
+from ..xmpp.element import Element
+from ..xmpp.errors import StanzaError
+from ..xmpp.jid import parse
+from .mod_privacy import lists_of
+
+NS = "urn:xmpp:blocking"
+
+
+class Blocking(Module):
+    """Keeps a list of addresses that can neither reach a user nor be reached."""
+
+    features = (NS,)
+    needs = ("privacy",)
+
+    def __init__(self, host: Any, settings: Mapping[str, Any] | None = None) -> None:
+        super().__init__(host, settings)
+        self.forgiving: set[str] = set()  # users who are just unblocking everybody: that push names nobody
+
+    @iq("get", NS, to="self")
+    def show(self, request: Element) -> Element:
+        if request.payload.name != "blocklist":
+            raise StanzaError("bad-request")
+        session = self.host.sessions.find(request.from_)
+        if session is not None:
+            session.notes[NS] = True
+        lists = lists_of(str(request.from_.bare))
+        return Element("blocklist", NS, *_items(lists.blocked if lists else []))
+
+    @iq("set", NS, to="self")
+    def change(self, request: Element) -> None:
+        user, verb = str(request.from_.bare), request.payload
+        jids = [_jid(item) for item in verb.elements()]
+        if verb.name == "block" and jids:
+            self.host["privacy"].block(user, lambda old: [*dict.fromkeys([*old, *jids])])
+        elif verb.name == "unblock" and jids:
+            self.host["privacy"].block(user, lambda old: [jid for jid in old if jid not in jids])
+        elif verb.name == "unblock":
+            self.forgiving.add(user)
+            try:
+                self.host["privacy"].block(user, lambda old: [])
+            finally:
+                self.forgiving.discard(user)
+        else:
+            raise StanzaError("bad-request")
+
+    @on("blocked")
+    def push_block(self, user: str, jids: list[str]) -> None:
+        self._push(user, Element("block", NS, *_items(jids)))
+
+    @on("unblocked")
+    def push_unblock(self, user: str, jids: list[str]) -> None:
+        self._push(user, Element("unblock", NS, *_items([] if user in self.forgiving else jids)))
+
+    def _push(self, user: str, payload: Element) -> None:
+        for session in self.host.sessions.of(user):
+            if session.note(NS):
+                self.host.push(session, "set", payload)
+
+
+def _items(jids: list[str]) -> list[Element]:
+    return [Element("item", NS, jid=jid) for jid in jids]
+
+
+def _jid(item: Element) -> str:
+    if item.name != "item" or "jid" not in item.attrs:
+        raise StanzaError("bad-request")
+    try:
+        return str(parse(item.attrs["jid"]))
+    except ValueError as error:
+        raise StanzaError("jid-malformed", str(error)) from None

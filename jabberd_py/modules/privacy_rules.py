@@ -1,0 +1,176 @@
+"""What privacy lists say (XEP-0016): items, lists, and the verdict on a stanza. Values only, no I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+from ..xmpp.element import Element
+from ..xmpp.errors import StanzaError
+from ..xmpp.jid import JID, parse
+
+NS = "jabber:iq:privacy"
+KINDS = ("message", "iq", "presence-in", "presence-out")
+SUBSCRIPTIONS = ("both", "to", "from", "none")
+LARGEST = 2**32 - 1
+NAME_LENGTH = 256
+"""Characters of a list's or a group's name."""
+
+Contact = Callable[[], Any]
+"""Gives the roster's item for the address in question (``.state``, ``.groups``), or None."""
+
+
+class Item(NamedTuple):
+    """One rule. No ``type``: it matches everybody; no ``kinds``: all stanzas, in and out."""
+
+    order: int
+    deny: bool
+    type: str | None = None
+    value: str | None = None
+    kinds: frozenset[str] = frozenset()
+
+    @property
+    def blocks(self) -> bool:
+        """Is it one that a block list shows (XEP-0191 section 5)?"""
+        return self.deny and self.type == "jid" and not self.kinds
+
+    def element(self) -> Element:
+        kinds = (Element(kind, NS) for kind in KINDS if kind in self.kinds)
+        action = "deny" if self.deny else "allow"
+        return Element("item", NS, *kinds, type=self.type, value=self.value, action=action, order=self.order)
+
+
+class List:
+    """One list, its items in order, ready to judge. Many JIDs cost no more than one."""
+
+    def __init__(self, items: Iterable[Item]) -> None:
+        self.items = tuple(sorted(items, key=lambda item: item.order))
+        self._by_jid: dict[str, Item] = {}
+        self._others = []
+        for item in self.items:
+            if item.type == "jid" and not item.kinds and item.value is not None:
+                self._by_jid.setdefault(item.value, item)
+            else:
+                self._others.append(item)
+
+    def denies(self, jid: JID, kind: str, contact: Contact) -> bool:
+        """``kind`` is one of KINDS, or anything else for stanzas that only a rule for all stanzas meets."""
+        names = [str(jid), str(jid.bare), jid.domain]
+        if jid.resource is not None:
+            names.append(f"{jid.domain}/{jid.resource}")
+        hits = [self._by_jid[name] for name in names if name in self._by_jid]
+        first = min(hits, key=lambda item: item.order) if hits else None
+        for item in self._others:
+            if first is not None and first.order < item.order:
+                break
+            if (not item.kinds or kind in item.kinds) and _matches(item, names, contact):
+                return item.deny
+        return first is not None and first.deny
+
+    @property
+    def blocked(self) -> list[str]:
+        return [item.value for item in self.items if item.blocks and item.value is not None]
+
+
+def _matches(item: Item, names: list[str], contact: Contact) -> bool:
+    if item.type is None:
+        return True
+    if item.type == "jid":
+        return item.value in names
+    entry = contact()
+    if item.type == "group":
+        return entry is not None and item.value in entry.groups
+    return item.value == ("none" if entry is None else entry.state.subscription)
+
+
+class Lists:
+    """All lists of an account, by name, and which is the default one. Not changed once it is made."""
+
+    def __init__(self, lists: dict[str, List], default: str | None = None) -> None:
+        self.lists, self.default = lists, default
+
+    def get(self, name: str | None) -> List | None:
+        return None if name is None else self.lists.get(name)
+
+    @property
+    def blocked(self) -> list[str]:
+        """The block list of XEP-0191."""
+        default = self.get(self.default)
+        return default.blocked if default else []
+
+    def having(self, name: str, items: Iterable[Item]) -> Lists:
+        """With that list added or replaced; without items, removed."""
+        kept, items = {key: each for key, each in self.lists.items() if key != name}, list(items)
+        if items:
+            kept[name] = List(items)
+        return Lists(kept, self.default if self.default in kept else None)
+
+    def blocking(self, jids: Iterable[str]) -> Lists:
+        """With exactly these addresses blocked, before all that the default list says otherwise."""
+        name, default = self.default, self.get(self.default)
+        if name is None or default is None:
+            name, number = "blocklist", 1
+            while name in self.lists:
+                number += 1
+                name = f"blocklist-{number}"
+        rest = [item for item in default.items if not item.blocks] if default else []
+        blocks = [Item(0, True, "jid", jid) for jid in jids]
+        items = [item._replace(order=order) for order, item in enumerate([*blocks, *rest], 1)]
+        made = self.having(name, items)
+        return Lists(made.lists, name if items else None)
+
+    def element(self) -> Element:
+        """As it is stored, and exported (XEP-0227 section 7)."""
+        query = Element("query", NS)
+        if self.default is not None:
+            query.append(Element("default", NS, name=self.default))
+        return query.append(
+            *(
+                Element("list", NS, *(item.element() for item in each.items), name=name)
+                for name, each in self.lists.items()
+            )
+        )
+
+
+def read_items(element: Element, most: int) -> list[Item]:
+    """The items of a <list/>. Raises StanzaError."""
+    items = [_item(child) for child in element.elements()]
+    if len(items) > most:
+        raise StanzaError("not-acceptable", f"a list has at most {most} items")
+    if len({item.order for item in items}) < len(items):
+        raise StanzaError("bad-request", "two items have the same order")
+    return items
+
+
+def _item(element: Element) -> Item:
+    attrs = element.attrs
+    type, value, order = attrs.get("type"), attrs.get("value"), attrs.get("order", "").strip()
+    kinds = frozenset(child.name for child in element.elements())
+    good = element.name == "item" and attrs.get("action") in ("allow", "deny") and kinds <= set(KINDS)
+    if not good or not (order.isascii() and order.isdigit() and len(order) <= 10 and int(order) <= LARGEST):
+        raise StanzaError("bad-request")
+    if type == "jid":
+        try:
+            value = str(parse(value or ""))
+        except ValueError as error:
+            raise StanzaError("bad-request", str(error)) from None
+    elif type == "subscription":
+        if value not in SUBSCRIPTIONS:
+            raise StanzaError("bad-request", "no such subscription")
+    elif type == "group":
+        if not value or len(value) > NAME_LENGTH:
+            raise StanzaError("bad-request", "no such group")
+    elif type is not None:
+        raise StanzaError("bad-request", "no such type of item")
+    if kinds == set(KINDS):
+        kinds = frozenset()
+    return Item(int(order), attrs["action"] == "deny", type, None if type is None else value, kinds)
+
+
+def read(element: Element) -> Lists:
+    """What `Lists.element` made."""
+    lists = {
+        each.attrs["name"]: List(_item(item) for item in each.elements()) for each in element.all("list")
+    }
+    default = element.child("default")
+    return Lists(lists, None if default is None else default.attrs.get("name"))
