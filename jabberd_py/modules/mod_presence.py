@@ -1,8 +1,8 @@
 """RFC 6121 section 4: presence, from a session to all who may see it.
 
 A session is *available* once it has sent presence. Event ``available`` is told when it becomes able to take
-messages (its priority is not negative): at its first presence, or when a later one raises its priority from below
-zero. Event ``unavailable`` is told when that ends.
+messages (its priority is not negative): at its first presence, or when a later one raises its priority from
+below zero. Event ``unavailable`` is told when that ends.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ class Presence(Module):
             deliver(copy)
 
     def _probe(self, session: Session) -> None:
-        """Section 4.3.1. Between our own hosts the probe names the session, and no other hears what it learns."""
+        """Section 4.3.1. Between our own hosts the probe names the session: no other hears the answers."""
         router = self.host.router
         probes = []
         for jid in self.host["roster"].subscriptions(session.user):

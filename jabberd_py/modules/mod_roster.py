@@ -25,8 +25,8 @@ LONGEST = 1023  # bytes of a name
 
 
 class RosterItem(Table):
-    """What ``owner`` has with ``jid`` (bare). ``listed``: it stands in the roster that clients see; otherwise it is
-    only a request to be answered. ``request``: that request, a whole stanza. ``groups``: JSON."""
+    """What ``owner`` has with ``jid`` (bare). ``listed``: it stands in the roster that clients see;
+    otherwise it is only a request to be answered. ``request``: that one, a stanza. ``groups``: JSON."""
 
     jid = JidField()
     listed = BooleanField(default=True)
@@ -43,7 +43,7 @@ class RosterItem(Table):
 
 
 class RosterVersion(Table):
-    """Grows with every change that clients see. It begins with the time: an account made anew begins later."""
+    """Grows with every change that clients see. It begins with the time: an account made anew is later."""
 
     owner = CharField(max_length=OWNER_LENGTH, unique=True)
     version = BigIntegerField()
@@ -56,6 +56,10 @@ class Item:
     listed: bool = False
     name: str = ""
     groups: tuple[str, ...] = ()
+
+    @property
+    def subscription(self) -> str:
+        return self.state.subscription
 
     def element(self) -> Element:
         state = self.state
@@ -115,8 +119,8 @@ class Roster(Module):
         self, user: str, jid: str, state: State, request: str | None = None, push: bool = True
     ) -> None:
         """Returns when it is stored; ``request``: the stanza that made it pending in. The decision that led
-        here and this call must not be separated by anything that waits. ``push=False``: the caller does so when it
-        is time. Raises StanzaError (too many contacts), StoreError."""
+        here and this call must not be separated by anything that waits. ``push=False``: the caller does so
+        when it is time. Raises StanzaError (too many contacts), StoreError."""
         old = roster(user).get(jid, Item(jid))
         listed = old.listed or state.subscription != "none" or state.ask or state.approved
         item = replace(old, state=state, listed=listed)

@@ -92,7 +92,7 @@ class Subscription(Module):
         self.host.router.deliver(Element("presence", CLIENT, from_=user, to=jid, type=type))
 
     def _tell(self, user: str, jid: str, old: State, new: State) -> None:
-        """After the stanza itself: the user's resources see the item, then the contact gains or loses presence."""
+        """After the stanza itself: the user's resources see the item, then the contact sees more or less."""
         item = self.host["roster"].item(user, jid)
         if item is not None and _shown(old) != _shown(new):
             self.host["roster"].push(user, item)
