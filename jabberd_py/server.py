@@ -16,10 +16,12 @@ from gevent.event import Event
 
 from . import __version__, config, log, modules
 from .c2s.listener import C2S, Service
+from .c2s.sm import ResumableStream
 from .config import Config, ConfigError, Schema
 from .heartbeat import heartbeat
 from .hooks import Option, Section, optional
 from .jsm.host import Host, HostOptions
+from .jsm import spool
 from .jsm.users import Account
 from .net.tls import Certificates, TLSOptions
 from .router import Router
@@ -66,7 +68,7 @@ def schema() -> Schema:
 
 def tables() -> list[type[Table]]:
     """Every table of the server, whether its module is on or not."""
-    return [Account, *(table for kind in modules.load_all().values() for table in kind.tables)]
+    return [Account, *spool.tables(), ResumableStream, *(table for kind in modules.load_all().values() for table in kind.tables)]
 
 
 class Server:
@@ -93,6 +95,7 @@ class Server:
             self.c2s.open()
             database = self.config.top.database or f"sqlite:///{self.data / 'jabberd.sqlite'}"  # type: ignore[attr-defined]
             self.store = xdb.open(database, tables(), str(self.data))
+            spool.start()
             self.certificates.load(self.config.hosts)
             for domain in self.config.hosts:
                 self._add_host(domain)
@@ -110,6 +113,7 @@ class Server:
         self.router.add(host)
         for seconds, job in host.jobs:
             self.jobs.append(heartbeat.every(seconds, job))
+        self.jobs.append(heartbeat.every(1, host.spool.save_marks))
         host.hooks.tell("start")
 
     @property
@@ -159,6 +163,7 @@ class Server:
             gevent.sleep(0.02)
         for host in self.hosts:
             host.hooks.tell("stop")
+            host.spool.save_marks()
         self._close()
         logger.info("stopped")
         self.stopping.set()

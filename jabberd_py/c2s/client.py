@@ -19,6 +19,7 @@ from ..xmpp.errors import StreamError
 from ..xmpp.jid import parse
 from ..xmpp.parser import Close, Header
 from .negotiate import Negotiation
+from .sm import SM, WRAP, StreamManagement, negotiate
 
 if TYPE_CHECKING:
     from .listener import Service
@@ -61,6 +62,9 @@ class Client:
     def send(self, data: bytes) -> None:
         self.stream.send(data)
 
+    def drain(self) -> None:
+        self.stream.drain()
+
     def kick(self, condition: str, text: str | None = None) -> None:
         self.stream.interrupt(StreamError(condition, text))
 
@@ -80,6 +84,7 @@ class Client:
     def run(self, refusal: StreamError | None = None) -> None:
         """Serves the client until it goes; ``refusal`` is said at once."""
         stream = self.stream
+        lost = True  # without a goodbye
         try:
             if self.direct:
                 stream.start_tls(self.service.certificates.direct())
@@ -87,10 +92,12 @@ class Client:
             if refusal is not None:
                 raise refusal
             self._loop()
+            lost = stream.closing
             stream.close(b"</stream:stream>")
         except StreamError as error:
             logger.info("stream error", session=self.id, address=self.address, user=self.user,
                         condition=error.condition, text=error.text)  # fmt: skip
+            lost = error.condition in ("connection-timeout", "system-shutdown")
             self._header()
             stream.close(error.to_bytes() + b"</stream:stream>")
         except Closed as error:
@@ -110,12 +117,24 @@ class Client:
         finally:
             try:
                 if self.session is not None:
-                    self.session.host.end(self.session)
+                    self._leave(self.session, lost)
                     xdb.release()
             finally:
                 if stream.closing:
                     stream.finish()
                 stream.abort()
+
+    def _leave(self, session: Session, lost: bool) -> None:
+        """The session's end, or, of a resumable stream that was lost (XEP-0198), the time it waits."""
+        sm = session.sm
+        if not isinstance(sm, StreamManagement):
+            session.host.end(session)
+        elif lost and sm.resumable and not self.service.stopping:
+            sm.lose()
+        elif lost and sm.resumable:
+            sm.save(whole=True)
+        else:
+            sm.end()
 
     def _loop(self) -> None:
         stream = self.stream
@@ -127,6 +146,8 @@ class Client:
                     if self.lang is not None:
                         element.attrs.setdefault("xml:lang", self.lang)
                     session.host.send(session, element)
+                    if session.sm is not None:
+                        session.sm.handled = (session.sm.handled + 1) % WRAP
                 else:
                     self._before(element)
             elif isinstance(element, Header):
@@ -139,6 +160,9 @@ class Client:
 
     def _before(self, element: Element) -> None:
         """An element of the negotiation, or one that some module has made its own."""
+        if element.ns == SM:
+            negotiate(self, element)
+            return
         if self.host is not None and self.host.hooks.call("negotiate", self, element) is HANDLED:
             return
         if self.negotiation is not None and self.negotiation.take(element):

@@ -14,6 +14,7 @@ from ..router import Router
 from ..xmpp.errors import StreamError
 from ..xmpp.parser import Limits
 from .client import Client
+from .sm import StreamManagement, restore
 
 logger = log.get(__name__)
 
@@ -45,6 +46,8 @@ class C2S(Section):
     )
     login_timeout = Option(duration, "30s", "time to log in and bind a resource", min=1)
     idle_timeout = Option(duration, "30m", "silence after which a stream is ended; 0 is never")
+    resume_timeout = Option(duration, "5m", "time to resume a lost stream in (XEP-0198); 0 switches resumption off")
+    unacknowledged = Option(int, 1000, "stanzas that a client may leave unacknowledged (XEP-0198)", min=10)
     streams_per_address = Option(
         int, 200, "streams that one address (IPv6: one /64) may have at a time", min=1
     )
@@ -67,6 +70,8 @@ class Service:
         self.router = router
         self.certificates = certificates
         self.clients: set[Client] = set()
+        self.resumable: dict[str, StreamManagement] = {}
+        self.stopping = False
         self.streams: Counter[str] = Counter()
         self.strangers: Counter[str] = Counter()
         self.in_all = 0
@@ -95,6 +100,7 @@ class Service:
                     raise
 
     def start(self) -> None:
+        restore(self)
         for listener in self.listeners:
             listener.start()
 
@@ -102,8 +108,12 @@ class Service:
         """No new connections; streams are closed with ``system-shutdown``."""
         for listener in self.listeners:
             listener.close()
+        self.stopping = True
         for client in list(self.clients):
             client.kick("system-shutdown")
+        for sm in list(self.resumable.values()):
+            if sm.client is None:
+                sm.save(whole=True)
 
     # -- one connection -----------------------------------------------------------------
 

@@ -18,6 +18,8 @@ from ..xmpp.errors import StanzaError, StreamError, error_reply
 from ..xmpp.jid import parse
 from ..xmpp.sasl import SaslError, Scram, ScramKeys, plain
 
+from .sm import SM
+
 if TYPE_CHECKING:
     from .client import Client
 
@@ -44,7 +46,8 @@ class Negotiation:
         o = client.service.options
         if client.user is not None:
             bind = Element("bind", ns.BIND)
-            return [bind, Element("session", ns.SESSION, Element("optional", ns.SESSION))]
+            session = Element("session", ns.SESSION, Element("optional", ns.SESSION))
+            return [bind, session, Element("sm", SM)]
         found = []
         if not client.secure and o.tls:
             found.append(Element("starttls", ns.TLS, Element("required", ns.TLS) if o.require_tls else None))

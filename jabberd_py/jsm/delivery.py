@@ -8,6 +8,7 @@ from ..hooks import HANDLED
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
 from .session import Session
+from .spool import ARCHIVED, worth
 
 if TYPE_CHECKING:
     from .host import Host
@@ -26,35 +27,49 @@ def deliver(host: Host, stanza: Element) -> None:
     if name == "presence" and host.hooks.call("presence", user, stanza) is HANDLED:
         return
     session = host.sessions.find(to)
-    if session is not None and not (name == "presence" and stanza.type in ABOUT_SUBSCRIPTIONS):
+    if name == "message":
+        _message(host, user, stanza, session)
+    elif session is not None and not (name == "presence" and stanza.type in ABOUT_SUBSCRIPTIONS):
         host.pass_on(session, stanza)
-    elif name == "message":
-        _message(host, user, stanza, to.resource is None)
     elif name == "presence":
         if to.resource is None and stanza.type not in ABOUT_SUBSCRIPTIONS and stanza.type != "error":
-            _each(host, host.sessions.available(user), stanza)
+            for each in host.sessions.available(user):
+                host.pass_on(each, stanza)
     elif stanza.type in ("get", "set"):
         raise StanzaError("service-unavailable")
 
 
-def _message(host: Host, user: str, stanza: Element, bare: bool) -> None:
-    type = stanza.type
-    if type == "error":
+def _message(host: Host, user: str, stanza: Element, session: Session | None) -> None:
+    sessions = [session] if session is not None else _fallback(host, user, stanza)
+    if sessions is None:
         return
-    if type in ("headline", "groupchat") or (type != "chat" and not bare):
-        # 8.5.2.1.1: a headline reaches all who are willing; 8.5.3.2.1: nothing but chat falls back on the bare address
-        if type == "headline":
-            if bare:
-                _each(host, host.sessions.willing(user), stanza)
-            return
+    value = worth(stanza)
+    spool = host.spool
+    archived = bool(value & ARCHIVED) and spool.wants(user, str(stanza.from_.bare) if stanza.from_ else "")
+    if sessions and not (value and spool.held(user)):
+        if archived or value and spool.offline:
+            stanza = spool.keep(user, stanza, archived)
+        for each in sessions:
+            host.pass_on(each, stanza)
+        host.hooks.tell("received", user, stanza, sessions)
+    elif not host.users.exists(user):
         raise StanzaError("service-unavailable")
-    sessions = host.sessions.best(user)
-    if sessions:
-        _each(host, sessions, stanza)
-    elif not host.users.exists(user) or host.hooks.call("offline", user, stanza) is not HANDLED:
+    elif value and spool.offline:
+        spool.store(user, stanza, archived)
+        host.hooks.tell("offline", user, stanza)
+    elif value or not stanza.kids or stanza.type == "groupchat":
         raise StanzaError("service-unavailable")
+    # what nobody would keep, chat states say, is not missed: RFC 6121 lets it go in silence
 
 
-def _each(host: Host, sessions: list[Session], stanza: Element) -> None:
-    for session in sessions:
-        host.pass_on(session, stanza)
+def _fallback(host: Host, user: str, stanza: Element) -> list[Session] | None:
+    """Who gets a message that is for no session in particular; None: nobody, and nobody is told."""
+    type = stanza.type
+    bare = stanza.to is not None and stanza.to.resource is None
+    if type == "error":
+        return None
+    if type == "headline":
+        return host.sessions.willing(user) or None if bare else None
+    if type == "groupchat" or (type != "chat" and not bare):
+        raise StanzaError("service-unavailable")  # 8.5.3.2.1: nothing but chat falls back on the bare address
+    return host.sessions.best(user)

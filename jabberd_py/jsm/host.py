@@ -17,6 +17,7 @@ from ..xmpp.jid import JID, parse
 from . import delivery
 from .session import Session, Transport
 from .sessions import Sessions
+from .spool import Spool
 from .users import Users
 
 logger = log.get(__name__)
@@ -71,6 +72,7 @@ class Host(Instance):
         self.jid = parse(domain)
         self.sessions = Sessions()
         self.users = Users(self)
+        self.spool = Spool(self)
         self.iqs["server", "set", ns.SESSION] = lambda request: (
             None
         )  # of RFC 3921; older clients insist on it
@@ -103,6 +105,7 @@ class Host(Instance):
             self.hooks.tell("end", session)
         finally:
             self.sessions.remove(session)
+            self.spool.gone(session.user)
 
     def kick(self, user: str, condition: str, text: str | None = None) -> int:
         """Ends all sessions of a user with a stream error; says how many there were."""
@@ -120,6 +123,7 @@ class Host(Instance):
         if claimed is not None and claimed != session.full and not _same(claimed, session.jid):
             raise StreamError("invalid-from")
         attrs["from"] = session.full
+        stanza.session = session
         try:
             check(stanza)
             hooks = self.hooks

@@ -21,8 +21,26 @@ class Transport(Protocol):
     def send(self, data: bytes) -> None:
         """Queues the bytes of a stanza; never blocks, never raises."""
 
+    def drain(self) -> None:
+        """Blocks until what was sent has mostly been taken, or the transport is gone."""
+
     def kick(self, condition: str, text: str | None = None) -> None:
         """Ends the stream with that stream error, soon."""
+
+
+class Managed(Protocol):
+    """Stream management (XEP-0198) of a session. ``number`` names the resumable stream in the store; ``handled`` counts
+    the client's stanzas, ``stored`` is the last of them that left a row."""
+
+    number: int
+    handled: int
+    stored: int
+
+    def push(self, stanza: Element) -> None:
+        """Queues the stanza until the client acknowledges it, and sends it if there is a stream."""
+
+    def drain(self) -> None:
+        """Blocks while too much is unacknowledged."""
 
 
 class Session:
@@ -33,7 +51,19 @@ class Session:
     notes      what modules remember about this session
     """
 
-    __slots__ = ("host", "jid", "user", "full", "transport", "presence", "priority", "_notes", "since", "id")
+    __slots__ = (
+        "host",
+        "jid",
+        "user",
+        "full",
+        "transport",
+        "presence",
+        "priority",
+        "_notes",
+        "since",
+        "id",
+        "sm",
+    )
 
     def __init__(self, host: Host, jid: JID, transport: Transport, id: str, since: float) -> None:
         self.host = host
@@ -45,6 +75,7 @@ class Session:
         self.since = since
         self.presence: Element | None = None
         self.priority = 0
+        self.sm: Managed | None = None
         self._notes: dict[str, Any] | None = None
 
     @property
@@ -59,7 +90,16 @@ class Session:
 
     def send(self, stanza: Element) -> None:
         """Queues the stanza for the client. Event ``in`` is behind it."""
+        if self.sm is not None:
+            self.sm.push(stanza)  # delivered is what the client has acknowledged
+            return
         self.transport.send(stanza.to_bytes())
+        if stanza.uid:
+            self.host.spool.delivered(self.user, stanza.uid)
+
+    def drain(self) -> None:
+        """Blocks until the client has taken, or acknowledged, most of what it was sent."""
+        (self.transport if self.sm is None else self.sm).drain()
 
     def __repr__(self) -> str:
         return f"<Session {self.full}>"

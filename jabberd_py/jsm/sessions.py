@@ -48,9 +48,7 @@ class Sessions:
 
     def willing(self, user: str) -> list[Session]:
         """Available with a priority that is not negative."""
-        return [
-            s for s in self.users.get(user, _none).values() if s.presence is not None and s.priority >= 0
-        ]
+        return [s for s in self.users.get(user, _none).values() if s.presence is not None and s.priority >= 0]
 
     def best(self, user: str) -> list[Session]:
         """The most available resources: those of the highest priority, if that is not negative."""

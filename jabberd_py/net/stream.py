@@ -14,6 +14,7 @@ from contextlib import suppress
 from typing import Any
 
 import gevent
+from gevent.event import Event
 from greenlet import getcurrent, greenlet
 
 from ..heartbeat import heartbeat
@@ -47,7 +48,7 @@ class Stream:
 
     __slots__ = (
         "sock", "fd", "parser", "items", "fault", "out", "size", "cap", "rest", "tls", "incoming", "outgoing", "reader",
-        "watcher", "writer", "watching", "closing", "dirty", "seen", "idle", "patience", "slot", "on_overflow",
+        "watcher", "writer", "watching", "closing", "dirty", "seen", "idle", "patience", "slot", "room",
         "__weakref__",
     )  # fmt: skip
 
@@ -78,7 +79,7 @@ class Stream:
         self.seen = now
         self.idle: float | None = None
         self.patience = None if patience is None else now + patience
-        self.on_overflow: Any = None
+        self.room: Event | None = None
         if self.patience is not None:
             heartbeat.at(self.patience, self)
 
@@ -336,8 +337,19 @@ class Stream:
         self._push(data)  # type: ignore[arg-type]
         if not self.rest:
             self.flush()
+        if self.room is not None:
+            self.room.set()
         if self.closing and not self.rest:
             self._half_close()
+
+    def drain(self) -> None:
+        """Blocks this greenlet while more than half of the buffer waits for the peer; for those who have much to send."""
+        while not self.closing and self.size + len(self.rest) > self.cap // 2:
+            self.room = Event()
+            self.flush()
+            if self.rest:
+                self.room.wait(LINGER)
+        self.room = None
 
     # -- the end ----------------------------------------------------------------------------
 
@@ -400,5 +412,7 @@ class Stream:
             self.writer = None
         self.rest = b""
         self.out.clear()
+        if self.room is not None:
+            self.room.set()
         self.sock.close()
         gevent.get_hub().loop.run_callback(self._wake)

@@ -10,7 +10,7 @@ import fcntl
 import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import peewee
@@ -124,6 +124,19 @@ class Xdb:
         store = Store(url, tables, data_dir, **options)
         self._use(store)
         return store
+
+    @property
+    def newest(self) -> Ticket | None:
+        """The last write that is still on its way, or None: when it is done, so are all before it."""
+        ticket = self.store.writer.newest if self.store else None
+        return None if ticket is None or ticket.done else ticket
+
+    def settle(self) -> None:
+        """Returns when all that was given to the writer so far is committed, or has failed."""
+        ticket = self.newest
+        if ticket is not None:
+            with suppress(Exception):
+                ticket.wait()
 
     def save(self, function: Callable[..., Any], *args: Any) -> Any:
         """Write, and return the function's result when it is committed: what a module normally calls."""

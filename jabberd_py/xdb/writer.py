@@ -95,6 +95,7 @@ class Writer:
         self._queued_text = 0
         self._inserts: dict[tuple[Any, tuple[str, ...]], _Insert] = {}
         self._wake, self._room = Event(), Event()
+        self.newest: Ticket | None = None       # what it was given last
         self._idle, self._closed = True, False
         self._worker = ThreadPool(1) if db.threaded else None
         self._greenlet = gevent.spawn(self._loop)
@@ -132,6 +133,7 @@ class Writer:
         if len(queue) >= self.entries or self._queued_text + size > self.text or self._closed:
             self._wait_for_room(size)
         queue.append((ticket, size))
+        self.newest = ticket
         self._queued_text += size
         if self._idle:
             self._idle = False

@@ -8,6 +8,7 @@ when somebody asks for it (9 µs that most messages never pay). Everything here 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 from xml.parsers import expat
 
 from . import ns as _ns
@@ -65,7 +66,7 @@ class Element:
     `remove`, because the serialised form is kept.
     """
 
-    __slots__ = ("name", "ns", "attrs", "_children", "_inner", "_kids")
+    __slots__ = ("name", "ns", "attrs", "uid", "session", "_children", "_inner", "_kids")
 
     name: str
     ns: str
@@ -73,6 +74,10 @@ class Element:
     _children: list[Element | str] | None
     _inner: bytes | None
     _kids: list[str] | None
+    uid: int
+    """Of a message that is kept for its recipient: the number of its row, which is its stanza-id; else 0."""
+    session: Any
+    """The session that sent the stanza, if it came from a client of this server."""
 
     def __init__(
         self, name: str, namespace: str = _ns.CLIENT, /, *children: Element | str | None, **attrs: object
@@ -83,6 +88,8 @@ class Element:
         self._children = [child for child in children if child is not None]
         self._inner = None
         self._kids = None
+        self.uid = 0
+        self.session = None
 
     @classmethod
     def raw(cls, name: str, namespace: str, attrs: dict[str, str], inner: bytes, kids: list[str]) -> Element:
@@ -95,6 +102,8 @@ class Element:
         self._children = None
         self._inner = inner
         self._kids = kids
+        self.uid = 0
+        self.session = None
         return self
 
     @classmethod
@@ -107,6 +116,8 @@ class Element:
         self._children = []
         self._inner = None
         self._kids = None
+        self.uid = 0
+        self.session = None
         return self
 
     # -- children ------------------------------------------------------------
