@@ -8,7 +8,7 @@ from ..hooks import HANDLED
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
 from .session import Session
-from .spool import ARCHIVED, worth
+from .worth import ARCHIVED, worth
 
 if TYPE_CHECKING:
     from .host import Host
