@@ -1,0 +1,40 @@
+"""Which messages are worth keeping: XEP-0160 section 3, XEP-0313 section 5.1.1, XEP-0334."""
+
+from __future__ import annotations
+
+from ..xmpp.element import Element
+
+SPOOLED, ARCHIVED = 1, 2
+_worthy = frozenset(
+    (
+        "jabber:client body",
+        "urn:xmpp:hints store",
+        "urn:xmpp:receipts received",
+        "urn:xmpp:chat-markers:0 received",
+        "urn:xmpp:chat-markers:0 displayed",
+        "urn:xmpp:chat-markers:0 acknowledged",
+        "urn:xmpp:message-correct:0 replace",
+        "urn:xmpp:message-retract:1 retract",
+        "urn:xmpp:reactions:0 reactions",
+        "urn:xmpp:fasten:0 apply-to",
+        "urn:xmpp:eme:0 encryption",
+        "eu.siacs.conversations.axolotl encrypted",
+        "urn:xmpp:omemo:2 encrypted",
+        "jabber:x:conference x",
+        "http://jabber.org/protocol/muc#user x",
+        "jabber:x:encrypted x",
+    )
+)
+
+
+def worth(stanza: Element) -> int:
+    """Of `SPOOLED` and `ARCHIVED`: what this message deserves by its content (XEP-0160 section 3, XEP-0313 section 5.1.1,
+    XEP-0334)."""
+    if stanza.attrs.get("type") in ("error", "headline", "groupchat"):
+        return 0
+    kids = stanza.kids
+    if _worthy.isdisjoint(kids) or "urn:xmpp:hints no-store" in kids:
+        return 0
+    if "urn:xmpp:hints no-permanent-store" in kids:
+        return SPOOLED
+    return SPOOLED | ARCHIVED
