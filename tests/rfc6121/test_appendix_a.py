@@ -2,7 +2,7 @@
 
 The user and the contact get into the row's state by the real dance, so the contact's own roster is the
 mirror image. "Reaches" means that the other's client gets the stanza: both servers' tables have their say.
-A stanza that the contact's server would not let out ("subscribed" that nobody asked for) cannot reach the user.
+A stanza that the contact's server would not let out ("subscribed" that nobody asked for) cannot reach them.
 """
 
 from typing import Any
