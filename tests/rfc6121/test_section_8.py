@@ -1,7 +1,7 @@
 """RFC 6121 section 8.5: what becomes of a stanza for a local user, row by row.
 
-Who gets it is told by resource: `tall` and `twin` have priority 5, `low` 1, `below` -1, `quiet` is connected but
-never sent presence; `one` is alone with 0, `under` alone with -1. `available`: tall, twin, low and below.
+Who gets it is told by resource: `tall` and `twin` have priority 5, `low` 1, `below` -1, `quiet` is connected
+without presence; `one` is alone with 0, `under` alone with -1. `available`: tall, twin, low and below.
 What the sender gets: `error` (service-unavailable), `unsubscribed`, or nothing. `kept`: where messages are
 stored, the next resource gets it, else the sender gets an error. A probe by a stranger is answered with
 "unsubscribed", but the server of that stranger sees that there is nothing to end (A.3.4): nothing comes.
