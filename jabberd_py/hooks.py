@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from .instance import Instance
 
 __all__ = [
-    "EVENTS", "HANDLED", "PASS", "Hooks", "Module", "Option", "Progress", "Section", "command", "duration", "every", "http", "iq",
-    "list_of", "mapping_of", "on", "optional", "size",
+    "EVENTS", "HANDLED", "PASS", "Hooks", "Module", "Option", "Progress", "Section", "command", "duration", "every", "http",
+    "iq", "list_of", "mapping_of", "on", "optional", "size",
 ]  # fmt: skip
 
 PASS: None = None

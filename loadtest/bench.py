@@ -12,6 +12,7 @@ import platform
 import resource
 import shutil
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -21,7 +22,7 @@ from typing import Any
 from . import peers
 from .driver import Failed
 from .peers.base import DOMAIN, Peer, Unavailable
-from .rows import ROWS, Bed, Row, Size, accounts, rosters
+from .rows import ROWS, Bed, Row, Size, accounts, away, rosters
 
 
 def arguments() -> argparse.Namespace:
@@ -54,45 +55,54 @@ class Bench:
         self.versions: dict[str, str] = {}
         self.started = 0
 
-    def run(self, name: str, rows: list[Row]) -> None:
-        figures = self.figures[name] = {}
-        self.failures[name], self.details[name] = {}, {}
+    def run(self, names: list[str], rows: list[Row]) -> None:
+        """Round by round and row by row the servers take turns: a moment's noise meets them all alike."""
+        for name in names:
+            self.figures[name], self.details[name], self.failures[name] = {}, {}, {}
         together = [row for row in rows if not row.fresh]
+        servers: list[Peer] = []
         try:
-            if together:
-                peer = self.start(name, max(self.size.users, 2))
-                try:
-                    for number in range(self.options.rounds):
-                        for row in together:
-                            self.measure(peer, row, number)
-                finally:
-                    peer.stop()
-            for row in rows:
-                for number in range(self.options.rounds if row.fresh else 0):
+            for name in names if together else ():
+                peer = self.start(name, self.size.users, True, together)
+                if peer is not None:
+                    servers.append(peer)
+            for number in range(self.options.rounds):
+                for row in together:
+                    for peer in servers:
+                        self.measure(peer, row, number)
+        finally:
+            for peer in servers:
+                peer.stop()
+        for row in rows:
+            for number in range(self.options.rounds if row.fresh else 0):
+                for name in names:
                     if row.name in self.failures[name] or time.monotonic() > self.deadline:
                         continue
-                    peer = self.start(name, self.size.sessions)
-                    try:
-                        self.measure(peer, row, number)
-                    finally:
-                        peer.stop()
-        except (Unavailable, OSError) as error:
-            print(f"{name}: {error}", file=sys.stderr)
-            for row in rows:
-                if row.name not in figures:
-                    self.failures[name].setdefault(row.name, str(error))
+                    peer = self.start(name, self.size.sessions, False, [row])
+                    if peer is not None:
+                        try:
+                            self.measure(peer, row, number)
+                        finally:
+                            peer.stop()
 
-    def start(self, name: str, users: int) -> Peer:
+    def start(self, name: str, users: int, contacts: bool, rows: list[Row]) -> Peer | None:
+        """None, and the rows have failed, if it does not start."""
         self.started += 1
         folder = self.folder / f"{self.started}-{name}"
         folder.mkdir(mode=0o755)
         peer = peers.make(name, folder)
+        known = rosters(self.size) if contacts else {}
         try:
-            peer.start(accounts(users), rosters(self.size) if users == self.size.users else {}, {})
+            peer.start([*accounts(users), *away(self.size)], known, {})
+            self.versions[name] = peer.version()
+        except (Unavailable, OSError, subprocess.SubprocessError) as error:
+            peer.stop()
+            print(f"{name}: {error}", file=sys.stderr)
+            self.failures[name] |= {row.name: str(error) for row in rows}
+            return None
         except BaseException:
             peer.stop()
             raise
-        self.versions[name] = peer.version()
         return peer
 
     def measure(self, peer: Peer, row: Row, number: int) -> None:
@@ -172,8 +182,7 @@ def main() -> int:
     folder.chmod(0o755)  # a server that runs as a user of its own must get in
     bench = Bench(options, folder)
     try:
-        for name in names:
-            bench.run(name, rows)
+        bench.run(names, rows)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     print(f"CPU of the server's processes, {DOMAIN} only; {processor()}, {options.rounds} rounds, medians\n")

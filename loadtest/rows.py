@@ -58,6 +58,11 @@ def accounts(count: int) -> Users:
     return [(f"user{number}", PASSWORD) for number in range(count)]
 
 
+def away(size: Size) -> Users:
+    """They get messages while they are not there; nobody knows them: their coming costs nothing else."""
+    return [(f"away{number}", PASSWORD) for number in range(size.users // 2)]
+
+
 def rosters(size: Size) -> Rosters:
     """The users of the traffic rows sit in a ring and know their neighbours."""
     names = [name for name, _ in accounts(size.users)]
@@ -174,26 +179,25 @@ def presence(bed: Bed, tls: bool) -> float:
 
 def offline_store(bed: Bed) -> float:
     """Microseconds to take a message for a user who is away. The delivery is measured in the same run."""
-    users = accounts(bed.size.users)
-    half = len(users) // 2
-    senders = bed.login(users[:half], False)
-    total = half * OFFLINE
+    absent = away(bed.size)
+    senders = bed.login(accounts(len(absent)), False)
+    total = len(absent) * OFFLINE
     receivers: list[Client] = []
     try:
         bed.settle()
         before = bed.peer.cpu()
         for number in range(OFFLINE):
-            for sender, (name, _) in zip(senders, users[half:], strict=True):
+            for sender, (name, _) in zip(senders, absent, strict=True):
                 start = f"<message to='{name}@{DOMAIN}' type='chat' id='o{number}'><body>"
                 sender.send((start + "x" * (MESSAGE - len(start) - 17) + "</body></message>").encode())
         loop = Loop(senders, b"</iq>")
         for sender in senders:  # the server answers in order: then all that came before has been taken
             sender.send(b"<iq type='get' id='done'><query xmlns='urn:nobody:knows'/></iq>")
-        if not loop.run(lambda *_: None, lambda: loop.received == half, PATIENCE):
+        if not loop.run(lambda *_: None, lambda: loop.received == len(senders), PATIENCE):
             raise Failed("no answer after the messages")
         bed.settle()
         store = bed.peer.cpu() - before
-        receivers = bed.login(users[half:], False, available=False)
+        receivers = bed.login(absent, False, available=False)
         bed.settle()
         loop = Loop(receivers, b"</message>")
         before = bed.peer.cpu()
@@ -232,7 +236,7 @@ def idle(bed: Bed, tls: bool) -> float:
 
 @dataclass(frozen=True)
 class Row:
-    """``fresh`` rows get a server of their own, ``contacts`` rows one whose users have rosters."""
+    """``fresh`` rows get a server of their own, whose users have no rosters."""
 
     name: str
     unit: str

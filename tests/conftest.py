@@ -21,7 +21,7 @@ hypothesis.settings.load_profile("few")  # --hypothesis-profile=many for a long 
 
 CONFIG: dict[str, Any] = {
     "hosts": {"localhost": {}, "other.localhost": {}},
-    "modules": {"register": {"enabled": True, "per_address": 0}},
+    "modules": {"register": {"enabled": True, "per_address": 0}, "echo": {"enabled": True}},
 }
 
 

@@ -31,12 +31,13 @@ STANZAS = frozenset(("message", "presence", "iq"))
 
 
 class Client:
-    """``host`` is who the client asked for, ``user`` the account's bare address once it has authenticated, ``session``
-    what it then bound. Modules see it as the ``stream`` of the events ``features`` and ``negotiate``."""
+    """``host`` is who the client asked for, ``user`` the account's bare address once it has authenticated,
+    ``session`` what it then bound. Modules see it as the ``stream`` of the events ``features`` and
+    ``negotiate``."""
 
     __slots__ = (
-        "service", "stream", "address", "direct", "secure", "id", "host", "user", "mechanism", "session", "stranger",
-        "negotiation", "opened", "notes", "lang", "__weakref__",
+        "service", "stream", "address", "direct", "secure", "id", "host", "user", "mechanism", "session",
+        "stranger", "negotiation", "opened", "notes", "lang", "__weakref__",
     )  # fmt: skip
 
     def __init__(self, service: Service, sock: socket.socket, address: str, direct: bool) -> None:
@@ -211,8 +212,8 @@ class Client:
             self.host.domain if self.host is not None else next(iter(self.service.certificates.contexts), "")
         )
         self.stream.send(
-            f"<?xml version='1.0'?><stream:stream xmlns='{ns.CLIENT}' xmlns:stream='{ns.STREAM}' id='{self.id}' "
-            f"from='{host}' version='1.0' xml:lang='{LANG}'>".encode()
+            f"<?xml version='1.0'?><stream:stream xmlns='{ns.CLIENT}' xmlns:stream='{ns.STREAM}' "
+            f"id='{self.id}' from='{host}' version='1.0' xml:lang='{LANG}'>".encode()
         )
 
     # -- for the negotiation ----------------------------------------------------------------------

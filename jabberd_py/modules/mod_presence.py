@@ -159,7 +159,7 @@ class Presence(Module):
                 sessions = [session for session in sessions if session.jid == to]
                 reply.from_ = to
             for session in sessions:
-                self.host.router.deliver(session.presence.copy(to=asker))
+                self._broadcast(session, session.presence, [str(asker)])  # who is blocked sees nothing
             if sessions:
                 return
             reply.attrs["type"] = "unavailable"

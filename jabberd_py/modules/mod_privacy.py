@@ -95,13 +95,6 @@ class Privacy(Module):
         rules = self._list(lists, session)
         return HANDLED if self._denies(session.user, rules, stanza.from_, _kind(stanza)) else None
 
-    def hides(self, session: Session, jid: JID) -> bool:
-        """Is the session's presence kept from that address? For whoever broadcasts it, or answers probes."""
-        lists = lists_of(session.user)
-        return lists is not None and self._denies(
-            session.user, self._list(lists, session), jid, "presence-out"
-        )
-
     def _list(self, lists: Lists, session: Session) -> List | None:
         return lists.get(session.note(NOTE)) or lists.get(lists.default)
 
@@ -209,7 +202,8 @@ class Privacy(Module):
 
     def block(self, user: str, change: Callable[[list[str]], list[str]]) -> None:
         """Changes the block list: ``change`` gets the addresses blocked so far and returns those to be.
-        Returns when it is stored; the events ``blocked`` and ``unblocked`` tell. Raises StanzaError, StoreError."""
+        Returns when it is stored; the events ``blocked`` and ``unblocked`` tell. Raises StanzaError and
+        StoreError."""
         self.alter(user, lambda old: self._bounded(old.blocking(change(old.blocked))))
         lists = lists_of(user)
         if lists is not None and lists.default is not None:

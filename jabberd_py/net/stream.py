@@ -1,9 +1,9 @@
 """One socket: blocking-style reads in its own greenlet, joined and bounded writes from everybody.
 
-Two tricks live here. A *persistent read watcher*: gevent's own ``recv`` starts and stops one around every wait. *Joined
-writes*: all that is sent to a stream in one turn of the loop leaves with one system call, so the sender never waits for
-the recipient's socket, and a recipient that does not read is cut off when its buffer is full.
-"""
+Two tricks live here. A *persistent read watcher*: gevent's own ``recv`` starts and stops one around every
+wait. *Joined writes*: all that is sent to a stream in one turn of the loop leaves with one system call, so
+the sender never waits for the recipient's socket, and a recipient that does not read is cut off when its
+buffer is full."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ from ..xmpp.parser import Limits, Parser
 
 RECV = 16 * 1024
 SLICE = 2 * 1024
-"""A MemoryBIO keeps its largest size for ever: written and emptied in slices a TLS session costs 20 KB instead of 56."""
+"""A MemoryBIO keeps its largest size for ever: written and emptied in slices a TLS session costs 20 KB
+instead of 56."""
 LINGER = 5.0
 """Seconds that a closing stream is given to take what it was sent."""
 
@@ -44,17 +45,18 @@ def _flush_all() -> None:
 
 
 class Stream:
-    """What c2s, s2s and components share. ``idle`` seconds without a byte from the peer end the read (None: never)."""
+    """What c2s, s2s and components share. ``idle`` seconds without a byte from the peer end the read (None:
+    never)."""
 
     __slots__ = (
-        "sock", "fd", "parser", "items", "fault", "out", "size", "cap", "rest", "tls", "incoming", "outgoing", "reader",
-        "watcher", "writer", "watching", "closing", "dirty", "seen", "idle", "patience", "slot", "room",
-        "__weakref__",
+        "sock", "fd", "parser", "items", "fault", "out", "size", "cap", "rest", "tls", "incoming", "outgoing",
+        "reader", "watcher", "writer", "watching", "closing", "dirty", "seen", "idle", "patience", "slot",
+        "room", "__weakref__",
     )  # fmt: skip
 
     def __init__(self, sock: socket.socket, limits: Limits, cap: int, patience: float | None) -> None:
-        """``sock`` is a plain non-blocking socket; ``cap`` the bytes that may wait for a slow reader; ``patience`` the
-        seconds until `settled` must have been called."""
+        """``sock`` is a plain non-blocking socket; ``cap`` the bytes that may wait for a slow reader;
+        ``patience`` the seconds until `settled` must have been called."""
         loop = gevent.get_hub().loop
         self.sock = sock
         self.fd = sock.fileno()
@@ -108,8 +110,8 @@ class Stream:
     # -- reading ---------------------------------------------------------------------
 
     def read(self) -> Element:
-        """The next `Header`, stanza or `Close`. Blocks this greenlet. Raises Closed, StreamError, or what `interrupt`
-        was given."""
+        """The next `Header`, stanza or `Close`. Blocks this greenlet. Raises Closed, StreamError, or what
+        `interrupt` was given."""
         while not self.items:
             if self.fault is not None:
                 raise self.fault
@@ -127,6 +129,16 @@ class Stream:
     def recv(self) -> bytes:
         """Some bytes, decrypted. Raises Closed."""
         while True:
+            data = self._receive()
+            self.seen = time.monotonic()
+            if self.tls is None:
+                return data
+            plain = self._decrypt(data)
+            if plain:
+                return plain
+
+    def _receive(self) -> bytes:
+        while True:
             self._wait()
             try:
                 data = self.sock.recv(RECV)
@@ -136,12 +148,7 @@ class Stream:
                 raise Closed(str(error)) from None
             if not data:
                 raise Closed("end of file")
-            self.seen = time.monotonic()
-            if self.tls is None:
-                return data
-            plain = self._decrypt(data)
-            if plain:
-                return plain
+            return data
 
     def _wait(self) -> None:
         if self.fault is not None:
@@ -181,7 +188,8 @@ class Stream:
             self.reader.switch()
 
     def drop_input(self) -> bool:
-        """Forgets what was read but not asked for; True if there was any. After ``<starttls/>`` that is an injection."""
+        """Forgets what was read but not asked for; True if there was any. After ``<starttls/>`` that is an
+        injection."""
         had = bool(self.items) or self.fault is not None or self.parser.pending > 0
         self.items = []
         return had
@@ -206,18 +214,9 @@ class Stream:
             except ssl.SSLWantReadError:
                 self._push(outgoing.read())
                 try:
-                    self._wait()
+                    incoming.write(self._receive())
                 except StreamError as error:  # there is no stream to say it in
                     raise Closed(error.text or error.condition) from None
-                try:
-                    data = self.sock.recv(RECV)
-                except (BlockingIOError, InterruptedError):
-                    continue
-                except OSError as error:
-                    raise Closed(str(error)) from None
-                if not data:
-                    raise Closed("end of file in the TLS handshake") from None
-                incoming.write(data)
                 continue
             except ssl.SSLError:
                 self._push(outgoing.read())  # the alert that tells the peer why
@@ -354,7 +353,8 @@ class Stream:
     # -- the end ----------------------------------------------------------------------------
 
     def close(self, last: bytes = b"") -> None:
-        """Sends ``last`` behind what is queued and then nothing more. The connection's greenlet goes on to `finish`."""
+        """Sends ``last`` behind what is queued and then nothing more. The connection's greenlet goes on to
+        `finish`."""
         if self.watcher is None or self.closing:
             return
         if last:
@@ -377,19 +377,13 @@ class Stream:
             self.sock.shutdown(socket.SHUT_WR)
 
     def finish(self) -> None:
-        """After `close`: reads on until the peer has closed too (a socket closed with input unread resets the connection,
-        and the peer loses the last words), for `LINGER` seconds at most. Then the socket is closed."""
+        """After `close`: reads on until the peer has closed too (a socket closed with input unread resets
+        the connection, and the peer loses the last words), for `LINGER` seconds at most. Then the socket is
+        closed."""
         self.fault = None
-        try:
-            while self.closing and self.watcher is not None:
-                self._wait()
-                try:
-                    if not self.sock.recv(RECV):
-                        break
-                except BlockingIOError:
-                    continue
-        except (OSError, Closed):
-            pass
+        with suppress(Closed, StreamError):
+            while self.closing:
+                self._receive()
         while self.rest and self.watcher is not None:
             self.reader = getcurrent()  # the peer has said all it wanted, but not yet read all of ours
             self.watcher.stop()

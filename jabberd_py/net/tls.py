@@ -21,8 +21,8 @@ LIFETIME = datetime.timedelta(days=3650)
 
 
 class TLSOptions(Section):
-    """Certificates: ``<certificates>/<domain>.pem`` (chain) and ``<domain>.key`` for each host; what is missing is made,
-    self-signed."""
+    """Certificates: ``<certificates>/<domain>.pem`` (chain) and ``<domain>.key`` for each host; what is
+    missing is made, self-signed."""
 
     certificates = Option(
         optional(str), None, "folder of the certificates; by default 'certificates' in the data folder"
@@ -97,6 +97,7 @@ class Certificates:
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
         context.options |= ssl.OP_NO_TICKET
+        context.set_alpn_protocols(["xmpp-client"])
         context.num_tickets = 0  # a full ECDSA handshake is cheap; two tickets a login are not
         context.set_ciphers(self.options.ciphers)
         try:
@@ -116,21 +117,20 @@ class Certificates:
             tls.context = wanted
 
     def direct(self) -> ssl.SSLContext:
-        """For direct TLS, before the client has named its domain; it speaks ``xmpp-client`` (XEP-0368)."""
-        context = next(iter(self.contexts.values()))
-        context.set_alpn_protocols(["xmpp-client"])
-        return context
+        """For direct TLS, before the client has named its domain (XEP-0368)."""
+        return next(iter(self.contexts.values()))
 
 
 def end_point(context: ssl.SSLContext) -> bytes:
-    """``tls-server-end-point`` of a stream whose `ssl.SSLObject.context` is one of ours: it depends on the name that the
-    client gave in its hello, and on when the stream began."""
+    """``tls-server-end-point`` of a stream whose `ssl.SSLObject.context` is one of ours: it depends on the
+    name that the client gave in its hello, and on when the stream began."""
     assert isinstance(context, Context)
     return context.end_point
 
 
 def _end_point(certificate: Path) -> bytes:
-    """``tls-server-end-point`` (RFC 5929 section 4): the certificate's hash, by its signature's hash function."""
+    """``tls-server-end-point`` (RFC 5929 section 4): the certificate's hash, by its signature's hash
+    function."""
     cert = x509.load_pem_x509_certificate(certificate.read_bytes())
     algorithm = cert.signature_hash_algorithm
     if algorithm is None or algorithm.name in ("md5", "sha1"):

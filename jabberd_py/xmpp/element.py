@@ -1,9 +1,9 @@
 """XML elements; a stanza is one.
 
-An element that came from the wire keeps its inner XML as the bytes it arrived in and builds the tree of its children only
-when somebody asks for it (9 µs that most messages never pay). Everything here lives in the content namespace
-``jabber:client``: streams with another one (``jabber:server``) translate at their border, by inheritance.
-"""
+An element that came from the wire keeps its inner XML as the bytes it arrived in and builds the tree of its
+children only when somebody asks for it (9 µs that most messages never pay). Everything here lives in the
+content namespace ``jabber:client``: streams with another one (``jabber:server``) translate at their border,
+by inheritance."""
 
 from __future__ import annotations
 
@@ -61,9 +61,9 @@ def _attributes(attrs: dict[str, str]) -> str:
 class Element:
     """``Element(name, ns, *children, **attrs)``.
 
-    Children are elements, text, or None (left out). Attribute values are turned into text, None is left out, and a
-    trailing underscore is dropped (``from_=``). ``attrs`` may be changed freely; children only by `append` and
-    `remove`, because the serialised form is kept.
+    Children are elements, text, or None (left out). Attribute values are turned into text, None is left out,
+    and a trailing underscore is dropped (``from_=``). ``attrs`` may be changed freely; children only by
+    `append` and `remove`, because the serialised form is kept.
     """
 
     __slots__ = ("name", "ns", "attrs", "uid", "session", "_children", "_inner", "_kids")
@@ -214,8 +214,9 @@ class Element:
         return self.attrs.get("id")
 
     def copy(self, **attrs: object) -> Element:
-        """The same stanza with other attributes (``to=``, ``from_=``; None removes): it shares the serialised inner
-        XML, so a stanza for many readers is serialised once. Its children are shared: append to neither."""
+        """The same stanza with other attributes (``to=``, ``from_=``; None removes): it shares the
+        serialised inner XML, so a stanza for many readers is serialised once. Its children are shared:
+        append to neither."""
         inner = self.inner
         twin = Element.raw(self.name, self.ns, dict(self.attrs), inner, self.kids)
         if self.ns != _ns.CLIENT:
@@ -347,7 +348,8 @@ class Builder:
 
 ROOT = f"<stream:stream xmlns='{_ns.CLIENT}' xmlns:stream='{_ns.STREAM}'>".encode()
 RECYCLE = 256 * 1024
-"""Expat keeps every distinct name it has met for its whole life: after so many bytes a parser is thrown away."""
+"""Expat keeps every distinct name it has met for its whole life: after so many bytes a parser is thrown
+away."""
 
 _builder: Builder | None = None
 

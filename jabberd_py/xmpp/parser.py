@@ -1,9 +1,9 @@
 """Cuts a byte stream into stanzas (RFC 6120 sections 4 and 11), with expat and without building trees.
 
-The boundaries of a stanza are byte indexes at its start and end, so what is relayed is what arrived. Handlers only
-collect. Parsers are *borrowed*: one stands inside a stream root, a stream holds it only while it is in the middle of a
-stanza, and gives it back to a pool of parsers that stand inside the same root: an idle session costs no parser.
-"""
+The boundaries of a stanza are byte indexes at its start and end, so what is relayed is what arrived.
+Handlers only collect. Parsers are *borrowed*: one stands inside a stream root, a stream holds it only while
+it is in the middle of a stanza, and gives it back to a pool of parsers that stand inside the same root: an
+idle session costs no parser."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ _OWN = {
 }
 _POOLED = 32
 _WORK = 32 * 1024 * 1024
-"""Bytes that expat may scan again for one stanza: an attribute trickled in with ``>`` in every piece takes GBs."""
+"""Bytes that expat may scan again for one stanza: an attribute trickled in with ``>`` in every piece takes
+GBs."""
 
 
 class Limits(NamedTuple):
@@ -234,7 +235,8 @@ class Worker:
     # -- feeding -------------------------------------------------------------------
 
     def feed(self, data: bytes) -> None:
-        """Appends what is complete to ``out``. Raises StreamError; what came before the fault is in ``out``."""
+        """Appends what is complete to ``out``. Raises StreamError; what came before the fault is in
+        ``out``."""
         if self.buffer:
             self.buffer += data
             if len(self.buffer) < self.retry and b">" not in data:

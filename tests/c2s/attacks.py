@@ -13,7 +13,7 @@ MANY = " ".join(f"a{n}=''" for n in range(500))
 
 
 class Attack(NamedTuple):
-    """``data`` is sent once the stream is that far: "socket", "stream" (STARTTLS done, no login), "session"."""
+    """``data`` is sent once the stream is that far: "socket", "stream" (TLS, no login yet) or "session"."""
 
     stage: str
     data: str | bytes

@@ -1,4 +1,4 @@
-"""Another user, in a process of its own: pings until its standard input ends, then prints the slowest answer in ms.
+"""Another user, in a process of its own: pings until its input ends, then prints how often, and the slowest.
 
 python -m tests.c2s.pinger HOST PORT USER PASSWORD
 """

@@ -125,7 +125,7 @@ def test_old_tls_is_refused(server, kind, version):
     client.close()
 
 
-# -- slow, silent, gone --------------------------------------------------------------------------------------
+# -- slow, silent, gone ------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -249,7 +249,7 @@ def test_streams_per_address(strict):
         client.close()
 
 
-# -- the end of a stream -------------------------------------------------------------------------------------
+# -- the end of a stream -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("stage", ["stream", "session"])
@@ -291,11 +291,11 @@ def test_stanzas_before_the_fault_count(make_client):
     juliet.gets("<message><body>1</body></message>")
 
 
-# -- all together ----------------------------------------------------------------------------------------------
+# -- all together ------------------------------------------------------------------------------------------
 
 
 def test_nobody_else_notices(start_server):
-    """All attacks at a server of their own: a second user's pings stay under 200 ms, and it grows by less than 16 MB."""
+    """All attacks at a server of their own: another user's pings stay under 200 ms, and it hardly grows."""
     server = start_server()
     host, port = server.address()
     for user in ("villain", "nurse"):

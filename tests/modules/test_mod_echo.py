@@ -17,7 +17,8 @@ def test_an_echo(make_client, account):
     romeo = make_client(account("romeo"))
     romeo.send("<message to='echo@localhost' id='m1' type='chat'><body>hello</body><x xmlns='some:thing'/></message>")
     romeo.gets(
-        f"<message from='echo@localhost' to='{romeo.jid}' id='m1' type='chat'><body>hello</body><x xmlns='some:thing'/></message>"
+        f"<message from='echo@localhost' to='{romeo.jid}' id='m1' type='chat'>"
+        "<body>hello</body><x xmlns='some:thing'/></message>"
     )
 
 

@@ -1,8 +1,8 @@
 """RFC 6121 appendix A: subscription states, row by row, on real sockets.
 
-The user and the contact get into the row's state by the real dance, so the contact's own roster is the mirror image.
-"Reaches" means that the other's client gets the stanza: both servers' tables have their say. A stanza that the
-contact's server would not let out ("subscribed" that nobody asked for) cannot reach the user either.
+The user and the contact get into the row's state by the real dance, so the contact's own roster is the
+mirror image. "Reaches" means that the other's client gets the stanza: both servers' tables have their say.
+A stanza that the contact's server would not let out ("subscribed" that nobody asked for) cannot reach them.
 """
 
 from typing import Any
@@ -176,8 +176,9 @@ def got(client: Client, other: Client, type: str) -> bool:
 
 
 @pytest.mark.parametrize(("type", "before", "reaches", "after"), rows(OUTBOUND))
-def test_sent_by_the_user(type: str, before: str, reaches: bool, after: str, user: Client, contact: Client,
-                          make_client: Any) -> None:
+def test_sent_by_the_user(
+    type: str, before: str, reaches: bool, after: str, user: Client, contact: Client, make_client: Any
+) -> None:
     """A.2."""
     dance(user, contact, before)
 
@@ -189,8 +190,9 @@ def test_sent_by_the_user(type: str, before: str, reaches: bool, after: str, use
 
 
 @pytest.mark.parametrize(("type", "before", "reaches", "after"), rows(INBOUND))
-def test_received_by_the_user(type: str, before: str, reaches: bool, after: str, user: Client, contact: Client,
-                              make_client: Any) -> None:
+def test_received_by_the_user(
+    type: str, before: str, reaches: bool, after: str, user: Client, contact: Client, make_client: Any
+) -> None:
     """A.3."""
     dance(user, contact, before)
 

@@ -1,10 +1,10 @@
 """RFC 6121 section 8.5: what becomes of a stanza for a local user, row by row.
 
-Who gets it is told by resource. `tall` and `twin` have priority 5, `low` 1, `below` -1, `quiet` is connected but has
-sent no presence, `one` is alone with 0, `under` alone with -1; `available` are tall, twin, low and below.
-What the sender gets: `error` (service-unavailable), `unsubscribed`, or nothing. `kept`: where messages are stored,
-the next resource gets it, else the sender an error. A stranger's probe is answered with "unsubscribed", but the
-stranger's own server sees that there is nothing to end (A.3.4), so the client gets nothing.
+Who gets it is told by resource: `tall` and `twin` have priority 5, `low` 1, `below` -1, `quiet` is connected
+without presence; `one` is alone with 0, `under` alone with -1. `available`: tall, twin, low and below.
+What the sender gets: `error` (service-unavailable), `unsubscribed`, or nothing. `kept`: where messages are
+stored, the next resource gets it, else the sender gets an error. A probe by a stranger is answered with
+"unsubscribed", but the server of that stranger sees that there is nothing to end (A.3.4): nothing comes.
 """
 
 from collections.abc import Callable, Iterator
@@ -47,7 +47,7 @@ message headline      | nothing      | nothing | nothing  | nothing | nothing   
 message error         | nothing      | nothing | nothing  | nothing | nothing   | low | below | quiet
 presence available    | nothing      | nothing | nothing  | nothing | nothing   | low | below | quiet
 presence unavailable  | nothing      | nothing | nothing  | nothing | nothing   | low | below | quiet
-presence subscribe    | unsubscribed | nothing | under    | one | available | available | available | available
+presence subscribe    | unsubscribed | nothing | under | one | available | available | available | available
 presence subscribed   | nothing      | nothing | nothing  | nothing | nothing | nothing | nothing | nothing
 presence unsubscribe  | nothing      | nothing | nothing  | nothing | nothing | nothing | nothing | nothing
 presence unsubscribed | nothing      | nothing | nothing  | nothing | nothing | nothing | nothing | nothing

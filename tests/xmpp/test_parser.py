@@ -42,7 +42,7 @@ def rebuilt(element):
     return twin.append(*(kid if isinstance(kid, str) else rebuilt(kid) for kid in element.children))
 
 
-# -- every stanza, every cut --------------------------------------------------------------------------
+# -- every stanza, every cut -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("root", ROOTS)
@@ -92,7 +92,7 @@ def test_streams_that_take_turns_do_not_meet(data):
         assert sent == meant(ROOTS[roots[number]], texts[number])
 
 
-# -- what may be relayed raw -----------------------------------------------------------------------------
+# -- what may be relayed raw -------------------------------------------------------------------------------
 
 
 RAW = [
@@ -196,7 +196,7 @@ def test_white_space_between_stanzas_is_free():
         assert stream.worker is None and stream.pending == 0
 
 
-# -- parsers are borrowed --------------------------------------------------------------------------------
+# -- parsers are borrowed ----------------------------------------------------------------------------------
 
 
 def test_an_idle_stream_holds_no_parser():
@@ -263,7 +263,7 @@ def test_a_parser_is_thrown_away_in_time(root, tail, monkeypatch):
     assert count == 200 + (199 if tail else 0)
 
 
-# -- cost -------------------------------------------------------------------------------------------------
+# -- cost --------------------------------------------------------------------------------------------------
 
 
 def test_a_token_trickled_byte_by_byte_is_not_scanned_again_for_every_byte():

@@ -25,9 +25,9 @@ DECLARED = {
 URIS = [CLIENT, SERVER, STREAM, "urn:x", "urn:&amp;", "xmlns=", "urn:é"]
 NAMES = ["body", "message", "iq", "stream", "x", "xmlnsx", "Ä", "a-b.c_d"]
 PIECES = [
-    "hi", " ", "\n", "\r\n", "\t", "&amp;", "&lt;", "&gt;", "&quot;", "&apos;", "&#13;", "&#x10FFFF;", 
-    "&#x2028;", ">", "é", "語", "\U0001f600", "x:", "stream:", "c:x", "db:", "xmlns='jabber:client'", "]]&gt;", "a]",
-    "\x85",
+    "hi", " ", "\n", "\r\n", "\t", "&amp;", "&lt;", "&gt;", "&quot;", "&apos;", "&#13;", "&#x10FFFF;",
+    "&#x2028;", ">", "é", "語", "\U0001f600", "x:", "stream:", "c:x", "db:", "xmlns='jabber:client'",
+    "]]&gt;", "a]", "\x85",
 ]  # fmt: skip
 CDATA = [
     "<![CDATA[]]>",
@@ -103,7 +103,7 @@ def meaning(element: Tree) -> tuple:
 
 
 def meant(root: str, xml: str) -> list[tuple]:
-    """The elements that ``xml`` stands for in a stream with that root; jabber:server becomes jabber:client."""
+    """The elements that ``xml`` stands for in a stream of that root; jabber:server becomes jabber:client."""
     qname = root[1:].split()[0]
     tree = fromstring(f"{root}{xml}</{qname}>".encode())
     if f"xmlns='{SERVER}'" in root:

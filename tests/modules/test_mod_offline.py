@@ -1,0 +1,194 @@
+"""XEP-0160: Offline Messages, and XEP-0013: Flexible Offline Message Retrieval."""
+
+import pytest
+
+NS = "http://jabber.org/protocol/offline"
+INFO = "http://jabber.org/protocol/disco#info"
+ITEMS = "http://jabber.org/protocol/disco#items"
+STANZAS = "urn:ietf:params:xml:ns:xmpp-stanzas"
+HINTS = "urn:xmpp:hints"
+
+
+@pytest.fixture
+def absent(account):
+    return account("absent")
+
+
+def tell(client, to, *texts):
+    for text in texts:
+        client.send(f"<message to='{to.bare}' type='chat'><body>{text}</body></message>")
+    client.sync()
+
+
+def headers(client):
+    answer = client.iq("get", f"<query xmlns='{ITEMS}' node='{NS}'/>")
+    assert answer[0].get("node") == NS
+    return [(item.get("node"), item.get("name")) for item in answer[0]]
+
+
+def fails(answer, condition):
+    assert answer.find(f".//{{{STANZAS}}}{condition}") is not None
+
+
+def offline(client, kind, content):
+    return client.iq(kind, f"<offline xmlns='{NS}'>{content}</offline>")
+
+
+def test_they_come_in_order_with_a_stamp_once(romeo, absent, make_client):
+    tell(romeo, absent, "one", "two", "three")
+    client = make_client(absent, available=False)
+    client.nothing("<message/>")
+    client.available()
+    for text in ("one", "two", "three"):
+        got = client.gets("<message/>")
+        assert got.findtext("{jabber:client}body") == text
+        assert got.get("from") == romeo.jid
+        delay = got.find("{urn:xmpp:delay}delay")
+        assert delay.get("from") == romeo.domain and delay.get("stamp").endswith("Z")
+    make_client(absent).nothing("<message/>")
+
+
+def test_a_negative_priority_does_not_take_them(romeo, absent, make_client):
+    tell(romeo, absent, "one")
+    client = make_client(absent, available=False)
+    client.available(-1)
+    client.nothing("<message/>")
+    client.available(0)
+    client.gets("<message><body>one</body></message>")
+
+
+@pytest.mark.parametrize(
+    ("attributes", "payload", "kept"),
+    [
+        ("", "<body>x</body>", True),
+        ("type='normal'", "<x xmlns='jabber:x:conference' jid='room@muc'/>", True),
+        ("type='chat'", f"<encrypted xmlns='e'/><no-permanent-store xmlns='{HINTS}'/>", True),
+        (
+            "type='chat'",
+            f"<active xmlns='http://jabber.org/protocol/chatstates'/><store xmlns='{HINTS}'/>",
+            True,
+        ),
+        ("type='chat'", f"<body>x</body><no-store xmlns='{HINTS}'/>", False),
+        (
+            "type='chat'",
+            "<composing xmlns='http://jabber.org/protocol/chatstates'/><thread>t</thread>",
+            False,
+        ),
+        ("type='headline'", "<body>x</body>", False),
+        ("type='groupchat'", "<body>x</body>", False),
+        ("type='error'", "<error type='cancel'/>", False),
+    ],
+)
+def test_what_is_worth_keeping(romeo, absent, make_client, attributes, payload, kept):
+    romeo.send(f"<message to='{absent.bare}' {attributes} id='m'>{payload}</message>")
+    romeo.sync()
+    client = make_client(absent)
+    if kept:
+        client.gets("<message id='m'/>")
+    client.nothing("<message/>")
+
+
+def test_a_chat_state_gets_no_error(romeo, absent):
+    romeo.send(
+        f"<message to='{absent.bare}'><paused xmlns='http://jabber.org/protocol/chatstates'/></message>"
+    )
+    romeo.nothing("<message/>")
+
+
+def test_a_forged_stamp_of_the_server_goes(romeo, absent, make_client):
+    forged = f"<delay xmlns='urn:xmpp:delay' from='{romeo.domain}' stamp='2002-09-10T23:08:25Z'/>"
+    romeo.send(f"<message to='{absent.bare}'><body>x</body>{forged}</message>")
+    romeo.sync()
+    got = make_client(absent).gets("<message/>")
+    assert len(got.findall("{urn:xmpp:delay}delay")) == 1
+    assert not got.find("{urn:xmpp:delay}delay").get("stamp").startswith("2002")
+
+
+def test_a_full_store_and_a_crash(start_server):
+    from tests.client import Client
+
+    server = start_server({"modules": {"offline": {"limit": 2}}})
+    for name in ("romeo", "juliet"):
+        server.ctl("accounts", "add", f"{name}@localhost", "--password", "secret")
+    romeo = Client(server.address()).login("romeo", "secret").available()
+    for number in ("1", "2", "3"):
+        romeo.send(f"<message to='juliet@localhost' id='{number}'><body>{number}</body></message>")
+    romeo.gets(
+        f"<message type='error' id='3'><error><service-unavailable xmlns='{STANZAS}'/></error></message>"
+    )
+    romeo.nothing("<message/>")
+    server.kill9()
+    server.start()
+    juliet = Client(server.address()).login("juliet", "secret").available()
+    for number in ("1", "2"):
+        juliet.gets(f"<message><body>{number}</body></message>")
+    juliet.nothing("<message/>")
+    juliet.close()
+
+
+# -- XEP-0013 ------------------------------------------------------------------------------------
+
+
+def test_the_server_says_that_it_can(romeo):
+    info = romeo.iq("get", f"<query xmlns='{INFO}'/>", romeo.domain)
+    assert {NS, "msgoffline"} <= {each.get("var") for each in info[0]}
+
+
+def test_counting_stops_the_flood(romeo, absent, make_client):
+    tell(romeo, absent, "one", "two")
+    client = make_client(absent, available=False)
+    number = client.fresh()
+    client.send(f"<iq type='get' id='{number}'><query xmlns='{INFO}' node='{NS}'/></iq>")
+    client.gets(
+        f"<iq type='result' id='{number}'><query xmlns='{INFO}' node='{NS}'>"
+        f"<identity category='automation' type='message-list'/><feature var='{NS}'/>"
+        "<x xmlns='jabber:x:data' type='result'>"
+        f"<field var='FORM_TYPE' type='hidden'><value>{NS}</value></field>"
+        "<field var='number_of_messages'><value>2</value></field></x></query></iq>"
+    )
+    client.available()
+    client.nothing("<message/>")
+    make_client(absent).nothing("<message/>")
+    tell(romeo, absent, "live")
+    client.gets("<message><body>live</body></message>")
+
+
+def test_headers_view_and_remove(romeo, absent, make_client):
+    tell(romeo, absent, "one", "two", "three")
+    client = make_client(absent, available=False)
+    listed = headers(client)
+    nodes = [node for node, _ in listed]
+    assert nodes == sorted(nodes) and {name for _, name in listed} == {romeo.jid}
+    assert offline(client, "get", f"<item action='view' node='{nodes[1]}'/>").get("type") == "result"
+    client.gets(
+        f"<message from='{romeo.jid}'><body>two</body>"
+        f"<offline xmlns='{NS}'><item node='{nodes[1]}'/></offline></message>"
+    )
+    client.nothing("<message/>")
+    assert len(headers(client)) == 3
+    gone = "".join(f"<item action='remove' node='{node}'/>" for node in nodes[:2])
+    assert offline(client, "set", gone).get("type") == "result"
+    assert [node for node, _ in headers(client)] == nodes[2:]
+
+
+def test_fetch_and_purge(romeo, absent, make_client):
+    tell(romeo, absent, "one", "two")
+    client = make_client(absent, available=False)
+    assert offline(client, "get", "<fetch/>").get("type") == "result"
+    for text in ("one", "two"):
+        client.gets(f"<message><body>{text}</body><offline xmlns='{NS}'/></message>")
+    client.available()
+    client.nothing("<message/>")
+    assert offline(client, "set", "<purge/>").get("type") == "result"
+    assert headers(client) == []
+
+
+def test_errors(romeo, absent, juliet):
+    fails(offline(romeo, "get", "<item action='view' node='1'/>"), "item-not-found")
+    fails(offline(romeo, "get", "<item action='view' node='x'/>"), "item-not-found")
+    fails(offline(romeo, "set", "<item action='remove' node='1'/>"), "item-not-found")
+    fails(offline(romeo, "set", "<item action='view' node='1'/>"), "bad-request")
+    fails(offline(romeo, "get", ""), "bad-request")
+    fails(romeo.iq("get", f"<offline xmlns='{NS}'><fetch/></offline>", juliet.bare), "forbidden")
+    fails(romeo.iq("set", f"<offline xmlns='{NS}'><purge/></offline>", juliet.bare), "forbidden")
+    fails(romeo.iq("get", f"<query xmlns='{ITEMS}' node='{NS}'/>", juliet.bare), "forbidden")
