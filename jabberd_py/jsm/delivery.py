@@ -47,7 +47,8 @@ def _message(host: Host, user: str, stanza: Element, session: Session | None) ->
     spool = host.spool
     archived = bool(value & ARCHIVED) and spool.wants(user, str(stanza.from_.bare) if stanza.from_ else "")
     if sessions and not (value and spool.held(user)):
-        if archived or value and spool.offline:
+        # without stream management a message that was handed to the socket counts as delivered: nothing to keep
+        if archived or value and spool.offline and any(each.sm is not None for each in sessions):
             stanza = spool.keep(user, stanza, archived)
         for each in sessions:
             host.pass_on(each, stanza)

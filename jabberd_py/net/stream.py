@@ -21,11 +21,9 @@ from ..heartbeat import heartbeat
 from ..xmpp.element import Element
 from ..xmpp.errors import StreamError
 from ..xmpp.parser import Limits, Parser
+from .channel import Channel
 
 RECV = 16 * 1024
-SLICE = 2 * 1024
-"""A MemoryBIO keeps its largest size for ever: written and emptied in slices a TLS session costs 20 KB
-instead of 56."""
 LINGER = 5.0
 """Seconds that a closing stream is given to take what it was sent."""
 
@@ -49,7 +47,7 @@ class Stream:
     never)."""
 
     __slots__ = (
-        "sock", "fd", "parser", "items", "fault", "out", "size", "cap", "rest", "tls", "incoming", "outgoing",
+        "sock", "fd", "parser", "items", "fault", "out", "size", "cap", "rest", "channel",
         "reader", "watcher", "writer", "watching", "closing", "dirty", "seen", "idle", "patience", "slot",
         "room", "__weakref__",
     )  # fmt: skip
@@ -67,9 +65,7 @@ class Stream:
         self.size = 0
         self.cap = cap
         self.rest: bytes | memoryview = b""
-        self.tls: ssl.SSLObject | None = None
-        self.incoming: ssl.MemoryBIO | None = None
-        self.outgoing: ssl.MemoryBIO | None = None
+        self.channel: Channel | None = None
         self.reader: greenlet | None = None
         self.watcher: Any = loop.io(self.fd, 1)
         self.writer: Any = None
@@ -131,7 +127,7 @@ class Stream:
         while True:
             data = self._receive()
             self.seen = time.monotonic()
-            if self.tls is None:
+            if self.channel is None:
                 return data
             plain = self._decrypt(data)
             if plain:
@@ -201,57 +197,44 @@ class Stream:
 
     # -- TLS ---------------------------------------------------------------------------
 
+    @property
+    def tls(self) -> ssl.SSLObject | None:
+        return None if self.channel is None else self.channel.tls
+
     def start_tls(
         self, context: ssl.SSLContext, server_side: bool = True, hostname: str | None = None
     ) -> None:
         """The handshake. Raises ssl.SSLError or Closed."""
         self.flush()
-        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        tls = context.wrap_bio(incoming, outgoing, server_side, hostname)
-        while True:
-            try:
-                tls.do_handshake()
-            except ssl.SSLWantReadError:
-                self._push(outgoing.read())
+        channel = Channel(context, server_side, hostname)
+        try:
+            while not channel.handshake():
+                self._push(channel.outgoing.read())
                 try:
-                    incoming.write(self._receive())
+                    channel.incoming.write(self._receive())
                 except StreamError as error:  # there is no stream to say it in
                     raise Closed(error.text or error.condition) from None
-                continue
-            except ssl.SSLError:
-                self._push(outgoing.read())  # the alert that tells the peer why
-                raise
-            break
-        self._push(outgoing.read())
-        self.tls, self.incoming, self.outgoing = tls, incoming, outgoing
-        if incoming.pending:
+        finally:
+            self._push(channel.outgoing.read())  # also the alert that tells the peer why
+        self.channel = channel
+        if channel.incoming.pending:
             early = self._decrypt(b"")
             if early:
                 items, self.fault = self.parser.feed(early)
                 self.items = items[::-1]
 
     def _decrypt(self, data: bytes) -> bytes:
-        tls, incoming = self.tls, self.incoming
-        assert tls is not None and incoming is not None and self.outgoing is not None
-        plain = []
-        try:
-            for at in range(0, len(data) or 1, SLICE):
-                incoming.write(data[at : at + SLICE])
-                while incoming.pending or tls.pending():
-                    try:
-                        piece = tls.read(RECV)
-                    except ssl.SSLWantReadError:
-                        break
-                    if not piece:
-                        break
-                    plain.append(piece)
-        except ssl.SSLError as error:
+        channel = self.channel
+        assert channel is not None
+        plain, error = channel.decrypt(data)
+        if error is not None:
+            fault = Closed(f"TLS: {error.reason or error}")
             if not plain:
-                raise Closed(f"TLS: {error.reason or error}") from None
-            self.fault = Closed(f"TLS: {error.reason or error}")
-        if self.outgoing.pending:
-            self._push(self.outgoing.read())
-        return plain[0] if len(plain) == 1 else b"".join(plain)
+                raise fault
+            self.fault = fault
+        if channel.outgoing.pending:
+            self._push(channel.outgoing.read())
+        return plain
 
     # -- writing -------------------------------------------------------------------------
 
@@ -290,24 +273,13 @@ class Stream:
         data = out[0] if len(out) == 1 else b"".join(out)
         out.clear()
         self.size = 0
-        if self.tls is not None:
-            data = self._encrypt(data)
+        if self.channel is not None:
+            try:
+                data = self.channel.encrypt(data)
+            except ssl.SSLError:
+                self.interrupt(Closed("TLS is broken"))
+                return
         self._push(data)
-
-    def _encrypt(self, data: bytes) -> bytes:
-        assert self.tls is not None and self.outgoing is not None
-        try:
-            if len(data) <= SLICE:
-                self.tls.write(data)
-                return self.outgoing.read()
-            pieces = []
-            for at in range(0, len(data), SLICE):
-                self.tls.write(data[at : at + SLICE])
-                pieces.append(self.outgoing.read())
-            return b"".join(pieces)
-        except ssl.SSLError:
-            self.interrupt(Closed("TLS is broken"))
-            return b""
 
     def _push(self, data: bytes) -> None:
         if self.rest:  # TLS had something to say of its own
@@ -367,10 +339,8 @@ class Stream:
             self._half_close()
 
     def _half_close(self) -> None:
-        if self.tls is not None and self.outgoing is not None:
-            with suppress(ssl.SSLError):
-                self.tls.unwrap()  # close_notify; the peer's own is not waited for
-            self._push(self.outgoing.read())
+        if self.channel is not None:
+            self._push(self.channel.close())
             if self.rest:
                 return
         with suppress(OSError):
