@@ -70,19 +70,21 @@ class _Rows:
 
 class Sqlite(peewee.SqliteDatabase):
     """WAL, every commit synced. The thread that made this object reads (and may do nothing else:
-    `query_only`); any other thread writes."""
+    `query_only`); any other thread writes. `alone`: no server is there, all is done in one thread, and what was
+    committed last may be lost in a power cut (a copy can be made again)."""
 
     threaded = True
     field_types = {**peewee.SqliteDatabase.field_types, "JID": "TEXT"}
     # FULL, READONLY, IOERR, CORRUPT, CANTOPEN, NOTADB, NOMEM, BUSY, LOCKED, PERM, PROTOCOL
     _TROUBLE = {13, 8, 10, 11, 14, 26, 7, 5, 6, 3, 15}
 
-    def __init__(self, path: str) -> None:
-        pragmas = (("journal_mode", "wal"), ("synchronous", "full"), ("journal_size_limit", 64 << 20))
+    def __init__(self, path: str, alone: bool = False) -> None:
+        sync = "normal" if alone else "full"
+        pragmas = (("journal_mode", "wal"), ("synchronous", sync), ("journal_size_limit", 64 << 20))
         super().__init__(path, pragmas=pragmas, timeout=10, lock_type="IMMEDIATE", cached_statements=512)
         self._state = _ThreadState()
         self._lock = native_lock()
-        self._reader = native_ident()
+        self._reader = None if alone else native_ident()
 
     def _connect(self) -> Any:
         connection = super()._connect()  # type: ignore[misc]
@@ -105,7 +107,21 @@ class Sqlite(peewee.SqliteDatabase):
         if cursor.description is None:
             return cursor
         with peewee.__exception_wrapper__:  # type: ignore[attr-defined]
-            return _Rows(cursor)
+            try:
+                return _Rows(cursor)
+            except sqlite3.OperationalError as error:       # a damaged page may hold anything
+                if "decode" not in str(error):
+                    raise
+        return self._lenient(sql, params)
+
+    def _lenient(self, sql: str, params: Any) -> _Rows:
+        """One row that is no UTF-8 must not hide the others of its page."""
+        connection = self.connection()
+        connection.text_factory = lambda data: data.decode("utf-8", "replace")
+        try:
+            return _Rows(connection.execute(sql, params or ()))
+        finally:
+            connection.text_factory = str
 
     def lost(self, error: BaseException) -> bool:
         code = getattr(original(error), "sqlite_errorcode", None)
@@ -216,7 +232,7 @@ class _Pooled(peewee.Database):
 
 class Mysql(_Pooled, peewee.MySQLDatabase):
     field_types = {**peewee.MySQLDatabase.field_types,
-                   "TEXT": "LONGTEXT", "BLOB": "LONGBLOB", "JID": "VARCHAR(3071)"}
+                   "TEXT": "LONGTEXT", "BLOB": "LONGBLOB", "JID": "VARCHAR(3071)", "FLOAT": "DOUBLE PRECISION"}
     sql_mode = "STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION"
     # full, read-only, shutting down, lock wait, deadlock, gone away; 0: PyMySQL's own "not connected"
     _TROUBLE = {0, 1020, 1021, 1030, 1040, 1053, 1114, 1205, 1213, 1290, 1792, 1836, 1927}
@@ -242,7 +258,7 @@ class Mysql(_Pooled, peewee.MySQLDatabase):
 
 
 class Postgres(_Pooled, peewee.PostgresqlDatabase):
-    field_types = {**peewee.PostgresqlDatabase.field_types, "JID": "TEXT"}
+    field_types = {**peewee.PostgresqlDatabase.field_types, "JID": "TEXT", "FLOAT": "DOUBLE PRECISION"}
     # connection, aborted transaction, resources, intervention, system, internal; 25006: read-only
     _TROUBLE = ("08", "25", "40", "53", "57", "58", "XX")
 
@@ -270,8 +286,8 @@ class Postgres(_Pooled, peewee.PostgresqlDatabase):
 
 # --- URL ----------------------------------------------------------------------------------------------------
 
-def open_database(url: str, data_dir: str | None = None) -> Any:
-    """The database of a URL, not yet connected. `sqlite:///x.db` lies in `data_dir`, `sqlite:////x.db` at
+def open_database(url: str, data_dir: str | None = None, alone: bool = False) -> Any:
+    """The database of a URL, not yet connected; `alone`: see Sqlite. `sqlite:///x.db` lies in `data_dir`, `sqlite:////x.db` at
     the root; `mysql://user:password@host:port/name`, `postgresql://...`, with `?pool=16&unix_socket=...`
     and the driver's options."""
     parts = urlsplit(url)
@@ -279,7 +295,7 @@ def open_database(url: str, data_dir: str | None = None) -> Any:
     if parts.scheme == "sqlite":
         if not name or name == ":memory:" or parts.netloc:
             raise StoreError(f"{url}: a file is needed, like sqlite:///jabberd.db")
-        return Sqlite(os.path.join(data_dir or "", name))
+        return Sqlite(os.path.join(data_dir or "", name), alone)
     kinds = {"mysql": Mysql, "mariadb": Mysql, "postgresql": Postgres, "postgres": Postgres}
     if parts.scheme not in kinds or not name:
         raise StoreError("the store's URL must be sqlite:///FILE, mysql://USER:PASSWORD@HOST/NAME or postgresql://...")

@@ -20,6 +20,7 @@ def first_tables(db: Any) -> None:
 
 
 Migration = tuple[int, str, Callable[[Any], None]]
+INCOMPLETE = 1_000_000       # stands in schema_version while a copy into the store is under way
 MIGRATIONS: list[Migration] = [(1, "first tables", first_tables)]
 
 
@@ -47,6 +48,8 @@ def prepare(db: Any, tables: Sequence[type[Model]], migrations: Sequence[Migrati
             return
         done = {version.number for version in SchemaVersion.select()}
         newest = max((number for number, *_ in migrations), default=0)
+        if INCOMPLETE in done:
+            raise StoreError("a copy into this store was begun and never finished: make it again")
         if max(done, default=0) > newest:
             raise StoreError(f"the store has schema {max(done)}, this server knows {newest}: "
                              "it was used by a newer version")

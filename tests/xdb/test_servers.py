@@ -1,0 +1,122 @@
+"""The whole server on MariaDB and PostgreSQL: it makes its tables, works, and outlives a restart of the database."""
+
+import gevent
+import pytest
+
+from tests.client import Client
+from tests.databases import mariadb, postgres  # noqa: F401
+from tests.match import show
+
+ROSTER = "jabber:iq:roster"
+SM = "urn:xmpp:sm:3"
+
+
+@pytest.fixture(params=["mariadb", "postgres"])
+def database(request):
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture
+def server(database, start_server):
+    server = start_server({"hosts": {"localhost": {}}, "database": database.url})
+    for name in ("romeo", "juliet"):
+        if name not in server.ctl("accounts", "list"):
+            server.ctl("accounts", "add", f"{name}@localhost", "--password", "secret")
+    return server
+
+
+@pytest.fixture
+def login(server):
+    opened = []
+
+    def login(name, resource="desk"):
+        client = Client(server.address("c2s"), "localhost")
+        opened.append(client)
+        return client.login(name, "secret", resource)
+
+    yield login
+    for client in opened:
+        client.close()
+
+
+def roster_add(client, jid):
+    query = f"<query xmlns='{ROSTER}'><item jid='{jid}' name='N'><group>g</group></item></query>"
+    answer = client.iq("set", query)
+    assert answer.get("type") == "result", show(answer)
+
+
+def test_login_messages_roster_vcard_blocking(server, login):
+    romeo, juliet = login("romeo").available(), login("juliet").available()
+    romeo.send("<message to='juliet@localhost' type='chat' id='1'><body>hi</body></message>")
+    juliet.gets("<message id='1'><body>hi</body></message>")
+    long = "d" * 200 + "@" + ".".join(["e" * 60] * 4)
+    for jid in ("juliet@localhost", "𠀀@example.org", long):
+        roster_add(romeo, jid)
+    romeo.iq("set", "<vCard xmlns='vcard-temp'><FN>Romeo ♥ Montague</FN></vCard>")
+    romeo.iq("set", "<block xmlns='urn:xmpp:blocking'><item jid='tybalt@example.org'/></block>")
+    romeo.iq("set", "<query xmlns='jabber:iq:private'><x xmlns='a:b'>" + "k" * 5000 + "</x></query>")
+    romeo.close()
+    juliet.sync()
+    juliet.send("<message to='romeo@localhost' type='chat' id='2'><body>later</body></message>")
+    juliet.sync()
+    server.restart()
+    romeo = login("romeo").available()
+    romeo.gets("<message id='2'><body>later</body><delay xmlns='urn:xmpp:delay'/></message>")
+    items = romeo.iq("get", f"<query xmlns='{ROSTER}'/>").findall(f".//{{{ROSTER}}}item")
+    assert {item.get("jid") for item in items} >= {"juliet@localhost", "𠀀@example.org", long}
+    assert romeo.iq("get", "<vCard xmlns='vcard-temp'/>").findtext(".//{vcard-temp}FN") == "Romeo ♥ Montague"
+    blocked = romeo.iq("get", "<blocklist xmlns='urn:xmpp:blocking'/>").findall(".//{urn:xmpp:blocking}item")
+    assert [item.get("jid") for item in blocked] == ["tybalt@example.org"]
+    private = romeo.iq("get", "<query xmlns='jabber:iq:private'><x xmlns='a:b'/></query>")
+    assert private.findtext(".//{a:b}x") == "k" * 5000
+    last = login("juliet", "phone").iq("get", "<query xmlns='jabber:iq:last'/>", "localhost")
+    assert 0 <= int(last.find("{jabber:iq:last}query").get("seconds")) < 1000
+
+
+def test_a_stream_is_resumed_after_a_restart(server, login):
+    romeo, juliet = login("romeo").available(), login("juliet").available()
+    romeo.send(f"<enable xmlns='{SM}' resume='true'/>")
+    token = romeo.gets(f"<enabled xmlns='{SM}'/>").get("id")
+    juliet.send("<message to='romeo@localhost/desk' type='chat' id='m1'><body>one</body></message>")
+    romeo.gets("<message id='m1'/>")
+    server.kill9()
+    server.start()
+    again = Client(server.address("c2s"), "localhost").connect().auth("romeo", "secret")
+    again.send(f"<resume xmlns='{SM}' previd='{token}' h='0'/>")
+    again.gets(f"<resumed xmlns='{SM}' previd='{token}'/>")
+    again.gets("<message id='m1'/>")
+    again.close()
+
+
+def test_the_database_restarts(database, server, login):
+    """What was answered is there; while the database is away, the sender is told; then it goes on."""
+    romeo = login("romeo")
+    romeo.send(f"<enable xmlns='{SM}'/>")
+    romeo.gets(f"<enabled xmlns='{SM}'/>")
+    said, refused = [], set()
+
+    def say(id):
+        romeo.send(f"<message to='juliet@localhost' type='chat' id='{id}'><body>{id}</body></message><r xmlns='{SM}'/>")
+        romeo.gets(f"<a xmlns='{SM}'/>", 20)
+        said.append(id)
+
+    for number in range(10):
+        say(f"before-{number}")
+    database.kill()
+    for number in range(3):
+        say(f"away-{number}")
+        error = romeo.gets(f"<message type='error' id='away-{number}'/>", 20)
+        assert error.find("{*}error").get("type") == "wait"
+        refused.add(f"away-{number}")
+    romeo.sync()
+    database.start()
+    for number in range(10):
+        say(f"after-{number}")
+    juliet = login("juliet").available()
+    for id in said:
+        if id not in refused:
+            juliet.gets(f"<message id='{id}'/>", 10)
+    juliet.nothing("<message/>")
+    roster_add(juliet, "romeo@localhost")
+    with gevent.Timeout(10):
+        assert juliet.iq("get", f"<query xmlns='{ROSTER}'/>").findall(f".//{{{ROSTER}}}item")
