@@ -198,7 +198,10 @@ class Spool:
         if state is not None:
             state.clear = False
             state.stored += 1
-        return self._insert(number(), user, stanza, archived)
+        ticket = self._insert(number(), user, stanza, archived)
+        if self.host.sessions.best(user):  # while the database counted, a session's own flush may have ended
+            self.flush(user)
+        return ticket
 
     def archive(self, user: str, stanza: Element, session: Session | None = None) -> int:
         """Keeps a copy of what the user sent; returns its number."""
