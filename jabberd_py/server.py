@@ -94,7 +94,7 @@ class Server:
         try:
             self._take_ports()  # first: what most often goes wrong leaves nothing behind
             self._make_data()
-            database = self.config.top.database or f"sqlite:///{self.data / 'jabberd.sqlite'}"  # type: ignore[attr-defined]
+            database = self.config.top.database or "sqlite:///jabberd.sqlite"  # type: ignore[attr-defined]
             self.store = xdb.open(database, tables(), str(self.data))
             self._load_certificates(self.config)
             for domain in self.config.hosts:
