@@ -15,7 +15,7 @@ like where text is wanted. Relative paths in values are relative to the working 
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 import yaml
@@ -43,6 +43,7 @@ __all__ += ["Kind", "Option", "OptionError", "Schema", "Section", "convert_setti
 __all__ += ["duration", "list_of", "mapping_of", "optional", "size"]  # for those who declare options
 
 Path = tuple[str, ...]
+Place = tuple[str, int | None]  # file (or where else) and line
 DEEPEST = 16  # levels of nesting; aliases can make YAML endless
 SWITCHES = {"true", "yes", "on", "false", "no", "off"}
 
@@ -76,6 +77,12 @@ class Config:
     top: Section
     sections: dict[str, Section]
     hosts: dict[str, HostConfig]
+    places: dict[Path, Place] = field(default_factory=dict, compare=False)
+
+    def error(self, message: str, *path: str) -> ConfigError:
+        """The option has a fine value that turned out not to work."""
+        file, line = self.places.get(path) or ("configuration", None)
+        return ConfigError(file, line, f"{'.'.join(path)}: {message}")
 
     def __getitem__(self, name: str) -> Any:
         return self.sections[name]
@@ -107,7 +114,7 @@ class _Source:
     def __init__(self, schema: Schema) -> None:
         self.schema = schema
         self.data: dict[str, Any] = {}
-        self.places: dict[Path, tuple[str, int | None]] = {}
+        self.places: dict[Path, Place] = {}
 
     def fail(self, path: Path, message: str) -> NoReturn:
         place = next(
@@ -258,7 +265,7 @@ class _Checker:
             name: self.section(each, (name,), data.pop(name, None)) for name, each in schema.sections.items()
         }
         top = self.section(schema.top, (), data, [*schema.sections, "hosts", "modules"])
-        return Config(top, sections, self.hosts(hosts, shared))
+        return Config(top, sections, self.hosts(hosts, shared), self.source.places)
 
     def mapping(self, path: Path, data: Any) -> dict[str, Any]:
         if data is None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shlex
+import shutil
 import signal
 import ssl
 import sys
@@ -24,8 +26,9 @@ from .jsm.host import Host, HostOptions
 from .jsm import spool
 from .jsm.users import Account
 from .net.tls import Certificates, TLSOptions
+from .options import OptionError
 from .router import Router
-from .xdb import Store, StoreError, Table, xdb
+from .xdb import Store, StoreError, StoreInUse, Table, xdb
 from .xmpp.prep import domainprep
 
 logger = log.get(__name__)
@@ -81,27 +84,57 @@ class Server:
         self.started = time.time()
         self.router = Router()
         self.jobs: list[Callable[[], None]] = []
+        self.ending = False
         self.stopping = Event()
         self.data = Path(self.config.top.data)  # type: ignore[attr-defined]
-        try:
-            self.data.mkdir(parents=True, exist_ok=True, mode=0o700)
-        except OSError as error:
-            raise StoreError(f"data folder {error.filename}: {error.strerror}") from None
+        self.fresh: Path | None = None
+        """The topmost folder that this start had to make for its data."""
         self.certificates = Certificates(self.config["tls"], self.data / "certificates")
         self.c2s = Service(self.config["c2s"], self.router, self.certificates)
         self.store: Store | None = None
         self.control: Any = None
         try:
-            self.c2s.open()
-            database = self.config.top.database or f"sqlite:///{self.data / 'jabberd.sqlite'}"  # type: ignore[attr-defined]
+            self._take_ports()  # first: what most often goes wrong leaves nothing behind
+            self._make_data()
+            database = self.config.top.database or "sqlite:///jabberd.sqlite"  # type: ignore[attr-defined]
             self.store = xdb.open(database, tables(), str(self.data))
             spool.start()
-            self.certificates.load(self.config.hosts)
+            self._load_certificates(self.config)
             for domain in self.config.hosts:
                 self._add_host(domain)
-        except BaseException:
-            self._close()
+        except BaseException as error:
+            self._undo(error)
             raise
+
+    def _take_ports(self) -> None:
+        try:
+            self.c2s.open()
+        except OptionError as error:
+            raise self.config.error(str(error), "c2s", error.option) from None
+
+    def _make_data(self) -> None:
+        missing = [each for each in (self.data, *self.data.parents) if not each.exists()]
+        try:
+            self.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise self.config.error(f"cannot make {error.filename}: {error.strerror}", "data") from None
+        self.fresh = missing[-1] if missing else None
+
+    def _load_certificates(self, settings: Config) -> None:
+        before, self.certificates.options = self.certificates.options, settings["tls"]
+        try:
+            self.certificates.load(settings.hosts)
+        except BaseException as error:
+            self.certificates.options = before
+            if isinstance(error, OptionError):
+                raise settings.error(str(error), "tls", error.option) from None
+            raise
+
+    def _undo(self, error: BaseException) -> None:
+        """The start failed: what it made goes again, except where another server has moved in meanwhile."""
+        self._close()
+        if self.fresh is not None and not isinstance(error, StoreInUse):
+            shutil.rmtree(self.fresh, ignore_errors=True)
 
     def _add_host(self, domain: str) -> None:
         settings = self.config.hosts[domain]
@@ -121,13 +154,16 @@ class Server:
         return [i for i in self.router.instances.values() if isinstance(i, Host)]
 
     def start(self) -> None:
-        """Begins to serve; returns at once."""
+        """Begins to serve; returns at once. Raises ValueError where the control socket cannot be had."""
         from .ctl.control import Control
 
         heartbeat.start()
-        path = self.config["ctl"].socket or str(self.data / "jabberctl.sock")
-        self.control = Control(self, path)
-        self.control.start()
+        self.control = Control(self, self.config["ctl"].socket or str(self.data / "jabberctl.sock"))
+        try:
+            self.control.start()
+        except BaseException as error:
+            self._undo(error)
+            raise
         self.c2s.start()
         logger.info("serving", version=__version__, hosts=" ".join(self.config.hosts))
 
@@ -135,8 +171,7 @@ class Server:
         """Reads the configuration, the certificates and the log level again; on a mistake everything stays as it was.
         Raises ConfigError, ValueError, OSError."""
         fresh = self.settings()
-        self.certificates.options = fresh["tls"]
-        self.certificates.load(fresh.hosts)
+        self._load_certificates(fresh)
         self.config = fresh
         log.setup(fresh["log"].level, fresh["log"].format)
         self.c2s.configure(fresh["c2s"])
@@ -156,6 +191,9 @@ class Server:
 
     def stop(self) -> None:
         """Streams are closed with ``system-shutdown``, what is written is committed, then everything is closed."""
+        if self.ending:
+            return  # the second signal: make passes on what a terminal has sent to all
+        self.ending = True
         logger.info("stopping")
         self.c2s.stop()
         deadline = time.monotonic() + GRACE
@@ -221,7 +259,18 @@ def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split())
 
 
+def _jabberctl(server: Server) -> str:
+    """How to call it for this server, as it is installed here."""
+    beside = Path(sys.executable).with_name("jabberctl")
+    command = [str(beside)] if beside.exists() else [sys.executable, "-m", "jabberd_py.ctl"]
+    return shlex.join([*command, "--socket", str(server.control.path)])
+
+
 def _say_hello(server: Server) -> None:
+    if server.fresh is not None:
+        print(f"made the data folder: {server.data}")
+    if server.store is not None and server.store.migrated:
+        print(f"made the database ready: {server.store.where} ({', '.join(server.store.migrated)})")
     for path in server.certificates.made:
         print(f"made a self-signed certificate: {path}")
     for kind, address, port in server.listening():
@@ -229,5 +278,5 @@ def _say_hello(server: Server) -> None:
     print(f"hosts: {', '.join(server.config.hosts)}")
     domain = next(iter(server.config.hosts))
     if not any(host.users.all() for host in server.hosts):
-        print(f"there is no account yet; make the first one: jabberctl accounts add you@{domain}")
+        print(f"there is no account yet; make the first one: {_jabberctl(server)} accounts add you@{domain}")
     print("ready", flush=True)

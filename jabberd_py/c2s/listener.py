@@ -10,6 +10,7 @@ from ..hooks import Option, Section, duration, list_of, optional, size
 from ..net.accept import Listener
 from ..net.karma import Karma, neighbourhood
 from ..net.tls import Certificates
+from ..options import OptionError
 from ..router import Router
 from ..xmpp.errors import StreamError
 from ..xmpp.parser import Limits
@@ -17,6 +18,9 @@ from .client import Client
 from .sm import StreamManagement, restore
 
 logger = log.get(__name__)
+
+MECHANISMS = ["SCRAM-SHA-512-PLUS", "SCRAM-SHA-256-PLUS", "SCRAM-SHA-1-PLUS", "EXTERNAL"]
+MECHANISMS += ["SCRAM-SHA-512", "SCRAM-SHA-256", "SCRAM-SHA-1", "PLAIN"]
 
 
 class C2S(Section):
@@ -33,10 +37,10 @@ class C2S(Section):
     )
     mechanisms = Option(
         list_of(str),
-        ["SCRAM-SHA-512-PLUS", "SCRAM-SHA-256-PLUS", "SCRAM-SHA-1-PLUS", "EXTERNAL", "SCRAM-SHA-512", "SCRAM-SHA-256",
-         "SCRAM-SHA-1", "PLAIN"],
+        MECHANISMS,
         "SASL mechanisms, best first; PLAIN is only ever offered inside TLS",
-    )  # fmt: skip
+        choices=MECHANISMS,
+    )
     max_stanza = Option(size, "256 KiB", "largest stanza", min=10_000)
     max_stanza_before_login = Option(size, "10 KiB", "largest element before login", min=10_000)
     max_depth = Option(int, 64, "how deep elements may be nested in a stanza", min=8)
@@ -87,7 +91,7 @@ class Service:
         self.by_account = Karma(0.1, options.failures_per_account)
 
     def open(self) -> None:
-        """Takes the ports, without serving yet. Raises OSError with the address in ``filename``."""
+        """Takes the ports, without serving yet. Raises OptionError."""
         for address in self.options.address:
             for kind, port in (("c2s", self.options.port), ("c2s_direct", self.options.direct_port)):
                 if port is None:
@@ -96,8 +100,9 @@ class Service:
                 try:
                     self.listeners.append(Listener(kind, address, port, serve))
                 except OSError as error:
-                    error.filename = f"{address} port {port}"
-                    raise
+                    option = "direct_port" if kind == "c2s_direct" else "port"
+                    reason = f"cannot listen on {address} port {port}: {error.strerror}"
+                    raise OptionError(option, reason) from None
 
     def start(self) -> None:
         restore(self)

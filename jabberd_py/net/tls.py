@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID, ObjectIdentifier
 
-from ..options import Option, Section, optional
+from ..options import Option, OptionError, Section, optional
 from ..xmpp.jid import parse
 
 XMPP_ADDR = ObjectIdentifier("1.3.6.1.5.5.7.8.5")
@@ -80,7 +80,7 @@ class Certificates:
         self.made: list[Path] = []
 
     def load(self, domains: Iterable[str]) -> None:
-        """Raises OSError, ssl.SSLError or ValueError, naming the file; the old contexts stay then."""
+        """Raises OSError or ValueError, naming the file, or OptionError; the old contexts stay then."""
         contexts = {}
         for domain in domains:
             certificate, key = self.folder / f"{domain}.pem", self.folder / f"{domain}.key"
@@ -99,14 +99,23 @@ class Certificates:
         context.options |= ssl.OP_NO_TICKET
         context.set_alpn_protocols(["xmpp-client"])
         context.num_tickets = 0  # a full ECDSA handshake is cheap; two tickets a login are not
-        context.set_ciphers(self.options.ciphers)
+        try:
+            context.set_ciphers(self.options.ciphers)
+        except ssl.SSLError:
+            raise OptionError("ciphers", "OpenSSL knows no cipher of these") from None
         try:
             context.load_cert_chain(certificate, key if key.exists() else None)
             context.end_point = _end_point(certificate)
-        except (OSError, ssl.SSLError) as error:
-            raise ValueError(f"{certificate}: {error.strerror or error.args[-1]}") from None
+        except (ssl.SSLError, ValueError):
+            raise ValueError(f"{certificate}: no certificate, or not that of {key.name}") from None
+        except OSError as error:
+            raise ValueError(f"{certificate}: {error.strerror}") from None
         if self.options.client_ca:
-            context.load_verify_locations(self.options.client_ca)
+            try:
+                context.load_verify_locations(self.options.client_ca)
+            except OSError as error:
+                reason = "no certificates there" if isinstance(error, ssl.SSLError) else str(error.strerror)
+                raise OptionError("client_ca", f"{self.options.client_ca}: {reason}") from None
             context.verify_mode = ssl.CERT_OPTIONAL
         return context
 

@@ -21,11 +21,16 @@ from .db import StoreError, one_line, open_database
 from .table import OWNER_LENGTH, Document, JidField, Table
 from .writer import QUEUE_ENTRIES, Ticket, Writer
 
-__all__ = ["OWNER_LENGTH", "Cache", "JidField", "Store", "StoreError", "Table", "Ticket", "cached", "xdb"]
+__all__ = ["OWNER_LENGTH", "Cache", "JidField", "Store", "StoreError", "StoreInUse", "Table", "Ticket", "cached", "xdb"]
+
+
+class StoreInUse(StoreError):
+    """Another server's."""
 
 
 class Store:
-    """An open database with its tables bound to it, its writer, and the lock of its data folder."""
+    """An open database with its tables bound to it, its writer, and the lock of its data folder. `where` names it for a
+    person, `migrated` the migrations that opening it took."""
 
     def __init__(self, url: str, tables: Sequence[type[Table]], data_dir: str | None = None, *,
                  migrations: Sequence[schema.Migration] | None = None, queue: int = QUEUE_ENTRIES) -> None:
@@ -43,17 +48,18 @@ class Store:
         except OSError as error:
             self._unlock()
             raise StoreError(f"{error.filename or folder}: {error.strerror}") from None
+        where = path or url.rpartition("@")[2]          # never the password
         self.db.bind(self.tables)
         self.writer = Writer(self.db, queue)
         try:
             known = schema.MIGRATIONS if migrations is None else migrations
-            self.writer.call(schema.prepare, self.db, self.tables, known)
+            self.migrated: list[str] = self.writer.call(schema.prepare, self.db, self.tables, known)
             self.db.execute_sql("SELECT 1")
             self.db.release()
         except (peewee.PeeweeException, StoreError) as error:
             self.close()
-            where = path or url.rpartition("@")[2]          # never the password
             raise StoreError(f"{where}: {one_line(error)}") from None
+        self.where = where
         clear_all()
 
     @property
@@ -80,7 +86,7 @@ class Store:
         except BlockingIOError:
             pid = os.read(self._lock, 20).decode("ascii", "replace").strip()
             self._unlock()
-            raise StoreError(f"{folder}: in use by another jabberd_py, process {pid or '?'}") from None
+            raise StoreInUse(f"{folder}: in use by another jabberd_py, process {pid or '?'}") from None
         os.ftruncate(self._lock, 0)
         os.pwrite(self._lock, b"%d\n" % os.getpid(), 0)
 

@@ -34,8 +34,9 @@ class SchemaVersion(Model):
         schema_manager_class = _Schema
 
 
-def prepare(db: Any, tables: Sequence[type[Model]], migrations: Sequence[Migration]) -> None:
-    """Bring the database's tables up to date; runs where the writer runs, before it."""
+def prepare(db: Any, tables: Sequence[type[Model]], migrations: Sequence[Migration]) -> list[str]:
+    """Bring the database's tables up to date, and say which migrations that took; runs where the writer runs,
+    before it."""
     db.connect(reuse_if_open=True)
     try:
         existing = set(db.get_tables())
@@ -45,7 +46,8 @@ def prepare(db: Any, tables: Sequence[type[Model]], migrations: Sequence[Migrati
                 _create(db, [SchemaVersion, *tables], existing)
                 for number, what, _ in migrations:
                     SchemaVersion.create(number=number, what=what, at=time.time())
-            return
+            return [what for _, what, _ in migrations]
+        ran = []
         done = {version.number for version in SchemaVersion.select()}
         newest = max((number for number, *_ in migrations), default=0)
         if INCOMPLETE in done:
@@ -58,8 +60,10 @@ def prepare(db: Any, tables: Sequence[type[Model]], migrations: Sequence[Migrati
                 with db.atomic():
                     function(db)
                     SchemaVersion.create(number=number, what=what, at=time.time())
+                ran.append(what)
         with db.atomic():
             _create(db, tables, set(db.get_tables()))
+        return ran
     finally:
         db.release()
 

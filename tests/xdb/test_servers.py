@@ -79,6 +79,8 @@ def test_a_stream_is_resumed_after_a_restart(server, login):
     token = romeo.gets(f"<enabled xmlns='{SM}'/>").get("id")
     juliet.send("<message to='romeo@localhost/desk' type='chat' id='m1'><body>one</body></message>")
     romeo.gets("<message id='m1'/>")
+    romeo.send(f"<r xmlns='{SM}'/>")
+    romeo.gets(f"<a xmlns='{SM}' h='0'/>")
     server.kill9()
     server.start()
     again = Client(server.address("c2s"), "localhost").connect().auth("romeo", "secret")

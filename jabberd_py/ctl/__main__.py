@@ -1,0 +1,5 @@
+"""``python -m jabberd_py.ctl``: jabberctl where it is not installed."""
+
+from .main import main
+
+main(prog_name="jabberctl")
