@@ -6,8 +6,8 @@
 all writes go through the writer: `xdb.save(function, *args)` returns when committed, `xdb.write` and
 `xdb.rows` give a Ticket."""
 
-import fcntl
 import hashlib
+import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -15,38 +15,41 @@ from typing import Any
 
 import peewee
 
-from . import schema
+from . import damage, schema
 from .cache import Cache, cached, clear_all, forget_owner
 from .db import StoreError, one_line, open_database
+from .lock import Lock, StoreInUse
 from .table import OWNER_LENGTH, Document, JidField, Table
 from .writer import QUEUE_ENTRIES, Ticket, Writer
 
 __all__ = ["OWNER_LENGTH", "Cache", "JidField", "Store", "StoreError", "StoreInUse", "Table", "Ticket", "cached", "xdb"]
-
-
-class StoreInUse(StoreError):
-    """Another server's."""
+log = logging.getLogger(__name__)
 
 
 class Store:
     """An open database with its tables bound to it, its writer, and the lock of its data folder. `where` names it for a
-    person, `migrated` the migrations that opening it took."""
+    person, `migrated` the migrations that opening it took, `found` what was damaged after an unclean end (damage.py)."""
 
     def __init__(self, url: str, tables: Sequence[type[Table]], data_dir: str | None = None, *,
                  migrations: Sequence[schema.Migration] | None = None, queue: int = QUEUE_ENTRIES) -> None:
         self.tables: list[type[Table]] = list(dict.fromkeys((Document, *tables)))
-        self._lock: int | None = None
+        self._lock: Lock | None = None
+        self._usable = False
+        self.found: list[str] = []
         self.db = open_database(url, data_dir)
         path = self.db.database if self.db.threaded else None
         folder = data_dir or (os.path.dirname(path) or "." if path else None)
         try:
             if folder:
-                self._take(folder)
+                self._lock = Lock(folder)
             if path:
                 os.makedirs(os.path.dirname(path) or ".", mode=0o700, exist_ok=True)
                 os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))     # -wal and -shm follow its mode
-        except OSError as error:
+                self._look(path)
+        except (OSError, StoreError) as error:
             self._unlock()
+            if isinstance(error, StoreError):
+                raise
             raise StoreError(f"{error.filename or folder}: {error.strerror}") from None
         where = path or url.rpartition("@")[2]          # never the password
         self.db.bind(self.tables)
@@ -59,8 +62,16 @@ class Store:
         except (peewee.PeeweeException, StoreError) as error:
             self.close()
             raise StoreError(f"{where}: {one_line(error)}") from None
-        self.where = where
+        self.where, self._usable = where, True
         clear_all()
+
+    def _look(self, path: str) -> None:
+        """Was the last server killed? Then its file may be damaged: find out, and mend it."""
+        if self._lock is not None and self._lock.unclean:
+            log.info("the store was not closed in peace: looking through it")
+            self.found = damage.examine(path, [table._meta.table_name for table in self.tables if table.derived])
+            for each in self.found:
+                log.warning("%s", each)
 
     @property
     def trouble(self) -> str | None:
@@ -73,26 +84,14 @@ class Store:
             self.db.dispose_all()
             self.writer.close()
             self.db.deferred = True         # a late reader gets an error, not a new connection
-            self._unlock()
+            self._unlock(at_peace=self._usable)
         if xdb.store is self:
             xdb._use(None)
 
-    def _take(self, folder: str) -> None:
-        os.makedirs(folder, mode=0o700, exist_ok=True)
-        path = os.path.join(folder, "jabberd.lock")
-        self._lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            pid = os.read(self._lock, 20).decode("ascii", "replace").strip()
-            self._unlock()
-            raise StoreInUse(f"{folder}: in use by another jabberd_py, process {pid or '?'}") from None
-        os.ftruncate(self._lock, 0)
-        os.pwrite(self._lock, b"%d\n" % os.getpid(), 0)
-
-    def _unlock(self) -> None:
+    def _unlock(self, at_peace: bool = False) -> None:
         if self._lock is not None:
-            os.close(self._lock)
+            with suppress(OSError):
+                self._lock.release(at_peace)
             self._lock = None
 
 

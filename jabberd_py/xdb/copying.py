@@ -40,7 +40,7 @@ def _copy(source: Any, target: Any, tables: list[Any], force: bool) -> Iterator[
     with _snapshot(source):
         present = set(source.get_tables())
         _is_current(source, present)
-        mine = [table for table in tables if _name(table) in present]
+        mine = [table for table in tables if _name(table) in present and not table.derived]
         counts = {table: _one(source, f"SELECT COUNT(*) FROM {_quoted(source, table)}") for table in mine}
         total = 2 * sum(counts.values())
         done = 0

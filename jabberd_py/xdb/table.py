@@ -52,7 +52,9 @@ class _Schema(SchemaManager):
 
 class Table(Model):
     """The base of every table with data of accounts. Deleting, exporting and importing an account go by
-    `owner`."""
+    `owner`. `derived`: made from other tables whenever it is missing (an index, say), so no copy or backup takes it."""
+
+    derived = False
 
     id = Serial()
     owner = CharField(max_length=OWNER_LENGTH, index=True)

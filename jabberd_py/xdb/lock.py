@@ -1,0 +1,50 @@
+"""One process for one data folder; and did the last one end in peace?"""
+
+import fcntl
+import os
+
+from .db import StoreError
+
+AT_PEACE = b"closed"
+
+
+class StoreInUse(StoreError):
+    """Another server's."""
+
+
+class Lock:
+    """Of `folder`, made where it is missing; the kernel opens it when the process ends, however that happens.
+    `file` holds the process that has it, or `closed`; `unclean`: the one before could not say that. Raises StoreInUse,
+    OSError. `mark=False`: look only, for a tool that is no server."""
+
+    def __init__(self, folder: str, mark: bool = True) -> None:
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+        self.handle: int | None = os.open(os.path.join(folder, "jabberd.lock"), os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            said = os.read(self.handle, 20).strip()
+            self.unclean = said not in (b"", AT_PEACE)
+            fcntl.flock(self.handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if mark:
+                self._say(b"%d" % os.getpid())
+        except BlockingIOError:
+            self.release()
+            who = said.decode("ascii", "replace")
+            raise StoreInUse(f"{folder}: in use by another jabberd_py, process {who or '?'}") from None
+        except BaseException:
+            self.release()
+            raise
+
+    def _say(self, text: bytes) -> None:
+        assert self.handle is not None
+        os.pwrite(self.handle, text.ljust(10) + b"\n", 0)       # in place: a full disk has no room for more
+
+    def release(self, at_peace: bool = False) -> None:
+        """Give it up; `at_peace`: all is written and closed. A second call does nothing."""
+        handle = self.handle
+        if handle is not None:
+            try:
+                if at_peace:
+                    self._say(AT_PEACE)
+            finally:
+                self.handle = None
+                os.close(handle)
