@@ -6,6 +6,7 @@ import datetime
 import os
 import resource
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 from .. import __version__, log
-from ..hooks import command
+from ..hooks import Progress, command
+from ..xdb import Store, archive, health
 
 if TYPE_CHECKING:
     from ..server import Server
@@ -83,6 +85,27 @@ class Commands:
             raise ValueError(str(error)) from None
         return {"hosts": list(fresh.hosts), "modules": {d: list(h.enabled) for d, h in fresh.hosts.items()}}
 
+    @command("check store")
+    def check_store(self) -> list[dict[str, Any]]:
+        """Is the store sound? Damage, room, versions, rows, trouble with writing."""
+        store = self._store()
+        last = {"check": "last commit", "found": "lost" if store.trouble else "went well", "trouble": store.trouble or ""}
+        found = [{"check": "at the start", "found": "", "trouble": each} for each in store.found]
+        return [*health.check(store.db, store.tables, _slowly), last, *found]
+
+    @command("backup")
+    def backup(self, file: Path) -> Iterator[Any]:
+        """Write the store, as it is at one moment, and the certificates to a new file (.tar.gz)."""
+        store = self._store()
+        folder = self.server.certificates.folder
+        for step in archive.backup(str(file), store.db, store.tables, folder, _slowly):
+            yield Progress(*step) if isinstance(step, tuple) else step
+
+    def _store(self) -> Store:
+        if self.server.store is None:
+            raise ValueError("the server has no store")
+        return self.server.store
+
     @command("check certificates")
     def check_certificates(self) -> list[dict[str, Any]]:
         """Names, keys and dates of the certificates."""
@@ -99,6 +122,11 @@ class Commands:
             job.value or {"domain": domain, "service": service, "records": "", "trouble": "no answer in time"}
             for (domain, service), job in zip(questions, jobs, strict=True)
         ]
+
+
+def _slowly(function: Callable[..., Any], *args: Any) -> Any:
+    """In a thread, while the server goes on."""
+    return gevent.get_hub().threadpool.apply(function, args)
 
 
 def _pss() -> int:

@@ -16,32 +16,18 @@ from typing import Any
 import click
 
 from .. import __version__
+from .offline import ALWAYS, CONFIG, WITHOUT, Failed, load
 from .show import progress_bar, show
 
-CONFIG = "conf/jabberd.yaml"
 SOCKET = "JABBERCTL_SOCKET"
-TYPES = {"text": click.STRING, "integer": click.INT, "number": click.FLOAT, "flag": click.BOOL}
-
-
-class Failed(click.ClickException):
-    """The command failed, or there is no server."""
-
-    def show(self, file: Any = None) -> None:
-        click.echo(f"jabberctl: {self.message}", err=True)
+TYPES = {"text": click.STRING, "integer": click.INT, "number": click.FLOAT, "flag": click.BOOL,
+         "path": click.Path(resolve_path=True)}  # fmt: skip
 
 
 def default_path(config_file: str | None) -> str:
     """Where the configuration puts the socket."""
-    from .. import config, server
-
-    if config_file is None and Path(CONFIG).exists():
-        config_file = CONFIG
-    try:
-        settings = config.load(config_file, environ=os.environ, schema=server.schema())
-    except config.ConfigError as error:
-        raise Failed(str(error)) from None
-    data = settings.top.data  # type: ignore[attr-defined]
-    return settings["ctl"].socket or str(Path(data) / "jabberctl.sock")
+    settings = load(config_file)
+    return settings["ctl"].socket or str(Path(settings.top.data) / "jabberctl.sock")
 
 
 class Link:
@@ -110,24 +96,43 @@ class Group(click.Group):
                 found.setdefault(words[depth], []).append(each)
         return found
 
+    def _local(self, ctx: click.Context, all: bool = False) -> dict[tuple[str, ...], click.Command]:
+        """Those below ``words`` that run here, without the server; ``all``: should it be away."""
+        local = ALWAYS | WITHOUT if all else ALWAYS
+        return {words: each for words, each in local.items() if words[: len(self.words)] == self.words}
+
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted(self._mine(ctx))
+        return sorted({*self._mine(ctx), *(words[len(self.words)] for words in self._local(ctx))})
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        entries = self._mine(ctx).get(name)
-        if not entries:
-            return None
         words = (*self.words, name)
-        if entries[0]["name"] == " ".join(words):
+        if words in ALWAYS:
+            return ALWAYS[words]
+        try:
+            entries = self._mine(ctx).get(name, [])
+        except Failed:
+            local = self._local(ctx, all=True)
+            if words in local:
+                return local[words]
+            if not any(each[: len(words)] == words for each in local):
+                raise
+            entries = []
+        if entries and entries[0]["name"] == " ".join(words):
             return make_command(entries[0], name)
-        rest = [each["name"].split()[len(words)] for each in entries]
-        return Group(words, name=name, help=f"{name}: {', '.join(rest)}")
+        rest = {each["name"].split()[len(words)] for each in entries}
+        rest |= {each[len(words)] for each in self._local(ctx, all=not entries) if each[: len(words)] == words}
+        return Group(words, name=name, help=f"{name}: {', '.join(sorted(rest))}") if rest else None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         try:
             super().format_commands(ctx, formatter)
         except Failed as error:
+            local = self._local(ctx, all=True)
             with formatter.section("Commands"):
+                formatter.write_dl(
+                    [(" ".join(words[len(self.words) :]), each.get_short_help_str()) for words, each in local.items()]
+                )
+            with formatter.section("Others"):
                 formatter.write_text(f"known to the server, and {error.message}")
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 from ..hooks import Progress
@@ -13,12 +14,13 @@ from ..router import Router
 from ..xmpp.jid import parse
 
 Bound = Callable[..., Any]
-TYPES: dict[Any, str] = {str: "text", int: "integer", float: "number", bool: "flag"}
+TYPES: dict[Any, str] = {str: "text", int: "integer", float: "number", bool: "flag", Path: "path"}
 KINDS: dict[str, tuple[tuple[type, ...], str]] = {
     "text": ((str,), "text"),
     "integer": ((int,), "an integer"),
     "number": ((int, float), "a number"),
     "flag": ((bool,), "true or false"),
+    "path": ((str,), "a path"),
 }
 
 

@@ -11,29 +11,44 @@ import struct
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, suppress
 from typing import Any
+from urllib.parse import quote
 
 from .db import StoreError, one_line
 
 FINDINGS = 5        # of quick_check, for the log
 BATCH = 500
+DAMAGED = "the database is damaged"
 
 
 def examine(path: str, derived: Sequence[str] = ()) -> list[str]:
     """What was found, a sentence each; nothing: all is well. Nobody else has the file open. `derived`: tables that need
     not be saved. Raises StoreError if the file cannot be used and not be mended."""
+    found = look(path, keep=True)
+    if found and found[-1].startswith(DAMAGED):
+        found += _mend(path, derived)
+    elif found:         # what is good of the log goes into the file, and what is not may not be found again
+        with suppress(sqlite3.Error), closing(sqlite3.connect(path, isolation_level=None)) as db:
+            db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    return found
+
+
+def look(path: str, keep: bool = False, log: bool = True) -> list[str]:
+    """The same, and nothing is changed (`keep`: a damaged log is copied before it is gone). `log=False`: a server is at
+    work, its log changes while one looks."""
     if not os.path.exists(path) or not os.path.getsize(path):
         return []
+    found = []
     try:
-        with closing(sqlite3.connect(path, isolation_level=None)) as db:
-            found = _log(path, db)
+        with closing(sqlite3.connect(f"file:{quote(path)}?mode=ro", uri=True, isolation_level=None)) as db:
+            db.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()         # reads the log
+            found = _log(path, keep) if log else []
             faults = [row[0] for row in db.execute(f"PRAGMA quick_check({FINDINGS})")]
     except sqlite3.DatabaseError as error:
         if _passing(error):
             raise StoreError(f"{path}: {one_line(error)}") from None
-        found, faults = [], [one_line(error)]
+        faults = [one_line(error)]
     if faults != ["ok"]:
-        found.append(f"the database is damaged: {'; '.join(' '.join(each.split()) for each in faults)}"[:500])
-        found += _mend(path, derived)
+        found.append(f"{DAMAGED}: {'; '.join(' '.join(each.split()) for each in faults)}"[:500])
     return found
 
 
@@ -53,8 +68,8 @@ def _beside(path: str, ending: str) -> str:
 
 # --- the log ----------------------------------------------------------------------------------------------
 
-def _log(path: str, db: sqlite3.Connection) -> list[str]:
-    """Does the log hold commits behind the place where SQLite stopped to read it?"""
+def _log(path: str, keep: bool) -> list[str]:
+    """Does the log hold commits behind the place where SQLite, which has it open, stopped to read it?"""
     try:
         with open(f"{path}-wal", "rb") as log:
             header = log.read(32)
@@ -62,19 +77,23 @@ def _log(path: str, db: sqlite3.Connection) -> list[str]:
                 return []
             intact = _checks(header)
             commits = list(_commits(log, header)) if intact else []
-    except OSError:
+        with open(f"{path}-shm", "rb") as index:
+            used, = struct.unpack_from("=I", index.read(20), 16)        # WalIndexHdr.mxFrame
+    except (OSError, struct.error):
         return []
-    used = db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()[1] if intact else 0
     behind = [number for number in commits if number > used]
     if intact and not behind:
         return []
-    kept = _beside(f"{path}-wal", ".damaged")
-    with suppress(OSError):
-        shutil.copyfile(f"{path}-wal", kept)
+    kept = ""
+    if keep:
+        copy = _beside(f"{path}-wal", ".damaged")
+        with suppress(OSError):
+            shutil.copyfile(f"{path}-wal", copy)
+            kept = f"; the log is kept as {copy}"
     if not intact:
-        return [f"the beginning of the log was damaged: what was written last is lost; the log is kept as {kept}"]
-    return [f"the log was damaged at page {used + 1} of {commits[-1]}: {len(behind)} of {len(commits)} transactions "
-            f"are lost, the last ones; the log is kept as {kept}"]
+        return [f"the beginning of the log is damaged: what was written last is lost{kept}"]
+    return [f"the log is damaged at page {used + 1} of {commits[-1]}: {len(behind)} of its {len(commits)} transactions "
+            f"are lost, the last ones{kept}"]
 
 
 def _checks(header: bytes) -> bool:

@@ -80,7 +80,7 @@ def test_the_last_page_of_the_log(folder, tmp_path, caplog):
     spoil(log, os.path.getsize(log) - PAGE, os.urandom(PAGE))
     store = opened(path.parent)
     assert letters() == ALL - {"letter-00299"}          # of the last transaction
-    assert "the log was damaged" in store.found[0] and "1 of 20 transactions" in store.found[0]
+    assert "the log is damaged" in store.found[0] and "1 of its 20 transactions" in store.found[0]
     assert store.found[0] in caplog.text
     assert (path.parent / "store.db-wal.damaged").stat().st_size == os.path.getsize(f"{log}.damaged")
     xdb.save(write, 300)
@@ -95,7 +95,7 @@ def test_the_beginning_of_the_log(folder, tmp_path):
     spoil(f"{path}-wal", 12, b"\xff" * 8)
     store = opened(path.parent)
     assert letters() == {f"letter-{number:05d}" for number in range(280)}
-    assert "the beginning of the log was damaged" in store.found[0]
+    assert "the beginning of the log is damaged" in store.found[0]
 
 
 @pytest.mark.parametrize("data", [bytes(PAGE), os.urandom(PAGE), b"\xff" * PAGE, b"\x0d" + os.urandom(PAGE - 1)])
