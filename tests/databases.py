@@ -62,6 +62,7 @@ def tried(function):
         except Exception:
             return False
         return True
+
     return ready
 
 
@@ -77,11 +78,25 @@ def mariadb():
             with pymysql.connect(unix_socket=socket, user="root") as connection:
                 connection.cursor().execute("CREATE DATABASE IF NOT EXISTS jabber CHARACTER SET latin1")
 
-        server = Server(folder, ["mariadb-install-db", "--no-defaults", f"--datadir={folder}/data",
-                                 "--skip-test-db", "--auth-root-authentication-method=normal"],
-                        ["mariadbd", "--no-defaults", f"--datadir={folder}/data", f"--socket={socket}",
-                         "--skip-networking"],
-                        tried(ready), user)
+        server = Server(
+            folder,
+            [
+                "mariadb-install-db",
+                "--no-defaults",
+                f"--datadir={folder}/data",
+                "--skip-test-db",
+                "--auth-root-authentication-method=normal",
+            ],
+            [
+                "mariadbd",
+                "--no-defaults",
+                f"--datadir={folder}/data",
+                f"--socket={socket}",
+                "--skip-networking",
+            ],
+            tried(ready),
+            user,
+        )
         server.url = f"mysql://root@localhost/jabber?unix_socket={socket}&pool=4"
         yield server
         server.kill()
@@ -95,14 +110,31 @@ def postgres():
     with private("postgres") as (folder, user):
 
         def ready():
-            with (psycopg.connect(f"host={folder} user=jabber dbname=postgres", autocommit=True) as link,
-                  contextlib.suppress(psycopg.errors.DuplicateDatabase)):
+            with (
+                psycopg.connect(f"host={folder} user=jabber dbname=postgres", autocommit=True) as link,
+                contextlib.suppress(psycopg.errors.DuplicateDatabase),
+            ):
                 link.execute("CREATE DATABASE jabber")
 
-        server = Server(folder, [which("initdb"), "-D", f"{folder}/data", "-A", "trust", "-U", "jabber", "-E",
-                                 "UTF8", "-N", "--locale=C.UTF-8"],
-                        [which("postgres"), "-D", f"{folder}/data", "-k", folder, "-c", "listen_addresses="],
-                        tried(ready), user)
+        server = Server(
+            folder,
+            [
+                which("initdb"),
+                "-D",
+                f"{folder}/data",
+                "-A",
+                "trust",
+                "-U",
+                "jabber",
+                "-E",
+                "UTF8",
+                "-N",
+                "--locale=C.UTF-8",
+            ],
+            [which("postgres"), "-D", f"{folder}/data", "-k", folder, "-c", "listen_addresses="],
+            tried(ready),
+            user,
+        )
         server.url = f"postgresql://jabber@/jabber?host={folder}&pool=4"
         yield server
         server.kill()

@@ -89,7 +89,11 @@ class Commands:
     def check_store(self) -> list[dict[str, Any]]:
         """Is the store sound? Damage, room, versions, rows, trouble with writing."""
         store = self._store()
-        last = {"check": "last commit", "found": "lost" if store.trouble else "went well", "trouble": store.trouble or ""}
+        last = {
+            "check": "last commit",
+            "found": "lost" if store.trouble else "went well",
+            "trouble": store.trouble or "",
+        }
         found = [{"check": "at the start", "found": "", "trouble": each} for each in store.found]
         return [*health.check(store.db, store.tables, _slowly), last, *found]
 

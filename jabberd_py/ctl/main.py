@@ -120,7 +120,9 @@ class Group(click.Group):
         if entries and entries[0]["name"] == " ".join(words):
             return make_command(entries[0], name)
         rest = {each["name"].split()[len(words)] for each in entries}
-        rest |= {each[len(words)] for each in self._local(ctx, all=not entries) if each[: len(words)] == words}
+        rest |= {
+            each[len(words)] for each in self._local(ctx, all=not entries) if each[: len(words)] == words
+        }
         return Group(words, name=name, help=f"{name}: {', '.join(sorted(rest))}") if rest else None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -130,7 +132,10 @@ class Group(click.Group):
             local = self._local(ctx, all=True)
             with formatter.section("Commands"):
                 formatter.write_dl(
-                    [(" ".join(words[len(self.words) :]), each.get_short_help_str()) for words, each in local.items()]
+                    [
+                        (" ".join(words[len(self.words) :]), each.get_short_help_str())
+                        for words, each in local.items()
+                    ]
                 )
             with formatter.section("Others"):
                 formatter.write_text(f"known to the server, and {error.message}")

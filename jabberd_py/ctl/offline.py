@@ -51,7 +51,9 @@ def _place() -> Place:
     settings = load(click.get_current_context().find_root().params.get("config"))
     data = Path(settings.top.data)
     folder = Path(settings["tls"].certificates or data / "certificates")
-    return Place(settings.top.database or "sqlite:///jabberd.sqlite", data, folder, [Document, *server.tables()])
+    return Place(
+        settings.top.database or "sqlite:///jabberd.sqlite", data, folder, [Document, *server.tables()]
+    )
 
 
 @contextmanager

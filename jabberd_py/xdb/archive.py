@@ -20,8 +20,9 @@ from .db import Sqlite, StoreError, one_line, open_database
 DATABASE, FOLDER = "jabberd.sqlite", "certificates/"
 
 
-def backup(file: str, db: Any, tables: Sequence[type[peewee.Model]], certificates: Path,
-           slowly: Callable[..., Any]) -> Iterator[Any]:
+def backup(
+    file: str, db: Any, tables: Sequence[type[peewee.Model]], certificates: Path, slowly: Callable[..., Any]
+) -> Iterator[Any]:
     """Of an open store, one moment of it; yields steps (done, total, text), at last what was made. `slowly(function,
     *args)` runs a function in a thread. Raises StoreError, OSError."""
     if os.path.exists(file):
@@ -69,8 +70,14 @@ def _pack(part: str, database: str, certificates: Path) -> int:
     return len(names)
 
 
-def restore(file: str, url: str, data: Path, tables: Sequence[type[peewee.Model]], certificates: Path,
-            force: bool = False) -> Iterator[Any]:
+def restore(
+    file: str,
+    url: str,
+    data: Path,
+    tables: Sequence[type[peewee.Model]],
+    certificates: Path,
+    force: bool = False,
+) -> Iterator[Any]:
     """Into the configured store, which no server uses; yields steps, at last what was brought back. What is there
     already stays, and StoreError is raised, unless `force`: then a SQLite file is kept as `.old`, and another
     database is emptied. Certificates that differ are replaced only by `force`."""
@@ -115,7 +122,11 @@ def _unpack(file: str, database: Path) -> dict[str, bytes]:
                     with open(os.open(database, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as out:
                         shutil.copyfileobj(content, out, 1 << 20)
                     whole = True
-                elif member.name == FOLDER + name and os.path.basename(name) == name and name not in ("", ".", ".."):
+                elif (
+                    member.name == FOLDER + name
+                    and os.path.basename(name) == name
+                    and name not in ("", ".", "..")
+                ):
                     found[name] = content.read(1 << 20)
     except (tarfile.TarError, EOFError, OSError) as error:
         raise StoreError(f"{file}: {one_line(error)}") from None

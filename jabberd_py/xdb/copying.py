@@ -18,16 +18,19 @@ from .db import Mysql, Postgres, StoreError, one_line
 from .schema import INCOMPLETE, MIGRATIONS, SchemaVersion
 from .writer import _Insert
 
-ROWS = 500              # of one batch, at most
-TEXT = 1 << 20          # characters of one batch: more, and the next one is smaller
-SNAPSHOT = {Mysql: ["SET TRANSACTION ISOLATION LEVEL REPEATABLE READ", "START TRANSACTION WITH CONSISTENT SNAPSHOT"],
-            Postgres: ["BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"]}
+ROWS = 500  # of one batch, at most
+TEXT = 1 << 20  # characters of one batch: more, and the next one is smaller
+SNAPSHOT = {
+    Mysql: ["SET TRANSACTION ISOLATION LEVEL REPEATABLE READ", "START TRANSACTION WITH CONSISTENT SNAPSHOT"],
+    Postgres: ["BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"],
+}
 
-Step = tuple[int, int, str]     # done, total, text: how far it is
+Step = tuple[int, int, str]  # done, total, text: how far it is
 
 
-def copy(source: Any, target: Any, tables: Sequence[type[peewee.Model]], *,
-         force: bool = False) -> Iterator[Step | list[dict[str, Any]]]:
+def copy(
+    source: Any, target: Any, tables: Sequence[type[peewee.Model]], *, force: bool = False
+) -> Iterator[Step | list[dict[str, Any]]]:
     """Yields steps, and at last one row a table: `table`, `rows`, `checksum`. `force`: what is in the target goes.
     Both are databases of `open_database(url, alone=True)`, or a pool's. Raises StoreError, one line."""
     try:
@@ -54,7 +57,7 @@ def _copy(source: Any, target: Any, tables: list[Any], force: bool) -> Iterator[
                 digest.update("".join(map(repr, batch)).encode())
                 rows += len(batch)
                 yield done + rows, total, f"copying {_name(table)}"
-                gevent.sleep(0)         # a running server has other things to do
+                gevent.sleep(0)  # a running server has other things to do
             done += rows
             _go_on_from(target, table, _last(source, table))
             results.append({"table": _name(table), "rows": rows, "checksum": digest.hexdigest()})
@@ -67,8 +70,10 @@ def _copy(source: Any, target: Any, tables: list[Any], force: bool) -> Iterator[
                 gevent.sleep(0)
             done += rows
             if (rows, digest.hexdigest()) != (result["rows"], result["checksum"]):
-                raise StoreError(f"table {result['table']}: {result['rows']} rows went in, {rows} came out, "
-                                 "or they differ: the copy is not used")
+                raise StoreError(
+                    f"table {result['table']}: {result['rows']} rows went in, {rows} came out, "
+                    "or they differ: the copy is not used"
+                )
         versions = [row for batch in _batches(source, SchemaVersion) for row in batch]
         with target.atomic():
             target.execute_sql(f"DELETE FROM {_quoted(target, SchemaVersion)}")
@@ -81,7 +86,7 @@ def _copy(source: Any, target: Any, tables: list[Any], force: bool) -> Iterator[
 def _snapshot(db: Any) -> Iterator[None]:
     """One moment of the database, for as long as it takes."""
     db.connect(reuse_if_open=True)
-    db.push_transaction(db)         # the connection stays ours although units of work end
+    db.push_transaction(db)  # the connection stays ours although units of work end
     try:
         for statement in SNAPSHOT.get(type(db), ["BEGIN"]):
             db.execute_sql(statement)
@@ -98,7 +103,9 @@ def _is_current(db: Any, present: set[str]) -> None:
         raise StoreError("the source is no store of this server")
     number = _one(db, f"SELECT MAX(number) FROM {_quoted(db, SchemaVersion)}")
     if number != newest:
-        raise StoreError(f"the source has schema {number}, this version knows {newest}: start its own server first")
+        raise StoreError(
+            f"the source has schema {number}, this version knows {newest}: start its own server first"
+        )
 
 
 def is_empty(db: Any, tables: Sequence[Any]) -> bool:
@@ -106,8 +113,9 @@ def is_empty(db: Any, tables: Sequence[Any]) -> bool:
     present = set(db.get_tables())
     if _incomplete(db, present):
         return True
-    return not any(_one(db, f"SELECT 1 FROM {_quoted(db, table)} LIMIT 1")
-                   for table in tables if _name(table) in present)
+    return not any(
+        _one(db, f"SELECT 1 FROM {_quoted(db, table)} LIMIT 1") for table in tables if _name(table) in present
+    )
 
 
 def _incomplete(db: Any, present: set[str]) -> bool:
@@ -143,6 +151,7 @@ def _mark(db: Any) -> None:
 
 
 # --- rows -----------------------------------------------------------------------------------------------
+
 
 def _name(table: Any) -> str:
     name: str = table._meta.table_name
@@ -199,6 +208,7 @@ def _add(db: Any, table: Any, rows: list[tuple[Any, ...]]) -> None:
 
 
 # --- row numbers that never come twice --------------------------------------------------------------------
+
 
 def _last(db: Any, table: Any) -> int:
     """The last number that the database itself gave to a row of the table; 0: it never did."""

@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from .db import StoreError, one_line
 
-FINDINGS = 5        # of quick_check, for the log
+FINDINGS = 5  # of quick_check, for the log
 BATCH = 500
 DAMAGED = "the database is damaged"
 
@@ -26,7 +26,7 @@ def examine(path: str, derived: Sequence[str] = ()) -> list[str]:
     found = look(path, keep=True)
     if found and found[-1].startswith(DAMAGED):
         found += _mend(path, derived)
-    elif found:         # what is good of the log goes into the file, and what is not may not be found again
+    elif found:  # what is good of the log goes into the file, and what is not may not be found again
         with suppress(sqlite3.Error), closing(sqlite3.connect(path, isolation_level=None)) as db:
             db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     return found
@@ -40,7 +40,7 @@ def look(path: str, keep: bool = False, log: bool = True) -> list[str]:
     found = []
     try:
         with closing(sqlite3.connect(f"file:{quote(path)}?mode=ro", uri=True, isolation_level=None)) as db:
-            db.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()         # reads the log
+            db.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()  # reads the log
             found = _log(path, keep) if log else []
             faults = [row[0] for row in db.execute(f"PRAGMA quick_check({FINDINGS})")]
     except sqlite3.DatabaseError as error:
@@ -68,6 +68,7 @@ def _beside(path: str, ending: str) -> str:
 
 # --- the log ----------------------------------------------------------------------------------------------
 
+
 def _log(path: str, keep: bool) -> list[str]:
     """Does the log hold commits behind the place where SQLite, which has it open, stopped to read it?"""
     try:
@@ -78,7 +79,7 @@ def _log(path: str, keep: bool) -> list[str]:
             intact = _checks(header)
             commits = list(_commits(log, header)) if intact else []
         with open(f"{path}-shm", "rb") as index:
-            used, = struct.unpack_from("=I", index.read(20), 16)        # WalIndexHdr.mxFrame
+            (used,) = struct.unpack_from("=I", index.read(20), 16)  # WalIndexHdr.mxFrame
     except (OSError, struct.error):
         return []
     behind = [number for number in commits if number > used]
@@ -92,12 +93,14 @@ def _log(path: str, keep: bool) -> list[str]:
             kept = f"; the log is kept as {copy}"
     if not intact:
         return [f"the beginning of the log is damaged: what was written last is lost{kept}"]
-    return [f"the log is damaged at page {used + 1} of {commits[-1]}: {len(behind)} of its {len(commits)} transactions "
-            f"are lost, the last ones{kept}"]
+    return [
+        f"the log is damaged at page {used + 1} of {commits[-1]}: {len(behind)} of its {len(commits)} transactions "
+        f"are lost, the last ones{kept}"
+    ]
 
 
 def _checks(header: bytes) -> bool:
-    magic, = struct.unpack_from(">I", header)
+    (magic,) = struct.unpack_from(">I", header)
     if magic & ~1 != 0x377F0682:
         return False
     words = struct.unpack(f"{'>' if magic & 1 else '<'}6I", header[:24])
@@ -110,9 +113,11 @@ def _checks(header: bytes) -> bool:
 
 def _commits(log: Any, header: bytes) -> Iterator[int]:
     """The numbers, from 1, of the frames that end a transaction."""
-    size, = struct.unpack_from(">I", header, 8)
+    (size,) = struct.unpack_from(">I", header, 8)
     number = 0
-    while len(frame := log.read(24)) == 24 and frame[8:16] == header[16:24]:    # else it is older: the log's end
+    while (
+        len(frame := log.read(24)) == 24 and frame[8:16] == header[16:24]
+    ):  # else it is older: the log's end
         number += 1
         if any(frame[4:8]):
             yield number
@@ -121,26 +126,31 @@ def _commits(log: Any, header: bytes) -> Iterator[int]:
 
 # --- the file ---------------------------------------------------------------------------------------------
 
+
 def _mend(path: str, derived: Sequence[str]) -> list[str]:
     fresh, old = f"{path}.mending", _beside(path, ".damaged")
     with suppress(FileNotFoundError):
         os.unlink(fresh)
     try:
         os.close(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-        with (closing(sqlite3.connect(path, isolation_level=None)) as source,
-              closing(sqlite3.connect(fresh, isolation_level=None)) as target):
+        with (
+            closing(sqlite3.connect(path, isolation_level=None)) as source,
+            closing(sqlite3.connect(fresh, isolation_level=None)) as target,
+        ):
             source.text_factory = lambda data: data.decode("utf-8", "replace")
             with suppress(sqlite3.Error):
                 source.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            target.execute("PRAGMA synchronous = OFF")      # it is synced when it is whole
+            target.execute("PRAGMA synchronous = OFF")  # it is synced when it is whole
             said = _salvage(source, target, derived)
         _sync(fresh)
         _change_places(path, fresh, old)
     except (sqlite3.Error, OSError) as error:
         with suppress(OSError):
             os.unlink(fresh)
-        raise StoreError(f"{path} is damaged and could not be mended: {one_line(error)}; "
-                         "bring back a backup: jabberctl restore FILE --force") from None
+        raise StoreError(
+            f"{path} is damaged and could not be mended: {one_line(error)}; "
+            "bring back a backup: jabberctl restore FILE --force"
+        ) from None
     return [*said, f"the damaged database is kept as {old}"]
 
 
@@ -156,7 +166,7 @@ def _change_places(path: str, fresh: str, old: str) -> None:
         os.link(path, old)
     except OSError:
         shutil.copyfile(path, old)
-    for ending in ("-wal", "-shm"):         # the old one's; they must not meet the new one
+    for ending in ("-wal", "-shm"):  # the old one's; they must not meet the new one
         with suppress(FileNotFoundError):
             os.rename(path + ending, old + ending)
     os.replace(fresh, path)
@@ -168,8 +178,13 @@ def _salvage(source: sqlite3.Connection, target: sqlite3.Connection, derived: Se
     objects = source.execute("SELECT type, name, tbl_name, sql FROM sqlite_master WHERE sql > ''").fetchall()
     virtual = tuple(name for _, name, _, sql in objects if sql.upper().startswith("CREATE VIRTUAL"))
     shadows = tuple(f"{name}_" for name in virtual)
-    plain = [(kind, name, table, sql) for kind, name, table, sql in objects
-             if not table.startswith("sqlite_") and table not in virtual and not table.startswith(shadows or ("\0",))]
+    plain = [
+        (kind, name, table, sql)
+        for kind, name, table, sql in objects
+        if not table.startswith("sqlite_")
+        and table not in virtual
+        and not table.startswith(shadows or ("\0",))
+    ]
     said = []
     for wanted in ("table", "index"):
         for kind, _, _, sql in plain:
@@ -178,22 +193,25 @@ def _salvage(source: sqlite3.Connection, target: sqlite3.Connection, derived: Se
     for kind, name, _, _ in plain:
         if kind == "table" and name not in derived:
             said += _rows(source, target, name, [i for k, i, t, _ in plain if k == "index" and t == name])
-    with suppress(sqlite3.Error):           # a number must not come twice
+    with suppress(sqlite3.Error):  # a number must not come twice
         for name, number in source.execute("SELECT name, seq FROM sqlite_sequence").fetchall():
-            if not target.execute("UPDATE sqlite_sequence SET seq = max(seq, ?) WHERE name = ?",
-                                  (number, name)).rowcount:
+            if not target.execute(
+                "UPDATE sqlite_sequence SET seq = max(seq, ?) WHERE name = ?", (number, name)
+            ).rowcount:
                 target.execute("INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)", (name, number))
     return said or ["no row was lost"]
 
 
-def _rows(source: sqlite3.Connection, target: sqlite3.Connection, table: str, indexes: list[str]) -> list[str]:
+def _rows(
+    source: sqlite3.Connection, target: sqlite3.Connection, table: str, indexes: list[str]
+) -> list[str]:
     """From both ends up to where it is damaged; what lies between two damaged places, one by one by the indexes."""
     names = [row[1] for row in source.execute(f'PRAGMA table_info("{table}")')]
     columns = ", ".join(f'"{name}"' for name in names)
     insert = f'INSERT OR IGNORE INTO "{table}" ({columns}) VALUES ({", ".join("?" * len(names))})'
     select = f'SELECT rowid, {columns} FROM "{table}" NOT INDEXED'
     kept = 0
-    position = [0, 0]       # the last row from the front, from the back
+    position = [0, 0]  # the last row from the front, from the back
     batch: list[Any] = []
 
     def flush() -> None:
@@ -210,6 +228,7 @@ def _rows(source: sqlite3.Connection, target: sqlite3.Connection, table: str, in
             batch.append(row[1:])
             if len(batch) >= BATCH:
                 flush()
+
         return keep
 
     position[0] = -(1 << 63)

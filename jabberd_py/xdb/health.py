@@ -15,18 +15,21 @@ from .damage import look
 from .db import Mysql, Postgres, StoreError, one_line
 from .schema import INCOMPLETE, MIGRATIONS, SchemaVersion
 
-ROOM = 256 << 20        # bytes of free disk; less is trouble
-LOG = 256 << 20         # bytes of SQLite's log: more, and something keeps it from being folded in
+ROOM = 256 << 20  # bytes of free disk; less is trouble
+LOG = 256 << 20  # bytes of SQLite's log: more, and something keeps it from being folded in
 
 Row = dict[str, Any]
 
 
-def check(db: Any, tables: Sequence[type[peewee.Model]],
-          slowly: Callable[..., Any] | None = None) -> list[Row]:
+def check(
+    db: Any, tables: Sequence[type[peewee.Model]], slowly: Callable[..., Any] | None = None
+) -> list[Row]:
     """Rows of `check`, `found` and `trouble` (empty: none). `slowly`, of a running server, runs a function in a
     thread."""
     if db.threaded:
-        rows: list[Row] = slowly(_sqlite, db.database, tables, True) if slowly else _sqlite(db.database, tables, False)
+        rows: list[Row] = (
+            slowly(_sqlite, db.database, tables, True) if slowly else _sqlite(db.database, tables, False)
+        )
         return rows
     return _server(db, tables)
 
@@ -44,28 +47,47 @@ def _sqlite(path: str, tables: Sequence[Any], running: bool) -> list[Row]:
         return [_row("database", path, "there is none yet: the first start makes it")]
     rows = [_row("database", f"SQLite {sqlite3.sqlite_version}, {path}, {_size(os.path.getsize(path))}")]
     log = os.path.getsize(f"{path}-wal") if os.path.exists(f"{path}-wal") else 0
-    rows.append(_row("log (WAL)", _size(log), "is not folded into the database: is a long backup under way?"
-                     if log > LOG else ""))
+    rows.append(
+        _row(
+            "log (WAL)",
+            _size(log),
+            "is not folded into the database: is a long backup under way?" if log > LOG else "",
+        )
+    )
     folder = os.path.dirname(path) or "."
     disk = shutil.disk_usage(folder)
-    rows.append(_row("disk", f"{_size(disk.free)} of {_size(disk.total)} free",
-                     "nearly full: soon nothing can be stored" if disk.free < ROOM else ""))
+    rows.append(
+        _row(
+            "disk",
+            f"{_size(disk.free)} of {_size(disk.total)} free",
+            "nearly full: soon nothing can be stored" if disk.free < ROOM else "",
+        )
+    )
     if not os.access(folder, os.W_OK) or os.statvfs(folder).f_flag & os.ST_RDONLY:
         rows.append(_row("folder", folder, "cannot be written: it is read-only"))
     try:
         broken = look(path, log=not running)
     except StoreError as error:
         return [*rows, _row("integrity", "not known", str(error))]
-    rows += [_row("integrity", "damaged", f"{each}. The next start after an unclean end mends what it can, and keeps "
-                  "the damaged file; or bring back a backup") for each in broken] or [_row("integrity", "sound")]
+    rows += [
+        _row(
+            "integrity",
+            "damaged",
+            f"{each}. The next start after an unclean end mends what it can, and keeps "
+            "the damaged file; or bring back a backup",
+        )
+        for each in broken
+    ] or [_row("integrity", "sound")]
     for name in sorted(os.listdir(folder)):
         if name.startswith(os.path.basename(path)) and ".damaged" in name:
             rows.append(_row("kept", name, "an older damage; delete it when you no longer need it"))
     with closing(sqlite3.connect(f"file:{quote(path)}?mode=ro", uri=True)) as db:
+
         def one(sql: str) -> Any:
             return (db.execute(sql).fetchone() or [None])[0]
+
         try:
-            present = {name for name, in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+            present = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
             rows += _contents(one, lambda table: f'"{_name(table)}"', present, tables)
         except sqlite3.Error as error:
             rows.append(_row("rows", "cannot be counted", one_line(error)))
@@ -76,10 +98,22 @@ def _server(db: Any, tables: Sequence[Any]) -> list[Row]:
     kind = "PostgreSQL" if isinstance(db, Postgres) else "MySQL"
     try:
         version = str(_one(db, "SELECT version()")).split(" on ")[0]
-        rows = [_row("database", f"{version}, {db.database}" if kind in version else f"{kind} {version}, {db.database}")]
-        read_only = _one(db, "SHOW transaction_read_only" if isinstance(db, Postgres) else "SELECT @@read_only")
-        rows.append(_row("writable", "no" if read_only in (1, "on") else "yes",
-                         "the database is read-only" if read_only in (1, "on") else ""))
+        rows = [
+            _row(
+                "database",
+                f"{version}, {db.database}" if kind in version else f"{kind} {version}, {db.database}",
+            )
+        ]
+        read_only = _one(
+            db, "SHOW transaction_read_only" if isinstance(db, Postgres) else "SELECT @@read_only"
+        )
+        rows.append(
+            _row(
+                "writable",
+                "no" if read_only in (1, "on") else "yes",
+                "the database is read-only" if read_only in (1, "on") else "",
+            )
+        )
         present = set(db.get_tables())
         if isinstance(db, Mysql):
             for table in tables:
@@ -94,15 +128,29 @@ def _server(db: Any, tables: Sequence[Any]) -> list[Row]:
     return rows
 
 
-def _contents(one: Callable[[str], Any], quoted: Callable[[Any], str], present: set[str],
-              tables: Sequence[Any]) -> list[Row]:
+def _contents(
+    one: Callable[[str], Any], quoted: Callable[[Any], str], present: set[str], tables: Sequence[Any]
+) -> list[Row]:
     newest = max(number for number, *_ in MIGRATIONS)
     if _name(SchemaVersion) not in present:
         return [_row("schema", "none", "no server has used it yet")]
     number = one(f"SELECT MAX(number) FROM {quoted(SchemaVersion)}")
-    wrong = ("" if number == newest else "a copy into it was begun and never finished" if number == INCOMPLETE else
-             "of a newer version of the server" if number > newest else "the next start brings it up to date")
+    wrong = (
+        ""
+        if number == newest
+        else "a copy into it was begun and never finished"
+        if number == INCOMPLETE
+        else "of a newer version of the server"
+        if number > newest
+        else "the next start brings it up to date"
+    )
     rows = [_row("schema", f"{number} (this server: {newest})", wrong)]
-    counts = {_name(table): one(f"SELECT COUNT(*) FROM {quoted(table)}") for table in tables if _name(table) in present}
-    rows.append(_row("rows", ", ".join(f"{name} {count:,}" for name, count in counts.items() if count) or "none"))
+    counts = {
+        _name(table): one(f"SELECT COUNT(*) FROM {quoted(table)}")
+        for table in tables
+        if _name(table) in present
+    }
+    rows.append(
+        _row("rows", ", ".join(f"{name} {count:,}" for name, count in counts.items() if count) or "none")
+    )
     return rows

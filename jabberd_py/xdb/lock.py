@@ -36,7 +36,7 @@ class Lock:
 
     def _say(self, text: bytes) -> None:
         assert self.handle is not None
-        os.pwrite(self.handle, text.ljust(10) + b"\n", 0)       # in place: a full disk has no room for more
+        os.pwrite(self.handle, text.ljust(10) + b"\n", 0)  # in place: a full disk has no room for more
 
     def release(self, at_peace: bool = False) -> None:
         """Give it up; `at_peace`: all is written and closed. A second call does nothing."""

@@ -2,6 +2,7 @@
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 import tarfile
@@ -9,6 +10,7 @@ import tarfile
 import gevent
 import pytest
 
+from jabberd_py.xdb.db import open_database
 from tests.client import Client
 from tests.databases import mariadb, postgres  # noqa: F401
 from tests.server import ROOT, environment
@@ -39,7 +41,9 @@ def fill(server):
     romeo.iq("set", f"<query xmlns='{ROSTER}'><item jid='juliet@localhost' name='Júlia 😀'/></query>")
     romeo.iq("set", "<vCard xmlns='vcard-temp'><FN>Romeo</FN></vCard>")
     for number in range(1200):
-        romeo.send(f"<message to='juliet@localhost' type='chat' id='m{number}'><body>{number} ♥</body></message>")
+        romeo.send(
+            f"<message to='juliet@localhost' type='chat' id='m{number}'><body>{number} ♥</body></message>"
+        )
         if number % 100 == 99:
             romeo.sync()
     romeo.close()
@@ -86,7 +90,7 @@ def test_around_the_databases(first, mariadb, postgres, start_server, tmp_path):
     for url in (mariadb.url, postgres.url, other):
         assert "not empty" in ctl(first.file, "store", "copy", lite, url, fails=True)
         server = start_server(CONFIG | {"database": url}, "server-" + url.partition(":")[0])
-        server.ctl("accounts", "add", "nurse@localhost", "--password", "secret")     # a new row number
+        server.ctl("accounts", "add", "nurse@localhost", "--password", "secret")  # a new row number
         verify(server)
         assert server.stop() == 0
         assert not [row for row in ctl(server.file, "check", "store") if row["trouble"]]
@@ -96,7 +100,17 @@ def test_a_copy_that_was_killed_is_no_store(first, tmp_path, start_server):
     first.stop()
     there = f"sqlite:///{tmp_path}/other/j.sqlite"
     lite = f"sqlite:///{first.data}/jabberd.sqlite"
-    command = [sys.executable, "-m", "jabberd_py.ctl", "--config", str(first.file), "store", "copy", lite, there]
+    command = [
+        sys.executable,
+        "-m",
+        "jabberd_py.ctl",
+        "--config",
+        str(first.file),
+        "store",
+        "copy",
+        lite,
+        there,
+    ]
     copying = subprocess.Popen(command, cwd=ROOT, env=environment(), stdout=subprocess.DEVNULL)
     other = tmp_path / "other" / "j.sqlite"
     with gevent.Timeout(20):
@@ -104,7 +118,7 @@ def test_a_copy_that_was_killed_is_no_store(first, tmp_path, start_server):
             gevent.sleep(0)
     copying.kill()
     copying.wait()
-    if _marked(other):      # it may have been quicker than we were
+    if _marked(other):  # it may have been quicker than we were
         with pytest.raises(AssertionError, match="never finished"):
             start_server(CONFIG | {"database": there}, "second")
         ctl(first.file, "store", "copy", lite, there)
@@ -113,8 +127,6 @@ def test_a_copy_that_was_killed_is_no_store(first, tmp_path, start_server):
 
 
 def _marked(path):
-    import sqlite3
-
     try:
         with sqlite3.connect(path) as db:
             return bool(db.execute("SELECT 1 FROM schema_version WHERE number = 1000000").fetchone())
@@ -124,9 +136,17 @@ def _marked(path):
 
 def backed_up(server, file):
     said = json.loads(server.ctl("backup", str(file), "--json"))
-    assert said["file"] == str(file) and said["bytes"] == os.path.getsize(file) and file.stat().st_mode & 0o777 == 0o600
+    assert (
+        said["file"] == str(file)
+        and said["bytes"] == os.path.getsize(file)
+        and file.stat().st_mode & 0o777 == 0o600
+    )
     with tarfile.open(file) as tar:
-        assert tar.getnames() == ["jabberd.sqlite", "certificates/localhost.key", "certificates/localhost.pem"]
+        assert tar.getnames() == [
+            "jabberd.sqlite",
+            "certificates/localhost.key",
+            "certificates/localhost.pem",
+        ]
     assert sorted(each.name for each in file.parent.iterdir()) == [file.name]
 
 
@@ -142,7 +162,7 @@ def test_backup_of_a_running_server_and_restore(first, start_server, tmp_path):
 
     fresh = settings(tmp_path / "fresh" / "fresh.yaml")
     assert "message" in {row["table"] for row in ctl(fresh, "restore", str(file))}
-    key = (fresh.parent / "certificates" / "localhost.key")
+    key = fresh.parent / "certificates" / "localhost.key"
     assert key.read_bytes() == (first.data / "certificates" / "localhost.key").read_bytes()
     assert key.stat().st_mode & 0o777 == 0o600
     verify(start_server(CONFIG, "fresh"), 1200)
@@ -157,9 +177,7 @@ def test_backup_of_a_running_server_and_restore(first, start_server, tmp_path):
 @pytest.mark.parametrize("kind", ["mariadb", "postgres"])
 def test_backup_of_another_database(kind, request, start_server, tmp_path):
     url = request.getfixturevalue(kind).url.replace("/jabber?", f"/{kind}_two?")
-    import jabberd_py.xdb.db as db
-
-    admin = db.open_database(request.getfixturevalue(kind).url)
+    admin = open_database(request.getfixturevalue(kind).url)
     admin.execute_sql(f"CREATE DATABASE {kind}_two")
     admin.dispose_all()
     config = CONFIG | {"database": url}

@@ -4,6 +4,7 @@ import os
 import shutil
 import sqlite3
 import struct
+from pathlib import Path
 
 import pytest
 from peewee import TextField
@@ -22,7 +23,9 @@ class Letter(Table):
 
 
 def write(number, size=300):
-    Letter.create(owner=f"user{number % 7}@a", jid=f"jid{number}@b", text=f"letter-{number:05d}." + "x" * size)
+    Letter.create(
+        owner=f"user{number % 7}@a", jid=f"jid{number}@b", text=f"letter-{number:05d}." + "x" * size
+    )
 
 
 def killed(folder, target):
@@ -79,7 +82,7 @@ def test_the_last_page_of_the_log(folder, tmp_path, caplog):
     log = f"{path}-wal"
     spoil(log, os.path.getsize(log) - PAGE, os.urandom(PAGE))
     store = opened(path.parent)
-    assert letters() == ALL - {"letter-00299"}          # of the last transaction
+    assert letters() == ALL - {"letter-00299"}  # of the last transaction
     assert "the log is damaged" in store.found[0] and "1 of its 20 transactions" in store.found[0]
     assert store.found[0] in caplog.text
     assert (path.parent / "store.db-wal.damaged").stat().st_size == os.path.getsize(f"{log}.damaged")
@@ -98,21 +101,23 @@ def test_the_beginning_of_the_log(folder, tmp_path):
     assert "the beginning of the log is damaged" in store.found[0]
 
 
-@pytest.mark.parametrize("data", [bytes(PAGE), os.urandom(PAGE), b"\xff" * PAGE, b"\x0d" + os.urandom(PAGE - 1)])
+@pytest.mark.parametrize(
+    "data", [bytes(PAGE), os.urandom(PAGE), b"\xff" * PAGE, b"\x0d" + os.urandom(PAGE - 1)]
+)
 @pytest.mark.parametrize("back", range(1, 9))
 def test_one_of_the_last_pages_of_the_database(folder, tmp_path, data, back):
-    xdb.store.close()       # all is in the file now; but then it does not look like that
+    xdb.store.close()  # all is in the file now; but then it does not look like that
     path = killed(folder, tmp_path / "second")
     (path.parent / "jabberd.lock").write_text("123\n")
     start = os.path.getsize(path) - back * PAGE
-    page = path.read_bytes()[start:start + PAGE]
+    page = path.read_bytes()[start : start + PAGE]
     spoil(path, start, data)
     on_it = {letter for letter in ALL if letter.encode() in page}
     store = opened(path.parent)
     assert letters() >= ALL - on_it
     assert "damaged" in store.found[0]
     with open(path.parent / "store.db.damaged", "rb") as old:
-        assert old.read()[start:start + PAGE] == data
+        assert old.read()[start : start + PAGE] == data
     xdb.save(write, 300)
     store.close()
     assert sqlite3.connect(path).execute("PRAGMA integrity_check").fetchall() == [("ok",)]
@@ -124,12 +129,15 @@ def test_two_pages_and_what_lies_between(folder, tmp_path):
     path = killed(folder, tmp_path / "second")
     (path.parent / "jabberd.lock").write_text("123\n")
     content = path.read_bytes()
-    leaves = [at for at in range(PAGE, len(content), PAGE)
-              if content[at] == 13 and b"letter-00" in content[at:at + PAGE]]
+    leaves = [
+        at
+        for at in range(PAGE, len(content), PAGE)
+        if content[at] == 13 and b"letter-00" in content[at : at + PAGE]
+    ]
     gone = [leaves[len(leaves) // 4], leaves[3 * len(leaves) // 4]]
     for start in gone:
         spoil(path, start, os.urandom(PAGE))
-    on_them = {letter for letter in ALL if any(letter.encode() in content[at:at + PAGE] for at in gone)}
+    on_them = {letter for letter in ALL if any(letter.encode() in content[at : at + PAGE] for at in gone)}
     store = opened(path.parent)
     assert 0 < len(on_them) < 40 and letters() == ALL - on_them
     assert any(f"{len(on_them)} rows lost" in each for each in store.found)
@@ -154,7 +162,7 @@ def test_a_log_of_an_older_generation_is_no_damage(folder, tmp_path):
     xdb.save(write, 300)
     path = killed(folder, tmp_path / "second")
     xdb.store.close()
-    header = open(f"{path}-wal", "rb").read(32)
+    header = Path(f"{path}-wal").read_bytes()[:32]
     assert struct.unpack(">8I", header)[3] > 0 and os.path.getsize(f"{path}-wal") > 10 * PAGE
     store = opened(path.parent)
     assert store.found == [] and letters() == ALL | {"letter-00300"}

@@ -98,7 +98,9 @@ def test_the_database_restarts(database, server, login):
     said, refused = [], set()
 
     def say(id):
-        romeo.send(f"<message to='juliet@localhost' type='chat' id='{id}'><body>{id}</body></message><r xmlns='{SM}'/>")
+        romeo.send(
+            f"<message to='juliet@localhost' type='chat' id='{id}'><body>{id}</body></message><r xmlns='{SM}'/>"
+        )
         romeo.gets(f"<a xmlns='{SM}'/>", 20)
         said.append(id)
 
