@@ -31,6 +31,8 @@ logger = log.get(__name__)
 
 SID = "urn:xmpp:sid:0"
 PAGE = 50
+PICKING = "offline: flexible"
+"""The note of a session that picks the waiting messages itself (XEP-0013): they do not come by themselves."""
 LATE = 2.0
 """A message that waited longer than so many seconds is told when it came (XEP-0203)."""
 
@@ -162,7 +164,7 @@ class Spool:
         self.offline = False  # does the host keep messages for those who are not there?
         self.limit = 0
         self.wants: Callable[[str, str], bool] = lambda user, peer: False
-        """Does the user want messages with that bare address archived?"""
+        """Does the user want messages from or to that address archived?"""
         self.states: dict[str, State] = {}
         self.dirty: set[str] = set()
         self.singles: list[int] = []  # delivered out of order: the mark cannot say so
@@ -263,7 +265,8 @@ class Spool:
     def flush(self, user: str) -> None:
         """Delivers what lies past the mark to the user's best sessions, in order; runs in a greenlet of its own."""
         state = self.state(user)
-        if not state.flushing and not state.clear:
+        picking = any(session.note(PICKING) for session in self.host.sessions.of(user))
+        if not state.flushing and not state.clear and not picking:
             state.flushing = True
             gevent.spawn(self._flush, user, state)
 
