@@ -303,6 +303,9 @@ class Spool:
         state.lost.pop(id, None)
         state.waiting[id] = None
         stanza = from_text(xml)
+        for delay in stanza.all("delay", ns.DELAY):
+            if delay.attrs.get("from") == self.host.domain:
+                stanza.remove(delay)  # forged: only we stamp in our name (XEP-0203 section 6)
         if time.time() - when(id) > LATE:
             stanza.append(Element("delay", ns.DELAY, from_=self.host.domain, stamp=utc(when(id))))
         stanza = stamped(stanza, user, id)
