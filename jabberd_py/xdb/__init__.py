@@ -18,6 +18,7 @@ import peewee
 from . import schema
 from .cache import Cache, cached, clear_all, forget_owner
 from .db import StoreError, one_line, open_database
+from .prepared import Prepared
 from .table import OWNER_LENGTH, Document, JidField, Table
 from .writer import QUEUE_ENTRIES, Ticket, Writer
 
@@ -27,8 +28,15 @@ __all__ = ["OWNER_LENGTH", "Cache", "JidField", "Store", "StoreError", "Table", 
 class Store:
     """An open database with its tables bound to it, its writer, and the lock of its data folder."""
 
-    def __init__(self, url: str, tables: Sequence[type[Table]], data_dir: str | None = None, *,
-                 migrations: Sequence[schema.Migration] | None = None, queue: int = QUEUE_ENTRIES) -> None:
+    def __init__(
+        self,
+        url: str,
+        tables: Sequence[type[Table]],
+        data_dir: str | None = None,
+        *,
+        migrations: Sequence[schema.Migration] | None = None,
+        queue: int = QUEUE_ENTRIES,
+    ) -> None:
         self.tables: list[type[Table]] = list(dict.fromkeys((Document, *tables)))
         self._lock: int | None = None
         self.db = open_database(url, data_dir)
@@ -39,7 +47,7 @@ class Store:
                 self._take(folder)
             if path:
                 os.makedirs(os.path.dirname(path) or ".", mode=0o700, exist_ok=True)
-                os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))     # -wal and -shm follow its mode
+                os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # -wal and -shm follow its mode
         except OSError as error:
             self._unlock()
             raise StoreError(f"{error.filename or folder}: {error.strerror}") from None
@@ -52,7 +60,7 @@ class Store:
             self.db.release()
         except (peewee.PeeweeException, StoreError) as error:
             self.close()
-            where = path or url.rpartition("@")[2]          # never the password
+            where = path or url.rpartition("@")[2]  # never the password
             raise StoreError(f"{where}: {one_line(error)}") from None
         clear_all()
 
@@ -66,7 +74,7 @@ class Store:
         if self._lock is not None or not self.writer._closed:
             self.db.dispose_all()
             self.writer.close()
-            self.db.deferred = True         # a late reader gets an error, not a new connection
+            self.db.deferred = True  # a late reader gets an error, not a new connection
             self._unlock()
         if xdb.store is self:
             xdb._use(None)
@@ -104,7 +112,7 @@ class Xdb:
     store: Store | None
     write: Callable[..., Ticket]
     rows: Callable[[type[Table], Sequence[tuple[Any, ...]], tuple[str, ...]], Ticket]
-    release: Callable[[], None]         # the server calls it when a stanza is done
+    release: Callable[[], None]  # the server calls it when a stanza is done
 
     def __init__(self) -> None:
         self._use(None)
@@ -115,8 +123,9 @@ class Xdb:
         self.rows = store.writer.rows if store else _closed
         self.release = store.db.release if store else _nothing
 
-    def open(self, url: str, tables: Sequence[type[Table]] = (), data_dir: str | None = None,
-             **options: Any) -> Store:
+    def open(
+        self, url: str, tables: Sequence[type[Table]] = (), data_dir: str | None = None, **options: Any
+    ) -> Store:
         """Open the process's store: makes folder and tables, migrates. StoreError with one clear line if
         it cannot."""
         if self.store is not None:
@@ -137,6 +146,11 @@ class Xdb:
         if ticket is not None:
             with suppress(Exception):
                 ticket.wait()
+
+    def prepared(self, *kinds: type) -> Prepared:
+        """A decorator for a function that makes a SELECT from values of these types: the SQL is written only once, and
+        calling the function gives the rows as tuples."""
+        return Prepared(lambda: self.store.db if self.store else _closed(), *kinds)
 
     def save(self, function: Callable[..., Any], *args: Any) -> Any:
         """Write, and return the function's result when it is committed: what a module normally calls."""
