@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import gevent
-from peewee import BigIntegerField, CharField, SmallIntegerField, TextField
+from peewee import BigIntegerField, CharField, SmallIntegerField, TextField, fn
 
 from .. import log
 from ..xdb import OWNER_LENGTH, JidField, Table, Ticket, xdb
@@ -67,6 +67,26 @@ class Mark(Table):
 
     class Meta:
         indexes = ((("owner",), True),)
+
+
+@xdb.prepared(str)
+def _mark(owner: str) -> Any:
+    return Mark.select(Mark.delivered).where(Mark.owner == owner)
+
+
+@xdb.prepared(str, int)
+def _page(owner: str, position: int) -> Any:
+    waiting = Message.select(Message.id, Message.xml).where(
+        Message.owner == owner, Message.id > position, Message.spooled == 1
+    )
+    return waiting.order_by(Message.id).limit(PAGE)
+
+
+@xdb.prepared(str, int)
+def _count(owner: str, position: int) -> Any:
+    return Message.select(fn.COUNT(Message.id)).where(
+        Message.owner == owner, Message.id > position, Message.spooled == 1
+    )
 
 
 _last = 0
@@ -200,7 +220,10 @@ class Spool:
         if state is not None:
             state.clear = False
             state.stored += 1
-        return self._insert(number(), user, stanza, archived)
+        ticket = self._insert(number(), user, stanza, archived)
+        if self.host.sessions.best(user):  # while the database counted, a session's own flush may have ended
+            self.flush(user)
+        return ticket
 
     def archive(self, user: str, stanza: Element, session: Session | None = None) -> int:
         """Keeps a copy of what the user sent; returns its number."""
@@ -316,7 +339,8 @@ class Spool:
     # -- the store -----------------------------------------------------------------------------
 
     def mark(self, user: str) -> int:
-        return Mark.select(Mark.delivered).where(Mark.owner == user).scalar() or 0
+        rows = _mark(user)
+        return int(rows[0][0]) if rows else 0
 
     def rows(self, ids: list[int]) -> list[tuple[int, str]]:
         if not ids:
@@ -324,19 +348,13 @@ class Spool:
         query = Message.select(Message.id, Message.xml).where(Message.id.in_(ids)).order_by(Message.id)
         return [(id, xml) for id, xml in query.tuples().iterator()]
 
-    def page(self, user: str, position: int, limit: int = PAGE) -> list[tuple[int, str]]:
+    def page(self, user: str, position: int) -> list[tuple[int, str]]:
         """Undelivered rows behind ``position``: (number, xml)."""
-        query = Message.select(Message.id, Message.xml).where(
-            Message.owner == user, Message.id > position, Message.spooled == 1
-        )
-        return [(id, xml) for id, xml in query.order_by(Message.id).limit(limit).tuples().iterator()]
+        return _page(user, position)
 
     def count(self, user: str) -> int:
         """How many messages lie past the mark."""
-        query = Message.select().where(
-            Message.owner == user, Message.id > self.mark(user), Message.spooled == 1
-        )
-        return int(query.count())
+        return int(_count(user, self.mark(user))[0][0])
 
     def save_marks(self) -> Ticket | None:
         """Writes what was delivered since the last time; forgets users who have gone."""
