@@ -36,12 +36,12 @@ class Page:
     count: int | None
 
 
-def _matching(user: str, query: Query) -> list[Any]:
+def _matching(user: str, query: Query, resource: bool = True) -> list[Any]:
     """What a row must fulfil, besides lying between the bounds."""
     found = [Message.owner == user, Message.archived == 1]
     if query.peer is not None:
         found.append(Message.peer == str(query.peer.bare))
-        if query.peer.resource is not None:
+        if resource and query.peer.resource is not None:
             found.append(Message.resource == query.peer.resource)
     if query.ids is not None:
         found.append(Message.id.in_(query.ids))
@@ -79,6 +79,8 @@ def page(user: str, query: Query, limit: int) -> Page:
     backwards = asked.before is not None
     if words:
         ids = _search(user, words, matching, above, below, backwards, limit + 1)
+    elif query.peer is not None and query.peer.resource is not None:
+        ids = _sliced(user, query, matching, above, below, backwards, limit + 1)
     else:
         ids = _ids(matching, above, below, backwards, limit + 1)
     complete = len(ids) <= limit
@@ -118,18 +120,39 @@ def _search(
         gevent.sleep(0)
 
 
+def _sliced(
+    user: str, query: Query, matching: list[Any], above: int, below: int, backwards: bool, limit: int
+) -> list[int]:
+    """No index knows the resources, and a conversation may be long: read it in slices, so that others get their turn."""
+    found: list[int] = []
+    rough = _matching(user, query, resource=False)
+    while True:
+        order = Message.id.desc() if backwards else Message.id
+        rows = Message.select(Message.id).where(*rough, Message.id > above, Message.id < below)
+        edge = rows.order_by(order).offset(SLICE).limit(1).scalar()
+        start, end = (above, below) if edge is None else (edge - 1, below) if backwards else (above, edge + 1)
+        found += _ids(matching, start, end, backwards, limit - len(found))
+        if edge is None or len(found) >= limit:
+            return found
+        above, below = (above, edge) if backwards else (edge, below)
+        gevent.sleep(0)
+
+
 def _count(matching: list[Any], above: int, below: int, most: int) -> int | None:
     """How many there are; None if more than ``most``. In slices: a long count would hold up everybody."""
     total = 0
     while True:
         size = min(SLICE, most + 1)
-        ids = _ids(matching, above, below, False, size)
-        total += len(ids)
-        if len(ids) < size:
+        rows = Message.select(Message.id).where(*matching, Message.id > above, Message.id < below)
+        some = rows.order_by(Message.id).limit(size).alias("some")
+        query = Message.select(fn.COUNT(some.c.id), fn.MAX(some.c.id)).from_(some)
+        ((count, last),) = query.tuples().iterator()
+        total += count
+        if count < size:
             return total
         if total > most:
             return None
-        above = ids[-1]
+        above = last
         gevent.sleep(0)
 
 

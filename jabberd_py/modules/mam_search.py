@@ -7,6 +7,7 @@ search first adds what has come since the last. So messages cost nothing more on
 from __future__ import annotations
 
 import re
+import unicodedata
 from hashlib import sha256
 from typing import Any
 
@@ -34,22 +35,30 @@ class ArchiveText(Table):
 
 
 SQLITE = (
-    "CREATE VIRTUAL TABLE IF NOT EXISTS archive_text_index USING fts5(mine, text, content='archive_text',"
-    " content_rowid='id', tokenize='unicode61 remove_diacritics 2')",
+    "CREATE VIRTUAL TABLE archive_text_index USING fts5(mine, text, content='archive_text',"
+    " content_rowid='id')",
     "CREATE TRIGGER IF NOT EXISTS archive_text_in AFTER INSERT ON archive_text BEGIN"
     " INSERT INTO archive_text_index(rowid, mine, text) VALUES (new.id, new.mine, new.text); END",
     "CREATE TRIGGER IF NOT EXISTS archive_text_out AFTER DELETE ON archive_text BEGIN"
     " INSERT INTO archive_text_index(archive_text_index, rowid, mine, text)"
     " VALUES ('delete', old.id, old.mine, old.text); END",
+    "INSERT INTO archive_text_index(archive_text_index) VALUES ('rebuild')",
 )
 POSTGRES = (
     "CREATE INDEX IF NOT EXISTS archive_text_index ON archive_text USING gin (to_tsvector('simple', text))",
 )
-MYSQL = ("CREATE FULLTEXT INDEX archive_text_index ON archive_text (text)",)
+MYSQL = (
+    "SET SESSION innodb_ft_enable_stopword = 0",
+    "CREATE FULLTEXT INDEX archive_text_index ON archive_text (text)",
+)
 _exists = (
     "SELECT 1 FROM information_schema.statistics WHERE table_schema = DATABASE()"
     " AND table_name = 'archive_text' AND index_name = 'archive_text_index'"
 )
+
+
+_made: Any = None
+"""The store that is known to have its index."""
 
 
 def kind(db: Any) -> str:
@@ -58,7 +67,13 @@ def kind(db: Any) -> str:
 
 def words(text: str) -> list[str]:
     """What is looked for: all of these must be in a message."""
-    return re.findall(r"\w+", text)[:WORDS]
+    return re.findall(r"\w+", fold(text))[:WORDS]
+
+
+def fold(text: str) -> str:
+    """Without case and accents: the databases do not agree on what is the same letter."""
+    letters = unicodedata.normalize("NFKD", text.casefold())
+    return "".join(letter for letter in letters if not unicodedata.combining(letter))
 
 
 def token(user: str) -> str:
@@ -69,17 +84,19 @@ def make() -> None:
     """Makes the index where it is missing; runs where the writer runs."""
     db = Message._meta.database
     db.connect(reuse_if_open=True)
-    if kind(db) == "Mysql":
-        if db.execute_sql(_exists).fetchone() is None:
-            db.execute_sql(MYSQL[0])
+    mysql, sqlite = kind(db) == "Mysql", kind(db) == "Sqlite"
+    if mysql and db.execute_sql(_exists).fetchone() or sqlite and "archive_text_index" in db.get_tables():
         return
-    for sql in SQLITE if kind(db) == "Sqlite" else POSTGRES:
+    for sql in SQLITE if sqlite else MYSQL if mysql else POSTGRES:
         db.execute_sql(sql)
 
 
 def prepare(user: str) -> None:
     """Adds to the index what the user's archive has got since the last time."""
-    xdb.store.writer.call(make)  # outside of a transaction: MySQL knows no other place
+    global _made
+    if _made is not xdb.store:
+        xdb.store.writer.call(make)  # outside of a transaction: MySQL knows no other place
+        _made = xdb.store
     while xdb.save(add, user):
         pass
 
@@ -95,7 +112,7 @@ def add(user: str) -> bool:
     mine = token(user)
     found = []
     for id, xml in rows:
-        text = from_text(xml).text_of("body") or ""
+        text = fold(from_text(xml).text_of("body") or "")
         if text or id == rows[-1][0]:
             found.append({"id": id, "owner": user, "mine": mine, "text": text})
     for at in range(0, len(found), 100):
@@ -113,7 +130,8 @@ def find(user: str, wanted: list[str], above: int, below: int, backwards: bool, 
         order = order.replace("BY 1", "BY rowid")
         rows = db.execute_sql(f"{sql} {order}", (match, above, below))
     elif kind(db) == "Mysql":
-        match = " ".join(f"+{_quoted(word)}" for word in wanted)
+        long = [word for word in wanted if len(word) > 2]  # InnoDB's index has no shorter ones by default
+        match = " ".join(f"+{_quoted(word)}" for word in long or wanted)
         sql = "SELECT id FROM archive_text WHERE owner = %s AND MATCH (text) AGAINST (%s IN BOOLEAN MODE)"
         rows = db.execute_sql(f"{sql} AND id > %s AND id < %s {order}", (user, match, above, below))
     else:

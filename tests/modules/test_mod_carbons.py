@@ -32,9 +32,13 @@ def test_the_server_says_that_it_can(romeo):
 
 
 def test_a_directed_message_is_copied(romeo, juliet, home):
-    juliet.send(f"<message to='{romeo.jid}' type='chat' id='m'><body>What man art thou</body>"
-                "<thread>0e3141</thread></message>")
-    got = romeo.gets(f"<message from='{juliet.jid}' to='{romeo.jid}' type='chat'><body>What man art thou</body></message>")
+    juliet.send(
+        f"<message to='{romeo.jid}' type='chat' id='m'><body>What man art thou</body>"
+        "<thread>0e3141</thread></message>"
+    )
+    got = romeo.gets(
+        f"<message from='{juliet.jid}' to='{romeo.jid}' type='chat'><body>What man art thou</body></message>"
+    )
     carbon = home.gets(
         f"<message from='{romeo.bare}' to='{home.jid}' type='chat'><received xmlns='{NS}'><forwarded xmlns='{FORWARD}'>"
         f"<message xmlns='jabber:client' from='{juliet.jid}' to='{romeo.jid}' type='chat' id='m'>"

@@ -142,7 +142,9 @@ def test_a_ping_behind_active_is_answered_last(couple):
     inactive(romeo)
     juliet.send("<presence><show>away</show></presence>")
     juliet.sync()
-    romeo.send(f"<active xmlns='{NS}'/><iq type='get' id='ping1' to='{romeo.domain}'><ping xmlns='urn:xmpp:ping'/></iq>")
+    romeo.send(
+        f"<active xmlns='{NS}'/><iq type='get' id='ping1' to='{romeo.domain}'><ping xmlns='urn:xmpp:ping'/></iq>"
+    )
     romeo.answer("ping1")
     assert [e.findtext("{jabber:client}show") for e in romeo.inbox] == ["away"]
 

@@ -63,8 +63,10 @@ def say(client, to, *bodies):
 
 
 def hear(client, *bodies):
-    return [client.gets(f"<message><body>{body}</body></message>").find(f"{{{SID}}}stanza-id").get("id")
-            for body in bodies]
+    return [
+        client.gets(f"<message><body>{body}</body></message>").find(f"{{{SID}}}stanza-id").get("id")
+        for body in bodies
+    ]
 
 
 @pytest.fixture
@@ -162,7 +164,11 @@ def test_to_oneself_is_kept_once(juliet, romeo, five):
 
 def test_time(romeo, juliet, five):
     ask(juliet)
-    stamps = [e.find(".//{urn:xmpp:delay}delay").get("stamp") for e in juliet.inbox if e.find(f"{{{NS}}}result") is not None]
+    stamps = [
+        e.find(".//{urn:xmpp:delay}delay").get("stamp")
+        for e in juliet.inbox
+        if e.find(f"{{{NS}}}result") is not None
+    ]
     results(juliet)
     assert texts(juliet, start=stamps[0], end=stamps[-1]) == ["one", "two", "three", "four", "five"]
     assert texts(juliet, start="2010-06-07T00:00:00Z", end="2010-07-07T13:23:54Z") == []
@@ -261,7 +267,11 @@ def test_many_queries_at_once_are_answered_in_order(romeo, juliet, five):
         juliet.send(f"<iq type='set' id='q{number}'><query xmlns='{NS}' queryid='{number}'/></iq>")
     for number in range(5):
         juliet.answer(f"q{number}")
-    seen = [e.find(f"{{{NS}}}result").get("queryid") for e in juliet.inbox if e.find(f"{{{NS}}}result") is not None]
+    seen = [
+        e.find(f"{{{NS}}}result").get("queryid")
+        for e in juliet.inbox
+        if e.find(f"{{{NS}}}result") is not None
+    ]
     assert seen == [str(n // 5) for n in range(25)]
 
 
@@ -348,7 +358,9 @@ def find(client, words, rsm="", **fields):
 
 
 def test_full_text_search(romeo, juliet, nurse):
-    for number, body in enumerate(("But soft, what light", "It is the east", "Juliet is the sun", "L'été, soft")):
+    for number, body in enumerate(
+        ("But soft, what light", "It is the east", "Juliet is the sun", "L'été, soft")
+    ):
         romeo.send(f"<message to='{juliet.jid}' type='chat' id='{number}'><body>{body}</body></message>")
     nurse.send(f"<message to='{juliet.jid}' type='chat' id='n'><body>soft soft</body></message>")
     romeo.sync()
@@ -386,7 +398,9 @@ def test_a_tombstone(romeo, juliet):
         ask(each)
         (_, stone), (_, retraction) = results(each)
         assert [child.tag for child in stone] == [f"{{{RETRACT}}}retracted"]
-        assert stone.get("id") == "wrong" and stone[0].get("id") == "r1" and stone[0].get("stamp").endswith("Z")
+        assert (
+            stone.get("id") == "wrong" and stone[0].get("id") == "r1" and stone[0].get("stamp").endswith("Z")
+        )
         assert retraction.get("id") == "r1"
     assert find(juliet, "wrong") == []
 

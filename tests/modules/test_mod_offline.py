@@ -61,7 +61,11 @@ def test_a_negative_priority_does_not_take_them(romeo, absent, make_client):
     [
         ("", "<body>x</body>", True),
         ("type='normal'", "<x xmlns='jabber:x:conference' jid='room@muc'/>", True),
-        ("type='chat'", f"<encryption xmlns='urn:xmpp:eme:0' namespace='e'/><no-permanent-store xmlns='{HINTS}'/>", True),
+        (
+            "type='chat'",
+            f"<encryption xmlns='urn:xmpp:eme:0' namespace='e'/><no-permanent-store xmlns='{HINTS}'/>",
+            True,
+        ),
         (
             "type='chat'",
             f"<active xmlns='http://jabber.org/protocol/chatstates'/><store xmlns='{HINTS}'/>",
@@ -159,8 +163,10 @@ def test_headers_view_and_remove(romeo, absent, make_client):
     assert nodes == sorted(nodes) and {name for _, name in listed} == {romeo.jid}
     assert offline(client, "get", f"<item action='view' node='{nodes[1]}'/>").get("type") == "result"
     client.gets(
-        f"<message from='{romeo.jid}'><body>two</body><delay xmlns='urn:xmpp:delay' from='{romeo.domain}' stamp='...Z'/>"
-        f"<stanza-id xmlns='urn:xmpp:sid:0' by='{absent.bare}' id='{int(nodes[1])}'/><offline xmlns='{NS}'><item node='{nodes[1]}'/></offline></message>"
+        f"<message from='{romeo.jid}'><body>two</body>"
+        f"<delay xmlns='urn:xmpp:delay' from='{romeo.domain}' stamp='...Z'/>"
+        f"<stanza-id xmlns='urn:xmpp:sid:0' by='{absent.bare}' id='{int(nodes[1])}'/>"
+        f"<offline xmlns='{NS}'><item node='{nodes[1]}'/></offline></message>"
     )
     client.nothing("<message/>")
     assert len(headers(client)) == 3
