@@ -53,7 +53,8 @@ class Message(Table):
     seq = BigIntegerField()
 
     class Meta:
-        indexes = ((("owner", "id"), False), (("owner", "peer", "id"), False))
+        # one index serves pages of all and of one contact: a second one would double what a message costs to store
+        indexes = ((("owner", "id", "peer"), False),)
 
 
 COLUMNS = ("id", "owner", "peer", "resource", "xml", "spooled", "archived", "stream", "seq")

@@ -80,7 +80,9 @@ class Sqlite(peewee.SqliteDatabase):
 
     def __init__(self, path: str, alone: bool = False) -> None:
         sync = "normal" if alone else "full"
-        pragmas = (("journal_mode", "wal"), ("synchronous", sync), ("journal_size_limit", 64 << 20))
+        # a late checkpoint writes a page once that many commits have changed
+        pragmas = (("journal_mode", "wal"), ("synchronous", sync), ("journal_size_limit", 64 << 20),
+                   ("wal_autocheckpoint", 8000))
         super().__init__(path, pragmas=pragmas, timeout=10, lock_type="IMMEDIATE", cached_statements=512)
         self._state = _ThreadState()
         self._lock = native_lock()
@@ -91,6 +93,8 @@ class Sqlite(peewee.SqliteDatabase):
         if native_ident() == self._reader:
             connection.execute("PRAGMA query_only = 1")
             connection.execute("PRAGMA busy_timeout = 500")     # ms: while SQLite waits, the loop waits
+        else:
+            connection.execute("PRAGMA cache_size = -16000")    # KiB: pages of the indexes stay at hand
         return connection
 
     def _close(self, conn: Any) -> None:
