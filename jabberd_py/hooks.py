@@ -16,12 +16,14 @@ if TYPE_CHECKING:
     from .instance import Instance
 
 __all__ = [
-    "EVENTS", "HANDLED", "PASS", "Hooks", "Module", "Option", "Progress", "Section", "command", "duration", "every", "http",
-    "iq", "list_of", "mapping_of", "on", "optional", "size",
+    "EVENTS", "HANDLED", "LATER", "PASS", "Hooks", "Module", "Option", "Progress", "Section", "command", "duration",
+    "every", "http", "iq", "list_of", "mapping_of", "on", "optional", "size",
 ]  # fmt: skip
 
 PASS: None = None
 HANDLED: Literal[True] = True
+LATER: Any = object()
+"""What an @iq handler returns that will answer by itself, with `router.reply(request.reply(...))` or `router.bounce`."""
 logger = log.get(__name__)
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -42,6 +44,7 @@ EVENTS = {
     "unavailable": "... and is no longer                     (session)",
     "received": "a message has reached these sessions     (user, stanza, sessions)",
     "offline": "... or was stored, as nobody is there    (user, stanza)",
+    "resumed": "a session has a new stream (XEP-0198)    (session)",
     "end": "a session is over                        (session)",
     "roster": "a roster item has changed                (user, jid)",
     "blocked": "a user has blocked addresses             (user, jids)",
@@ -109,7 +112,7 @@ def on(*events: str) -> Callable[[F], F]:
 def iq(type: str, namespace: str, to: str = "server") -> Callable[[F], F]:
     """Answers IQs of ``type`` (get, set) whose payload is in ``namespace``, sent to the domain (``server``), to the
     sender's own account or to nobody (``self``), or to another account (``user``). The method takes the request, and
-    returns the payload of the result, or None, or raises StanzaError."""
+    returns the payload of the result, or None, or `LATER`, or raises StanzaError."""
     if type not in ("get", "set") or to not in ("server", "self", "user"):
         raise ValueError(f"@iq({type!r}, {namespace!r}, to={to!r})")
     return lambda method: _mark(method, "iqs", (to, type, namespace))
@@ -174,7 +177,9 @@ class Module(Section):
                 host.hooks.add(event, bound)
             for key in marks.get("_iqs", ()):
                 if key in host.iqs:
-                    raise ValueError(f"{self.name}: {key} has a handler already: {host.iqs[key].__qualname__}")
+                    raise ValueError(
+                        f"{self.name}: {key} has a handler already: {host.iqs[key].__qualname__}"
+                    )
                 host.iqs[key] = bound
             for command_name, help in marks.get("_commands", ()):
                 host.commands[command_name] = (bound, help)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from .hooks import HANDLED, Hooks, Module
+from .hooks import HANDLED, LATER, Hooks, Module
 from .xmpp.element import Element
 from .xmpp.errors import StanzaError
 
@@ -77,4 +77,5 @@ class Instance:
         if handler is None:
             raise StanzaError("service-unavailable")
         result = handler(request)
-        self.router.reply(request.reply(result))
+        if result is not LATER:
+            self.router.reply(request.reply(result))

@@ -147,6 +147,7 @@ class Server:
         for seconds, job in host.jobs:
             self.jobs.append(heartbeat.every(seconds, job))
         self.jobs.append(heartbeat.every(1, host.spool.save_marks))
+        self.c2s.adopt(host)
         host.hooks.tell("start")
 
     @property

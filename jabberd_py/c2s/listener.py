@@ -7,6 +7,7 @@ from collections import Counter
 
 from .. import log
 from ..hooks import Option, Section, duration, list_of, optional, size
+from ..jsm.host import Host
 from ..net.accept import Listener
 from ..net.karma import Karma, neighbourhood
 from ..net.tls import Certificates
@@ -15,7 +16,7 @@ from ..router import Router
 from ..xmpp.errors import StreamError
 from ..xmpp.parser import Limits
 from .client import Client
-from .sm import StreamManagement, restore
+from .sm import StreamManagement, remember, restore
 
 logger = log.get(__name__)
 
@@ -89,6 +90,11 @@ class Service:
         self.early_limits = Limits(options.max_stanza_before_login, options.max_depth, options.max_attributes)
         self.by_address = Karma(0.1, options.failures_per_address)
         self.by_account = Karma(0.1, options.failures_per_account)
+
+    def adopt(self, host: Host) -> None:
+        """A host whose users may connect here."""
+        for event in ("available", "unavailable"):
+            host.hooks.add(event, remember)
 
     def open(self) -> None:
         """Takes the ports, without serving yet. Raises OptionError."""

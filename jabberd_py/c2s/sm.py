@@ -66,7 +66,7 @@ class StreamManagement:
 
     __slots__ = (
         "number", "token", "session", "client", "service", "handled", "sent", "stored", "saved", "queue", "bytes",
-        "since", "asked", "resumable", "slot", "expires", "room", "answering",
+        "since", "asked", "resumable", "slot", "expires", "room", "answering", "crashed",
     )  # fmt: skip
 
     def __init__(self, service: Service, session: Session, client: Client | None, resumable: bool) -> None:
@@ -84,6 +84,7 @@ class StreamManagement:
         self.slot = 0
         self.expires = 0.0
         self.room: Event | None = None
+        self.crashed = False
 
     # -- out -----------------------------------------------------------------------------
 
@@ -212,6 +213,9 @@ class StreamManagement:
 
     def resume(self, client: Client, h: int) -> None:
         """The client is back, on a new stream. Raises StreamError."""
+        if self.crashed:  # only the client knows what it got before; the spool gives it the rest
+            self.crashed = False
+            self.sent = (h + len(self.queue)) % WRAP
         self.acknowledged(h)
         old, self.client = self.client, client
         if old is not None:
@@ -227,6 +231,7 @@ class StreamManagement:
         if self.queue:
             self.asked = True
             client.stream.send(ASK)
+        self.session.host.hooks.tell("resumed", self.session)
         if self.session.priority >= 0 and self.session.presence is not None:
             self.session.host.spool.flush(self.session.user)
 
@@ -289,6 +294,12 @@ def _return(host: Host, data: bytes) -> None:
     stanza = from_text(data)
     if stanza.name == "iq" and stanza.type in ("get", "set"):
         host.router.bounce(stanza, StanzaError("recipient-unavailable"))
+
+
+def remember(session: Session) -> None:
+    """At the events ``available`` and ``unavailable``: another process must know who would take messages."""
+    if isinstance(session.sm, StreamManagement) and session.sm.resumable and session.sm.client is not None:
+        session.sm.save()
 
 
 # -- negotiation -----------------------------------------------------------------------------
@@ -362,6 +373,7 @@ def restore(service: Service) -> None:
         sm.number, sm.token = row.number, row.token
         sm.handled = sm.saved = max(row.handled, counted.get(row.number, 0))
         sm.sent = row.sent
+        sm.crashed = not row.queue
         state = host.spool.state(session.user)
         for text, uid in json.loads(row.queue or "[]"):
             sm.queue.append((text.encode(), uid))

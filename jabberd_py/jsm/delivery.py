@@ -45,7 +45,7 @@ def _message(host: Host, user: str, stanza: Element, session: Session | None) ->
         return
     value = worth(stanza)
     spool = host.spool
-    archived = bool(value & ARCHIVED) and spool.wants(user, str(stanza.from_.bare) if stanza.from_ else "")
+    archived = bool(value & ARCHIVED) and spool.wants(user, str(stanza.from_ or ""))
     if sessions and not (value and spool.held(user)):
         # without stream management a message that was handed to the socket counts as delivered: nothing to keep
         if archived or value and spool.offline and any(each.sm is not None for each in sessions):

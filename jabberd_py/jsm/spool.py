@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import gevent
-from peewee import BigIntegerField, CharField, SmallIntegerField, TextField
+from peewee import BigIntegerField, CharField, SmallIntegerField, TextField, fn
 
 from .. import log
 from ..xdb import OWNER_LENGTH, JidField, Table, Ticket, xdb
@@ -31,6 +31,8 @@ logger = log.get(__name__)
 
 SID = "urn:xmpp:sid:0"
 PAGE = 50
+PICKING = "offline: flexible"
+"""The note of a session that picks the waiting messages itself (XEP-0013): they do not come by themselves."""
 LATE = 2.0
 """A message that waited longer than so many seconds is told when it came (XEP-0203)."""
 
@@ -51,7 +53,8 @@ class Message(Table):
     seq = BigIntegerField()
 
     class Meta:
-        indexes = ((("owner", "id"), False), (("owner", "peer", "id"), False))
+        # one index serves pages of all and of one contact: a second one would double what a message costs to store
+        indexes = ((("owner", "id", "peer"), False),)
 
 
 COLUMNS = ("id", "owner", "peer", "resource", "xml", "spooled", "archived", "stream", "seq")
@@ -65,6 +68,26 @@ class Mark(Table):
 
     class Meta:
         indexes = ((("owner",), True),)
+
+
+@xdb.prepared(str)
+def _mark(owner: str) -> Any:
+    return Mark.select(Mark.delivered).where(Mark.owner == owner)
+
+
+@xdb.prepared(str, int)
+def _page(owner: str, position: int) -> Any:
+    waiting = Message.select(Message.id, Message.xml).where(
+        Message.owner == owner, Message.id > position, Message.spooled == 1
+    )
+    return waiting.order_by(Message.id).limit(PAGE)
+
+
+@xdb.prepared(str, int)
+def _count(owner: str, position: int) -> Any:
+    return Message.select(fn.COUNT(Message.id)).where(
+        Message.owner == owner, Message.id > position, Message.spooled == 1
+    )
 
 
 _last = 0
@@ -162,7 +185,7 @@ class Spool:
         self.offline = False  # does the host keep messages for those who are not there?
         self.limit = 0
         self.wants: Callable[[str, str], bool] = lambda user, peer: False
-        """Does the user want messages with that bare address archived?"""
+        """Does the user want messages from or to that address archived?"""
         self.states: dict[str, State] = {}
         self.dirty: set[str] = set()
         self.singles: list[int] = []  # delivered out of order: the mark cannot say so
@@ -266,7 +289,8 @@ class Spool:
     def flush(self, user: str) -> None:
         """Delivers what lies past the mark to the user's best sessions, in order; runs in a greenlet of its own."""
         state = self.state(user)
-        if not state.flushing and not state.clear:
+        picking = any(session.note(PICKING) for session in self.host.sessions.of(user))
+        if not state.flushing and not state.clear and not picking:
             state.flushing = True
             gevent.spawn(self._flush, user, state)
 
@@ -303,6 +327,9 @@ class Spool:
         state.lost.pop(id, None)
         state.waiting[id] = None
         stanza = from_text(xml)
+        for delay in stanza.all("delay", ns.DELAY):
+            if delay.attrs.get("from") == self.host.domain:
+                stanza.remove(delay)  # forged: only we stamp in our name (XEP-0203 section 6)
         if time.time() - when(id) > LATE:
             stanza.append(Element("delay", ns.DELAY, from_=self.host.domain, stamp=utc(when(id))))
         stanza = stamped(stanza, user, id)
@@ -313,7 +340,8 @@ class Spool:
     # -- the store -----------------------------------------------------------------------------
 
     def mark(self, user: str) -> int:
-        return Mark.select(Mark.delivered).where(Mark.owner == user).scalar() or 0
+        rows = _mark(user)
+        return int(rows[0][0]) if rows else 0
 
     def rows(self, ids: list[int]) -> list[tuple[int, str]]:
         if not ids:
@@ -321,19 +349,13 @@ class Spool:
         query = Message.select(Message.id, Message.xml).where(Message.id.in_(ids)).order_by(Message.id)
         return [(id, xml) for id, xml in query.tuples().iterator()]
 
-    def page(self, user: str, position: int, limit: int = PAGE) -> list[tuple[int, str]]:
+    def page(self, user: str, position: int) -> list[tuple[int, str]]:
         """Undelivered rows behind ``position``: (number, xml)."""
-        query = Message.select(Message.id, Message.xml).where(
-            Message.owner == user, Message.id > position, Message.spooled == 1
-        )
-        return [(id, xml) for id, xml in query.order_by(Message.id).limit(limit).tuples().iterator()]
+        return _page(user, position)
 
     def count(self, user: str) -> int:
         """How many messages lie past the mark."""
-        query = Message.select().where(
-            Message.owner == user, Message.id > self.mark(user), Message.spooled == 1
-        )
-        return int(query.count())
+        return int(_count(user, self.mark(user))[0][0])
 
     def save_marks(self) -> Ticket | None:
         """Writes what was delivered since the last time; forgets users who have gone."""

@@ -6,7 +6,7 @@ import json
 import secrets
 import time
 from base64 import b64decode, b64encode
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import gevent
 from peewee import BooleanField, CharField, FloatField, IntegrityError, TextField
@@ -36,9 +36,14 @@ class Account(Table):
         indexes = ((("owner",), True),)
 
 
+@xdb.prepared(str)
+def _account(user: str) -> Any:
+    return Account.select(Account.keys, Account.disabled).where(Account.owner == user)
+
+
 @cached(size=50_000)
 def exists(user: str) -> bool:
-    return Account.select(Account.id).where(Account.owner == user).exists()
+    return bool(_account(user))
 
 
 class Users:
@@ -100,7 +105,8 @@ class Users:
             self.host.kick(user, "not-authorized", "the account is disabled")
 
     def disabled(self, user: str) -> bool:
-        return Account.select().where(Account.owner == user, Account.disabled).exists()
+        rows = _account(user)
+        return bool(rows and rows[0][1])
 
     def all(self) -> list[Account]:
         """Every account of this host, by address."""
@@ -122,11 +128,11 @@ class Users:
 
     def keys(self, user: str | None, hash_name: str) -> sasl.ScramKeys:
         """The keys of an account, or lasting fake ones where there is no such account: a stranger cannot tell."""
-        row = None if user is None else Account.select(Account.keys).where(Account.owner == user).first()
+        rows = _account(user) if user is not None else []
         fake = sasl.fake_keys(self.secret, user or "", hash_name, self.host.options.scram_iterations)
-        if row is None:
+        if not rows:
             return fake
-        iterations, *parts = json.loads(row.keys)[hash_name]
+        iterations, *parts = json.loads(rows[0][0])[hash_name]
         return sasl.ScramKeys(b64decode(parts[0]), iterations, b64decode(parts[1]), b64decode(parts[2]))
 
     def verify(self, user: str | None, password: str) -> bool:

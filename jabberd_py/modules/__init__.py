@@ -19,6 +19,10 @@ ORDER = (
     "mod_presence",
     # what keeps messages
     "mod_offline",
+    "mod_mam",
+    "mod_carbons",
+    # holds back what can wait: after all who change what a session gets
+    "mod_csi",
     # small services
     "mod_disco",
     "mod_caps",

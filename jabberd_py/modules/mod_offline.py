@@ -1,21 +1,32 @@
-"""XEP-0160: Best Practices for Handling Offline Messages.
+"""XEP-0160: Best Practices for Handling Offline Messages, and XEP-0013: Flexible Offline Message Retrieval.
 
-What lies in the spool past the mark (`jsm/spool.py`) is delivered when a session becomes available.
+What lies in the spool past the mark (`jsm/spool.py`) is delivered when a session becomes available, or picked by the client.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
 
-from ..hooks import Module, Option, on
+from ..hooks import Module, Option, iq, on
 from ..jsm.session import Session
+from ..jsm.spool import PAGE, PICKING, stamped, when
+from ..xdb import xdb
+from ..xmpp.element import Element, from_text
+from ..xmpp.errors import StanzaError
+from ..xmpp.forms import Form
+from ..xmpp.ns import DELAY, DISCO_INFO
+from ..xmpp.stamp import utc
+
+NS = "http://jabber.org/protocol/offline"
 
 
 class Offline(Module):
     """Keeps messages for users who are not there."""
 
-    features = ("msgoffline",)
-    limit = Option(int, 1000, "messages that may wait for one user; more are returned to their senders", min=1)
+    features = ("msgoffline", NS)
+    limit = Option(
+        int, 1000, "messages that may wait for one user; more are returned to their senders", min=1
+    )
 
     @on("start", "reload")
     def start(self) -> None:
@@ -25,5 +36,107 @@ class Offline(Module):
 
     @on("available")
     def deliver(self, session: Session) -> None:
-        if session.note("offline: flexible") is None:
-            self.host.spool.flush(session.user)
+        self.host.spool.flush(session.user)
+
+    # -- picking (XEP-0013) --------------------------------------------------------------------
+
+    def account_node(self, request: Element, node: str) -> Element | None:
+        """The queue as a node for service discovery: how many messages, or their headers."""
+        if node != NS:
+            return None
+        user = self._owner(request)
+        if request.payload.ns == DISCO_INFO:
+            return Element(
+                "query", DISCO_INFO,
+                Element("identity", DISCO_INFO, category="automation", type="message-list"),
+                Element("feature", DISCO_INFO, var=NS),
+                Form("result", form_type=NS).field("number_of_messages", value=len(self._ids(user))).element(),
+            )  # fmt: skip
+        space = request.payload.ns
+        headers = ((id, from_text(xml).attrs.get("from")) for id, xml in self._waiting(user))
+        items = (Element("item", space, jid=user, node=_node(id), name=sender) for id, sender in headers)
+        return Element("query", space, *items)
+
+    @iq("get", NS, to="self")
+    def view(self, request: Element) -> None:
+        user = self._owner(request)
+        session = self.host.sessions.find(request.from_)
+        if session is None:
+            raise StanzaError("forbidden")
+        fetch = _only(request, "fetch")
+        picked = None if fetch else self._picked(user, request, "view")
+        for id, xml in self._waiting(user):
+            if picked is None or id in picked:
+                stanza = from_text(xml)
+                stanza.append(
+                    Element("delay", DELAY, from_=self.host.domain, stamp=utc(when(id))),
+                    Element("offline", NS, Element("item", NS, node=_node(id))),
+                )
+                stanza = stamped(stanza, user, id)
+                stanza.uid = 0  # seen is not taken: only `remove` does that
+                self.host.pass_on(session, stanza)
+
+    @iq("set", NS, to="self")
+    def remove(self, request: Element) -> None:
+        user, spool = self._owner(request), self.host.spool
+        gone = self._ids(user) if _only(request, "purge") else self._picked(user, request, "remove")
+        state = spool.state(user)
+        for id in gone:
+            state.lost.pop(id, None)
+        spool.singles += gone
+        spool.counts.pop(user, None)
+        ticket = spool.save_marks()
+        if ticket is not None:
+            ticket.wait()
+
+    @iq("get", NS, to="user")
+    @iq("set", NS, to="user")
+    def refuse(self, request: Element) -> None:
+        raise StanzaError("forbidden")
+
+    def _owner(self, request: Element) -> str:
+        """The user, who from now on picks messages: they do not come by themselves in this session."""
+        asker = request.from_.bare
+        if request.to is not None and request.to.bare != asker:
+            raise StanzaError("forbidden")
+        session = self.host.sessions.find(request.from_)
+        if session is not None:
+            session.notes[PICKING] = True
+        return str(asker)
+
+    def _waiting(self, user: str) -> Iterator[tuple[int, str]]:
+        """(number, xml) of all messages that wait for the user and are in nobody's hands, the oldest first."""
+        spool = self.host.spool
+        spool.save_marks()
+        xdb.settle()
+        state, position = spool.state(user), spool.mark(user)
+        while True:
+            rows = spool.page(user, position)
+            for id, xml in rows:
+                if id not in state.waiting and (id > state.upto or id in state.lost):
+                    yield id, xml
+            if len(rows) < PAGE:
+                return
+            position = rows[-1][0]
+
+    def _ids(self, user: str) -> list[int]:
+        return [id for id, _ in self._waiting(user)]
+
+    def _picked(self, user: str, request: Element, action: str) -> list[int]:
+        items = list(request.payload.elements())
+        if not items or any(item.name != "item" or item.attrs.get("action") != action for item in items):
+            raise StanzaError("bad-request")
+        nodes = dict.fromkeys(item.attrs.get("node", "") for item in items)
+        waiting = {_node(id): id for id in self._ids(user)}
+        if any(node not in waiting for node in nodes):
+            raise StanzaError("item-not-found")
+        return [waiting[node] for node in nodes]
+
+
+def _node(id: int) -> str:
+    """The row's number, of a fixed width: nodes sort as the messages came."""
+    return f"{id:019}"
+
+
+def _only(request: Element, name: str) -> bool:
+    return request.payload.name == "offline" and [e.name for e in request.payload.elements()] == [name]

@@ -19,10 +19,22 @@ from . import damage, schema
 from .cache import Cache, cached, clear_all, forget_owner
 from .db import StoreError, one_line, open_database
 from .lock import Lock, StoreInUse
+from .prepared import Prepared
 from .table import OWNER_LENGTH, Document, JidField, Table
 from .writer import QUEUE_ENTRIES, Ticket, Writer
 
-__all__ = ["OWNER_LENGTH", "Cache", "JidField", "Store", "StoreError", "StoreInUse", "Table", "Ticket", "cached", "xdb"]
+__all__ = [
+    "OWNER_LENGTH",
+    "Cache",
+    "JidField",
+    "Store",
+    "StoreError",
+    "StoreInUse",
+    "Table",
+    "Ticket",
+    "cached",
+    "xdb",
+]
 log = logging.getLogger(__name__)
 
 
@@ -30,8 +42,15 @@ class Store:
     """An open database with its tables bound to it, its writer, and the lock of its data folder. `where` names it for a
     person, `migrated` the migrations that opening it took, `found` what was damaged after an unclean end (damage.py)."""
 
-    def __init__(self, url: str, tables: Sequence[type[Table]], data_dir: str | None = None, *,
-                 migrations: Sequence[schema.Migration] | None = None, queue: int = QUEUE_ENTRIES) -> None:
+    def __init__(
+        self,
+        url: str,
+        tables: Sequence[type[Table]],
+        data_dir: str | None = None,
+        *,
+        migrations: Sequence[schema.Migration] | None = None,
+        queue: int = QUEUE_ENTRIES,
+    ) -> None:
         self.tables: list[type[Table]] = list(dict.fromkeys((Document, *tables)))
         self._lock: Lock | None = None
         self._usable = False
@@ -44,14 +63,14 @@ class Store:
                 self._lock = Lock(folder)
             if path:
                 os.makedirs(os.path.dirname(path) or ".", mode=0o700, exist_ok=True)
-                os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))     # -wal and -shm follow its mode
+                os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # -wal and -shm follow its mode
                 self._look(path)
         except (OSError, StoreError) as error:
             self._unlock()
             if isinstance(error, StoreError):
                 raise
             raise StoreError(f"{error.filename or folder}: {error.strerror}") from None
-        where = path or url.rpartition("@")[2]          # never the password
+        where = path or url.rpartition("@")[2]  # never the password
         self.db.bind(self.tables)
         self.writer = Writer(self.db, queue)
         try:
@@ -69,7 +88,9 @@ class Store:
         """Was the last server killed? Then its file may be damaged: find out, and mend it."""
         if self._lock is not None and self._lock.unclean:
             log.info("the store was not closed in peace: looking through it")
-            self.found = damage.examine(path, [table._meta.table_name for table in self.tables if table.derived])
+            self.found = damage.examine(
+                path, [table._meta.table_name for table in self.tables if table.derived]
+            )
             for each in self.found:
                 log.warning("%s", each)
 
@@ -83,7 +104,7 @@ class Store:
         if self._lock is not None or not self.writer._closed:
             self.db.dispose_all()
             self.writer.close()
-            self.db.deferred = True         # a late reader gets an error, not a new connection
+            self.db.deferred = True  # a late reader gets an error, not a new connection
             self._unlock(at_peace=self._usable)
         if xdb.store is self:
             xdb._use(None)
@@ -109,7 +130,7 @@ class Xdb:
     store: Store | None
     write: Callable[..., Ticket]
     rows: Callable[[type[Table], Sequence[tuple[Any, ...]], tuple[str, ...]], Ticket]
-    release: Callable[[], None]         # the server calls it when a stanza is done
+    release: Callable[[], None]  # the server calls it when a stanza is done
 
     def __init__(self) -> None:
         self._use(None)
@@ -120,8 +141,9 @@ class Xdb:
         self.rows = store.writer.rows if store else _closed
         self.release = store.db.release if store else _nothing
 
-    def open(self, url: str, tables: Sequence[type[Table]] = (), data_dir: str | None = None,
-             **options: Any) -> Store:
+    def open(
+        self, url: str, tables: Sequence[type[Table]] = (), data_dir: str | None = None, **options: Any
+    ) -> Store:
         """Open the process's store: makes folder and tables, migrates. StoreError with one clear line if
         it cannot."""
         if self.store is not None:
@@ -142,6 +164,11 @@ class Xdb:
         if ticket is not None:
             with suppress(Exception):
                 ticket.wait()
+
+    def prepared(self, *kinds: type) -> Prepared:
+        """A decorator for a function that makes a SELECT from values of these types: the SQL is written only once, and
+        calling the function gives the rows as tuples."""
+        return Prepared(lambda: self.store.db if self.store else _closed(), *kinds)
 
     def save(self, function: Callable[..., Any], *args: Any) -> Any:
         """Write, and return the function's result when it is committed: what a module normally calls."""

@@ -17,7 +17,7 @@ class Cache(Generic[T]):
     def __init__(self, function: Callable[[str], T], size: int) -> None:
         self.function, self.size = function, size
         self._values: OrderedDict[str, T] = OrderedDict()
-        self._asking: dict[str, object] = {}        # owner -> token of who asks the database now
+        self._asking: dict[str, object] = {}  # owner -> token of who asks the database now
         update_wrapper(self, function)
         _caches.append(self)
 
@@ -28,8 +28,8 @@ class Cache(Generic[T]):
             return values[owner]
         token = self._asking[owner] = object()
         try:
-            value = self.function(owner)            # may switch greenlets (MySQL, PostgreSQL)
-            if self._asking.get(owner) is token:    # else forgotten meanwhile: what we read may be old
+            value = self.function(owner)  # may switch greenlets (MySQL, PostgreSQL)
+            if self._asking.get(owner) is token:  # else forgotten meanwhile: what we read may be old
                 values[owner] = value
                 if len(values) > self.size:
                     values.popitem(last=False)

@@ -41,6 +41,7 @@ def original(error: BaseException) -> BaseException:
 
 # --- SQLite -------------------------------------------------------------------------------------------------
 
+
 class _ThreadState(peewee._ConnectionState, native_local):  # type: ignore[misc,valid-type]
     """A connection per *native* thread: the loop's greenlets share one, the writer's worker has its own."""
 
@@ -80,7 +81,13 @@ class Sqlite(peewee.SqliteDatabase):
 
     def __init__(self, path: str, alone: bool = False) -> None:
         sync = "normal" if alone else "full"
-        pragmas = (("journal_mode", "wal"), ("synchronous", sync), ("journal_size_limit", 64 << 20))
+        # a late checkpoint writes a page once that many commits have changed
+        pragmas = (
+            ("journal_mode", "wal"),
+            ("synchronous", sync),
+            ("journal_size_limit", 64 << 20),
+            ("wal_autocheckpoint", 8000),
+        )
         super().__init__(path, pragmas=pragmas, timeout=10, lock_type="IMMEDIATE", cached_statements=512)
         self._state = _ThreadState()
         self._lock = native_lock()
@@ -90,7 +97,9 @@ class Sqlite(peewee.SqliteDatabase):
         connection = super()._connect()  # type: ignore[misc]
         if native_ident() == self._reader:
             connection.execute("PRAGMA query_only = 1")
-            connection.execute("PRAGMA busy_timeout = 500")     # ms: while SQLite waits, the loop waits
+            connection.execute("PRAGMA busy_timeout = 500")  # ms: while SQLite waits, the loop waits
+        else:
+            connection.execute("PRAGMA cache_size = -16000")  # KiB: pages of the indexes stay at hand
         return connection
 
     def _close(self, conn: Any) -> None:
@@ -109,7 +118,7 @@ class Sqlite(peewee.SqliteDatabase):
         with peewee.__exception_wrapper__:  # type: ignore[attr-defined]
             try:
                 return _Rows(cursor)
-            except sqlite3.OperationalError as error:       # a damaged page may hold anything
+            except sqlite3.OperationalError as error:  # a damaged page may hold anything
                 if "decode" not in str(error):
                     raise
         return self._lenient(sql, params)
@@ -127,7 +136,7 @@ class Sqlite(peewee.SqliteDatabase):
         code = getattr(original(error), "sqlite_errorcode", None)
         if code is not None and code & 0xFF in self._TROUBLE:
             return True
-        connection = self._state.conn           # SQLite itself gave the transaction up
+        connection = self._state.conn  # SQLite itself gave the transaction up
         return connection is None or not connection.in_transaction
 
     def release(self) -> None:
@@ -138,6 +147,7 @@ class Sqlite(peewee.SqliteDatabase):
 
 
 # --- MySQL, PostgreSQL --------------------------------------------------------------------------------------
+
 
 class _GreenletState(peewee._ConnectionState, greenlet_local):
     """A connection per greenlet, for as long as its unit of work lasts."""
@@ -165,14 +175,14 @@ class _Pooled(peewee.Database):
     collector."""
 
     threaded = False
-    FRESH = 5.0         # seconds a connection may lie idle and be trusted without asking the server
+    FRESH = 5.0  # seconds a connection may lie idle and be trusted without asking the server
 
     def __init__(self, database: str, size: int = 16, **options: Any) -> None:
         self._size, self._free = size, BoundedSemaphore(size)
-        self._idle: list[tuple[float, Any]] = []        # since when, connection
+        self._idle: list[tuple[float, Any]] = []  # since when, connection
         super().__init__(database, **options)
         self._state = _GreenletState()
-        self._lock = peewee._NoopLock()         # the state is the greenlet's own: nothing to guard
+        self._lock = peewee._NoopLock()  # the state is the greenlet's own: nothing to guard
 
     def connect(self, reuse_if_open: bool = False) -> bool:
         opened: bool = super().connect(reuse_if_open)
@@ -185,7 +195,7 @@ class _Pooled(peewee.Database):
             raise peewee.OperationalError(f"all {self._size} database connections are in use")
         try:
             while self._idle:
-                since, connection = self._idle.pop()        # the youngest; the others grow old
+                since, connection = self._idle.pop()  # the youngest; the others grow old
                 if time.monotonic() - since < self.FRESH or self._alive(connection):
                     return connection
                 self._drop(connection)
@@ -201,7 +211,7 @@ class _Pooled(peewee.Database):
     def _put(self, connection: Any) -> None:
         if self._clean(connection):
             self._idle.append((time.monotonic(), connection))
-        else:                       # broken, or left inside a transaction; the idle ones may be dead too
+        else:  # broken, or left inside a transaction; the idle ones may be dead too
             self._drop(connection)
             self._drop_idle()
         self._free.release()
@@ -231,8 +241,13 @@ class _Pooled(peewee.Database):
 
 
 class Mysql(_Pooled, peewee.MySQLDatabase):
-    field_types = {**peewee.MySQLDatabase.field_types,
-                   "TEXT": "LONGTEXT", "BLOB": "LONGBLOB", "JID": "VARCHAR(3071)", "FLOAT": "DOUBLE PRECISION"}
+    field_types = {
+        **peewee.MySQLDatabase.field_types,
+        "TEXT": "LONGTEXT",
+        "BLOB": "LONGBLOB",
+        "JID": "VARCHAR(3071)",
+        "FLOAT": "DOUBLE PRECISION",
+    }
     sql_mode = "STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION"
     # full, read-only, shutting down, lock wait, deadlock, gone away; 0: PyMySQL's own "not connected"
     _TROUBLE = {0, 1020, 1021, 1030, 1040, 1053, 1114, 1205, 1213, 1290, 1792, 1836, 1927}
@@ -251,10 +266,10 @@ class Mysql(_Pooled, peewee.MySQLDatabase):
         return True
 
     def _clean(self, connection: Any) -> bool:
-        return connection.open and not connection.server_status & 1         # SERVER_STATUS_IN_TRANS
+        return connection.open and not connection.server_status & 1  # SERVER_STATUS_IN_TRANS
 
     def _drop(self, connection: Any) -> None:
-        connection._force_close()               # close() would say goodbye first, and could wait
+        connection._force_close()  # close() would say goodbye first, and could wait
 
 
 class Postgres(_Pooled, peewee.PostgresqlDatabase):
@@ -278,13 +293,14 @@ class Postgres(_Pooled, peewee.PostgresqlDatabase):
         return True
 
     def _clean(self, connection: Any) -> bool:
-        return not connection.closed and connection.pgconn.transaction_status == 0      # IDLE
+        return not connection.closed and connection.pgconn.transaction_status == 0  # IDLE
 
     def _drop(self, connection: Any) -> None:
         connection.close()
 
 
 # --- URL ----------------------------------------------------------------------------------------------------
+
 
 def open_database(url: str, data_dir: str | None = None, alone: bool = False) -> Any:
     """The database of a URL, not yet connected; `alone`: see Sqlite. `sqlite:///x.db` lies in `data_dir`, `sqlite:////x.db` at
@@ -298,16 +314,24 @@ def open_database(url: str, data_dir: str | None = None, alone: bool = False) ->
         return Sqlite(os.path.join(data_dir or "", name), alone)
     kinds = {"mysql": Mysql, "mariadb": Mysql, "postgresql": Postgres, "postgres": Postgres}
     if parts.scheme not in kinds or not name:
-        raise StoreError("the store's URL must be sqlite:///FILE, mysql://USER:PASSWORD@HOST/NAME or postgresql://...")
-    options: dict[str, Any] = {key: int(value) if value.isdigit() else value
-                               for key, value in parse_qsl(parts.query)}
+        raise StoreError(
+            "the store's URL must be sqlite:///FILE, mysql://USER:PASSWORD@HOST/NAME or postgresql://..."
+        )
+    options: dict[str, Any] = {
+        key: int(value) if value.isdigit() else value for key, value in parse_qsl(parts.query)
+    }
     try:
-        given = {"host": parts.hostname, "port": parts.port,
-                 "user": parts.username, "password": parts.password}
+        given = {
+            "host": parts.hostname,
+            "port": parts.port,
+            "user": parts.username,
+            "password": parts.password,
+        }
     except ValueError:
         raise StoreError("the port in the store's URL is not a number") from None
-    options.update({key: unquote(value) if isinstance(value, str) else value
-                    for key, value in given.items() if value})
+    options.update(
+        {key: unquote(value) if isinstance(value, str) else value for key, value in given.items() if value}
+    )
     if kinds[parts.scheme] is Postgres:
         options["prefer_psycopg3"] = True
     return kinds[parts.scheme](name, size=int(options.pop("pool", 16)), connect_timeout=10, **options)

@@ -20,14 +20,14 @@ def first_tables(db: Any) -> None:
 
 
 Migration = tuple[int, str, Callable[[Any], None]]
-INCOMPLETE = 1_000_000       # stands in schema_version while a copy into the store is under way
+INCOMPLETE = 1_000_000  # stands in schema_version while a copy into the store is under way
 MIGRATIONS: list[Migration] = [(1, "first tables", first_tables)]
 
 
 class SchemaVersion(Model):
     number = IntegerField(primary_key=True)
     what = CharField()
-    at = FloatField()           # Unix time
+    at = FloatField()  # Unix time
 
     class Meta:
         table_name = "schema_version"
@@ -53,8 +53,10 @@ def prepare(db: Any, tables: Sequence[type[Model]], migrations: Sequence[Migrati
         if INCOMPLETE in done:
             raise StoreError("a copy into this store was begun and never finished: make it again")
         if max(done, default=0) > newest:
-            raise StoreError(f"the store has schema {max(done)}, this server knows {newest}: "
-                             "it was used by a newer version")
+            raise StoreError(
+                f"the store has schema {max(done)}, this server knows {newest}: "
+                "it was used by a newer version"
+            )
         for number, what, function in sorted(migrations, key=lambda migration: migration[0]):
             if number not in done:
                 with db.atomic():
@@ -71,4 +73,3 @@ def prepare(db: Any, tables: Sequence[type[Model]], migrations: Sequence[Migrati
 def _create(db: Any, tables: Sequence[type[Model]], existing: set[str]) -> None:
     # Only what is missing: MySQL knows no CREATE INDEX IF NOT EXISTS.
     db.create_tables([table for table in tables if table._meta.table_name not in existing])
-

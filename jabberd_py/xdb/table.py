@@ -12,7 +12,7 @@ from typing import Any
 from peewee import SQL, BigAutoField, CharField, Model, MySQLDatabase, SchemaManager, TextField
 
 OWNER_LENGTH = 256
-MYSQL_PREFIX = 500      # (256 + 500) characters * 4 bytes <= 3072
+MYSQL_PREFIX = 500  # (256 + 500) characters * 4 bytes <= 3072
 MYSQL_SETTINGS = ["ENGINE=InnoDB ROW_FORMAT=DYNAMIC CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"]
 
 
@@ -28,7 +28,7 @@ class Serial(BigAutoField):
 
     def ddl(self, ctx: Any) -> Any:
         nodes = super().ddl(ctx)
-        if ctx.state.field_types["BIGAUTO"] == "INTEGER":       # SQLite
+        if ctx.state.field_types["BIGAUTO"] == "INTEGER":  # SQLite
             nodes.nodes.append(SQL("AUTOINCREMENT"))
         return nodes
 
@@ -46,7 +46,8 @@ class _Schema(SchemaManager):
             index = index.clone()
             index._expressions = [
                 SQL(f"`{part.column_name}`({MYSQL_PREFIX})") if isinstance(part, TextField) else part
-                for part in index._expressions]
+                for part in index._expressions
+            ]
         return super()._create_index(index, safe)  # type: ignore[misc]
 
 

@@ -24,10 +24,10 @@ from .db import StoreError, one_line
 
 log = logging.getLogger(__name__)
 
-QUEUE_ENTRIES = 10_000          # more, and whoever writes next waits
-QUEUE_TEXT = 64 << 20           # characters of text in the queue, likewise
-GROUP = 2_000                   # entries of one transaction: completing them must not hold the loop up
-CHUNKS = (64, 8, 1)             # rows of one INSERT; few sizes: the prepared statements are kept
+QUEUE_ENTRIES = 10_000  # more, and whoever writes next waits
+QUEUE_TEXT = 64 << 20  # characters of text in the queue, likewise
+GROUP = 2_000  # entries of one transaction: completing them must not hold the loop up
+CHUNKS = (64, 8, 1)  # rows of one INSERT; few sizes: the prepared statements are kept
 
 
 class Ticket:
@@ -83,19 +83,19 @@ class _Insert:
         start, count = 0, len(rows)
         for size, sql in self.statements:
             while count - start >= size:
-                db.execute_sql(sql, list(chain.from_iterable(rows[start:start + size])))
+                db.execute_sql(sql, list(chain.from_iterable(rows[start : start + size])))
                 start += size
 
 
 class Writer:
     def __init__(self, db: Any, entries: int = QUEUE_ENTRIES, text: int = QUEUE_TEXT) -> None:
         self.db, self.entries, self.text = db, entries, text
-        self.trouble: str | None = None         # why the last group was lost; None: it was not
+        self.trouble: str | None = None  # why the last group was lost; None: it was not
         self._queue: deque[tuple[Ticket, int]] = deque()
         self._queued_text = 0
         self._inserts: dict[tuple[Any, tuple[str, ...]], _Insert] = {}
         self._wake, self._room = Event(), Event()
-        self.newest: Ticket | None = None       # what it was given last
+        self.newest: Ticket | None = None  # what it was given last
         self._idle, self._closed = True, False
         self._worker = ThreadPool(1) if db.threaded else None
         self._greenlet = gevent.spawn(self._loop)
@@ -141,7 +141,7 @@ class Writer:
         return ticket
 
     def _wait_for_room(self, size: int) -> None:
-        if gevent.getcurrent() is self._greenlet:       # a callback: were it to wait, nobody would make room
+        if gevent.getcurrent() is self._greenlet:  # a callback: were it to wait, nobody would make room
             return
         while self._queue and (len(self._queue) >= self.entries or self._queued_text + size > self.text):
             self._room.clear()
@@ -214,14 +214,14 @@ class Writer:
         try:
             db.connect(reuse_if_open=True)
             db.begin()
-            db.push_transaction(self)       # `db.atomic()` in a function makes a savepoint
+            db.push_transaction(self)  # `db.atomic()` in a function makes a savepoint
             try:
                 self._run(group)
                 db.commit()
             finally:
                 db.pop_transaction()
         except Exception as error:
-            self._disconnect()              # which rolls back
+            self._disconnect()  # which rolls back
             return one_line(error)
         db.release()
         return None
@@ -229,11 +229,11 @@ class Writer:
     def _disconnect(self) -> None:
         try:
             self.db.close()
-        except Exception:           # so broken that it cannot even be closed
+        except Exception:  # so broken that it cannot even be closed
             self.db.dispose()
 
     def _run(self, group: list[Ticket]) -> None:
-        batches: dict[_Insert, list[Ticket]] = {}       # neighbouring `rows`, by table and columns
+        batches: dict[_Insert, list[Ticket]] = {}  # neighbouring `rows`, by table and columns
         for ticket in group:
             if ticket._work.__class__ is _Insert:
                 batches.setdefault(ticket._work, []).append(ticket)
@@ -250,7 +250,7 @@ class Writer:
                 self._call(together, insert.run, self.db, list(chain.from_iterable(t._args for t in tickets)))
                 if together.error is None:
                     continue
-            for ticket in tickets:                      # one of them spoils it: each for itself
+            for ticket in tickets:  # one of them spoils it: each for itself
                 self._call(ticket, insert.run, self.db, ticket._args)
 
     def _call(self, ticket: Ticket, function: Callable[..., Any], *args: Any) -> None:

@@ -342,6 +342,8 @@ class Builder:
         self.top = []
         self.stack = [self.top]
         self.parser.Parse(xml + b"<_/>", False)  # the last element makes expat let go of buffered text
+        if len(self.stack) != 1:
+            raise ValueError("an element is not closed")
         self.top.pop()
         return self.top
 
@@ -369,7 +371,7 @@ def from_text(xml: str | bytes) -> Element:
     """One element from a complete text of our own (the store, the console, tests). Raises ValueError."""
     data = xml.encode() if isinstance(xml, str) else xml
     try:
-        elements = [child for child in Builder(ROOT).build(data) if not isinstance(child, str)]
+        elements = [child for child in build(data) if not isinstance(child, str)]
     except expat.ExpatError as error:
         raise ValueError(f"not well-formed: {error}") from None
     if len(elements) != 1:

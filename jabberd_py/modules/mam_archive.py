@@ -1,0 +1,238 @@
+"""The archive of an account, read page by page and cut from its old end (XEP-0313). Its rows are `jsm.spool.Message`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import gevent
+from peewee import fn
+
+from ..jsm.spool import SID, Mark, Message, unforged
+from ..xdb import xdb
+from ..xmpp.element import ATTRIBUTE, Element, from_text
+from ..xmpp.errors import StanzaError
+from . import mam_search
+from .mam_query import LAST, Query, number
+
+CHUNK = 25
+"""Rows that are in memory at a time; each is as large as a stanza may be."""
+COUNTED = 1000
+"""Results are counted up to here with each page; more only for those who ask for nothing but the count."""
+SLICE = 10_000
+LOOK_BACK = 1000
+"""Messages of a conversation in which the one that is retracted is looked for."""
+RETRACT = "urn:xmpp:message-retract:1"
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """``ids``: row numbers, in order. ``complete``: none follow in the direction of paging."""
+
+    ids: list[int]
+    complete: bool
+    index: int | None
+    count: int | None
+
+
+def _matching(user: str, query: Query, resource: bool = True) -> list[Any]:
+    """What a row must fulfil, besides lying between the bounds."""
+    found = [Message.owner == user, Message.archived == 1]
+    if query.peer is not None:
+        found.append(Message.peer == str(query.peer.bare))
+        if resource and query.peer.resource is not None:
+            found.append(Message.resource == query.peer.resource)
+    if query.ids is not None:
+        found.append(Message.id.in_(query.ids))
+    return found
+
+
+def _bounds(query: Query) -> tuple[int, int]:
+    """Both excluded."""
+    above = max(query.first - 1, -1 if query.after is None else query.after)
+    below = min(query.last, LAST - 1) + 1
+    return above, below if query.before is None else min(below, query.before)
+
+
+def page(user: str, query: Query, limit: int) -> Page:
+    """Raises StanzaError: item-not-found."""
+    xdb.settle()  # the client may ask for what it has just sent or got
+    known = set(query.known)
+    if known:
+        mine = Message.select().where(Message.owner == user, Message.archived == 1, Message.id.in_(known))
+        if mine.count() < len(known):
+            raise StanzaError("item-not-found", "no message with that id is in the archive")
+    words = mam_search.words(query.text)
+    if words:
+        mam_search.prepare(user)
+    matching = _matching(user, query)
+    whole = above, below = _bounds(query)
+    asked = query.page
+    if limit == 0:
+        count = None if words else _count(matching, *whole, LAST)
+        return Page([], False, None, count)
+    if asked.after:
+        above = max(above, number(asked.after))
+    if asked.before:
+        below = min(below, number(asked.before))
+    backwards = asked.before is not None
+    if words:
+        ids = _search(user, words, matching, above, below, backwards, limit + 1)
+    elif query.peer is not None and query.peer.resource is not None:
+        ids = _sliced(user, query, matching, above, below, backwards, limit + 1)
+    else:
+        ids = _ids(matching, above, below, backwards, limit + 1)
+    complete = len(ids) <= limit
+    del ids[limit:]
+    count = None
+    if complete and not asked.after and not asked.before:
+        count = len(ids)
+    elif not words:
+        count = _count(matching, *whole, COUNTED)
+    index = None
+    if backwards:
+        ids.reverse()
+        if not asked.before and count is not None:
+            index = count - len(ids)
+    elif not asked.after:
+        index = 0
+    return Page(ids, complete, index, count)
+
+
+def _ids(matching: list[Any], above: int, below: int, backwards: bool, limit: int) -> list[int]:
+    rows = Message.select(Message.id).where(*matching, Message.id > above, Message.id < below)
+    order = Message.id.desc() if backwards else Message.id
+    return [id for (id,) in rows.order_by(order).limit(limit).tuples().iterator()]
+
+
+def _search(
+    user: str, words: list[str], matching: list[Any], above: int, below: int, backwards: bool, limit: int
+) -> list[int]:
+    """Takes from the text index what is in the archive and matches, until there is enough."""
+    found: list[int] = []
+    while True:
+        some = mam_search.find(user, words, above, below, backwards, SLICE // 20)
+        found += _ids([*matching, Message.id.in_(some)], above, below, backwards, limit - len(found))
+        if len(found) >= limit or len(some) < SLICE // 20:
+            return found
+        above, below = (above, some[-1]) if backwards else (some[-1], below)
+        gevent.sleep(0)
+
+
+def _sliced(
+    user: str, query: Query, matching: list[Any], above: int, below: int, backwards: bool, limit: int
+) -> list[int]:
+    """No index knows the resources, and a conversation may be long: read it in slices, so that others get their turn."""
+    found: list[int] = []
+    rough = _matching(user, query, resource=False)
+    while True:
+        order = Message.id.desc() if backwards else Message.id
+        rows = Message.select(Message.id).where(*rough, Message.id > above, Message.id < below)
+        edge = rows.order_by(order).offset(SLICE).limit(1).scalar()
+        start, end = (above, below) if edge is None else (edge - 1, below) if backwards else (above, edge + 1)
+        found += _ids(matching, start, end, backwards, limit - len(found))
+        if edge is None or len(found) >= limit:
+            return found
+        above, below = (above, edge) if backwards else (edge, below)
+        gevent.sleep(0)
+
+
+def _count(matching: list[Any], above: int, below: int, most: int) -> int | None:
+    """How many there are; None if more than ``most``. In slices: a long count would hold up everybody."""
+    total = 0
+    while True:
+        size = min(SLICE, most + 1)
+        rows = Message.select(Message.id).where(*matching, Message.id > above, Message.id < below)
+        some = rows.order_by(Message.id).limit(size).alias("some")
+        query = Message.select(fn.COUNT(some.c.id), fn.MAX(some.c.id)).from_(some)
+        ((count, last),) = query.tuples().iterator()
+        total += count
+        if count < size:
+            return total
+        if total > most:
+            return None
+        above = last
+        gevent.sleep(0)
+
+
+def rows(user: str, ids: list[int]) -> Iterator[list[tuple[int, str]]]:
+    """(number, xml) of these, in this order, a few at a time. What has gone meanwhile is left out."""
+    for at in range(0, len(ids), CHUNK):
+        some = ids[at : at + CHUNK]
+        query = Message.select(Message.id, Message.xml).where(Message.id.in_(some)).tuples().iterator()
+        texts = dict(query)
+        yield [(id, _clean(user, texts[id])) for id in some if id in texts]
+
+
+def _clean(user: str, xml: str) -> str:
+    """Without ids that others gave in our name (XEP-0359 section 5); as it came, it may have had some."""
+    return str(unforged(from_text(xml), user)) if SID in xml else xml
+
+
+def ends(user: str) -> list[int]:
+    """The numbers of the first and the last message, or nothing."""
+    xdb.settle()
+    mine = [Message.owner == user, Message.archived == 1]
+    return [id for backwards in (False, True) for id in _ids(mine, -1, LAST, backwards, 1)]
+
+
+# -- in the writer -----------------------------------------------------------------------------
+
+
+def bury(user: str, peer: str, resource: str, sent: bool, original: str, id: str, stamp: str) -> None:
+    """Puts a tombstone in the place of a message that its sender retracts (XEP-0424 section 5). ``id``: the retraction's."""
+    needle = f" id='{original.translate(ATTRIBUTE)}'"
+    query = Message.select(Message.id, Message.resource, Message.xml).where(
+        Message.owner == user, Message.peer == peer, Message.archived == 1
+    )
+    for row, other, xml in query.order_by(Message.id.desc()).limit(LOOK_BACK).tuples().iterator():
+        if needle not in xml:
+            continue
+        stanza = from_text(xml)
+        sender = stanza.from_
+        if stanza.id != original or sender is None or str(sender.bare) != (user if sent else peer):
+            continue
+        if stanza.has("x", "http://jabber.org/protocol/muc#user") and other != resource:
+            continue  # all in a room share its bare address
+        stone = Element(stanza.name, stanza.ns, Element("retracted", RETRACT, id=id, stamp=stamp))
+        stone.attrs |= stanza.attrs
+        Message.update(xml=str(stone)).where(Message.id == row).execute()
+        mam_search.ArchiveText.delete().where(mam_search.ArchiveText.id == row).execute()
+        return
+
+
+def expire(who: str, position: int, upto: int, limit: int = 500) -> int | None:
+    """Removes archived messages with numbers up to ``upto`` of one owner, or of a whole ``@domain``; what was not
+    delivered yet goes when it is. One batch; says where the next begins, or None."""
+    whose = Message.owner.endswith(who) if who.startswith("@") else Message.owner == who
+    query = Message.select(Message.id, Message.owner, Message.spooled).where(
+        Message.id > position, Message.id <= upto, whose, Message.archived == 1
+    )
+    found = list(query.order_by(Message.id).limit(limit).tuples().iterator())
+    if not found:
+        return None
+    marks = dict(
+        Mark.select(Mark.owner, Mark.delivered)
+        .where(Mark.owner.in_({r[1] for r in found}))
+        .tuples()
+        .iterator()
+    )
+    waiting = {id for id, owner, spooled in found if spooled and id > marks.get(owner, 0)}
+    gone = [id for id, _, _ in found if id not in waiting]
+    Message.update(archived=0).where(Message.id.in_(waiting)).execute()
+    Message.delete().where(Message.id.in_(gone)).execute()
+    mam_search.ArchiveText.delete().where(mam_search.ArchiveText.id.in_([*gone, *waiting])).execute()
+    return found[-1][0] if len(found) == limit else None
+
+
+def too_many(domain: str, most: int) -> list[tuple[str, int]]:
+    """(owner, number of the newest message that must go) of those with more than so many."""
+    rows = Message.select(Message.owner).where(Message.owner.endswith(f"@{domain}")).group_by(Message.owner)
+    found = []
+    for (owner,) in rows.having(fn.COUNT(Message.id) > most).tuples().iterator():
+        mine = Message.select(Message.id).where(Message.owner == owner, Message.archived == 1)
+        last = mine.order_by(Message.id.desc()).offset(most).limit(1).scalar()
+        if last is not None:
+            found.append((owner, last))
+    return found

@@ -1,0 +1,148 @@
+"""What a query of an archive asks for, and what its results look like (XEP-0313 sections 4.1 to 4.3): for the archives of
+accounts and, with the same words, of rooms."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from ..xmpp import forms, ns, rsm
+from ..xmpp.element import ATTRIBUTE, Element
+from ..xmpp.errors import StanzaError
+from ..xmpp.jid import JID, parse
+from ..xmpp.stamp import parse as parse_stamp
+from ..xmpp.stamp import utc
+
+NS = "urn:xmpp:mam:2"
+EXTENDED = f"{NS}#extended"
+GROUPCHAT_FIELD = f"{NS}#groupchat-field"
+FORWARD = "urn:xmpp:forward:0"
+FULLTEXT = "urn:xmpp:fulltext:0"
+VALIDATE = "http://jabber.org/protocol/xdata-validate"
+FIELDS = {
+    "with": "jid-single",
+    "start": "text-single",
+    "end": "text-single",
+    "before-id": "text-single",
+    "after-id": "text-single",
+    "ids": "list-multi",
+    "include-groupchat": "boolean",
+    f"{{{FULLTEXT}}}fulltext": "text-single",
+}
+IDS = 500
+"""Messages that one query may name."""
+LAST = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """``first`` and ``last``: the row numbers of the time asked for, both included. ``known``: numbers that must be in the
+    archive, or the answer is item-not-found."""
+
+    id: str | None
+    first: int
+    last: int
+    peer: JID | None
+    before: int | None
+    after: int | None
+    ids: tuple[int, ...] | None
+    text: str
+    flip: bool
+    page: rsm.Page
+
+    @property
+    def known(self) -> list[int]:
+        named = [] if self.ids is None else list(self.ids)
+        page = [number(id) for id in (self.page.before, self.page.after) if id]
+        return [*named, *(id for id in (self.before, self.after) if id is not None), *page]
+
+
+def number(id: str) -> int:
+    """The row that an archive's id stands for. Raises StanzaError: item-not-found."""
+    if not (id.isascii() and id.isdigit() and len(id) < 20 and int(id) <= LAST):
+        raise StanzaError("item-not-found", "no message with that id is in the archive")
+    return int(id)
+
+
+def read(query: Element, fulltext: bool = True) -> Query:
+    """Raises StanzaError."""
+    x = query.child("x", forms.NS)
+    try:
+        page = rsm.read(query) or rsm.Page()
+        fields = forms.read(x, NS) if x is not None else {}
+    except ValueError as error:
+        raise StanzaError("bad-request", str(error)) from None
+    if page.index:
+        raise StanzaError("feature-not-implemented", "pages are found by before and after")
+    unknown = [var for var in fields if var not in FIELDS and var != "FORM_TYPE"]
+    if unknown or query.attrs.get("node") or (not fulltext and f"{{{FULLTEXT}}}fulltext" in fields):
+        raise StanzaError("feature-not-implemented", f"unknown field {unknown[0]}" if unknown else None)
+    ids = fields.get("ids")
+    if ids is not None and len(ids) > IDS:
+        raise StanzaError("policy-violation", f"a query may name {IDS} messages")
+    try:
+        start, end, peer = (_one(fields, name) for name in ("start", "end", "with"))
+        if fields.get("include-groupchat"):
+            forms.boolean(fields["include-groupchat"])  # no archive of an account has any here
+        return Query(
+            query.attrs.get("queryid"),
+            0 if start is None else _row(math.ceil(parse_stamp(start) * 1000 - 1e-3)),
+            LAST if end is None else _row(math.floor(parse_stamp(end) * 1000 + 1e-3) + 1) - 1,
+            None if peer is None else parse(peer),
+            _number(fields, "before-id"),
+            _number(fields, "after-id"),
+            None if ids is None else tuple(sorted({number(id) for id in ids})),
+            _one(fields, f"{{{FULLTEXT}}}fulltext") or "",
+            query.has("flip-page", NS),
+            page,
+        )
+    except ValueError as error:
+        raise StanzaError("bad-request", str(error)) from None
+
+
+def _row(milliseconds: int) -> int:
+    """The first row number of that time, as far as there are any."""
+    return min(max(0, milliseconds) << 20, LAST)
+
+
+def _one(fields: dict[str, list[str]], name: str) -> str | None:
+    """The field's value; an empty field counts as none."""
+    values = [value for value in fields.get(name, ()) if value]
+    if len(values) > 1:
+        raise ValueError(f"{name} has one value")
+    return values[0] if values else None
+
+
+def _number(fields: dict[str, list[str]], name: str) -> int | None:
+    value = _one(fields, name)
+    return None if value is None else number(value)
+
+
+def form(fulltext: bool = True) -> Element:
+    """The fields that a query may have."""
+    made = forms.Form("form", form_type=NS)
+    for var, type in FIELDS.items():
+        if fulltext or FULLTEXT not in var:
+            made.field(var, type)
+    element = made.element()
+    for field in element.all("field", forms.NS):
+        if field.attrs["var"] == "ids":
+            open_list = Element("validate", VALIDATE, Element("open", VALIDATE), datatype="xs:string")
+            field.append(open_list)
+    return Element("query", NS, element)
+
+
+def result(user: str, to: str, query_id: str | None, id: int, time: float, xml: str) -> Element:
+    """One message of the archive. ``xml``: the stanza as it lies in the store; it is never parsed."""
+    queryid = "" if query_id is None else f" queryid='{query_id.translate(ATTRIBUTE)}'"
+    inner = (
+        f"<result xmlns='{NS}'{queryid} id='{id}'><forwarded xmlns='{FORWARD}'>"
+        f"<delay xmlns='{ns.DELAY}' stamp='{utc(time, fraction=True)}'/>{forwardable(xml)}</forwarded></result>"
+    )
+    attrs = {"from": user, "to": to}
+    return Element.raw("message", ns.CLIENT, attrs, inner.encode(), [f"{NS} result"])
+
+
+def forwardable(xml: str) -> str:
+    """A stored message, to stand inside of <forwarded/>."""
+    return f"<message xmlns='{ns.CLIENT}'{xml.removeprefix('<message')}"

@@ -1,0 +1,109 @@
+"""XEP-0280: Message Carbons, by all the rules of its section 6.1."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from ..hooks import Module, iq, on
+from ..jsm.session import Session
+from ..jsm.spool import stamped
+from ..xmpp.element import Element
+from ..xmpp.errors import StanzaError
+from ..xmpp.ns import CLIENT
+from .mam_query import FORWARD, forwardable
+
+NS = "urn:xmpp:carbons:2"
+MUC_USER = "http://jabber.org/protocol/muc#user"
+ALONE = frozenset(
+    (f"{NS} private", f"{NS} received", f"{NS} sent", "urn:xmpp:hints no-copy", "urn:xmpp:mam:2 result")
+)
+"""Children of a message that is not copied; a copy is not copied again."""
+CHAT = frozenset(("urn:xmpp:receipts", "http://jabber.org/protocol/chatstates", "urn:xmpp:chat-markers:0"))
+COPIED = "carbons: copied"
+REMEMBERED = 50
+"""Ids of copied messages that a session remembers: an error that answers one of them is copied, too."""
+
+
+class Carbons(Module):
+    """Gives all of a user's clients both sides of all conversations."""
+
+    features = (NS, "urn:xmpp:carbons:rules:0")
+    account_features = features
+
+    @iq("set", NS, to="self")
+    def switch(self, request: Element) -> None:
+        session = self.host.sessions.find(request.from_)
+        name = request.payload.name
+        if session is None:
+            raise StanzaError("not-allowed")
+        if name == "enable":
+            session.notes[NS] = True
+        elif name == "disable":
+            session.notes.pop(NS, None)
+        else:
+            raise StanzaError("bad-request")
+
+    @iq("set", NS, to="user")
+    def refuse(self, request: Element) -> None:
+        raise StanzaError("not-allowed")
+
+    @on("out")
+    def sent(self, session: Session, stanza: Element) -> None:
+        if stanza.name != "message":
+            return
+        others = self._enabled(session.user, [session])
+        if not others or not self._eligible(session, stanza, False):
+            return
+        to = stanza.to
+        if to is None or str(to.bare) == session.user:
+            return  # to oneself: the other side of the conversation is copied
+        archive = self.host.modules.get("mam")
+        if archive is not None and archive.latest[0] is stanza:
+            stanza = stamped(stanza, session.user, archive.latest[1])
+        self._copy("sent", session, stanza, others)
+
+    @on("received", "offline")
+    def received(self, user: str, stanza: Element, sessions: list[Session] | None = None) -> None:
+        got = sessions or []
+        author = stanza.session
+        others = self._enabled(user, got if author is None else [*got, author])
+        if others and self._eligible(got[0] if got else None, stanza, True):
+            self._copy("received", got[0] if got else None, stanza, others)
+
+    def _enabled(self, user: str, but: list[Session]) -> list[Session]:
+        resources = self.host.sessions.users.get(user)
+        if not resources or len(resources) == 1 and but:
+            return []
+        return [s for s in list(resources.values()) if s.note(NS) and s not in but]
+
+    def _eligible(self, session: Session | None, stanza: Element, received: bool) -> bool:
+        """Section 6.1. ``session``: the one that sent it or got it."""
+        kids, type = stanza.kids, stanza.type
+        if type in ("groupchat", "headline") or not ALONE.isdisjoint(kids):
+            return False
+        if type == "error":
+            return session is not None and stanza.id in (session.note(COPIED) or ())
+        if "jabber:x:conference x" in kids:
+            return True
+        if f"{MUC_USER} x" in kids:
+            if stanza.child("x", MUC_USER).has("invite", MUC_USER):
+                return True
+            if received and "/" in stanza.attrs.get("from", ""):
+                return False  # the room itself tells all clients that have joined
+        if type == "chat" or f"{CLIENT} body" in kids:
+            return True
+        return any(kid.rpartition(" ")[0] in CHAT for kid in kids)
+
+    def _copy(self, kind: str, session: Session | None, stanza: Element, others: list[Session]) -> None:
+        if session is not None and stanza.id:
+            if session.note(COPIED) is None:
+                session.notes[COPIED] = deque(maxlen=REMEMBERED)
+            session.notes[COPIED].append(stanza.id)
+        forwarded = f"<forwarded xmlns='{FORWARD}'>{forwardable(str(stanza))}</forwarded>"
+        inner = f"<{kind} xmlns='{NS}'>{forwarded}</{kind}>".encode()
+        for other in others:
+            attrs = {"from": other.user, "to": other.full}
+            if stanza.type is not None:
+                attrs["type"] = stanza.type
+            copy = Element.raw("message", CLIENT, attrs, inner, [f"{NS} {kind}"])
+            self.host.pass_on(other, copy)

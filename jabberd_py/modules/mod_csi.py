@@ -1,0 +1,104 @@
+"""XEP-0352: Client State Indication: what nobody looks at can wait."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..hooks import HANDLED, Module, Option, on
+from ..jsm.session import Session
+from ..xmpp.element import Element
+from ..xmpp.ns import CLIENT
+
+NS = "urn:xmpp:csi:0"
+CARBONS = "urn:xmpp:carbons:2"
+EVENT = "http://jabber.org/protocol/pubsub#event event"
+CHAT_STATES = "http://jabber.org/protocol/chatstates"
+SLIGHT = frozenset((CHAT_STATES, "urn:xmpp:hints", "urn:xmpp:sid:0", "urn:xmpp:occupant-id:0"))
+"""Namespaces of what says nothing beside a chat state."""
+
+Held = dict[tuple[str, ...], Element]
+"""What waits for an inactive client, in the order in which it came; of each kind and sender only the last."""
+
+
+class ClientState(Module):
+    """Holds back presence, chat states and notifications while a client is inactive."""
+
+    most = Option(int, 500, "stanzas held back for one inactive client; with more, all are sent", min=1)
+
+    @on("features")
+    def offer(self, stream: Any, features: Element) -> None:
+        if stream.user is not None:
+            features.append(Element("csi", NS))
+
+    @on("negotiate")
+    def hear(self, stream: Any, element: Element) -> bool | None:
+        if element.ns != NS or element.name not in ("active", "inactive") or stream.user is None:
+            return None
+        session = stream.session
+        if session is not None and element.name == "inactive":
+            session.notes.setdefault(NS, {})
+        elif session is not None:
+            self.wake(session)
+        return HANDLED
+
+    @on("resumed")
+    def wake(self, session: Session) -> None:
+        """The client is active, as every stream is at its beginning, also one that resumes (section 5.2)."""
+        if session.note(NS) is not None:
+            self.flush(session, session.notes.pop(NS))
+
+    @on("in")
+    def hold(self, session: Session, stanza: Element) -> bool | None:
+        held: Held | None = session.note(NS)
+        if held is None:
+            return None
+        key = None if stanza.uid else unimportant(stanza)
+        if key is None:
+            self.flush(session, held)  # the line is in use now anyway, and order is kept
+            return None
+        held.pop(key, None)
+        held[key] = stanza
+        if len(held) > self.most:
+            self.flush(session, held)
+        return HANDLED
+
+    def flush(self, session: Session, held: Held) -> None:
+        stanzas = list(held.values())
+        held.clear()
+        for stanza in stanzas:
+            session.send(stanza)  # event `in` is behind them
+
+
+def unimportant(stanza: Element) -> tuple[str, ...] | None:
+    """What may wait: a key that it shares with what it replaces. None: it must not wait."""
+    sender = stanza.attrs.get("from", "")
+    if stanza.name == "presence":
+        return ("presence", sender) if stanza.type in (None, "unavailable") else None
+    kids = stanza.kids
+    if stanza.name != "message" or stanza.type == "error" or f"{CLIENT} body" in kids or not kids:
+        return None
+    if EVENT in kids:
+        event = stanza.child("event")
+        items = None if event is None else event.payload
+        return None if items is None else ("event", sender, items.attrs.get("node", ""))
+    for kind in ("received", "sent"):
+        if f"{CARBONS} {kind}" in kids:
+            return _copied(stanza, kind)
+    chat_state = False
+    for kid in kids:
+        namespace = kid.rpartition(" ")[0]
+        chat_state |= namespace == CHAT_STATES
+        if namespace not in SLIGHT and kid != f"{CLIENT} thread" or kid == "urn:xmpp:hints store":
+            return None
+    return ("state", sender, stanza.attrs.get("type", "")) if chat_state else None
+
+
+def _copied(stanza: Element, kind: str) -> tuple[str, ...] | None:
+    """A carbon copy is as important as what it copies."""
+    if b"<body" in stanza.inner:
+        return None
+    inner = stanza.child(kind, CARBONS)
+    forwarded = None if inner is None else inner.payload
+    message = None if forwarded is None else forwarded.child("message", CLIENT)
+    key = None if message is None else unimportant(message)
+    return None if key is None else (kind, message.attrs.get("to", ""), *key)

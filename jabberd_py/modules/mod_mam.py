@@ -1,0 +1,257 @@
+"""XEP-0313: Message Archive Management, with XEP-0441 (preferences), XEP-0431 (full-text search) and the tombstones of
+XEP-0424.
+
+The archive is the spool (`jsm/spool.py`): what comes in is kept there on delivery. This module says whose messages are
+wanted, keeps what users send, answers queries and lets old messages go.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import deque
+from typing import Any, NamedTuple
+
+import gevent
+from peewee import CharField, TextField
+
+from ..hooks import LATER, Module, Option, duration, every, iq, on, optional
+from ..jsm.session import Session
+from ..jsm.spool import when
+from ..jsm.worth import ARCHIVED, worth
+from ..router import unexpected
+from ..xdb import OWNER_LENGTH, Table, cached, xdb
+from ..xmpp import rsm
+from ..xmpp.element import Element
+from ..xmpp.errors import StanzaError
+from ..xmpp.jid import parse
+from ..xmpp.stamp import utc
+from . import mam_archive, mam_query, mam_search
+from .mam_archive import RETRACT
+from .mam_query import NS, Query
+
+POLICIES = ("always", "roster", "never")
+LISTED = 1000
+"""Addresses in each of the two lists of a user's preferences."""
+QUEUE = 10
+"""Queries of one session that may wait for the one that is being answered."""
+QUERIES = "mam: queries"
+
+
+class ArchivePreferences(Table):
+    """``policy``: of `POLICIES`. ``always`` and ``never``: JSON, addresses."""
+
+    owner = CharField(max_length=OWNER_LENGTH, unique=True)
+    policy = CharField(max_length=6)
+    always = TextField()
+    never = TextField()
+
+
+class Preferences(NamedTuple):
+    policy: str
+    always: frozenset[str] = frozenset()
+    never: frozenset[str] = frozenset()
+
+
+@cached
+def preferences(owner: str) -> Preferences | None:
+    """None: the user has none of their own."""
+    row = ArchivePreferences.get_or_none(ArchivePreferences.owner == owner)
+    if row is None:
+        return None
+    return Preferences(row.policy, frozenset(json.loads(row.always)), frozenset(json.loads(row.never)))
+
+
+def _set_preferences(owner: str, policy: str, always: str, never: str) -> None:
+    ArchivePreferences.delete().where(ArchivePreferences.owner == owner).execute()
+    ArchivePreferences.create(owner=owner, policy=policy, always=always, never=never)
+
+
+class Archive(Module):
+    """Keeps what users send and receive, for all their clients to read."""
+
+    features = (RETRACT,)
+    account_features = (
+        NS, mam_query.EXTENDED, mam_query.GROUPCHAT_FIELD, mam_query.FULLTEXT, RETRACT, f"{RETRACT}#tombstone",
+    )  # fmt: skip
+    needs = ("roster",)
+    tables = (ArchivePreferences, mam_search.ArchiveText)
+    archive = Option(
+        str, "always", "whose messages are kept for users who do not say: with everybody, contacts, nobody",
+        choices=POLICIES,
+    )  # fmt: skip
+    page = Option(int, 50, "messages in a page for those who do not ask for so many", min=1)
+    largest_page = Option(int, 250, "most messages in a page", min=1, max=1000)
+    keep = Option[float | None](optional(duration), None, "age at which messages go; none: they stay")
+    keep_most = Option[int | None](
+        optional(int), None, "messages kept for one user; with more, the oldest go; none: no limit", min=0
+    )
+
+    latest: tuple[Element | None, int] = (None, 0)
+    """What was kept last of what users sent, and its number: carbon copies show it."""
+
+    @on("start")
+    def start(self) -> None:
+        if not self.host.options.anonymous:
+            self.host.spool.wants = self.wants
+
+    # -- what is kept ------------------------------------------------------------------------
+
+    def wants(self, user: str, peer: str) -> bool:
+        """Does the user want messages from or to that address kept (XEP-0441 section 2.3)?"""
+        chosen = preferences(user)
+        policy = self.archive
+        if chosen is not None:
+            policy, always, never = chosen
+            if always or never:
+                for jid in (peer, peer.partition("/")[0]):
+                    if jid in never or jid in always:
+                        return jid not in never
+        if policy != "roster":
+            return policy == "always"
+        item = self.host["roster"].item(user, peer.partition("/")[0])
+        return item is not None and item.listed
+
+    @on("out")
+    def sent(self, session: Session, stanza: Element) -> None:
+        if stanza.name != "message" or not worth(stanza) & ARCHIVED or self.host.options.anonymous:
+            return
+        to = stanza.to
+        if to is None or str(to.bare) == session.user:
+            return  # to oneself: it is kept when it arrives
+        if self.wants(session.user, str(to)):
+            self.latest = stanza, self.host.spool.archive(session.user, stanza, session)
+        if f"{RETRACT} retract" in stanza.kids:
+            self._bury(session.user, str(to.bare), to.resource, True, stanza)
+
+    @on("received", "offline")
+    def received(self, user: str, stanza: Element, sessions: Any = None) -> None:
+        if f"{RETRACT} retract" in stanza.kids and stanza.from_ is not None:
+            sender = stanza.from_
+            self._bury(user, str(sender.bare), sender.resource, str(sender.bare) == user, stanza)
+
+    def _bury(self, user: str, peer: str, resource: str | None, sent: bool, stanza: Element) -> None:
+        original, id = stanza.child("retract", RETRACT).attrs.get("id"), stanza.id
+        if original and id:
+            stamp = utc(time.time())
+            xdb.write(mam_archive.bury, user, peer, resource or "", sent, original, id, stamp)
+
+    # -- queries -----------------------------------------------------------------------------
+
+    @iq("get", NS, to="self")
+    def show(self, request: Element) -> Element:
+        user, name = str(request.from_.bare), request.payload.name
+        if name == "query":
+            return mam_query.form()
+        if name == "prefs":
+            return self._preferences(user)
+        if name != "metadata":
+            raise StanzaError("bad-request")
+        metadata = Element("metadata", NS)
+        for tag, id in zip(("start", "end"), mam_archive.ends(user), strict=False):
+            metadata.append(Element(tag, NS, id=id, timestamp=utc(when(id), fraction=True)))
+        return metadata
+
+    @iq("set", NS, to="self")
+    def change(self, request: Element) -> Any:
+        payload: Any = request.payload
+        if payload.name == "prefs":
+            return self._set_preferences(str(request.from_.bare), payload)
+        if payload.name != "query":
+            raise StanzaError("bad-request")
+        session = self.host.sessions.find(request.from_)
+        if session is None:
+            raise StanzaError("forbidden")
+        query = mam_query.read(payload)
+        queue = session.notes.setdefault(QUERIES, deque())
+        if len(queue) > QUEUE:
+            raise StanzaError("resource-constraint", "wait for the other queries' results", type="wait")
+        queue.append((request, query))
+        if len(queue) == 1:
+            gevent.spawn(self._answer, session, queue)
+        return LATER
+
+    @iq("get", NS, to="user")
+    @iq("set", NS, to="user")
+    def forbid(self, request: Element) -> None:
+        raise StanzaError("forbidden")
+
+    def _answer(self, session: Session, queue: deque[tuple[Element, Query]]) -> None:
+        """A greenlet of its own: it waits for the client, who must be heard meanwhile (it may have to acknowledge)."""
+        router = self.host.router
+        while queue:
+            request, query = queue[0]
+            try:
+                router.reply(request.reply(self._send(session, query)))
+            except StanzaError as error:
+                router.bounce(request, error)
+            except Exception as error:
+                router.bounce(request, unexpected(error))
+            finally:
+                queue.popleft()
+                xdb.release()
+
+    def _send(self, session: Session, query: Query) -> Element:
+        """The results to the session; returns what ends them."""
+        user = session.user
+        page = mam_archive.page(user, query, query.page.limit(self.page, self.largest_page))
+        for some in mam_archive.rows(user, page.ids[::-1] if query.flip else page.ids):
+            session.drain()
+            if self.host.sessions.find(session.jid) is not session:
+                raise StanzaError("recipient-unavailable")
+            for id, xml in some:
+                result = mam_query.result(user, session.full, query.id, id, when(id), xml)
+                self.host.pass_on(session, result)
+        first, last = (str(page.ids[0]), str(page.ids[-1])) if page.ids else (None, None)
+        fin = Element("fin", NS, rsm.answer(first, last, page.count, page.index))
+        if page.complete:
+            fin.attrs["complete"] = "true"
+        return fin
+
+    # -- preferences (XEP-0441) ----------------------------------------------------------------
+
+    def _preferences(self, user: str) -> Element:
+        policy, always, never = preferences(user) or Preferences(self.archive)
+        lists = (("always", always), ("never", never))
+        lists_of = (
+            Element(name, NS, *(Element("jid", NS, jid) for jid in sorted(jids))) for name, jids in lists
+        )
+        return Element("prefs", NS, *lists_of, default=policy)
+
+    def _set_preferences(self, user: str, prefs: Element) -> Element:
+        if self.host.options.anonymous:
+            raise StanzaError("not-allowed", "guests keep nothing here")
+        policy = prefs.attrs.get("default")
+        if policy not in POLICIES:
+            raise StanzaError("bad-request", "default is always, roster or never")
+        always, never = (_addresses(prefs.child(name, NS)) for name in ("always", "never"))
+        xdb.save(_set_preferences, user, policy, json.dumps(always), json.dumps(never))
+        preferences.forget(user)
+        return self._preferences(user)
+
+    # -- retention -----------------------------------------------------------------------------
+
+    @every(3600)
+    def trim(self) -> None:
+        """Lets go what is too old or too much, a batch at a time: others write in between."""
+        if self.keep is not None:
+            self._expire(f"@{self.host.domain}", int((time.time() - self.keep) * 1000) << 20)
+        if self.keep_most is not None:
+            for owner, last in xdb.save(mam_archive.too_many, self.host.domain, self.keep_most):
+                self._expire(owner, last)
+
+    def _expire(self, who: str, upto: int) -> None:
+        position = 0
+        while position is not None:
+            position = xdb.save(mam_archive.expire, who, position, upto)
+
+
+def _addresses(element: Element | None) -> list[str]:
+    """Of <always/> or <never/>; one that is not there is empty."""
+    texts = [] if element is None else [jid.text for jid in element.all("jid", NS)]
+    if len(texts) > LISTED:
+        raise StanzaError("policy-violation", f"a list may have {LISTED} addresses")
+    try:
+        return list(dict.fromkeys(str(parse(text)) for text in texts))
+    except ValueError as error:
+        raise StanzaError("jid-malformed", str(error)) from None

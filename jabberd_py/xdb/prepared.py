@@ -1,0 +1,35 @@
+"""Queries whose SQL is made once: peewee takes 100 µs to write a SELECT that SQLite answers in 5."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+TEXT = "\0slot "
+NUMBER = -(2**61)
+
+
+class Prepared:
+    """``xdb.prepared(str, int)(lambda owner, id: Message.select(...).where(...))``: the function makes the query once, from
+    stand-ins of those types; a call gives all rows as tuples. For the message path; elsewhere peewee reads better."""
+
+    def __init__(self, database: Callable[[], Any], *kinds: type) -> None:
+        self.database = database
+        self.stand_ins: list[Any] = [
+            f"{TEXT}{n}" if kind is str else NUMBER - n for n, kind in enumerate(kinds)
+        ]
+
+    def __call__(self, make: Callable[..., Any]) -> Callable[..., list[tuple[Any, ...]]]:
+        made: dict[Any, tuple[str, list[Any]]] = {}  # by database: each store writes its own SQL
+        slots = {stand_in: n for n, stand_in in enumerate(self.stand_ins)}
+
+        def run(*values: Any) -> list[tuple[Any, ...]]:
+            database = self.database()
+            if database not in made:
+                made.clear()
+                made[database] = make(*self.stand_ins).sql()
+            sql, params = made[database]
+            filled = [values[slots[p]] if p in slots else p for p in params]
+            return database.execute_sql(sql, filled).fetchall()
+
+        return run

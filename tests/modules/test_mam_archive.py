@@ -1,0 +1,195 @@
+"""The archive's queries, its text index and its retention, on all three databases."""
+
+import time
+
+import pytest
+
+from jabberd_py.jsm import spool
+from jabberd_py.jsm.host import Host, HostOptions
+from jabberd_py.jsm.spool import Message
+from jabberd_py.modules import mam_archive, mam_query, mam_search
+from jabberd_py.modules.mod_mam import Archive
+from jabberd_py.router import Router
+from jabberd_py.xdb import xdb
+from jabberd_py.xmpp.element import from_text
+from tests.databases import mariadb, postgres  # noqa: F401
+
+NS = mam_query.NS
+ROMEO, NURSE = "romeo@example.org", "nurse@example.org"
+SECOND = 1000 << 20
+
+
+@pytest.fixture(params=["sqlite", "mariadb", "postgres"])
+def store(request, tmp_path):
+    url = "sqlite:///store.db" if request.param == "sqlite" else request.getfixturevalue(request.param).url
+    opened = xdb.open(url, [*spool.tables(), mam_search.ArchiveText], str(tmp_path))
+    yield opened
+    for table in (*spool.tables(), mam_search.ArchiveText):
+        xdb.save(table.delete().execute)
+    opened.close()
+
+
+def keep(*bodies, owner=ROMEO, peer="juliet@example.net", resource="balcony", at=1000, spooled=0, archived=1):
+    """A message a second; returns their numbers."""
+    ids = [(at + number) * SECOND for number in range(len(bodies))]
+    rows = [
+        (id, owner, peer, resource, message(id, peer, resource, owner, body), spooled, archived, 0, 0)
+        for id, body in zip(ids, bodies, strict=True)
+    ]
+    xdb.rows(Message, rows, spool.COLUMNS).wait()
+    return ids
+
+
+def message(id, peer, resource, owner, body):
+    return (
+        f"<message from='{peer}/{resource}' to='{owner}' type='chat' id='m{id}'><body>{body}</body></message>"
+    )
+
+
+def ask(rsm="", limit=50, owner=ROMEO, **fields):
+    x = "".join(f"<field var='{var}'><value>{value}</value></field>" for var, value in fields.items())
+    query = mam_query.read(
+        from_text(
+            f"<query xmlns='{NS}'><x xmlns='jabber:x:data' type='submit'>"
+            f"<field var='FORM_TYPE'><value>{NS}</value></field>{x}</x>"
+            f"<set xmlns='http://jabber.org/protocol/rsm'>{rsm}</set></query>"
+        )
+    )
+    return mam_archive.page(owner, query, limit)
+
+
+def find(text, rsm="", limit=50, **fields):
+    return ask(rsm, limit, **{"{urn:xmpp:fulltext:0}fulltext": text, **fields}).ids
+
+
+def test_pages(store):
+    ids = keep(*map(str, range(25)))
+    keep("hers", owner=NURSE, at=1500)
+    keep("only spooled", archived=0, at=2000)
+    assert ask(limit=10) == mam_archive.Page(ids[:10], False, 0, 25)
+    assert ask(f"<after>{ids[9]}</after>", 10).ids == ids[10:20]
+    last = ask(f"<after>{ids[19]}</after>", 10)
+    assert last.ids == ids[20:] and last.complete
+    assert ask("<before/>", 10) == mam_archive.Page(ids[15:], False, 15, 25)
+    assert ask(f"<before>{ids[5]}</before>", 10) == mam_archive.Page(ids[:5], True, None, 25)
+    assert ask(limit=0).count == 25
+    assert mam_archive.ends(ROMEO) == [ids[0], ids[-1]]
+    assert [id for some in mam_archive.rows(ROMEO, ids[::-1]) for id, _ in some] == ids[::-1]
+
+
+def test_a_long_archive_is_counted_only_when_asked(store, monkeypatch):
+    monkeypatch.setattr(mam_archive, "COUNTED", 20)
+    monkeypatch.setattr(mam_archive, "SLICE", 7)
+    ids = keep(*map(str, range(25)))
+    assert ask(limit=10).count is None and ask(limit=0).count == 25
+    assert ask(limit=10, **{"after-id": ids[9]}).count == 15
+
+
+def test_resources_in_slices(store, monkeypatch):
+    monkeypatch.setattr(mam_archive, "SLICE", 4)
+    keep(*map(str, range(10)))
+    street = keep("a", "b", "c", resource="street", at=1100)
+    keep(*map(str, range(10)), at=1200)
+    whom = {"with": "juliet@example.net/street"}
+    assert ask(limit=2, **whom).ids == street[:2]
+    assert ask("<before/>", 2, **whom).ids == street[1:]
+    assert ask(limit=5, **whom) == mam_archive.Page(street, True, 0, 3)
+    assert ask(limit=5, **{"with": "juliet@example.net/none"}).ids == []
+
+
+def test_search(store):
+    one, two, three = keep("The quick brown fox", "the lazy dog", "A quick &lt;b&gt; DOG'S life")
+    keep("quick fox", owner=NURSE, at=2000)
+    assert find("quick") == [one, three]
+    assert find("quick brown") == [one]
+    assert find("LAZY") == find("the lazy") == find("lazý") == [two]
+    assert find("quick", "<before/>", 1) == [three]
+    assert find("quick", limit=1) == [one]
+    assert find("quick", **{"after-id": one}) == [three]
+    assert find("quick", **{"with": "paris@example.net"}) == []
+    assert find("quick' OR \"lazy* -- ") == []
+    (four,) = keep("quicksilver and a quick fish", at=3000)
+    assert find("quick") == [one, three, four]
+    xdb.delete_owner(ROMEO)
+    assert find("quick") == []
+
+
+def test_a_tombstone_leaves_the_index(store):
+    (one,) = keep("secret")
+    assert find("secret") == [one]
+    xdb.save(
+        mam_archive.bury,
+        ROMEO,
+        "juliet@example.net",
+        "balcony",
+        False,
+        f"m{one}",
+        "r",
+        "2026-01-01T00:00:00Z",
+    )
+    assert find("secret") == []
+    (((_, xml),),) = mam_archive.rows(ROMEO, [one])
+    stone = from_text(xml)
+    assert stone.child("retracted", mam_archive.RETRACT).attrs == {"id": "r", "stamp": "2026-01-01T00:00:00Z"}
+    assert not stone.has("body") and stone.id == f"m{one}"
+
+
+def expire(who, upto, limit):
+    position, rounds = 0, 0
+    while position is not None:
+        position = xdb.save(mam_archive.expire, who, position, upto, limit)
+        rounds += 1
+    return rounds
+
+
+def test_what_is_old_goes_and_what_waits_stays_until_it_is_delivered(store):
+    old = keep(*"abcde")
+    waiting = keep("waiting", at=1100, spooled=1)
+    other = keep("other host", owner="romeo@other.example.org", at=1200)
+    new = keep("new", at=2000)
+    assert expire("@example.org", 1900 * SECOND, 2) == 4
+    left = [(row.id, row.archived) for row in Message.select().order_by(Message.id)]
+    assert left == [(waiting[0], 0), (other[0], 1), (new[0], 1)]
+    assert ask().ids == new and old[0] not in find("new")
+
+
+def test_too_many(store):
+    ids = keep(*map(str, range(10)))
+    keep("few", owner=NURSE, at=3000)
+    ((owner, last),) = xdb.save(mam_archive.too_many, "example.org", 4)
+    assert (owner, last) == (ROMEO, ids[5])
+    expire(owner, last, 3)
+    assert ask().ids == ids[6:]
+
+
+def test_a_search_goes_on_until_the_page_is_full(store, monkeypatch):
+    monkeypatch.setattr(mam_archive, "SLICE", 20)  # one word at a time
+    keep(*(["word"] * 5), peer="a@example.net")
+    first = keep("word", peer="b@example.net", at=2000)
+    keep(*(["word"] * 5), peer="a@example.net", at=3000)
+    second = keep("word", peer="b@example.net", at=4000)
+    assert find("word", **{"with": "b@example.net"}) == first + second
+    assert find("word", "<before/>", 1, **{"with": "b@example.net"}) == second
+
+
+def archive(settings):
+    return Archive(Host(Router(), "example.org", HostOptions()), settings)
+
+
+def test_the_hourly_job(store):
+    now = int(time.time())
+    keep(*"abc", at=now - 7200)
+    ids = keep(*"defgh", at=now - 60)
+    archive({}).trim()
+    assert len(ask().ids) == 8
+    archive({"keep": "1h"}).trim()
+    assert ask().ids == ids
+    archive({"keep_most": 2}).trim()
+    assert ask().ids == ids[3:]
+
+
+def test_an_index_is_made_for_texts_that_are_there_already(store):
+    """As after a copy from another database."""
+    (one,) = keep("copied")
+    xdb.save(mam_search.add, ROMEO)
+    assert find("copied") == [one]
