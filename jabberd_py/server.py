@@ -22,8 +22,8 @@ from .c2s.sm import ResumableStream
 from .config import Config, ConfigError, Schema
 from .heartbeat import heartbeat
 from .hooks import Option, Section, optional
-from .jsm.host import Host, HostOptions
 from .jsm import spool
+from .jsm.host import Host, HostOptions
 from .jsm.users import Account
 from .net.tls import Certificates, TLSOptions
 from .options import OptionError
@@ -71,7 +71,8 @@ def schema() -> Schema:
 
 def tables() -> list[type[Table]]:
     """Every table of the server, whether its module is on or not."""
-    return [Account, *spool.tables(), ResumableStream, *(table for kind in modules.load_all().values() for table in kind.tables)]
+    of_modules = (table for kind in modules.load_all().values() for table in kind.tables)
+    return [Account, *spool.tables(), ResumableStream, *of_modules]
 
 
 class Server:

@@ -21,7 +21,7 @@ from ..heartbeat import heartbeat
 from ..jsm.host import Host
 from ..jsm.session import Session
 from ..jsm.spool import Message, number, when
-from ..xdb import OWNER_LENGTH, Table, Ticket, xdb
+from ..xdb import OWNER_LENGTH, StoreError, Table, Ticket, xdb
 from ..xmpp import ns
 from ..xmpp.element import Element, from_text
 from ..xmpp.errors import StanzaError, StreamError
@@ -41,8 +41,9 @@ OLD = 60.0
 
 
 class ResumableStream(Table):
-    """``since``: the row number at which it was written: what the client sent later is counted by its messages. What a stream needs to be resumed by another process: ``queue`` is JSON, [[xml, uid], ...], known only if the server
-    was stopped in peace; after a crash the spool knows what was not delivered."""
+    """What a stream needs to be resumed by another process. ``since``: the row number at which it was written; what the
+    client sent later is counted by its messages. ``queue`` is JSON, [[xml, uid], ...], known only if the server was
+    stopped in peace; after a crash the spool knows what was not delivered."""
 
     owner = CharField(max_length=OWNER_LENGTH)
     resource = TextField()
@@ -330,10 +331,15 @@ def _enable(client: Client, session: Session, element: Element) -> None:
     wanted = element.attrs.get("resume") in ("true", "1")
     wait = service.options.resume_timeout
     resumable = wanted and wait > 0
-    sm = session.sm = StreamManagement(service, session, client, resumable)
+    sm = StreamManagement(service, session, client, resumable)
+    if resumable:
+        try:
+            sm.save().wait()  # what was promised outlives a crash
+        except StoreError:
+            sm.resumable = resumable = False
+    session.sm = sm  # stanzas that were sent meanwhile are not counted: <enabled/> comes behind them
     if resumable:
         service.resumable[sm.token] = sm
-        sm.save()
         client.stream.send(Element("enabled", SM, id=sm.token, resume="true", max=int(wait)).to_bytes())
     else:
         client.stream.send(Element("enabled", SM).to_bytes())

@@ -84,7 +84,7 @@ def test_around_the_databases(first, mariadb, postgres, start_server, tmp_path):
     first.stop()
     rows = ctl(first.file, "store", "copy", lite, mariadb.url)
     tables = {row["table"]: row for row in rows}
-    assert tables["message"]["rows"] == 1200 and tables["account"]["rows"] == 2
+    assert tables["message"]["rows"] == 2400 and tables["account"]["rows"] == 2
     assert ctl(first.file, "store", "copy", mariadb.url, postgres.url) == rows
     assert ctl(first.file, "store", "copy", postgres.url, other) == rows
     for url in (mariadb.url, postgres.url, other):
@@ -212,7 +212,7 @@ def test_check_store_explains(first):
     sound = json.loads(first.ctl("check", "store", "--json"))
     rows = {row["check"]: row for row in sound}
     assert not [row for row in sound if row["trouble"]], sound
-    assert rows["integrity"]["found"] == "sound" and "message 1,200" in rows["rows"]["found"]
+    assert rows["integrity"]["found"] == "sound" and "message 2,400" in rows["rows"]["found"]
     first.kill9()
     path = first.data / "jabberd.sqlite"
     with open(f"{path}-wal", "r+b") as log:
