@@ -8,11 +8,12 @@ from collections.abc import Callable
 import gevent
 
 from tests.client import Client
+from tests.match import show
 from tests.server import ServerProcess
 
 SM = "urn:xmpp:sm:3"
 SID = "{urn:xmpp:sid:0}stanza-id"
-MAM = "urn:mam:2"
+MAM = "urn:xmpp:mam:2"
 CLIENT = "{jabber:client}"
 RECEIVERS = ("online", "managed", "away")
 PASSWORD = "secret"
@@ -156,7 +157,9 @@ def read_archive(c: Client, ledger: Ledger) -> None:
         if not after:
             rsm = "<set xmlns='http://jabber.org/protocol/rsm'><max>100</max></set>"
         c.send(f"<iq type='set' id='{number}'><query xmlns='{MAM}'>{rsm}</query></iq>")
-        fin = c.answer(number).find(f"{{{MAM}}}fin")
+        answer = c.answer(number)
+        fin = answer.find(f"{{{MAM}}}fin")
+        assert fin is not None, (show(answer), rsm)
         for element in c.inbox:
             for message in element.iter(CLIENT + "message"):
                 if message.find(CLIENT + "body") is not None:
