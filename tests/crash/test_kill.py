@@ -1,7 +1,6 @@
 """kill -9 in the middle of traffic: what was acknowledged is there afterwards, and nothing comes under two names."""
 
 import random
-from contextlib import ExitStack
 
 import gevent
 import pytest
@@ -41,19 +40,15 @@ def crash_rounds(server, rounds):
             client.abort()
     server.start()
     managed.connect(server)
-    with ExitStack() as stack:
-        clients = []
-        for name in ("online", "away"):
-            client = Client(server.address(), "localhost", "none")
-            client.login(name, PASSWORD, "last")
-            client.send("<presence/>")
-            clients.append(client)
-        clients.append(managed.client)
-        for client in clients:
-            stack.callback(client.close)
-            settle(client, ledger, managed if client is managed.client else None)
-        for client in clients:
-            read_archive(client, ledger)
+    settle(managed.client, ledger, managed)
+    managed.client.close()
+    for name in RECEIVERS:
+        client = Client(server.address(), "localhost", "none")
+        client.login(name, PASSWORD, "last")
+        client.send("<presence/>")
+        settle(client, ledger)
+        read_archive(client, ledger)
+        client.close()
     return ledger
 
 
