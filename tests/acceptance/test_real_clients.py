@@ -111,14 +111,20 @@ def test_streams_are_told_of_a_shutdown(house: House, enter: Enter) -> None:
 def test_profanity_and_slixmpp(house: House, enter: Enter, tmp_path: Path, tls: str, domain: str) -> None:
     benvolio, romeo = house.add(f"benvolio@{domain}"), enter(house.add("romeo@localhost"))
     terminal = Profanity(tmp_path / "home")
-    try:
+
+    def connect() -> None:
         port = house.server.port("c2s" if tls == "trust" else "c2s_direct")
+        terminal.types("/win 1")
+        terminal.types("/clear")
         terminal.types(f"/connect {benvolio} server 127.0.0.1 port {port} tls {tls}")
         terminal.sees("Enter password:")
         terminal.types("secret")
         if tls == "legacy":
             terminal.sees("/tls allow")  # it has no way to trust our certificate beforehand
             terminal.types("/tls allow")
+
+    try:
+        connect()
         terminal.sees("logged in successfully")
         sessions = json.loads(house.server.ctl("sessions", "list", "--json"))
         session = next(each for each in sessions if each["jid"].startswith(benvolio))
@@ -135,5 +141,15 @@ def test_profanity_and_slixmpp(house: House, enter: Enter, tmp_path: Path, tls: 
         romeo.hears("chat", benvolio, "Good morrow, cousin.")
         romeo.do("chat", benvolio, "Is the day so young?")
         terminal.sees(f"{romeo.full}: Is the day so young?")
+
+        terminal.types("/disconnect")
+        romeo.hears("presence", session["jid"], "unavailable")
+        romeo.do("chat", benvolio, "Ay me! sad hours seem long.")
+        romeo.leave()
+        house.restart()
+        connect()
+        terminal.sees("logged in successfully")
+        terminal.types("/win 2")
+        terminal.sees("Ay me! sad hours seem long.")
     finally:
         terminal.kill()
