@@ -46,12 +46,20 @@ clean:  ## remove what was made, but not data/
 	rm -rf $(VENV) build *.egg-info .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# The virtual environment follows the requirements files and nothing else.
+# The virtual environment follows the requirements files and nothing else. A fresh Debian's Python cannot make a whole
+# one: then the pip outside puts one in, or root installs what is missing.
+
+MAKE_VENV   = $(PYTHON) -m venv --clear $(VENV) >/dev/null 2>&1
+VENV_BY_PIP = { $(PYTHON) -m venv --clear --without-pip $(VENV) && \
+    $(PYTHON) -m pip --python $(VENV) install --quiet pip; } >/dev/null 2>&1
+APT_GET     = DEBIAN_FRONTEND=noninteractive apt-get -qq
+GET_VENV    = [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && echo "installing python3-venv" && \
+    { $(APT_GET) install -y python3-venv || { $(APT_GET) update && $(APT_GET) install -y python3-venv; }; } >/dev/null 2>&1
 
 $(PY):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
 	    { echo "jabberd_py needs Python 3.11 or newer as $(PYTHON) (or: make PYTHON=...)" >&2; exit 1; }
-	@$(PYTHON) -m venv $(VENV) >/dev/null 2>&1 || { rm -rf $(VENV); \
+	@$(MAKE_VENV) || $(VENV_BY_PIP) || { $(GET_VENV) && $(MAKE_VENV); } || { rm -rf $(VENV); \
 	    echo "cannot make $(VENV): install python3-venv (Debian: apt install python3-venv)" >&2; exit 1; }
 
 $(VENV)/run.stamp: requirements.txt | $(PY)

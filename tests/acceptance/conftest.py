@@ -52,7 +52,9 @@ class Clone:
 class Running:
     """A server in its own process group, as a terminal would have it. `command` is run in the clone."""
 
-    def __init__(self, clone: Clone, command: list[str], log: Path, wait: float = 30.0, **environ: str) -> None:
+    def __init__(
+        self, clone: Clone, command: list[str], log: Path, wait: float = 30.0, **environ: str
+    ) -> None:
         self.clone, self.log = clone, log
         self.said: list[str] = []
         self.listeners: dict[str, tuple[str, int]] = {}

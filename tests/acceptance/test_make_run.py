@@ -90,7 +90,9 @@ def test_a_second_run_reuses_everything(run: Run, tmp_path: Path, clone: Clone) 
 
 @pytest.mark.parametrize("make", [False, True], ids=["python -m", "make run"])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "Ctrl-C"])
-def test_it_ends_streams_with_system_shutdown_and_exits_0(run: Run, tmp_path: Path, number: int, make: bool) -> None:
+def test_it_ends_streams_with_system_shutdown_and_exits_0(
+    run: Run, tmp_path: Path, number: int, make: bool
+) -> None:
     server = run(*ANY, "--set", f"data={tmp_path / 'data'}", make=make)
     server.ctl("accounts", "add", "you@localhost", "--password", "secret")
     client = Client(server.listeners["c2s"], "localhost").connect()
@@ -158,7 +160,9 @@ def test_no_such_file(clone: Clone, nothing_made: Path) -> None:
 
 
 @pytest.mark.parametrize("option", ["port", "direct_port"])
-def test_a_port_that_is_taken(clone: Clone, first_run: Running, tmp_path: Path, nothing_made: Path, option: str) -> None:
+def test_a_port_that_is_taken(
+    clone: Clone, first_run: Running, tmp_path: Path, nothing_made: Path, option: str
+) -> None:
     port, file = first_run.port(), tmp_path / "jabberd.yaml"
     file.write_text(f"data: {nothing_made}\nc2s:\n  address: 127.0.0.1\n  port: 0\n  direct_port: 0\n"
                     .replace(f" {option}: 0", f" {option}: {port}"))  # fmt: skip
@@ -168,7 +172,9 @@ def test_a_port_that_is_taken(clone: Clone, first_run: Running, tmp_path: Path, 
     )
 
 
-def test_a_port_that_is_taken_leaves_no_database_in_an_old_folder(clone: Clone, first_run: Running, tmp_path: Path) -> None:
+def test_a_port_that_is_taken_leaves_no_database_in_an_old_folder(
+    clone: Clone, first_run: Running, tmp_path: Path
+) -> None:
     clone.refuses(*ANY, "--set", f"c2s.port={first_run.port()}", "--set", f"data={tmp_path}")
     assert list(tmp_path.iterdir()) == []
 
