@@ -4,13 +4,13 @@ from gevent import monkey
 
 monkey.patch_all()
 
-import sys  # noqa: E402
-from pathlib import Path  # noqa: E402
+import sys
+from pathlib import Path
 
-import click  # noqa: E402
+import click
 
-from . import __version__  # noqa: E402
-from .server import run  # noqa: E402
+from . import __version__
+from .server import run
 
 # the writer's thread must not wait 5 ms for the interpreter each time it comes back from the database
 sys.setswitchinterval(0.001)

@@ -41,7 +41,9 @@ class Top(Section):
 
     data = Option(str, "./data", "folder of the database, the certificates and the control socket")
     database = Option(
-        optional(str), None, "URL of the database: sqlite:///FILE, mysql://..., postgresql://...; by default SQLite in data"
+        optional(str),
+        None,
+        "URL of the database: sqlite:///FILE, mysql://..., postgresql://...; by default SQLite in data",
     )
 
 

@@ -22,8 +22,9 @@ numbers = itertools.count(1)
 def options(parser) -> None:
     parser.add_argument("--domain", env_var="XMPP_DOMAIN", default="localhost", help="its domain")
     parser.add_argument("--port", env_var="XMPP_PORT", type=int, default=5222, help="its port at --host")
-    parser.add_argument("--tls", env_var="XMPP_TLS", default="starttls",
-                        choices=["starttls", "direct", "none"])
+    parser.add_argument(
+        "--tls", env_var="XMPP_TLS", default="starttls", choices=["starttls", "direct", "none"]
+    )
     parser.add_argument("--password", env_var="XMPP_PASSWORD", default="load", help="of the accounts loadN")
 
 
@@ -40,8 +41,13 @@ class XmppUser(User):
         except (Failed, OSError) as error:
             failure = error
         self.environment.events.request.fire(
-            request_type="xmpp", name=name, response_time=(time.perf_counter() - start) * 1000,
-            response_length=0, exception=failure, context={})
+            request_type="xmpp",
+            name=name,
+            response_time=(time.perf_counter() - start) * 1000,
+            response_length=0,
+            exception=failure,
+            context={},
+        )
 
     def number(self) -> int:
         """One that no other user has, on no other locust worker."""
@@ -110,8 +116,10 @@ class ChatPairs(Pair):
     def chat(self) -> None:
         number = f"c{next(Session.ids)}"
         with self.measured("chat"):
-            self.one.send(f"<message type='chat' to='{self.other.jid}' id='{number}'><body>"
-                          "But, soft! what light through yonder window breaks?</body></message>")
+            self.one.send(
+                f"<message type='chat' to='{self.other.jid}' id='{number}'><body>"
+                "But, soft! what light through yonder window breaks?</body></message>"
+            )
             self.other.get("message", id=number)
         self.one, self.other = self.other, self.one
 

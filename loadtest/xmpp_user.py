@@ -43,8 +43,15 @@ class Session:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
 
-    def __init__(self, address: tuple[str, int], domain: str, user: str, password: str, tls: str,
-                 on_stanza: Callable[[Node], None] | None = None) -> None:
+    def __init__(
+        self,
+        address: tuple[str, int],
+        domain: str,
+        user: str,
+        password: str,
+        tls: str,
+        on_stanza: Callable[[Node], None] | None = None,
+    ) -> None:
         self.address, self.domain, self.user, self.password, self.tls = address, domain, user, password, tls
         self.bare, self.jid, self.on_stanza = f"{user}@{domain}", "", on_stanza
         self.inbox: Queue = Queue(1000)
@@ -76,8 +83,11 @@ class Session:
         self.parser.CharacterDataHandler = self._text
         self.socket.settimeout(None)
         self.reader = gevent.spawn(self._read)
-        return self.ask(f"<?xml version='1.0'?><stream:stream to='{self.domain}' version='1.0' "
-                        "xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>", "features")
+        return self.ask(
+            f"<?xml version='1.0'?><stream:stream to='{self.domain}' version='1.0' "
+            "xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>",
+            "features",
+        )
 
     def _stop_reading(self) -> None:
         if self.reader:
@@ -140,8 +150,11 @@ class Session:
         return node
 
     def register(self) -> None:
-        self.iq("set", f"<query xmlns='jabber:iq:register'><username>{self.user}</username>"
-                       f"<password>{self.password}</password></query>")
+        self.iq(
+            "set",
+            f"<query xmlns='jabber:iq:register'><username>{self.user}</username>"
+            f"<password>{self.password}</password></query>",
+        )
 
     def login(self) -> None:
         """Authenticated, bound, roster fetched, available: our presence has come back."""

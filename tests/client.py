@@ -1,9 +1,9 @@
 """An XMPP client for tests. It shares no code with the server.
 
-    c = Client(("127.0.0.1", 5222), "localhost").login("romeo", "secret", "balcony").available()
-    c.send("<message to='juliet@localhost'><body>hi</body></message>")
-    c.gets("<message from='juliet@localhost/...'><body>...</body></message>")      # see tests/match.py
-    c.nothing("<message/>")
+c = Client(("127.0.0.1", 5222), "localhost").login("romeo", "secret", "balcony").available()
+c.send("<message to='juliet@localhost'><body>hi</body></message>")
+c.gets("<message from='juliet@localhost/...'><body>...</body></message>")      # see tests/match.py
+c.nothing("<message/>")
 """
 
 from base64 import b64decode, b64encode
@@ -16,8 +16,15 @@ from tests.scram import Scram, server_end_point
 from tests.stream import TIMEOUT, Stream
 
 SASL = "urn:ietf:params:xml:ns:xmpp-sasl"
-MECHANISMS = ("SCRAM-SHA-512-PLUS", "SCRAM-SHA-256-PLUS", "SCRAM-SHA-1-PLUS",
-              "SCRAM-SHA-512", "SCRAM-SHA-256", "SCRAM-SHA-1", "PLAIN")
+MECHANISMS = (
+    "SCRAM-SHA-512-PLUS",
+    "SCRAM-SHA-256-PLUS",
+    "SCRAM-SHA-1-PLUS",
+    "SCRAM-SHA-512",
+    "SCRAM-SHA-256",
+    "SCRAM-SHA-1",
+    "PLAIN",
+)
 BINDINGS = ("tls-server-end-point", "tls-unique")
 
 
@@ -35,8 +42,14 @@ class Client(Stream):
 
     living: "WeakSet[Client]" = WeakSet()  # the bound ones: `nothing` waits for what they sent
 
-    def __init__(self, address: tuple[str, int], domain: str = "localhost", tls: str = "starttls",
-                 cafile: str | None = None, **options: Any) -> None:
+    def __init__(
+        self,
+        address: tuple[str, int],
+        domain: str = "localhost",
+        tls: str = "starttls",
+        cafile: str | None = None,
+        **options: Any,
+    ) -> None:
         super().__init__(address, domain, tls, cafile, **options)
         self.account: Any = None  # who it belongs to, where fixtures made it
         self.user = self.password = self.jid = self.bare = self.resource = ""
@@ -48,13 +61,23 @@ class Client(Stream):
 
     def register(self, user: str, password: str) -> Self:
         """In-band registration before login (XEP-0077)."""
-        answer = self.iq("set", f"<query xmlns='jabber:iq:register'><username>{user}</username>"
-                                f"<password>{password}</password></query>")
+        answer = self.iq(
+            "set",
+            f"<query xmlns='jabber:iq:register'><username>{user}</username>"
+            f"<password>{password}</password></query>",
+        )
         assert answer.get("type") == "result", show(answer)
         return self
 
-    def auth(self, user: str = "", password: str = "", mechanism: str | None = None, *, authzid: str = "",
-             binding: str | None = None) -> Self:
+    def auth(
+        self,
+        user: str = "",
+        password: str = "",
+        mechanism: str | None = None,
+        *,
+        authzid: str = "",
+        binding: str | None = None,
+    ) -> Self:
         """SASL with the best mechanism offered, or the one given (offered or not); then a new stream.
 
         `binding`: the channel binding's type for -PLUS. Raises AuthFailed.
@@ -93,8 +116,9 @@ class Client(Stream):
         """One SASL step (data None: no initial response, b"": an empty one), and the server's answer."""
         text = "" if data is None else b64encode(data).decode() or "="
         self.send(f"<{name} xmlns='{SASL}'{attributes}>{text}</{name}>")
-        return self.take(lambda element: element.tag.startswith(f"{{{SASL}}}"),
-                         f"<success xmlns='{SASL}'/>", TIMEOUT)
+        return self.take(
+            lambda element: element.tag.startswith(f"{{{SASL}}}"), f"<success xmlns='{SASL}'/>", TIMEOUT
+        )
 
     def _binding(self) -> str | None:
         if self.tls == "none":
@@ -128,8 +152,9 @@ class Client(Stream):
         assert answer.get("type") == "result", show(answer)
         return self
 
-    def login(self, user: str = "", password: str = "", resource: str | None = None,
-              mechanism: str | None = None) -> Self:
+    def login(
+        self, user: str = "", password: str = "", resource: str | None = None, mechanism: str | None = None
+    ) -> Self:
         """Connected (if it is not yet), authenticated, bound; no presence yet."""
         if not self.socket:
             self.connect()
@@ -181,8 +206,11 @@ def subscribe_both(a: Client, b: Client) -> None:
 
 
 def _trace(element: Element) -> bool:
-    return element.tag == f"{{{CLIENT}}}presence" or element.tag == f"{{{CLIENT}}}iq" and bool(
-        element.findall("{jabber:iq:roster}query"))
+    return (
+        element.tag == f"{{{CLIENT}}}presence"
+        or element.tag == f"{{{CLIENT}}}iq"
+        and bool(element.findall("{jabber:iq:roster}query"))
+    )
 
 
 def _quote(jid: str) -> str:

@@ -146,8 +146,15 @@ def make_client(account: Callable[..., Account]) -> Iterator[Callable[..., Clien
     """
     opened = []
 
-    def make(who: Account | None = None, *, resource: str | None = None, login: bool = True,
-             available: bool = True, tls: str = "starttls", **options: Any) -> Client:
+    def make(
+        who: Account | None = None,
+        *,
+        resource: str | None = None,
+        login: bool = True,
+        available: bool = True,
+        tls: str = "starttls",
+        **options: Any,
+    ) -> Client:
         who = who or account()
         kind = "c2s_direct" if tls == "direct" else "c2s"
         client = Client(who.place.server.address(kind), who.place.domain, tls, **options)

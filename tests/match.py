@@ -46,8 +46,10 @@ def show(xml: Element | str) -> str:
 def _show(element: Element, around: str) -> str:
     namespace, name = _split(element.tag)
     attributes = [] if namespace == around else [("xmlns", namespace)]
-    attributes += [(key.replace("{http://www.w3.org/XML/1998/namespace}", "xml:"), value)
-                   for key, value in element.items()]
+    attributes += [
+        (key.replace("{http://www.w3.org/XML/1998/namespace}", "xml:"), value)
+        for key, value in element.items()
+    ]
     start = name + "".join(f" {key}='{_escape(value)}'" for key, value in attributes)
     inner = _escape(element.text)
     inner += "".join(_show(child, namespace) + _escape(child.tail) for child in element)

@@ -43,8 +43,11 @@ class Prosody:
         self.ports = {kind: free_port() for kind in ("c2s", "c2s_direct", "s2s")}
         self_signed(folder, "localhost")
         (folder / "prosody.cfg.lua").write_text(PROSODY.format(folder=folder, **self.ports))
-        self.process = subprocess.Popen(["prosody", "--config", str(folder / "prosody.cfg.lua"), "-F"],
-                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.process = subprocess.Popen(
+            ["prosody", "--config", str(folder / "prosody.cfg.lua"), "-F"],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
         for kind in self.ports:
             self.wait(self.address(kind))
 
@@ -70,10 +73,30 @@ class Prosody:
 
 def self_signed(folder: Path, domain: str) -> None:
     """cert.pem and key.pem (ECDSA P-256, SHA-256) for the domain, made by openssl."""
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
-                    "-nodes", "-keyout", folder / "key.pem", "-out", folder / "cert.pem", "-days", "2",
-                    "-subj", f"/CN={domain}", "-addext", f"subjectAltName=DNS:{domain}"],
-                   check=True, capture_output=True)
+    subprocess.run(
+        [
+            "openssl",
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-nodes",
+            "-keyout",
+            folder / "key.pem",
+            "-out",
+            folder / "cert.pem",
+            "-days",
+            "2",
+            "-subj",
+            f"/CN={domain}",
+            "-addext",
+            f"subjectAltName=DNS:{domain}",
+        ],
+        check=True,
+        capture_output=True,
+    )
 
 
 def free_port() -> int:

@@ -15,8 +15,16 @@ class Scram:
     `binding`: (type, data) for a -PLUS mechanism. `flag`: the gs2 flag without binding, "n" or "y".
     """
 
-    def __init__(self, mechanism: str, user: str, password: str, *, binding: tuple[str, bytes] | None = None,
-                 flag: str = "n", authzid: str = "") -> None:
+    def __init__(
+        self,
+        mechanism: str,
+        user: str,
+        password: str,
+        *,
+        binding: tuple[str, bytes] | None = None,
+        flag: str = "n",
+        authzid: str = "",
+    ) -> None:
         self.hash = mechanism.removeprefix("SCRAM-").removesuffix("-PLUS").replace("-", "").lower()
         self.password = password.encode()
         kind, self.binding = binding or ("", b"")

@@ -35,7 +35,11 @@ class ServerProcess:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "jabberd_py", "--config", str(self.file), *self.arguments],
-                cwd=ROOT, env=environment(), stdout=subprocess.PIPE, stderr=log)
+                cwd=ROOT,
+                env=environment(),
+                stdout=subprocess.PIPE,
+                stderr=log,
+            )
         self.reader = gevent.spawn(self._read, self.process, self.ready)
         if not self.ready.wait(START) or self.process.poll() is not None:
             self.kill9()
@@ -94,8 +98,9 @@ class ServerProcess:
     def ctl(self, *arguments: str) -> str:
         """What jabberctl prints; an AssertionError if it fails."""
         command = [sys.executable, "-m", "jabberd_py.ctl.main", "--socket", str(self.socket), *arguments]
-        done = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True,
-                              timeout=30)
+        done = subprocess.run(
+            command, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=30
+        )
         assert done.returncode == 0, f"jabberctl {' '.join(arguments)}: {done.stdout}{done.stderr}"
         return done.stdout
 

@@ -32,9 +32,16 @@ class Stream:
 
     numbers = itertools.count(1)
 
-    def __init__(self, address: tuple[str, int], domain: str = "localhost", tls: str = "starttls",
-                 cafile: str | None = None, *, certificate: tuple[str, str] | None = None,
-                 maximum: ssl.TLSVersion = ssl.TLSVersion.MAXIMUM_SUPPORTED) -> None:
+    def __init__(
+        self,
+        address: tuple[str, int],
+        domain: str = "localhost",
+        tls: str = "starttls",
+        cafile: str | None = None,
+        *,
+        certificate: tuple[str, str] | None = None,
+        maximum: ssl.TLSVersion = ssl.TLSVersion.MAXIMUM_SUPPORTED,
+    ) -> None:
         assert tls in ("starttls", "direct", "none"), tls
         self.address, self.domain, self.tls, self.polite = address, domain, tls, True
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -92,8 +99,10 @@ class Stream:
     def open(self, to: str | None = None, attributes: str = "") -> Element:
         """A new stream header, and the features that answer it."""
         self.restart_parser()
-        self.send(f"<?xml version='1.0'?><stream:stream to='{to or self.domain}' version='1.0' xml:lang='en' "
-                  f"xmlns='{CLIENT}' xmlns:stream='{STREAM}'{attributes}>")
+        self.send(
+            f"<?xml version='1.0'?><stream:stream to='{to or self.domain}' version='1.0' xml:lang='en' "
+            f"xmlns='{CLIENT}' xmlns:stream='{STREAM}'{attributes}>"
+        )
         self.features = self.gets("<stream:features/>")
         return self.features
 
@@ -166,8 +175,15 @@ class Stream:
         return self.take(lambda element: not matches(want, element), template, timeout)
 
     def answer(self, number: str, timeout: float = TIMEOUT) -> Element:
-        return self.take(lambda element: element.tag == f"{{{CLIENT}}}iq" and element.get("id") == number
-                          and element.get("type") in ("result", "error"), f"<iq id='{number}'/>", timeout)
+        return self.take(
+            lambda element: (
+                element.tag == f"{{{CLIENT}}}iq"
+                and element.get("id") == number
+                and element.get("type") in ("result", "error")
+            ),
+            f"<iq id='{number}'/>",
+            timeout,
+        )
 
     def take(self, wanted: Callable[[Element], bool], template: str, timeout: float) -> Element:
         with gevent.Timeout(timeout, False):

@@ -48,10 +48,16 @@ def test_register_login_and_presence(client, tls):
     assert one.socket.version() == "TLSv1.3"
 
 
-@pytest.mark.parametrize(("mechanism", "options"), [
-    ("SCRAM-SHA-1", {}), ("SCRAM-SHA-256", {}), ("PLAIN", {}),
-    ("SCRAM-SHA-1-PLUS", {"maximum": ssl.TLSVersion.TLSv1_2}),
-    ("SCRAM-SHA-256-PLUS", {"maximum": ssl.TLSVersion.TLSv1_2})])
+@pytest.mark.parametrize(
+    ("mechanism", "options"),
+    [
+        ("SCRAM-SHA-1", {}),
+        ("SCRAM-SHA-256", {}),
+        ("PLAIN", {}),
+        ("SCRAM-SHA-1-PLUS", {"maximum": ssl.TLSVersion.TLSv1_2}),
+        ("SCRAM-SHA-256-PLUS", {"maximum": ssl.TLSVersion.TLSv1_2}),
+    ],
+)
 def test_mechanisms(client, mechanism, options):
     name = f"user-{mechanism}".lower()
     options = {"domain": "sha256.localhost" if "256" in mechanism else "localhost", **options}
@@ -135,7 +141,8 @@ def test_scram_by_the_example_of_rfc_5802():
     assert scram.first() == b"n,,n=user,r=fyko+d2lbbFgONRv9qkxdawL"
     nonce = "fyko+d2lbbFgONRv9qkxdawL3rfcNHYJY1ZVvWVs7j"
     assert scram.final(f"r={nonce},s=QSXCR+Q6sek8bf92,i=4096".encode()) == (
-        f"c=biws,r={nonce},p=v0X8v3Bz2T0CJGbJQyF0X+HI4Ts=".encode())
+        f"c=biws,r={nonce},p=v0X8v3Bz2T0CJGbJQyF0X+HI4Ts=".encode()
+    )
     scram.verify(b"v=rmF9pqV8S7suAoZWja4dJRkFsKQ=")
     with pytest.raises(AssertionError):
         scram.verify(b"v=" + b64encode(bytes(20)))

@@ -16,8 +16,10 @@ SAME = {
     "text not named": ("<body/>", "<body>hi</body>"),
     "white space in a template": ("<message>\n  <body/>\n</message>", "<message><body/></message>"),
     "children in any order": ("<a><b/><c/></a>", "<a><c/><d/><b/></a>"),
-    "the namespace is inherited": ("<iq><query xmlns='n'><item/></query></iq>",
-                                   "<iq><x:query xmlns:x='n'><x:item/></x:query></iq>"),
+    "the namespace is inherited": (
+        "<iq><query xmlns='n'><item/></query></iq>",
+        "<iq><x:query xmlns:x='n'><x:item/></x:query></iq>",
+    ),
     "each wanted child finds its own": ("<a><b i='...'/><b i='1'/></a>", "<a><b i='1'/><b i='2'/></a>"),
     "an absent child": ("<a><delay xmlns='d'>!absent</delay></a>", "<a><delay xmlns='other'/></a>"),
     "an absent child of a kind": ("<a><b i='1'>!absent</b></a>", "<a><b i='2'/></a>"),
@@ -29,20 +31,38 @@ DIFFERENT = {
     "another namespace": ("<query xmlns='n'/>", "<query xmlns='m'/>", "query: is in namespace 'm', not 'n'"),
     "a missing attribute": ("<iq id='...'/>", "<iq/>", "iq: attribute id is missing, should be '...'"),
     "another value": ("<iq id='1'/>", "<iq id='2'/>", "iq: attribute id is '2', should be '1'"),
-    "dots are only dots in a template": ("<iq id='a.c'/>", "<iq id='abc'/>",
-                                         "iq: attribute id is 'abc', should be 'a.c'"),
-    "an attribute too many": ("<presence type='!absent'/>", "<presence type='error'/>",
-                              "presence: attribute type must be absent, is 'error'"),
-    "another text": ("<message><body>hi</body></message>", "<message><body>ho</body></message>",
-                     "message/body: text is 'ho', should be 'hi'"),
-    "the nearest child is named": ("<a><b i='1' j='1'/></a>", "<a><b/><b i='1'/></a>",
-                                   "a/b: attribute j is missing, should be '1'"),
-    "a missing child": ("<message><body>hi</body></message>", "<message/>",
-                        "message/body: is missing: <body>hi</body>"),
+    "dots are only dots in a template": (
+        "<iq id='a.c'/>",
+        "<iq id='abc'/>",
+        "iq: attribute id is 'abc', should be 'a.c'",
+    ),
+    "an attribute too many": (
+        "<presence type='!absent'/>",
+        "<presence type='error'/>",
+        "presence: attribute type must be absent, is 'error'",
+    ),
+    "another text": (
+        "<message><body>hi</body></message>",
+        "<message><body>ho</body></message>",
+        "message/body: text is 'ho', should be 'hi'",
+    ),
+    "the nearest child is named": (
+        "<a><b i='1' j='1'/></a>",
+        "<a><b/><b i='1'/></a>",
+        "a/b: attribute j is missing, should be '1'",
+    ),
+    "a missing child": (
+        "<message><body>hi</body></message>",
+        "<message/>",
+        "message/body: is missing: <body>hi</body>",
+    ),
     "one child is not two": ("<a><b/><b/></a>", "<a><b/></a>", "a/b: is missing: <b/>"),
     "a child too many": ("<a><b>!absent</b></a>", "<a><b i='2'/></a>", "a: <b>!absent</b>, but it is there"),
-    "deep down": ("<a><b><c x='1'/></b></a>", "<a><b><c x='2'/></b></a>",
-                  "a/b/c: attribute x is '2', should be '1'"),
+    "deep down": (
+        "<a><b><c x='1'/></b></a>",
+        "<a><b><c x='2'/></b></a>",
+        "a/b/c: attribute x is '2', should be '1'",
+    ),
 }
 
 

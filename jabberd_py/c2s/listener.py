@@ -51,7 +51,9 @@ class C2S(Section):
     )
     login_timeout = Option(duration, "30s", "time to log in and bind a resource", min=1)
     idle_timeout = Option(duration, "30m", "silence after which a stream is ended; 0 is never")
-    resume_timeout = Option(duration, "5m", "time to resume a lost stream in (XEP-0198); 0 switches resumption off")
+    resume_timeout = Option(
+        duration, "5m", "time to resume a lost stream in (XEP-0198); 0 switches resumption off"
+    )
     unacknowledged = Option(int, 1000, "stanzas that a client may leave unacknowledged (XEP-0198)", min=10)
     streams_per_address = Option(
         int, 200, "streams that one address (IPv6: one /64) may have at a time", min=1

@@ -17,7 +17,6 @@ from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError, StreamError, error_reply
 from ..xmpp.jid import parse
 from ..xmpp.sasl import SaslError, Scram, ScramKeys, plain
-
 from .sm import SM
 
 if TYPE_CHECKING:

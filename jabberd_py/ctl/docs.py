@@ -63,7 +63,9 @@ def protocols() -> str:
     for path in sorted(PACKAGE.rglob("*.py")):
         tree = ast.parse(path.read_text())
         documented = [tree, *(node for node in tree.body if isinstance(node, ast.ClassDef | ast.FunctionDef))]
-        for number, title in _mention.findall("\n".join(ast.get_docstring(node) or "" for node in documented)):
+        for number, title in _mention.findall(
+            "\n".join(ast.get_docstring(node) or "" for node in documented)
+        ):
             if title:
                 titles.setdefault(number, title.strip())
             where = str(path.relative_to(ROOT))

@@ -56,8 +56,10 @@ def crash_rounds(server, rounds):
 def test_twenty_crashes(start_server):
     server = start_server(CONFIG)
     ledger = crash_rounds(server, 20)
-    print(f"acknowledged {len(ledger.acknowledged)}, lost {len(ledger.lost())}, "
-          f"came twice under two names {len(ledger.doubled())}")
+    print(
+        f"acknowledged {len(ledger.acknowledged)}, lost {len(ledger.lost())}, "
+        f"came twice under two names {len(ledger.doubled())}"
+    )
     assert len(ledger.acknowledged) >= 2000
     assert not ledger.lost()
     assert not ledger.doubled()
@@ -75,7 +77,10 @@ def test_what_was_answered_is_there(start_server):
         romeo.register(f"romeo{number}", PASSWORD)
         romeo.auth(f"romeo{number}", PASSWORD)
         romeo.bind("desk")
-        romeo.iq("set", f"<query xmlns='jabber:iq:roster'><item jid='juliet{number}@example.org' name='J'/></query>")
+        romeo.iq(
+            "set",
+            f"<query xmlns='jabber:iq:roster'><item jid='juliet{number}@example.org' name='J'/></query>",
+        )
         server.kill9()
         romeo.abort()
         server.start()
@@ -84,5 +89,7 @@ def test_what_was_answered_is_there(start_server):
         c = Client(server.address(), "localhost")
         c.login(user, PASSWORD, "desk")
         roster = c.iq("get", "<query xmlns='jabber:iq:roster'/>")
-        assert [item.get("jid") for item in roster.iter("{jabber:iq:roster}item")] == [f"juliet{number}@example.org"]
+        assert [item.get("jid") for item in roster.iter("{jabber:iq:roster}item")] == [
+            f"juliet{number}@example.org"
+        ]
         c.close()

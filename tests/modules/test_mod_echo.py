@@ -15,7 +15,9 @@ def test_the_page_shows_the_file():
 
 def test_an_echo(make_client, account):
     romeo = make_client(account("romeo"))
-    romeo.send("<message to='echo@localhost' id='m1' type='chat'><body>hello</body><x xmlns='some:thing'/></message>")
+    romeo.send(
+        "<message to='echo@localhost' id='m1' type='chat'><body>hello</body><x xmlns='some:thing'/></message>"
+    )
     romeo.gets(
         f"<message from='echo@localhost' to='{romeo.jid}' id='m1' type='chat'>"
         "<body>hello</body><x xmlns='some:thing'/></message>"

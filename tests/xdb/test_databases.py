@@ -39,7 +39,7 @@ def opened(url, folder):
         yield store
     finally:
         if xdb.store and not url.startswith("sqlite"):
-            for name in xdb.store.db.get_tables():      # not through the writer: MySQL commits at each DROP
+            for name in xdb.store.db.get_tables():  # not through the writer: MySQL commits at each DROP
                 xdb.store.db.execute_sql(f"DROP TABLE {name}")
         if xdb.store:
             xdb.store.close()
@@ -93,11 +93,18 @@ def test_a_second_open_finds_everything(url, tmp_path):
         xdb.save(lambda: Buddy.delete().execute())
         store.close()
         xdb.open(url, [Buddy], str(tmp_path))
-        assert xdb.save(add, "romeo@a", "a@b") > last       # a row number never comes twice
+        assert xdb.save(add, "romeo@a", "a@b") > last  # a row number never comes twice
         xdb.store.close()
         with pytest.raises(StoreError, match="no such|doesn't exist|does not exist") as caught:
-            xdb.open(url, [Buddy], str(tmp_path), migrations=[
-                (1, "first", print), (2, "bad", lambda db: db.execute_sql("DELETE FROM no_such_table"))])
+            xdb.open(
+                url,
+                [Buddy],
+                str(tmp_path),
+                migrations=[
+                    (1, "first", print),
+                    (2, "bad", lambda db: db.execute_sql("DELETE FROM no_such_table")),
+                ],
+            )
         assert "\n" not in str(caught.value)
         xdb.open(url, [Buddy], str(tmp_path))
         assert jids() == ["a@b"]
@@ -172,7 +179,7 @@ def test_the_database_is_killed_and_comes_back(server, tmp_path, caplog):
         server.start()
         xdb.save(add, "romeo@a", "back")
         assert store.trouble is None
-        xdb.release()                           # this greenlet's unit ended with the server
+        xdb.release()  # this greenlet's unit ended with the server
         kept = set(jids())
         assert set(acknowledged) <= kept and "back" in kept and "while it is away" not in kept
 

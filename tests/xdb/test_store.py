@@ -99,7 +99,7 @@ def test_a_cache_is_bounded_and_forgets():
     def ask(owner):
         asked.append(owner)
 
-    for owner in ("a", "b", "a", "c", "a", "b"):     # c pushes b out: a was used later
+    for owner in ("a", "b", "a", "c", "a", "b"):  # c pushes b out: a was used later
         ask(owner)
     assert asked == ["a", "b", "c", "b"]
     assert len(ask) == 2
@@ -162,6 +162,7 @@ def test_without_a_store_there_is_one_clear_line(tmp_path):
 
 # --- what can be wrong when it opens ---
 
+
 def refused(match, url, data_dir):
     with pytest.raises(StoreError, match=match) as caught:
         xdb.open(url, [Contact], data_dir)
@@ -184,10 +185,17 @@ def test_an_unwritable_folder():
     refused("/proc/1", URL, "/proc/1")
 
 
-@pytest.mark.parametrize(("url", "line"), [
-    ("sqlite://", "a file is needed"), ("sqlite:///:memory:", "a file is needed"),
-    ("oracle://x/y", "URL must be"),
-    ("mysql://host", "URL must be"), ("mysql://h:x/db", "port"), ("", "URL must be")])
+@pytest.mark.parametrize(
+    ("url", "line"),
+    [
+        ("sqlite://", "a file is needed"),
+        ("sqlite:///:memory:", "a file is needed"),
+        ("oracle://x/y", "URL must be"),
+        ("mysql://host", "URL must be"),
+        ("mysql://h:x/db", "port"),
+        ("", "URL must be"),
+    ],
+)
 def test_a_bad_url(url, line, tmp_path):
     refused(line, url, str(tmp_path))
 
@@ -195,11 +203,20 @@ def test_a_bad_url(url, line, tmp_path):
 def test_one_process_at_a_time(store, tmp_path):
     with pytest.raises(StoreError, match=f"in use by another jabberd_py, process {os.getpid()}"):
         Store(URL, [], str(tmp_path))
-    other = subprocess.run([sys.executable, "-c", f"""if True:
+    other = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            f"""if True:
         from gevent import monkey; monkey.patch_all()
         from jabberd_py.xdb import xdb
-        xdb.open({URL!r}, [], {str(tmp_path)!r})"""], capture_output=True, text=True, check=False,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
+        xdb.open({URL!r}, [], {str(tmp_path)!r})""",
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
     assert "in use by another jabberd_py" in other.stderr
 
 
@@ -211,6 +228,7 @@ def test_only_its_owner_may_read_it(tmp_path):
 
 # --- migrations ---
 
+
 def test_an_older_store_is_migrated_once(tmp_path):
     def more(db):
         db.execute_sql("INSERT INTO test_contact (owner, jid) VALUES ('migrated', 'x')")
@@ -219,7 +237,7 @@ def test_an_older_store_is_migrated_once(tmp_path):
     for _ in range(2):
         xdb.open(URL, [Contact, Note], str(tmp_path), migrations=[(1, "first", print), (2, "more", more)])
         assert Contact.select().where(Contact.owner == "migrated").count() == 1
-        assert Note.select().count() == 0           # a module that is new here brings its table
+        assert Note.select().count() == 0  # a module that is new here brings its table
         xdb.store.close()
 
 

@@ -97,7 +97,7 @@ def test_readers_never_see_half_a_group(store, held):
     tickets = [line(1), line(2), xdb.write(lambda: half.open() or gate.wait())]
     half, gate = _NativeGate(), _NativeGate()
     held()
-    gevent.get_hub().threadpool.apply(half.wait)        # the group has run its first statements
+    gevent.get_hub().threadpool.apply(half.wait)  # the group has run its first statements
     assert numbers() == []
     gate.open()
     tickets[0].wait()
@@ -107,8 +107,16 @@ def test_readers_never_see_half_a_group(store, held):
 
 def test_order_is_kept(store, held):
     """Rows of one table keep their order, also against the functions between them."""
-    tickets = [line(1), line(2, Other), line(3), xdb.write(lambda: numbers(Line) + numbers(Other)), line(4),
-               xdb.write(create, 5), line(6), line(7)]
+    tickets = [
+        line(1),
+        line(2, Other),
+        line(3),
+        xdb.write(lambda: numbers(Line) + numbers(Other)),
+        line(4),
+        xdb.write(create, 5),
+        line(6),
+        line(7),
+    ]
     order = []
     for index, ticket in enumerate(tickets):
         ticket.then(lambda ticket, index=index: order.append(index))
@@ -176,7 +184,7 @@ def test_a_full_queue_stops_the_sender_alone(store, held):
 
     busy = gevent.spawn(sender)
     gevent.idle()
-    assert len(sent) == 100 and not busy.dead       # and we, on the same loop, are still here
+    assert len(sent) == 100 and not busy.dead  # and we, on the same loop, are still here
     assert numbers() == []
     held()
     busy.join(5)
@@ -241,20 +249,21 @@ def test_a_sender_that_waits_while_the_store_closes_is_told(tmp_path):
 
 # --- trouble ---
 
+
 def test_a_full_disk_acknowledges_nothing_and_heals(store, caplog):
     line(1).wait()
     pages = store.writer.call(lambda: store.db.pragma("page_count"))
-    store.db._pragmas += (("max_page_count", pages),)               # each new connection is as narrow
+    store.db._pragmas += (("max_page_count", pages),)  # each new connection is as narrow
     store.writer.call(lambda: store.db.pragma("max_page_count", pages))
     tickets = [line(number, text="x" * 5000) for number in range(2, 52)]
     for ticket in tickets:
         with pytest.raises(StoreError, match="database or disk is full"):
             ticket.wait()
     assert "full" in store.trouble
-    assert numbers() == [1]                         # reading goes on
+    assert numbers() == [1]  # reading goes on
     with pytest.raises(StoreError, match="full"):
         xdb.save(lambda: Line.insert_many([("a", n, "x" * 5000) for n in range(2, 9)], COLUMNS).execute())
-    store.db._pragmas = store.db._pragmas[:-1]      # somebody made room; nobody restarts anything
+    store.db._pragmas = store.db._pragmas[:-1]  # somebody made room; nobody restarts anything
     store.writer.call(lambda: store.db.close())
     line(100).wait()
     assert store.trouble is None
@@ -281,7 +290,7 @@ def test_a_read_only_database_heals(store):
     with pytest.raises(StoreError, match="readonly"):
         line(1).wait()
     assert "readonly" in store.trouble
-    line(2).wait()                                  # on a new connection
+    line(2).wait()  # on a new connection
     assert store.trouble is None and numbers() == [2]
 
 
@@ -345,8 +354,11 @@ gevent.joinall([gevent.spawn(sender, k * 1_000_000) for k in range(20)])
 
 @pytest.mark.parametrize("lines", [1, 200, 2000])
 def test_what_was_acknowledged_survives_kill_9(tmp_path, lines):
-    victim = subprocess.Popen([sys.executable, "-c", VICTIM, str(tmp_path), __file__], stdout=subprocess.PIPE,
-                              env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
+    victim = subprocess.Popen(
+        [sys.executable, "-c", VICTIM, str(tmp_path), __file__],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
     acknowledged = [int(victim.stdout.readline()) for _ in range(lines)]
     victim.send_signal(signal.SIGKILL)
     rest = victim.stdout.read()
@@ -357,4 +369,4 @@ def test_what_was_acknowledged_survives_kill_9(tmp_path, lines):
     xdb.store.close()
     assert len(acknowledged) >= lines
     assert set(acknowledged) <= set(kept)
-    assert len(kept) - len(acknowledged) <= 20 * 2      # each sender has one on its way, at most
+    assert len(kept) - len(acknowledged) <= 20 * 2  # each sender has one on its way, at most

@@ -10,7 +10,7 @@ ROOT = f"<stream:stream xmlns='{CLIENT}' xmlns:stream='{STREAM}'>"
 ROOTS = {
     "usual": ROOT,
     "quotes": f'<stream:stream xmlns:stream="{STREAM}" to="localhost" xmlns="{CLIENT}">',
-    "prefixes": f"<stream:stream xmlns='{CLIENT}' xmlns:stream='{STREAM}' xmlns:c='{CLIENT}' xmlns:x='urn:x'>",  # noqa: E501
+    "prefixes": f"<stream:stream xmlns='{CLIENT}' xmlns:stream='{STREAM}' xmlns:c='{CLIENT}' xmlns:x='urn:x'>",
     "other prefix": f"<s:stream xmlns='{CLIENT}' xmlns:s='{STREAM}' xmlns:stream='urn:trick'>",
     "server": f"<stream:stream xmlns='{SERVER}' xmlns:stream='{STREAM}' xmlns:db='jabber:server:dialback'>",
 }
