@@ -325,8 +325,12 @@ class Spool:
         if not sessions:
             return False
         state.lost.pop(id, None)
+        try:
+            stanza = from_text(xml)
+        except ValueError as error:  # the disk spoilt it: those behind it shall not wait for ever
+            logger.error("a stored message cannot be read", user=user, number=id, reason=str(error))
+            return True
         state.waiting[id] = None
-        stanza = from_text(xml)
         for delay in stanza.all("delay", ns.DELAY):
             if delay.attrs.get("from") == self.host.domain:
                 stanza.remove(delay)  # forged: only we stamp in our name (XEP-0203 section 6)

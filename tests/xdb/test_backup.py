@@ -226,3 +226,20 @@ def test_check_store_explains(first):
     rows = {row["check"]: row for row in json.loads(first.ctl("check", "store", "--json"))}
     assert "the log is damaged" in rows["at the start"]["trouble"] and rows["integrity"]["found"] == "sound"
     verify(first)
+
+
+def test_a_message_that_the_disk_spoilt_holds_up_no_other(first):
+    """Its bytes are damaged where no check of the database's sees it."""
+    assert first.stop() == 0
+    path = first.data / "jabberd.sqlite"
+    data = path.read_bytes()
+    sign = "<body>7 ♥</body>".encode()
+    assert sign in data
+    path.write_bytes(data.replace(sign, b"<body>7 \xff\xfe<<body>".ljust(len(sign))[: len(sign)]))
+    first.start()
+    juliet = login(first, "juliet").available()
+    for number in range(100):
+        if number != 7:
+            juliet.gets(f"<message id='m{number}'/>", 10)
+    assert "a stored message cannot be read" in first.tail()
+    juliet.close()
