@@ -8,7 +8,6 @@ it lags: that costs duplicates after a crash, never a loss.
 
 from __future__ import annotations
 
-import time
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -33,8 +32,6 @@ logger = log.get(__name__)
 SID = "urn:xmpp:sid:0"
 PICKING = "offline: flexible"
 """The note of a session that picks the waiting messages itself (XEP-0013): they do not come by themselves."""
-LATE = 2.0
-"""A message that waited longer than so many seconds is told when it came (XEP-0203)."""
 
 
 def stamped(stanza: Element, user: str, id: int) -> Element:
@@ -256,8 +253,7 @@ class Spool:
         for delay in stanza.all("delay", ns.DELAY):
             if delay.attrs.get("from") == self.host.domain:
                 stanza.remove(delay)  # forged: only we stamp in our name (XEP-0203 section 6)
-        if time.time() - when(id) > LATE:
-            stanza.append(Element("delay", ns.DELAY, from_=self.host.domain, stamp=utc(when(id))))
+        stanza.append(Element("delay", ns.DELAY, from_=self.host.domain, stamp=utc(when(id))))
         stanza = stamped(stanza, user, id)
         for session in sessions:
             self.host.pass_on(session, stanza)
