@@ -22,7 +22,7 @@ from .c2s.sm import ResumableStream
 from .config import Config, ConfigError, Schema
 from .heartbeat import heartbeat
 from .hooks import Option, Section, optional
-from .jsm import spool
+from .jsm import messages
 from .jsm.host import Host, HostOptions
 from .jsm.users import Account
 from .net.tls import Certificates, TLSOptions
@@ -74,7 +74,7 @@ def schema() -> Schema:
 def tables() -> list[type[Table]]:
     """Every table of the server, whether its module is on or not."""
     of_modules = (table for kind in modules.load_all().values() for table in kind.tables)
-    return [Account, *spool.tables(), ResumableStream, *of_modules]
+    return [Account, *messages.tables(), ResumableStream, *of_modules]
 
 
 class Server:
@@ -101,7 +101,7 @@ class Server:
             self._make_data()
             database = self.config.top.database or "sqlite:///jabberd.sqlite"  # type: ignore[attr-defined]
             self.store = xdb.open(database, tables(), str(self.data))
-            spool.start()
+            messages.start()
             self._load_certificates(self.config)
             for domain in self.config.hosts:
                 self._add_host(domain)

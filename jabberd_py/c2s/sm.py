@@ -19,8 +19,8 @@ from peewee import BigIntegerField, CharField, FloatField, TextField
 from .. import log
 from ..heartbeat import heartbeat
 from ..jsm.host import Host
+from ..jsm.messages import Message, number, when
 from ..jsm.session import Session
-from ..jsm.spool import Message, number, when
 from ..xdb import OWNER_LENGTH, StoreError, Table, Ticket, xdb
 from ..xmpp import ns
 from ..xmpp.element import Element, from_text

@@ -8,20 +8,20 @@ it lags: that costs duplicates after a crash, never a loss.
 
 from __future__ import annotations
 
-import time
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import gevent
-from peewee import BigIntegerField, CharField, SmallIntegerField, TextField, fn
 
 from .. import log
-from ..xdb import OWNER_LENGTH, JidField, Table, Ticket, xdb
+from ..xdb import Ticket, xdb
 from ..xmpp import ns
 from ..xmpp.element import Element, from_text
 from ..xmpp.errors import StanzaError
 from ..xmpp.stamp import utc
+from . import messages
+from .messages import COLUMNS, PAGE, Message, number, when
 
 if TYPE_CHECKING:
     from .host import Host
@@ -30,85 +30,8 @@ if TYPE_CHECKING:
 logger = log.get(__name__)
 
 SID = "urn:xmpp:sid:0"
-PAGE = 50
 PICKING = "offline: flexible"
 """The note of a session that picks the waiting messages itself (XEP-0013): they do not come by themselves."""
-LATE = 2.0
-"""A message that waited longer than so many seconds is told when it came (XEP-0203)."""
-
-
-class Message(Table):
-    """``id``: milliseconds since 1970 in the upper bits, see `number`. ``peer`` and ``resource``: the other side.
-    ``spooled``: it came in and counts as undelivered past the mark. ``archived``: its owner wants it kept. ``stream`` and
-    ``seq``: the sender's resumable stream (XEP-0198) and its count, so that a resumed sender repeats nothing."""
-
-    id = BigIntegerField(primary_key=True)
-    owner = CharField(max_length=OWNER_LENGTH)
-    peer = JidField()
-    resource = TextField()
-    xml = TextField()
-    spooled = SmallIntegerField()
-    archived = SmallIntegerField()
-    stream = BigIntegerField()
-    seq = BigIntegerField()
-
-    class Meta:
-        # one index serves pages of all and of one contact: a second one would double what a message costs to store
-        indexes = ((("owner", "id", "peer"), False),)
-
-
-COLUMNS = ("id", "owner", "peer", "resource", "xml", "spooled", "archived", "stream", "seq")
-
-
-class Mark(Table):
-    """Every spooled row of ``owner`` with a number up to ``delivered`` has reached a client."""
-
-    owner = CharField(max_length=OWNER_LENGTH)
-    delivered = BigIntegerField()
-
-    class Meta:
-        indexes = ((("owner",), True),)
-
-
-@xdb.prepared(str)
-def _mark(owner: str) -> Any:
-    return Mark.select(Mark.delivered).where(Mark.owner == owner)
-
-
-@xdb.prepared(str, int)
-def _page(owner: str, position: int) -> Any:
-    waiting = Message.select(Message.id, Message.xml).where(
-        Message.owner == owner, Message.id > position, Message.spooled == 1
-    )
-    return waiting.order_by(Message.id).limit(PAGE)
-
-
-@xdb.prepared(str, int)
-def _count(owner: str, position: int) -> Any:
-    return Message.select(fn.COUNT(Message.id)).where(
-        Message.owner == owner, Message.id > position, Message.spooled == 1
-    )
-
-
-_last = 0
-
-
-def number() -> int:
-    """The next row number: never twice, never smaller than the last, time-ordered (63 bits)."""
-    global _last
-    _last = max(_last + 64, int(time.time() * 1000) << 20)  # the low bits are for the number of a node
-    return _last
-
-
-def when(id: int) -> float:
-    """The time that is in a row number."""
-    return (id >> 20) / 1000
-
-
-def start() -> None:
-    """The clock may have been set back since the newest row was written."""
-    global _last
-    _last = max(_last, Message.select(Message.id).order_by(Message.id.desc()).limit(1).scalar() or 0)
 
 
 def stamped(stanza: Element, user: str, id: int) -> Element:
@@ -334,8 +257,7 @@ class Spool:
         for delay in stanza.all("delay", ns.DELAY):
             if delay.attrs.get("from") == self.host.domain:
                 stanza.remove(delay)  # forged: only we stamp in our name (XEP-0203 section 6)
-        if time.time() - when(id) > LATE:
-            stanza.append(Element("delay", ns.DELAY, from_=self.host.domain, stamp=utc(when(id))))
+        stanza.append(Element("delay", ns.DELAY, from_=self.host.domain, stamp=utc(when(id))))
         stanza = stamped(stanza, user, id)
         for session in sessions:
             self.host.pass_on(session, stanza)
@@ -344,7 +266,7 @@ class Spool:
     # -- the store -----------------------------------------------------------------------------
 
     def mark(self, user: str) -> int:
-        rows = _mark(user)
+        rows = messages.mark(user)
         return int(rows[0][0]) if rows else 0
 
     def rows(self, ids: list[int]) -> list[tuple[int, str]]:
@@ -355,11 +277,11 @@ class Spool:
 
     def page(self, user: str, position: int) -> list[tuple[int, str]]:
         """Undelivered rows behind ``position``: (number, xml)."""
-        return _page(user, position)
+        return messages.page(user, position)
 
     def count(self, user: str) -> int:
         """How many messages lie past the mark."""
-        return int(_count(user, self.mark(user))[0][0])
+        return int(messages.count(user, self.mark(user))[0][0])
 
     def save_marks(self) -> Ticket | None:
         """Writes what was delivered since the last time; forgets users who have gone."""
@@ -377,34 +299,8 @@ class Spool:
             if leaving:
                 del self.states[user]
         singles, self.singles = self.singles, []
-        return xdb.write(_save_marks, marks, singles) if marks or singles else None
+        return xdb.write(messages.save_marks, marks, singles) if marks or singles else None
 
     def gone(self, user: str) -> None:
         """A session of the user is over."""
         self.dirty.add(user)
-
-
-def _save_marks(marks: list[tuple[str, int, bool, int, list[int]]], singles: list[int]) -> None:
-    for user, mark, temporary, upto, lost in marks:
-        if not Mark.update(delivered=mark).where(Mark.owner == user).execute():
-            Mark.delete().where(Mark.owner == user).execute()  # MySQL counts an equal value as no change
-            Mark.create(owner=user, delivered=mark)
-        mine = Message.owner == user
-        if temporary:
-            unwanted = Message.delete().where(
-                mine, Message.id <= mark, Message.spooled == 1, Message.archived == 0
-            )
-            unwanted.execute()
-        if lost:  # what came behind the lost ones did arrive; the mark alone cannot say so
-            got = Message.update(spooled=0).where(
-                mine, Message.id > mark, Message.id <= upto, Message.id.not_in(lost)
-            )
-            got.execute()
-    for at in range(0, len(singles), 500):
-        some = singles[at : at + 500]
-        Message.delete().where(Message.id.in_(some), Message.archived == 0).execute()
-        Message.update(spooled=0).where(Message.id.in_(some)).execute()
-
-
-def tables() -> list[Any]:
-    return [Message, Mark]

@@ -26,6 +26,22 @@ _worthy = frozenset(
     )
 )
 
+_states = "http://jabber.org/protocol/chatstates"
+_ephemeral = frozenset(
+    (
+        *(f"{_states} {state}" for state in ("active", "composing", "paused", "inactive", "gone")),
+        "jabber:client thread",
+        "jabber:client subject",
+        "http://jabber.org/protocol/nick nick",
+        "urn:xmpp:hints no-copy",
+        "urn:xmpp:hints no-permanent-store",
+        "urn:xmpp:sid:0 origin-id",
+        "urn:xmpp:sid:0 stanza-id",
+        "urn:xmpp:delay delay",
+    )
+)
+"""What means nothing to one who was not there."""
+
 
 def worth(stanza: Element) -> int:
     """Of `SPOOLED` and `ARCHIVED`: what this message deserves by its content (XEP-0160 section 3, XEP-0313 section 5.1.1,
@@ -33,8 +49,10 @@ def worth(stanza: Element) -> int:
     if stanza.attrs.get("type") in ("error", "headline", "groupchat"):
         return 0
     kids = stanza.kids
-    if _worthy.isdisjoint(kids) or "urn:xmpp:hints no-store" in kids:
+    if "urn:xmpp:hints no-store" in kids:
         return 0
+    if _worthy.isdisjoint(kids):
+        return 0 if _ephemeral.issuperset(kids) else SPOOLED
     if "urn:xmpp:hints no-permanent-store" in kids:
         return SPOOLED
     return SPOOLED | ARCHIVED

@@ -1,4 +1,4 @@
-"""The archive of an account, read page by page and cut from its old end (XEP-0313). Its rows are `jsm.spool.Message`."""
+"""The archive of an account, read page by page and cut from its old end (XEP-0313). Its rows are `jsm.messages.Message`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Any
 import gevent
 from peewee import fn
 
-from ..jsm.spool import SID, Mark, Message, unforged
+from ..jsm.messages import Mark, Message
+from ..jsm.spool import SID, unforged
 from ..xdb import xdb
 from ..xmpp.element import ATTRIBUTE, Element, from_text
 from ..xmpp.errors import StanzaError

@@ -13,7 +13,7 @@ from typing import Any
 
 from peewee import BigIntegerField, CharField, TextField
 
-from ..jsm.spool import Message
+from ..jsm.messages import Message
 from ..xdb import OWNER_LENGTH, Table, xdb
 from ..xmpp.element import from_text
 

@@ -16,8 +16,8 @@ import gevent
 from peewee import CharField, TextField
 
 from ..hooks import LATER, Module, Option, duration, every, iq, on, optional
+from ..jsm.messages import when
 from ..jsm.session import Session
-from ..jsm.spool import when
 from ..jsm.worth import ARCHIVED, worth
 from ..router import unexpected
 from ..xdb import OWNER_LENGTH, Table, cached, xdb

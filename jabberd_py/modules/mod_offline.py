@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..hooks import Module, Option, iq, on
+from ..jsm.messages import PAGE, when
 from ..jsm.session import Session
-from ..jsm.spool import PAGE, PICKING, stamped, when
+from ..jsm.spool import PICKING, stamped
 from ..xdb import xdb
 from ..xmpp.element import Element, from_text
 from ..xmpp.errors import StanzaError

@@ -4,6 +4,7 @@ import itertools
 import random
 from collections import defaultdict
 from collections.abc import Callable
+from contextlib import suppress
 
 import gevent
 
@@ -22,10 +23,8 @@ numbers = itertools.count(1)
 
 def quietly(function: Callable[[], object]) -> None:
     """A client may find its server killed at any moment."""
-    try:
+    with suppress(AssertionError, OSError):
         function()
-    except (AssertionError, OSError):
-        pass
 
 
 class Ledger:

@@ -4,9 +4,9 @@ import time
 
 import pytest
 
-from jabberd_py.jsm import spool
+from jabberd_py.jsm import messages
 from jabberd_py.jsm.host import Host, HostOptions
-from jabberd_py.jsm.spool import Message
+from jabberd_py.jsm.messages import Message
 from jabberd_py.modules import mam_archive, mam_query, mam_search
 from jabberd_py.modules.mod_mam import Archive
 from jabberd_py.router import Router
@@ -22,9 +22,9 @@ SECOND = 1000 << 20
 @pytest.fixture(params=["sqlite", "mariadb", "postgres"])
 def store(request, tmp_path):
     url = "sqlite:///store.db" if request.param == "sqlite" else request.getfixturevalue(request.param).url
-    opened = xdb.open(url, [*spool.tables(), mam_search.ArchiveText], str(tmp_path))
+    opened = xdb.open(url, [*messages.tables(), mam_search.ArchiveText], str(tmp_path))
     yield opened
-    for table in (*spool.tables(), mam_search.ArchiveText):
+    for table in (*messages.tables(), mam_search.ArchiveText):
         xdb.save(table.delete().execute)
     opened.close()
 
@@ -36,7 +36,7 @@ def keep(*bodies, owner=ROMEO, peer="juliet@example.net", resource="balcony", at
         (id, owner, peer, resource, message(id, peer, resource, owner, body), spooled, archived, 0, 0)
         for id, body in zip(ids, bodies, strict=True)
     ]
-    xdb.rows(Message, rows, spool.COLUMNS).wait()
+    xdb.rows(Message, rows, messages.COLUMNS).wait()
     return ids
 
 
