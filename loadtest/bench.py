@@ -59,7 +59,22 @@ class Bench:
         """Round by round and row by row the servers take turns: a moment's noise meets them all alike."""
         for name in names:
             self.figures[name], self.details[name], self.failures[name] = {}, {}, {}
-        together = [row for row in rows if not row.fresh]
+        for archive in (False, True):
+            self.together(names, [row for row in rows if not row.fresh and row.archive is archive])
+        for row in rows:
+            for number in range(self.options.rounds if row.fresh else 0):
+                for name in names:
+                    if row.name in self.failures[name] or time.monotonic() > self.deadline:
+                        continue
+                    peer = self.start(name, self.size.sessions, False, [row])
+                    if peer is not None:
+                        try:
+                            self.measure(peer, row, number)
+                        finally:
+                            peer.stop()
+
+    def together(self, names: list[str], together: list[Row]) -> None:
+        """Rows that one server after the other can serve without a new start."""
         servers: list[Peer] = []
         try:
             for name in names if together else ():
@@ -73,17 +88,6 @@ class Bench:
         finally:
             for peer in servers:
                 peer.stop()
-        for row in rows:
-            for number in range(self.options.rounds if row.fresh else 0):
-                for name in names:
-                    if row.name in self.failures[name] or time.monotonic() > self.deadline:
-                        continue
-                    peer = self.start(name, self.size.sessions, False, [row])
-                    if peer is not None:
-                        try:
-                            self.measure(peer, row, number)
-                        finally:
-                            peer.stop()
 
     def start(self, name: str, users: int, contacts: bool, rows: list[Row]) -> Peer | None:
         """None, and the rows have failed, if it does not start."""
@@ -93,7 +97,7 @@ class Bench:
         peer = peers.make(name, folder)
         known = rosters(self.size) if contacts else {}
         try:
-            peer.start([*accounts(users), *away(self.size)], known, {})
+            peer.start([*accounts(users), *away(self.size)], known, {"archive": rows[0].archive})
             self.versions[name] = peer.version()
         except (Unavailable, OSError, subprocess.SubprocessError) as error:
             peer.stop()

@@ -242,6 +242,8 @@ class Row:
     unit: str
     measure: Callable[[Bed], float]
     fresh: bool = False
+    archive: bool = False
+    """The server archives every message for both ends."""
     also: str = ""
     """A second figure, by its name in the details."""
 
@@ -253,6 +255,8 @@ ROWS = (
     Row("chat 8 in flight", "µs", lambda bed: chat(bed, False, 8)),
     Row("chat TLS 1 in flight", "µs", lambda bed: chat(bed, True, 1)),
     Row("chat TLS 8 in flight", "µs", lambda bed: chat(bed, True, 8)),
+    Row("chat + archive 1 in flight", "µs", lambda bed: chat(bed, False, 1), archive=True),
+    Row("chat + archive 8 in flight", "µs", lambda bed: chat(bed, False, 8), archive=True),
     Row("presence", "µs", lambda bed: presence(bed, False)),
     Row("offline store", "µs", offline_store, also="offline delivery"),
     Row("idle session plain", "KiB", lambda bed: idle(bed, False), fresh=True),

@@ -29,7 +29,7 @@ class Peer:
     start(users, rosters, options)
         ``users``: (name, password) of every account to exist; ``rosters``: for a name the names of mutual
         contacts; ``options``: what a row wants otherwise than the rest. No limits on rates or connections,
-        TLS offered but not required, no archive, warnings only in the log.
+        TLS offered but not required, no archive unless the option ``archive`` is set, warnings only in the log.
     """
 
     package = ""  # Debian's

@@ -26,7 +26,7 @@ modules:
   mod_roster: {{}}
   mod_offline: {{}}
   mod_disco: {{}}
-"""
+{archive}"""
 
 
 class Server(Peer):
@@ -39,7 +39,8 @@ class Server(Peer):
         pem = self.folder / "both.pem"
         pem.write_text("".join(part.read_text() for part in certificate(self.folder)))
         config = self.folder / "ejabberd.yml"
-        config.write_text(CONFIG.format(domain=DOMAIN, pem=pem, port=self.address[1]))
+        archive = "  mod_mam: {default: always}\n" if options.get("archive") else ""
+        config.write_text(CONFIG.format(domain=DOMAIN, pem=pem, port=self.address[1], archive=archive))
         script, ready = self.folder / "load.erl", self.folder / "ready"
         script.write_text(_script(users, rosters) + f'file:write_file("{ready}", <<>>).\n')
         self.spawn(

@@ -24,6 +24,7 @@ class Server(Peer):
                 "logins_in_all": MANY,
             },
             "hosts": {"localhost": {}},
+            "modules": {"mam": bool(options.get("archive"))},
         }  # fmt: skip
         file = self.folder / "jabberd.yaml"
         file.write_text(json.dumps(config))  # YAML is a superset

@@ -18,7 +18,8 @@ c2s_require_encryption = false
 authentication = "internal_hashed"
 storage = "internal"
 log = {{ warn = "*console" }}
-modules_enabled = {{ "roster", "saslauth", "tls", "disco" }}
+modules_enabled = {{ "roster", "saslauth", "tls", "disco"{archive} }}
+default_archive_policy = true
 modules_disabled = {{ "s2s" }}
 VirtualHost "{domain}"
     ssl = {{ certificate = "{certificate}", key = "{key}" }}
@@ -51,7 +52,14 @@ class Server(Peer):
         cert, key = certificate(self.folder)
         file = self.folder / "prosody.cfg.lua"
         file.write_text(
-            CONFIG.format(folder=self.folder, port=self.address[1], domain=DOMAIN, certificate=cert, key=key)
+            CONFIG.format(
+                folder=self.folder,
+                port=self.address[1],
+                domain=DOMAIN,
+                certificate=cert,
+                key=key,
+                archive=', "mam"' if options.get("archive") else "",
+            )
         )
         self.spawn(binary, "-F", "--config", str(file), cpu=0)
         self.wait_until_listening()
