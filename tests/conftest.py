@@ -2,6 +2,7 @@ import gevent.monkey
 
 gevent.monkey.patch_all()
 
+import os
 import random
 import string
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ import hypothesis
 import pytest
 
 from tests.client import Client
+from tests.databases import SERVERS
 from tests.server import ServerProcess
 
 hypothesis.settings.register_profile("few", deadline=None, max_examples=25)
@@ -67,7 +69,17 @@ TOPOLOGIES: dict[str, Callable[[pytest.FixtureRequest], Topology]] = {
 }
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--database",
+        choices=["sqlite", *SERVERS],
+        default=os.environ.get("DATABASE", "sqlite"),
+        help="what the servers under test keep their data in (environment: DATABASE)",
+    )
+
+
 def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "sqlite: about SQLite's files, whatever --database says")
     config.addinivalue_line("markers", "topology(*names): run in these topologies only")
 
 
@@ -93,20 +105,45 @@ def pytest_runtest_makereport(item: pytest.Item) -> Any:
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+def databases(request: pytest.FixtureRequest) -> Iterator[Callable[[Path], dict[str, str]]]:
+    """`databases(folder)`: the options that give the server of this data folder a database of its own."""
+    kind = request.config.getoption("database")
+    if kind == "sqlite":
+        yield lambda folder: {}
+        return
+    with SERVERS[kind]() as running:
+        urls: dict[Path, str] = {}
+
+        def database(folder: Path) -> dict[str, str]:
+            if folder not in urls:
+                urls[folder] = running.fresh()
+            return {"database": urls[folder]}
+
+        yield database
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory, databases: Any) -> Iterator[ServerProcess]:
     """One for all tests of the run; its tests make fresh accounts and leave each other alone."""
-    process = ServerProcess(CONFIG, tmp_path_factory.mktemp("server"))
+    folder = tmp_path_factory.mktemp("server")
+    process = ServerProcess({**databases(folder), **CONFIG}, folder)
     yield process
     code = process.stop()
     assert code == 0, process.tail()
 
 
 @pytest.fixture
-def start_server(tmp_path: Path) -> Iterator[Callable[..., ServerProcess]]:
-    """`start_server(config=CONFIG, name="server")`: one that the test may stop, kill and start again."""
+def start_server(
+    request: pytest.FixtureRequest, tmp_path: Path, databases: Any
+) -> Iterator[Callable[..., ServerProcess]]:
+    """`start_server(config=CONFIG, name="server")`: one that the test may stop, kill and start again. Another one of
+    the same name goes on with its data."""
     started = []
+    on_sqlite = request.node.get_closest_marker("sqlite")
 
     def start(config: dict[str, Any] = CONFIG, name: str = "server", *arguments: str) -> ServerProcess:
+        if not on_sqlite and "database" not in config:
+            config = {**databases(tmp_path / name), **config}
         started.append(ServerProcess(config, tmp_path / name, *arguments))
         return started[-1]
 

@@ -129,7 +129,7 @@ def test_old_tls_is_refused(server, kind, version):
 
 
 @pytest.fixture(scope="module")
-def strict(tmp_path_factory):
+def strict(tmp_path_factory, databases):
     """A server with little patience."""
     from tests.conftest import CONFIG
     from tests.server import ServerProcess
@@ -141,7 +141,8 @@ def strict(tmp_path_factory):
         "logins_per_address": 3,
         "streams_per_address": 6,
     }
-    process = ServerProcess({**CONFIG, "c2s": c2s}, tmp_path_factory.mktemp("strict"))
+    folder = tmp_path_factory.mktemp("strict")
+    process = ServerProcess({**CONFIG, **databases(folder), "c2s": c2s}, folder)
     for user in ("villain", "romeo"):
         Client(process.address()).connect().register(user, "secret").close()
     yield process

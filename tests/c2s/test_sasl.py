@@ -229,6 +229,7 @@ def test_one_account_cannot_act_for_another(connect, romeo, mechanism):
     assert connect().auth(*romeo, mechanism, authzid="sasl-romeo@localhost").bind().user == romeo[0]
 
 
+@pytest.mark.sqlite
 def test_a_disabled_account(start_server, connect):
     server = start_server()
     connect(at=server).register("romeo", "secret")
@@ -386,14 +387,13 @@ class Authority:
 
 
 @pytest.fixture(scope="module")
-def certified(tmp_path_factory):
+def certified(tmp_path_factory, databases):
     """A server that trusts an authority, and has an anonymous host; the authority is its ``authority``."""
     folder = tmp_path_factory.mktemp("certified")
     authority = Authority(folder)
     hosts = {**CONFIG["hosts"], "guest.localhost": {"anonymous": True}}
-    server = ServerProcess(
-        {**CONFIG, "hosts": hosts, "tls": {"client_ca": str(authority.file)}}, folder / "server"
-    )
+    config = {**CONFIG, **databases(folder), "hosts": hosts, "tls": {"client_ca": str(authority.file)}}
+    server = ServerProcess(config, folder / "server")
     server.authority = authority
     Client(server.address()).connect().register("romeo", "secret").close()
     yield server

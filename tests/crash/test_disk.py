@@ -13,6 +13,8 @@ import pytest
 from tests.client import Client
 from tests.server import ROOT, environment
 
+pytestmark = pytest.mark.sqlite  # full disks and broken writes: of our own files
+
 SM = "urn:xmpp:sm:3"
 CONFIG = {"hosts": {"localhost": {}}}
 MUCH = "x" * 20_000

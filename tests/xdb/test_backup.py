@@ -15,6 +15,8 @@ from tests.client import Client
 from tests.databases import mariadb, postgres  # noqa: F401
 from tests.server import ROOT, environment
 
+pytestmark = pytest.mark.sqlite  # copies from and to its files
+
 ROSTER = "jabber:iq:roster"
 HOSTS = {"hosts": {"localhost": {}}}
 
