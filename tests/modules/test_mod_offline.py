@@ -7,6 +7,7 @@ INFO = "http://jabber.org/protocol/disco#info"
 ITEMS = "http://jabber.org/protocol/disco#items"
 STANZAS = "urn:ietf:params:xml:ns:xmpp-stanzas"
 HINTS = "urn:xmpp:hints"
+SM = "urn:xmpp:sm:3"
 
 
 @pytest.fixture
@@ -112,13 +113,16 @@ def test_a_full_store_and_a_crash(start_server):
     server = start_server({"modules": {"offline": {"limit": 2}}})
     for name in ("romeo", "juliet"):
         server.ctl("accounts", "add", f"{name}@localhost", "--password", "secret")
-    romeo = Client(server.address()).login("romeo", "secret").available()
+    romeo = Client(server.address()).login("romeo", "secret")
+    romeo.send(f"<enable xmlns='{SM}'/>")
     for number in ("1", "2", "3"):
         romeo.send(f"<message to='juliet@localhost' id='{number}'><body>{number}</body></message>")
     romeo.gets(
         f"<message type='error' id='3'><error><service-unavailable xmlns='{STANZAS}'/></error></message>"
     )
     romeo.nothing("<message/>")
+    romeo.send(f"<r xmlns='{SM}'/>")
+    romeo.gets(f"<a xmlns='{SM}'/>")  # they are committed
     server.kill9()
     server.start()
     juliet = Client(server.address()).login("juliet", "secret").available()
