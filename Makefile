@@ -7,15 +7,23 @@ PIP     = $(PY) -m pip install --quiet --disable-pip-version-check
 HOST   ?= localhost
 USERS  ?= 200
 TIME   ?= 60s
+STORING = tests/c2s tests/crash/test_kill.py tests/ctl tests/modules tests/rfc6121
 
 .DEFAULT_GOAL := help
-.PHONY: run test lint docs conf load bench help clean
+.PHONY: run test test-databases test-mariadb test-postgres lint docs conf load bench help clean
 
 run: $(VENV)/run.stamp  ## start the server here; ARGS="--set c2s.port=5333" for options
 	@exec $(PY) -m jabberd_py $(ARGS)
 
 test: $(VENV)/dev.stamp  ## all tests; ARGS="-k roster" for some
 	$(PY) -m pytest $(ARGS)
+
+# Each in a process of its own, both at a time: most of their time they wait.
+test-databases:  ## the tests that keep something, on MariaDB and on PostgreSQL
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync test-mariadb test-postgres
+
+test-mariadb test-postgres: test-%: $(VENV)/dev.stamp
+	$(PY) -m pytest -q --database $* $(STORING) $(ARGS)
 
 lint: $(VENV)/dev.stamp  ## style, types, layers, file sizes, generated files up to date
 	$(PY) -m ruff check .
@@ -40,7 +48,7 @@ bench: $(VENV)/dev.stamp  ## CPU per message and memory per session of a server 
 	$(PY) -m loadtest.bench $(ARGS)
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile
 
 clean:  ## remove what was made, but not data/
 	rm -rf $(VENV) build *.egg-info .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache
