@@ -376,6 +376,7 @@ class Stream:
             self.writer = None
         self.rest = b""
         self.out.clear()
+        self.parser.reset()
         if self.room is not None:
             self.room.set()
         self.sock.close()

@@ -300,6 +300,14 @@ class Worker:
         return self.depth == 1 and not self.buffer
 
 
+    def drop(self) -> None:
+        """It is of no more use: without its handlers it is freed at once, not when the collector comes by."""
+        p = self.expat
+        p.StartElementHandler = p.EndElementHandler = p.StartDoctypeDeclHandler = None
+        p.CommentHandler = p.ProcessingInstructionHandler = None
+        p.StartNamespaceDeclHandler = p.XmlDeclHandler = None
+
+
 class Parser:
     """One stream's input: feed it bytes, it gives a `Header`, then stanzas, then a `Close`."""
 
@@ -335,15 +343,19 @@ class Parser:
         if error is None and self.root is not None and worker.base > RECYCLE and worker.depth:
             # whatever the peer does: expat keeps all names it has met, and must not grow for ever
             pending = bytes(worker.buffer)
+            worker.drop()
             worker = Worker(self.limits, self.root)
             if pending:
                 worker.feed(pending)
         if error is not None:
+            worker.drop()
             self.worker = None
         elif self.root is not None and worker.idle and self.root.standard:
             self.worker = None
             if len(self.root.pool) < _POOLED:
                 self.root.pool.append(worker)
+            else:
+                worker.drop()
         else:
             self.worker = worker
         return out, error
@@ -355,4 +367,6 @@ class Parser:
 
     def reset(self) -> None:
         """The stream restarts (after TLS or SASL): a new header is awaited."""
+        if self.worker is not None:
+            self.worker.drop()
         self.root = self.worker = None
