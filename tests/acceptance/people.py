@@ -15,24 +15,24 @@ from gevent.event import Event
 PATIENCE = 20.0  # seconds, on a busy machine
 
 
-class Slix:
-    """A slixmpp client (see slix.py). What happened to it is in `heard`; `hears` takes it from there."""
+class Program:
+    """A client of other people in a process of its own, that says and is told JSON lines. What happened to it is in
+    `heard`; `hears` takes it from there."""
 
-    def __init__(self, jid: str, password: str, port: int, certificate: Path, *, direct: bool = False,
-                 register: bool = False) -> None:  # fmt: skip
+    def __init__(self, jid: str, command: list[str], **environ: str) -> None:
         self.jid, self.full = jid, ""  # with its resource when it is online
         self.heard: list[list[str]] = []
-        self.news = Event()
-        setting = {"jid": jid, "password": password, "port": port, "ca": str(certificate),
-                   "direct": direct, "register": register}  # fmt: skip
-        self.process = subprocess.Popen([sys.executable, str(Path(__file__).with_name("slix.py")), json.dumps(setting)],
-                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # fmt: skip
+        self.news, self.ended = Event(), False
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        env=os.environ | environ)  # fmt: skip
         self.reader = gevent.spawn(self._read)
 
     def _read(self) -> None:
         for line in self.process.stdout or ():
             self.heard.append(json.loads(line))
             self.news.set()
+        self.ended = True
+        self.news.set()
 
     def do(self, *words: str) -> Self:
         assert self.process.stdin
@@ -42,24 +42,40 @@ class Slix:
 
     def hears(self, *words: str) -> list[str]:
         """The first thing that begins with these words; it and all before it is taken."""
+        return self.until(*words)[-1]
+
+    def until(self, *words: str) -> list[list[str]]:
+        """All up to the first thing that begins with these words, and it; they are taken."""
         wanted = list(words)
         with gevent.Timeout(PATIENCE, AssertionError(f"{self.jid} waits for {wanted}, heard {self.heard}")):
             while True:
                 self.news.clear()
-                for number, each in enumerate(self.heard):
+                for number, each in enumerate(self.heard, 1):
                     if each[: len(wanted)] == wanted:
-                        del self.heard[: number + 1]
-                        return each
+                        taken, self.heard = self.heard[:number], self.heard[number:]
+                        return taken
+                assert not self.ended, f"{self.jid} ended and never heard {wanted}, but {self.heard}"
                 self.news.wait()
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+class Slix(Program):
+    """A slixmpp client (see slix.py)."""
+
+    def __init__(self, jid: str, password: str, port: int, certificate: Path, *, direct: bool = False,
+                 register: bool = False) -> None:  # fmt: skip
+        setting = {"jid": jid, "password": password, "port": port, "ca": str(certificate),
+                   "direct": direct, "register": register}  # fmt: skip
+        program = Path(__file__).with_name("slix.py")
+        super().__init__(jid, [sys.executable, str(program), json.dumps(setting)])
 
     def leave(self) -> None:
         self.do("quit")
         self.hears("gone")
         assert self.process.wait(PATIENCE) == 0
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait()
 
 
 class Profanity:
