@@ -37,7 +37,7 @@ class Client:
 
     __slots__ = (
         "service", "stream", "address", "direct", "secure", "id", "host", "user", "mechanism", "session",
-        "stranger", "negotiation", "opened", "notes", "lang", "__weakref__",
+        "stranger", "negotiation", "opened", "moved", "notes", "lang", "__weakref__",
     )  # fmt: skip
 
     def __init__(self, service: Service, sock: socket.socket, address: str, direct: bool) -> None:
@@ -54,6 +54,7 @@ class Client:
         self.session: Session | None = None
         self.stranger = False
         self.opened = False
+        self.moved = False
         self.lang: str | None = None  # of its stanzas, where it is not that of our stream headers
         self.negotiation: Negotiation | None = Negotiation(self)
         self.notes: dict[str, Any] = {}
@@ -82,19 +83,23 @@ class Client:
 
     # -- its life -----------------------------------------------------------------------------
 
-    def run(self, refusal: StreamError | None = None) -> None:
-        """Serves the client until it goes; ``refusal`` is said at once."""
+    def run(self, refusal: StreamError | None = None) -> bool:
+        """Serves the client until it goes; ``refusal`` is said at once. True: run again, in a new greenlet. Python 3.11
+        gives a greenlet 16 KB for its frames; login and the first presence call deeply and leave all of it touched, and
+        most sessions are idle afterwards: a fresh greenlet makes such a session smaller."""
         stream = self.stream
         lost = True  # without a goodbye
+        again = False
         try:
-            if self.direct:
+            if self.direct and not self.secure:
                 stream.start_tls(self.service.certificates.direct())
                 self.secure = True
             if refusal is not None:
                 raise refusal
-            self._loop()
-            lost = stream.closing
-            stream.close(b"</stream:stream>")
+            again = self._loop()
+            if not again:
+                lost = stream.closing
+                stream.close(b"</stream:stream>")
         except StreamError as error:
             logger.info("stream error", session=self.id, address=self.address, user=self.user,
                         condition=error.condition, text=error.text)  # fmt: skip
@@ -116,14 +121,19 @@ class Client:
             )
             stream.close(StreamError(condition).to_bytes() + b"</stream:stream>")
         finally:
-            try:
-                if self.session is not None:
-                    self._leave(self.session, lost)
-                    xdb.release()
-            finally:
-                if stream.closing:
-                    stream.finish()
-                stream.abort()
+            if not again:
+                self._end(lost)
+        return again
+
+    def _end(self, lost: bool) -> None:
+        try:
+            if self.session is not None:
+                self._leave(self.session, lost)
+                xdb.release()
+        finally:
+            if self.stream.closing:
+                self.stream.finish()
+            self.stream.abort()
 
     def _leave(self, session: Session, lost: bool) -> None:
         """The session's end, or, of a resumable stream that was lost (XEP-0198), the time it waits."""
@@ -137,7 +147,8 @@ class Client:
         else:
             sm.end()
 
-    def _loop(self) -> None:
+    def _loop(self) -> bool:
+        """True: to be continued in another greenlet."""
         stream = self.stream
         while not stream.closing:
             element = stream.read()
@@ -154,10 +165,14 @@ class Client:
             elif isinstance(element, Header):
                 self._open(element)
             elif isinstance(element, Close):
-                return
+                return False
             else:
                 self._before(element)
             xdb.release()
+            if not self.moved and session is not None and session.presence is not None:
+                self.moved = True
+                return True
+        return False
 
     def _before(self, element: Element) -> None:
         """An element of the negotiation, or one that some module has made its own."""

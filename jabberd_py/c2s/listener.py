@@ -8,7 +8,7 @@ from collections import Counter
 from .. import log
 from ..hooks import Option, Section, duration, list_of, optional, size
 from ..jsm.host import Host
-from ..net.accept import Listener
+from ..net.accept import Again, Listener
 from ..net.karma import Karma, neighbourhood
 from ..net.tls import Certificates
 from ..options import OptionError
@@ -130,10 +130,10 @@ class Service:
 
     # -- one connection -----------------------------------------------------------------
 
-    def _direct(self, sock: socket.socket, address: str) -> None:
-        self._serve(sock, address, direct=True)
+    def _direct(self, sock: socket.socket, address: str) -> Again:
+        return self._serve(sock, address, direct=True)
 
-    def _serve(self, sock: socket.socket, address: str, direct: bool = False) -> None:
+    def _serve(self, sock: socket.socket, address: str, direct: bool = False) -> Again:
         place = neighbourhood(address)
         client = Client(self, sock, address, direct)
         o = self.options
@@ -147,16 +147,20 @@ class Service:
         self.strangers[place] += 1
         self.in_all += 1
         client.stranger = True
+        if crowd and (direct or self.strangers[place] > 2 * o.logins_per_address):
+            client.stream.abort()  # a crowd gets no TLS handshake, and past twice the limit no answer
+        return self._run(client, StreamError("policy-violation", "too many connections") if crowd else None)
+
+    def _run(self, client: Client, refusal: StreamError | None = None) -> Again:
+        again = False
         try:
-            # a crowd gets no TLS handshake, and past twice the limit no answer
-            if crowd and (direct or self.strangers[place] > 2 * o.logins_per_address):
-                client.stream.abort()
-            else:
-                client.run(StreamError("policy-violation", "too many connections") if crowd else None)
+            again = client.stream.watcher is not None and client.run(refusal)
         finally:
-            self.clients.discard(client)
-            self._less(self.streams, place)
-            self.known(client)
+            if not again:
+                self.clients.discard(client)
+                self._less(self.streams, neighbourhood(client.address))
+                self.known(client)
+        return (lambda: self._run(client)) if again else None
 
     def known(self, client: Client) -> None:
         """The client has logged in, or is gone: it counts among the strangers no more."""

@@ -15,7 +15,9 @@ from .. import log
 logger = log.get(__name__)
 
 BACKLOG = 4096
-Serve = Callable[[socket.socket, str], None]
+Again = Callable[[], Any] | None
+"""What is to go on in a greenlet of its own, or None: the connection is over."""
+Serve = Callable[[socket.socket, str], Again]
 
 
 class Listener(StreamServer):
@@ -54,12 +56,15 @@ class Listener(StreamServer):
         return sock, host.removeprefix("::ffff:")
 
     def do_handle(self, sock: Any, address: str) -> None:
-        gevent.spawn_raw(self._guarded, sock, address)
+        gevent.spawn_raw(self._guarded, lambda: self._handle(sock, address), sock, address)
 
-    def _guarded(self, sock: Any, address: str) -> None:
+    def _guarded(self, serve: Callable[[], Again], sock: Any, address: str) -> None:
+        again = None
         try:
-            self.handle(sock, address)
+            again = serve()
         except Exception:
             logger.exception("a connection failed", kind=self.kind, address=address)
-        finally:
+        if again is None:
             sock.close()
+        else:
+            gevent.spawn_raw(self._guarded, again, sock, address)

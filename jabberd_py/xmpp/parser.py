@@ -299,7 +299,6 @@ class Worker:
         """Between two stanzas, with nothing pending: the parser could serve another stream."""
         return self.depth == 1 and not self.buffer
 
-
     def drop(self) -> None:
         """It is of no more use: without its handlers it is freed at once, not when the collector comes by."""
         p = self.expat
