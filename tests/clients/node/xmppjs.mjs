@@ -1,11 +1,14 @@
 // xmpp.js, unmodified, in the protocol of conftest.py. The server's certificate: NODE_EXTRA_CA_CERTS in the environment.
 // What it has no functions for (archive, carbons, blocking) goes through its iqCaller.
 
+import { webcrypto } from "node:crypto";
 import readline from "node:readline";
 import { client, xml } from "@xmpp/client";
 
 const MAM = "urn:xmpp:mam:2", RSM = "http://jabber.org/protocol/rsm", CARBONS = "urn:xmpp:carbons:2",
     FORWARD = "urn:xmpp:forward:0", BLOCKING = "urn:xmpp:blocking";
+
+globalThis.crypto ??= webcrypto;  // what xmpp.js expects, and Debian 12's node 18 does not set
 
 const say = (...words) => console.log(JSON.stringify(words));
 const bare = (jid) => jid.split("/")[0];
@@ -17,13 +20,14 @@ const xmpp = client({ service: `xmpp://127.0.0.1:${setting.port}`, domain, usern
 let found = [];
 
 xmpp.on("error", () => {});  // a cut wire is one, and it reconnects by itself
-xmpp.on("online", () => xmpp.send(xml("presence")));
-xmpp.on("nonza", (nonza) => {  // it is "online" before its stream management is
+xmpp.on("nonza", (nonza) => {  // its own "online" comes before its stream management
     if (nonza.is("enabled", "urn:xmpp:sm:3"))
-        say("online", xmpp.jid.toString());
+        xmpp.send(xml("presence"));
 });
 xmpp.streamManagement.on("resumed", () => say("resumed"));
 xmpp.on("stanza", (stanza) => {
+    if (stanza.is("presence") && stanza.attrs.from === xmpp.jid.toString())
+        say("online", stanza.attrs.from);
     if (!stanza.is("message"))
         return;
     const result = stanza.getChild("result", MAM);
