@@ -7,8 +7,8 @@ PIP     = $(PY) -m pip install --quiet --disable-pip-version-check
 HOST   ?= localhost
 USERS  ?= 200
 TIME   ?= 60s
-STORING = tests/c2s/test_sasl.py tests/c2s/test_sm.py tests/c2s/test_stream.py tests/crash/test_kill.py \
-    tests/ctl tests/modules tests/rfc6121
+STORING = tests/c2s/test_sasl.py tests/c2s/test_sm.py tests/c2s/test_stream.py tests/ctl \
+    tests/modules tests/rfc6121
 
 .DEFAULT_GOAL := help
 .PHONY: run test test-databases test-mariadb test-postgres lint docs conf load bench help clean
