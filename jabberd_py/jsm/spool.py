@@ -79,15 +79,17 @@ class State:
     clear      and there are none behind it
     waiting    of those, the ones that a client has yet to acknowledge
     lost       and the ones whose session ended before it did: to be given out again
+    ahead      behind ``upto``, but acknowledged; the rows may not say so yet
     """
 
-    __slots__ = ("upto", "clear", "waiting", "lost", "flushing", "stored", "temporary")
+    __slots__ = ("upto", "clear", "waiting", "lost", "ahead", "flushing", "stored", "temporary")
 
     def __init__(self) -> None:
         self.upto = 0
         self.clear = False
         self.waiting: dict[int, None] = {}
         self.lost: dict[int, None] = {}
+        self.ahead: set[int] = set()
         self.flushing = False
         self.stored = 0
         self.temporary = True
@@ -193,6 +195,7 @@ class Spool:
         del state.waiting[id]
         if id > state.upto:
             self.singles.append(id)
+            state.ahead.add(id)
         self.dirty.add(user)
 
     def undelivered(self, user: str, id: int) -> None:
@@ -228,10 +231,12 @@ class Spool:
                 if not rows and state.stored == stored:
                     break
                 for id, xml in rows:
-                    if id not in state.waiting and not self._hand_over(user, id, xml, state):
+                    known = id in state.waiting or id in state.ahead
+                    if not known and not self._hand_over(user, id, xml, state):
                         return
                     state.upto = max(state.upto, id)
             state.clear = True
+            state.ahead.clear()
             self.counts.pop(user, None)
             self.dirty.add(user)
         except Exception:
