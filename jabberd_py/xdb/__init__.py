@@ -162,6 +162,7 @@ class Xdb:
         """Returns when all that was given to the writer so far is committed, or has failed."""
         ticket = self.newest
         if ticket is not None:
+            self.release()
             with suppress(Exception):
                 ticket.wait()
 
@@ -172,7 +173,9 @@ class Xdb:
 
     def save(self, function: Callable[..., Any], *args: Any) -> Any:
         """Write, and return the function's result when it is committed: what a module normally calls."""
-        return self.write(function, *args).wait()
+        ticket = self.write(function, *args)
+        self.release()  # the writer needs a connection, too: were all with those who wait for it, none would go on
+        return ticket.wait()
 
     @contextmanager
     def unit(self) -> Iterator[None]:
