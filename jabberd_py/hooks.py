@@ -42,6 +42,7 @@ EVENTS = {
     "session": "a resource is bound                      (session)",
     "available": "a session becomes able to take messages  (session)",
     "unavailable": "... and is no longer                     (session)",
+    "sent": "a session's stanza has been routed       (session, stanza)",
     "received": "a message has reached these sessions     (user, stanza, sessions)",
     "offline": "... or was stored, as nobody is there    (user, stanza)",
     "resumed": "a session has a new stream (XEP-0198)    (session)",

@@ -133,6 +133,7 @@ class Host(Instance):
                 return
             if "to" in attrs:
                 self.router.deliver(stanza)
+                hooks.tell("sent", session, stanza)
             elif stanza.name == "iq":
                 self.answer_account(stanza)
             elif stanza.name == "message":

@@ -151,16 +151,14 @@ class Spool:
             self.flush(user)
         return ticket
 
-    def archive(self, user: str, stanza: Element, session: Session | None = None) -> int:
-        """Keeps a copy of what the user sent; returns its number."""
-        id = number()
+    def archive(self, user: str, stanza: Element, id: int, session: Session | None = None) -> None:
+        """Keeps a copy of what the user sent, under that number."""
         xml = stanza.to_bytes().decode()
         to = stanza.to
         stream, seq = origin(session)
         peer, resource = (str(to.bare), to.resource or "") if to is not None else (user, "")
         ticket = xdb.rows(Message, [(id, user, peer, resource, xml, 0, 1, stream, seq)], COLUMNS)
         ticket.then(lambda ticket: self._check(ticket, stanza))
-        return id
 
     def _insert(self, id: int, user: str, stanza: Element, archived: bool) -> Ticket:
         sender = stanza.from_
@@ -304,7 +302,17 @@ class Spool:
             if leaving:
                 del self.states[user]
         singles, self.singles = self.singles, []
-        return xdb.write(messages.save_marks, marks, singles) if marks or singles else None
+        if not marks and not singles:
+            return None
+        ticket = xdb.write(messages.save_marks, marks, singles)
+        if singles:
+            ticket.then(lambda ticket: self._saved(users, singles))
+        return ticket
+
+    def _saved(self, users: set[str], singles: list[int]) -> None:
+        """The rows say it now."""
+        for user in users & self.states.keys():
+            self.states[user].ahead.difference_update(singles)
 
     def gone(self, user: str) -> None:
         """A session of the user is over."""

@@ -57,9 +57,9 @@ class Carbons(Module):
         to = stanza.to
         if to is None or str(to.bare) == session.user:
             return  # to oneself: the other side of the conversation is copied
-        archive = self.host.modules.get("mam")
-        if archive is not None and archive.latest[0] is stanza:
-            stanza = stamped(stanza, session.user, archive.latest[1])
+        id = session.note("mam: sent")
+        if id is not None:
+            stanza = stamped(stanza, session.user, id)
         self._copy("sent", session, stanza, others)
 
     @on("received", "offline")

@@ -16,7 +16,7 @@ import gevent
 from peewee import CharField, TextField
 
 from ..hooks import LATER, Module, Option, duration, every, iq, on, optional
-from ..jsm.messages import when
+from ..jsm.messages import number, when
 from ..jsm.session import Session
 from ..jsm.worth import ARCHIVED, worth
 from ..router import unexpected
@@ -67,6 +67,10 @@ def _set_preferences(owner: str, policy: str, always: str, never: str) -> None:
     ArchivePreferences.create(owner=owner, policy=policy, always=always, never=never)
 
 
+SENT = "mam: sent"
+"""The note of a session with the number of the message that it is just sending, if that is to be archived."""
+
+
 class Archive(Module):
     """Keeps what users send and receive, for all their clients to read."""
 
@@ -86,9 +90,6 @@ class Archive(Module):
     keep_most = Option[int | None](
         optional(int), None, "messages kept for one user; with more, the oldest go; none: no limit", min=0
     )
-
-    latest: tuple[Element | None, int] = (None, 0)
-    """What was kept last of what users sent, and its number: carbon copies show it."""
 
     @on("start")
     def start(self) -> None:
@@ -113,16 +114,29 @@ class Archive(Module):
         return item is not None and item.listed
 
     @on("out")
-    def sent(self, session: Session, stanza: Element) -> None:
+    def number(self, session: Session, stanza: Element) -> None:
+        """A copy for one's other clients names the row before it is there (mod_carbons)."""
+        if session.note(SENT) is not None:
+            del session.notes[SENT]  # the last one was not routed
         if stanza.name != "message" or not worth(stanza) & ARCHIVED or self.host.options.anonymous:
             return
         to = stanza.to
         if to is None or str(to.bare) == session.user:
             return  # to oneself: it is kept when it arrives
         if self.wants(session.user, str(to)):
-            self.latest = stanza, self.host.spool.archive(session.user, stanza, session)
-        if f"{RETRACT} retract" in stanza.kids:
-            self._bury(session.user, str(to.bare), to.resource, True, stanza)
+            session.notes[SENT] = number()
+
+    @on("sent")
+    def sent(self, session: Session, stanza: Element) -> None:
+        """The row follows that of the recipient: after a crash it says that the stanza was dealt with (`c2s/sm.py`)."""
+        if stanza.name != "message":
+            return
+        id = session.note(SENT)
+        if id is not None:
+            del session.notes[SENT]
+            self.host.spool.archive(session.user, stanza, id, session)
+        if f"{RETRACT} retract" in stanza.kids and str(stanza.to.bare) != session.user:
+            self._bury(session.user, str(stanza.to.bare), stanza.to.resource, True, stanza)
 
     @on("received", "offline")
     def received(self, user: str, stanza: Element, sessions: Any = None) -> None:
