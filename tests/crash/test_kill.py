@@ -1,5 +1,6 @@
 """kill -9 in the middle of traffic: what was acknowledged is there afterwards, and nothing comes under two names."""
 
+import json
 import random
 
 import gevent
@@ -7,19 +8,36 @@ import pytest
 
 from tests.client import Client
 from tests.crash.traffic import PASSWORD, RECEIVERS, Ledger, Managed, Sender, collect, read_archive, settle
+from tests.databases import mariadb, postgres  # noqa: F401
 
 SENDERS = 20
 CONFIG = {
     "hosts": {"localhost": {}},
-    "c2s": {"require_tls": False},
+    "c2s": {"require_tls": False, "unacknowledged": 100_000},
     "modules": {"offline": {"limit": 100_000}},
 }
 
 
+def accounts(server):
+    people = [*RECEIVERS, *(f"s{n}" for n in range(SENDERS))]
+    jobs = [
+        gevent.spawn(server.ctl, "accounts", "add", f"{name}@localhost", "--password", PASSWORD)
+        for name in people
+    ]
+    gevent.joinall(jobs, raise_error=True)
+
+
+def more(ledger, count):
+    """Waits until that many more were acknowledged."""
+    before = len(ledger.acknowledged)
+    with gevent.Timeout(30, AssertionError(f"acknowledged {before}, and no more")):
+        while len(ledger.acknowledged) < before + count:
+            gevent.sleep(0.01)
+
+
 def crash_rounds(server, rounds):
     ledger = Ledger()
-    for name in [*RECEIVERS, *(f"s{n}" for n in range(SENDERS))]:
-        server.ctl("accounts", "add", f"{name}@localhost", "--password", PASSWORD)
+    accounts(server)
     managed = Managed(ledger)
     for number in range(rounds):
         if number:
@@ -30,10 +48,7 @@ def crash_rounds(server, rounds):
         online.send("<presence/>")
         listeners = [gevent.spawn(managed.listen), gevent.spawn(collect, online, ledger)]
         senders = [gevent.spawn(Sender(server, f"s{n}", ledger).run) for n in range(SENDERS)]
-        before = len(ledger.acknowledged)
-        with gevent.Timeout(30):
-            while len(ledger.acknowledged) < before + 100 + random.randrange(200):
-                gevent.sleep(0.01)
+        more(ledger, 100 + random.randrange(200))
         server.kill9()
         gevent.joinall([*senders, *listeners], timeout=10)
         for client in (online, managed.client):
@@ -42,6 +57,12 @@ def crash_rounds(server, rounds):
     managed.connect(server)
     settle(managed.client, ledger, managed)
     managed.client.close()
+    read_all(server, ledger)
+    return ledger
+
+
+def read_all(server, ledger):
+    """What waits for the receivers, and their archives."""
     for name in RECEIVERS:
         client = Client(server.address(), "localhost", "none")
         client.login(name, PASSWORD, "last")
@@ -49,20 +70,58 @@ def crash_rounds(server, rounds):
         settle(client, ledger)
         read_archive(client, ledger)
         client.close()
-    return ledger
+
+
+def figures(ledger, where):
+    print(
+        f"{where}: acknowledged {len(ledger.acknowledged)}, refused {len(ledger.refused)}, "
+        f"lost {len(ledger.lost())}, came twice under two names {len(ledger.doubled())}"
+    )
+    assert not ledger.lost()
+    assert not ledger.doubled()
 
 
 @pytest.mark.timeout(400)
-def test_twenty_crashes(start_server):
-    server = start_server(CONFIG)
-    ledger = crash_rounds(server, 20)
-    print(
-        f"acknowledged {len(ledger.acknowledged)}, lost {len(ledger.lost())}, "
-        f"came twice under two names {len(ledger.doubled())}"
-    )
+@pytest.mark.parametrize("kind", ["sqlite", "mariadb", "postgres"])
+def test_twenty_crashes(kind, request, start_server):
+    config = dict(CONFIG)
+    if kind == "sqlite":
+        request.node.add_marker(pytest.mark.sqlite)
+    else:
+        config["database"] = request.getfixturevalue(kind).fresh()
+    ledger = crash_rounds(start_server(config), 20)
     assert len(ledger.acknowledged) >= 2000
-    assert not ledger.lost()
-    assert not ledger.doubled()
+    figures(ledger, kind)
+
+
+@pytest.mark.timeout(200)
+@pytest.mark.parametrize("kind", ["mariadb", "postgres"])
+def test_the_database_is_killed(kind, request, start_server):
+    """The server goes on, says what it cannot store, and recovers by itself."""
+    database = request.getfixturevalue(kind)
+    server = start_server({**CONFIG, "database": database.fresh()})
+    ledger = Ledger()
+    accounts(server)
+    managed = Managed(ledger)
+    managed.connect(server)
+    listener = gevent.spawn(managed.listen)
+    senders = [gevent.spawn(Sender(server, f"s{n}", ledger).run) for n in range(SENDERS)]
+    for _ in range(4):
+        more(ledger, 100 + random.randrange(200))
+        refused = len(ledger.refused)
+        database.kill()
+        with gevent.Timeout(20, AssertionError("nobody is told")):
+            while len(ledger.refused) == refused:
+                gevent.sleep(0.01)
+        database.start()
+    more(ledger, 300)
+    assert not any(sender.dead for sender in senders), "a stream did not outlive the database"
+    assert json.loads(server.ctl("stats", "--json"))["store_trouble"] is None
+    gevent.killall([*senders, listener])
+    settle(managed.client, ledger, managed)
+    managed.client.close()
+    read_all(server, ledger)
+    figures(ledger, kind)
 
 
 def test_what_was_answered_is_there(start_server):
