@@ -334,7 +334,9 @@ def _enable(client: Client, session: Session, element: Element) -> None:
     sm = StreamManagement(service, session, client, resumable)
     if resumable:
         try:
-            sm.save().wait()  # what was promised outlives a crash
+            ticket = sm.save()
+            xdb.release()  # the writer may need the connection
+            ticket.wait()  # what was promised outlives a crash
         except StoreError:
             sm.resumable = resumable = False
     session.sm = sm  # stanzas that were sent meanwhile are not counted: <enabled/> comes behind them

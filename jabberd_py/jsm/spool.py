@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 logger = log.get(__name__)
 
 SID = "urn:xmpp:sid:0"
+RETRY = 5.0
+"""Seconds until a delivery of stored messages that failed is tried again."""
 PICKING = "offline: flexible"
 """The note of a session that picks the waiting messages itself (XEP-0013): they do not come by themselves."""
 
@@ -239,6 +241,7 @@ class Spool:
             self.dirty.add(user)
         except Exception:
             logger.exception("delivery of stored messages failed", user=user)
+            gevent.spawn_later(RETRY, self.flush, user)  # the database went away, perhaps
         finally:
             state.flushing = False
             xdb.release()
