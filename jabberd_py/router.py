@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from . import log
 from .instance import Instance
+from .xdb import StoreError
 from .xmpp.element import Element
 from .xmpp.errors import StanzaError, error_reply
 
@@ -63,7 +64,7 @@ class Router:
 
 def unexpected(error: Exception) -> StanzaError:
     """What a stranger may know of a failure of ours; the log knows the rest."""
-    if type(error).__name__ == "StoreError":
+    if isinstance(error, StoreError):
         logger.error("the store failed", error=str(error))
         return StanzaError("resource-constraint", "the server cannot store this now", type="wait")
     logger.exception("a stanza made a handler fail", exc_info=error)

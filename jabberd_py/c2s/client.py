@@ -12,7 +12,7 @@ from ..hooks import HANDLED
 from ..jsm.host import Host
 from ..jsm.session import Session
 from ..net.stream import Closed, Stream
-from ..xdb import xdb
+from ..xdb import StoreError, xdb
 from ..xmpp import ns
 from ..xmpp.element import Element
 from ..xmpp.errors import StreamError
@@ -116,9 +116,7 @@ class Client:
         except Exception as error:
             logger.exception("a stream failed", session=self.id, address=self.address)
             self._header()
-            condition = (
-                "resource-constraint" if type(error).__name__ == "StoreError" else "internal-server-error"
-            )
+            condition = "resource-constraint" if isinstance(error, StoreError) else "internal-server-error"
             stream.close(StreamError(condition).to_bytes() + b"</stream:stream>")
         finally:
             if not again:

@@ -67,7 +67,7 @@ class StreamManagement:
 
     __slots__ = (
         "number", "token", "session", "client", "service", "handled", "sent", "stored", "saved", "queue", "bytes",
-        "since", "asked", "resumable", "slot", "expires", "room", "answering", "crashed",
+        "since", "asked", "resumable", "slot", "expires", "room", "crashed",
     )  # fmt: skip
 
     def __init__(self, service: Service, session: Session, client: Client | None, resumable: bool) -> None:
@@ -81,7 +81,6 @@ class StreamManagement:
         self.queue: deque[tuple[bytes, int]] = deque()
         self.bytes = 0
         self.asked = False
-        self.answering = False
         self.slot = 0
         self.expires = 0.0
         self.room: Event | None = None
@@ -160,15 +159,8 @@ class StreamManagement:
         ticket = xdb.newest
         if ticket is None:
             self._say(h)
-        elif not self.answering:
-            self.answering = True
-            ticket.then(lambda ticket: self._answered(h))
         else:
             ticket.then(lambda ticket: self._say(h))
-
-    def _answered(self, h: int) -> None:
-        self.answering = False
-        self._say(h)
 
     def _say(self, h: int) -> None:
         if self.client is not None:

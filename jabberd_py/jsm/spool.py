@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 logger = log.get(__name__)
 
 SID = "urn:xmpp:sid:0"
+SENT = "archive: sent"
+"""The note of a session with the number of the message that it is just sending, if that is to be archived."""
 RETRY = 5.0
 """Seconds until a delivery of stored messages that failed is tried again."""
 PICKING = "offline: flexible"

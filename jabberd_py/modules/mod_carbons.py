@@ -6,7 +6,7 @@ from collections import deque
 
 from ..hooks import Module, iq, on
 from ..jsm.session import Session
-from ..jsm.spool import stamped
+from ..jsm.spool import SENT, stamped
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
 from ..xmpp.ns import CLIENT
@@ -57,7 +57,7 @@ class Carbons(Module):
         to = stanza.to
         if to is None or str(to.bare) == session.user:
             return  # to oneself: the other side of the conversation is copied
-        id = session.note("mam: sent")
+        id = session.note(SENT)
         if id is not None:
             stanza = stamped(stanza, session.user, id)
         self._copy("sent", session, stanza, others)

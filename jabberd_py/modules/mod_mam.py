@@ -18,6 +18,7 @@ from peewee import CharField, TextField
 from ..hooks import LATER, Module, Option, duration, every, iq, on, optional
 from ..jsm.messages import number, when
 from ..jsm.session import Session
+from ..jsm.spool import SENT
 from ..jsm.worth import ARCHIVED, worth
 from ..router import unexpected
 from ..xdb import OWNER_LENGTH, Table, cached, xdb
@@ -65,10 +66,6 @@ def preferences(owner: str) -> Preferences | None:
 def _set_preferences(owner: str, policy: str, always: str, never: str) -> None:
     ArchivePreferences.delete().where(ArchivePreferences.owner == owner).execute()
     ArchivePreferences.create(owner=owner, policy=policy, always=always, never=never)
-
-
-SENT = "mam: sent"
-"""The note of a session with the number of the message that it is just sending, if that is to be archived."""
 
 
 class Archive(Module):

@@ -14,8 +14,6 @@ from xml.parsers import expat
 from . import ns as _ns
 from .jid import JID, parse
 
-Child = "Element | str"
-
 
 def escape(text: str) -> str:
     """Text as it stands between tags."""
