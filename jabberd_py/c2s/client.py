@@ -11,6 +11,7 @@ from .. import log
 from ..hooks import HANDLED
 from ..jsm.host import Host
 from ..jsm.session import Session
+from ..net.karma import Purse
 from ..net.stream import Closed, Stream
 from ..xdb import StoreError, xdb
 from ..xmpp import ns
@@ -43,7 +44,7 @@ class Client:
     def __init__(self, service: Service, sock: socket.socket, address: str, direct: bool) -> None:
         o = service.options
         self.service = service
-        self.stream = Stream(sock, service.early_limits, o.buffer, o.login_timeout)
+        self.stream = Stream(sock, service.early_limits, o.buffer, o.login_timeout, service.early_rates)
         self.address = address
         self.direct = direct
         self.secure = False
@@ -156,6 +157,9 @@ class Client:
                     if self.lang is not None:
                         element.attrs.setdefault("xml:lang", self.lang)
                     session.host.send(session, element)
+                    if session.work:
+                        stream.purse.stanzas -= session.work
+                        session.work = 0
                     if session.sm is not None:
                         session.sm.handled = (session.sm.handled + 1) % WRAP
                 else:
@@ -241,6 +245,7 @@ class Client:
         self.user = user
         self.mechanism = mechanism
         self.stream.parser.limits = self.service.limits
+        self.stream.purse = Purse(self.service.rates)
         self.service.known(self)
         self.restart()
 

@@ -19,7 +19,8 @@ from ..heartbeat import heartbeat
 from ..xmpp.errors import StreamError
 from ..xmpp.parser import Limits
 from .channel import Channel
-from .reading import Closed, Reader
+from .karma import Rates
+from .reading import UNLIMITED, Closed, Reader
 
 __all__ = ["Closed", "Stream"]
 
@@ -42,10 +43,12 @@ class Stream(Reader):
 
     __slots__ = ("out", "size", "cap", "rest", "writer", "dirty", "room", "__weakref__")
 
-    def __init__(self, sock: socket.socket, limits: Limits, cap: int, patience: float | None) -> None:
+    def __init__(
+        self, sock: socket.socket, limits: Limits, cap: int, patience: float | None, rates: Rates = UNLIMITED
+    ) -> None:
         """``sock`` is a plain non-blocking socket; ``cap`` the bytes that may wait for a slow reader;
-        ``patience`` the seconds until `settled` must have been called."""
-        super().__init__(sock, limits, patience)
+        ``patience`` the seconds until `settled` must have been called; ``rates`` what is read of the peer."""
+        super().__init__(sock, limits, patience, rates)
         self.out: list[bytes] = []
         self.size = 0
         self.cap = cap
@@ -214,8 +217,8 @@ class Stream(Reader):
             while self.closing:
                 self._receive()
         while self.rest and self.watcher is not None:
-            self.reader = getcurrent()  # the peer has said all it wanted, but not yet read all of ours
-            self.watcher.stop()
+            self.watcher.stop()  # the peer has said all it wanted, but not yet read all of ours
+            self.reader = getcurrent()
             gevent.get_hub().switch()
             self.reader = None
         self.abort()
