@@ -21,6 +21,11 @@ _mention = re.compile(r"\b(XEP-\d{4}|RFC \d{4})(?:: ([^\n.,;(]+))?")
 
 TITLES = {  # of what no file names in full: "XEP-0092: Software Version" in a docstring says it there
     "RFC 2782": "DNS SRV records",
+    "RFC 1035": "DNS",
+    "RFC 2308": "Negative caching of DNS queries",
+    "RFC 6698": "DANE: TLSA records",
+    "RFC 7673": "DANE with SRV records",
+    "RFC 9520": "Caching of DNS failures",
     "RFC 5802": "SCRAM-SHA-1",
     "RFC 5929": "Channel bindings for TLS",
     "RFC 6120": "XMPP: core",
