@@ -34,6 +34,7 @@ TITLES = {  # of what no file names in full: "XEP-0092: Software Version" in a d
     "RFC 7622": "XMPP: address format",
     "RFC 7677": "SCRAM-SHA-256",
     "RFC 8265": "PRECIS: user names and passwords",
+    "RFC 8305": "Happy Eyeballs",
     "RFC 9266": "Channel bindings for TLS 1.3",
     "XEP-0004": "Data Forms",
     "XEP-0059": "Result Set Management",
