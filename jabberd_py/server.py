@@ -26,6 +26,7 @@ from .hooks import Option, Section, optional
 from .jsm import messages
 from .jsm.host import Host, HostOptions
 from .jsm.users import Account
+from .net.dnsrv import DNS
 from .net.tls import Certificates, TLSOptions
 from .options import OptionError
 from .router import Router
@@ -65,7 +66,7 @@ def schema() -> Schema:
     """All that the configuration may say."""
     return Schema(
         top=Top,
-        sections={"log": LogOptions, "c2s": C2S, "tls": TLSOptions, "ctl": ControlOptions},
+        sections={"log": LogOptions, "c2s": C2S, "tls": TLSOptions, "dns": DNS, "ctl": ControlOptions},
         modules=modules.load_all(),
         host=HostOptions,
         domain=domainprep,
