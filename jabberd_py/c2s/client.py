@@ -11,6 +11,7 @@ from .. import log
 from ..hooks import HANDLED
 from ..jsm.host import Host
 from ..jsm.session import Session
+from ..net.channel import Channel
 from ..net.karma import Purse
 from ..net.stream import Closed, Stream
 from ..xdb import StoreError, xdb
@@ -93,7 +94,7 @@ class Client:
         again = False
         try:
             if self.direct and not self.secure:
-                stream.start_tls(self.service.certificates.direct())
+                stream.start_tls(Channel(self.service.certificates.direct()))
                 self.secure = True
             if refusal is not None:
                 raise refusal

@@ -18,7 +18,7 @@ from ..xmpp.element import Element
 from ..xmpp.errors import StreamError
 from ..xmpp.parser import Limits, Parser
 from . import turns
-from .channel import Channel
+from .channel import Secure
 from .karma import READ, Purse, Rates
 
 RECV = 16 * 1024
@@ -45,7 +45,7 @@ class Reader:
         self.parser = Parser(limits)
         self.items: list[Element] = []
         self.fault: Exception | None = None
-        self.channel: Channel | None = None
+        self.channel: Secure | None = None
         self.reader: greenlet | None = None
         self.watcher: Any = gevent.get_hub().loop.io(self.fd, 1)
         self.watching = False

@@ -18,7 +18,7 @@ from greenlet import getcurrent
 from ..heartbeat import heartbeat
 from ..xmpp.errors import StreamError
 from ..xmpp.parser import Limits
-from .channel import Channel
+from .channel import Secure
 from .karma import Rates
 from .reading import UNLIMITED, Closed, Reader
 
@@ -60,15 +60,12 @@ class Stream(Reader):
     # -- TLS ---------------------------------------------------------------------------
 
     @property
-    def tls(self) -> ssl.SSLObject | None:
+    def tls(self) -> Any:
         return None if self.channel is None else self.channel.tls
 
-    def start_tls(
-        self, context: ssl.SSLContext, server_side: bool = True, hostname: str | None = None
-    ) -> None:
+    def start_tls(self, channel: Secure) -> None:
         """The handshake. Raises ssl.SSLError or Closed."""
         self.flush()
-        channel = Channel(context, server_side, hostname)
         try:
             while not channel.handshake():
                 self._push(channel.outgoing.read())
