@@ -22,6 +22,7 @@ from ..xmpp.element import Element
 from ..xmpp.errors import StreamError
 from ..xmpp.parser import Limits, Parser
 from .channel import Channel
+from .peertls import PeerChannel, PeerContext
 
 RECV = 16 * 1024
 LINGER = 5.0
@@ -65,7 +66,7 @@ class Stream:
         self.size = 0
         self.cap = cap
         self.rest: bytes | memoryview = b""
-        self.channel: Channel | None = None
+        self.channel: Channel | PeerChannel | None = None
         self.reader: greenlet | None = None
         self.watcher: Any = loop.io(self.fd, 1)
         self.writer: Any = None
@@ -199,14 +200,18 @@ class Stream:
 
     @property
     def tls(self) -> ssl.SSLObject | None:
-        return None if self.channel is None else self.channel.tls
+        return self.channel.tls if isinstance(self.channel, Channel) else None
 
     def start_tls(
-        self, context: ssl.SSLContext, server_side: bool = True, hostname: str | None = None
+        self, context: ssl.SSLContext | PeerContext, server_side: bool = True, hostname: str | None = None
     ) -> None:
-        """The handshake. Raises ssl.SSLError or Closed."""
+        """The handshake; with a PeerContext ``channel`` is a PeerChannel then. Raises ssl.SSLError or Closed."""
         self.flush()
-        channel = Channel(context, server_side, hostname)
+        channel: Channel | PeerChannel
+        if isinstance(context, PeerContext):
+            channel = context.channel(server_side, hostname)
+        else:
+            channel = Channel(context, server_side, hostname)
         try:
             while not channel.handshake():
                 self._push(channel.outgoing.read())
