@@ -109,9 +109,7 @@ class Server:
         self.c2s = Service(self.config["c2s"], self.router, self.certificates)
         self.uplink: Uplink | None = None
         if self.config["s2s"].enabled:
-            resolver = Resolver(self.config["dns"])
-            self.uplink = Uplink(self.router, self.config["s2s"], resolver, self.certificates.folder)
-            self.router.uplink = self.uplink
+            self._make_uplink()
         self.store: Store | None = None
         self.control: Any = None
         try:
@@ -126,6 +124,14 @@ class Server:
         except BaseException as error:
             self._undo(error)
             raise
+
+    def _make_uplink(self) -> None:
+        resolver = Resolver(self.config["dns"])
+        try:
+            self.uplink = Uplink(self.router, self.config["s2s"], resolver, self.certificates)
+        except OptionError as error:
+            raise self.config.error(str(error), "s2s", error.option) from None
+        self.router.uplink = self.uplink
 
     def _take_ports(self) -> None:
         section = "c2s"
@@ -149,13 +155,10 @@ class Server:
         before, self.certificates.options = self.certificates.options, settings["tls"]
         try:
             self.certificates.load(settings.hosts)
-            if self.uplink is not None:
-                self.uplink.load_certificates(list(settings.hosts))
         except BaseException as error:
             self.certificates.options = before
             if isinstance(error, OptionError):
-                section = "s2s" if error.option == "ca" else "tls"
-                raise settings.error(str(error), section, error.option) from None
+                raise settings.error(str(error), "tls", error.option) from None
             raise
 
     def _undo(self, error: BaseException) -> None:

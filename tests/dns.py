@@ -43,12 +43,15 @@ class DNSServer:
         self.chase = True
         self.ttl = ttl
         self.put(zones or {})
-        self.udp = DatagramServer((address, 0), self._datagram)
-        self.udp.start()
+        listener = None
+        while listener is None:
+            self.udp = DatagramServer((address, 0), self._datagram)
+            self.udp.start()
+            try:
+                listener = socket.create_server((address, self.udp.server_port))
+            except OSError:  # free for UDP only
+                self.udp.stop()
         self.host, self.port = address, self.udp.server_port
-        listener = socket.create_server(
-            (address, self.port)
-        )  # a port that is free for UDP rarely is not for TCP
         self.tcp = StreamServer(listener, self._stream)
         self.tcp.start()
 

@@ -29,9 +29,11 @@ class Channel:
 
     __slots__ = ("tls", "incoming", "outgoing")
 
-    def __init__(self, context: ssl.SSLContext, server_side: bool = True) -> None:
+    def __init__(
+        self, context: ssl.SSLContext, server_side: bool = True, hostname: str | None = None
+    ) -> None:
         self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self.tls = context.wrap_bio(self.incoming, self.outgoing, server_side)
+        self.tls = context.wrap_bio(self.incoming, self.outgoing, server_side, hostname)
 
     def handshake(self) -> bool:
         """True once it is done; False if more must be read first. Raises ssl.SSLError; the alert is in ``outgoing``."""

@@ -1,14 +1,117 @@
-"""Whose a certificate is."""
+"""Whom a server's certificate is for: RFC 6120 section 13.7.1.2 and RFC 9525."""
 
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+
+import idna
 from cryptography import x509
+
+from ..xmpp.prep import domainprep
+from .dnsrv import literal
+
+XMPP_ADDR = x509.ObjectIdentifier("1.3.6.1.5.5.7.8.5")
+DNS_SRV = x509.ObjectIdentifier("1.3.6.1.5.5.7.8.7")
+UTF8_STRING, IA5_STRING = 0x0C, 0x16
+
+
+@dataclass(frozen=True)
+class Identities:
+    """What the subjectAltName says, as it stands there. Only that counts: the subject's common name is no identity
+    (RFC 9525 section 2)."""
+
+    dns: tuple[str, ...] = ()
+    srv: tuple[str, ...] = ()
+    xmpp_addr: tuple[str, ...] = ()
+    ip: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return ", ".join(dict.fromkeys((*self.dns, *self.srv, *self.xmpp_addr, *self.ip))) or "nobody"
+
+
+def identities(der: bytes) -> Identities:
+    """Of a certificate. One that cannot be read is for nobody."""
+    try:
+        cert = x509.load_der_x509_certificate(der)
+        names = cert.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        others = names.get_values_for_type(x509.OtherName)
+        return Identities(
+            dns=tuple(names.get_values_for_type(x509.DNSName)),
+            srv=_texts(others, DNS_SRV, IA5_STRING),
+            xmpp_addr=_texts(others, XMPP_ADDR, UTF8_STRING),
+            ip=tuple(str(address) for address in names.get_values_for_type(x509.IPAddress)),
+        )
+    except (ValueError, x509.ExtensionNotFound, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
+        return Identities()
 
 
 def matches(der: bytes, domain: str, service: str = "xmpp-server") -> bool:
-    cert = x509.load_der_x509_certificate(der)
-    try:
-        san = cert.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except x509.ExtensionNotFound:
+    """Is the certificate for this domain (prepared as in an address, or with A-labels)?"""
+    mine = identities(der)
+    address = literal(domain)
+    if address is not None:
+        wanted = ipaddress.ip_address(address)
+        return any(literal(each) is not None and ipaddress.ip_address(each) == wanted for each in mine.ip)
+    name = a_labels(domain)
+    if name is None:
         return False
-    names = {n.lower() for n in san.get_values_for_type(x509.DNSName)}
-    name = domain if domain.isascii() else domain.encode("idna").decode()
-    return name in names or "*." + name.partition(".")[2] in names
+    return (
+        any(_covers(each, name) for each in mine.dns)
+        or any(_service(each, service) == name for each in mine.srv)
+        or any(_domain(each) == name for each in mine.xmpp_addr)
+    )
+
+
+def a_labels(domain: str) -> str | None:
+    """The domain as certificates spell it, in lower case; None if it is none."""
+    try:
+        return a_label_form(domainprep(domain))
+    except ValueError:
+        return None
+
+
+def a_label_form(prepared: str) -> str:
+    return prepared if prepared.isascii() else idna.encode(prepared).decode()
+
+
+def _covers(presented: str, name: str) -> bool:
+    """A dNSName, whose whole left-most label may be a ``*`` (RFC 9525 section 6.3). Not so with one label behind it: no
+    one has all of a top-level domain."""
+    if not presented.startswith("*."):
+        return a_labels(presented) == name
+    below = presented[2:]
+    return "." in below.strip(".") and a_labels(below) == name.partition(".")[2]
+
+
+def _service(presented: str, service: str) -> str | None:
+    """The domain of an SRVName (RFC 4985) for this service."""
+    label, _, domain = presented.partition(".")
+    return a_labels(domain) if label.lower() == f"_{service}" else None
+
+
+def _domain(presented: str) -> str | None:
+    """The domain of an xmppAddr; one of a user is not for a server."""
+    return None if "@" in presented or "/" in presented else a_labels(presented)
+
+
+def _texts(others: list[x509.OtherName], kind: x509.ObjectIdentifier, tag: int) -> tuple[str, ...]:
+    return tuple(
+        text for each in others if each.type_id == kind and (text := _text(each.value, tag)) is not None
+    )
+
+
+def _text(der: bytes, tag: int) -> str | None:
+    """A DER string of this tag, and nothing behind it."""
+    if len(der) < 2 or der[0] != tag:
+        return None
+    length, at = der[1], 2
+    if length & 0x80:
+        count = length & 0x7F
+        length, at = int.from_bytes(der[2 : 2 + count], "big"), 2 + count
+    if len(der) != at + length:
+        return None
+    try:
+        return der[at:].decode()
+    except UnicodeDecodeError:
+        return None

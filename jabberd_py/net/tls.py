@@ -15,6 +15,8 @@ from cryptography.x509.oid import NameOID, ObjectIdentifier
 
 from ..options import Option, OptionError, Section, optional
 from ..xmpp.jid import parse
+from ..xmpp.prep import domainprep
+from .peertls import PeerContext
 
 XMPP_ADDR = ObjectIdentifier("1.3.6.1.5.5.7.8.5")
 LIFETIME = datetime.timedelta(days=3650)
@@ -77,11 +79,13 @@ class Certificates:
         self.options = options
         self.folder = Path(options.certificates) if options.certificates else folder
         self.contexts: dict[str, ssl.SSLContext] = {}
+        self.peers: dict[str, PeerContext] = {}
+        """For streams between servers, both ways."""
         self.made: list[Path] = []
 
     def load(self, domains: Iterable[str]) -> None:
         """Raises OSError or ValueError, naming the file, or OptionError; the old contexts stay then."""
-        contexts = {}
+        contexts, peers = {}, {}
         for domain in domains:
             certificate, key = self.folder / f"{domain}.pem", self.folder / f"{domain}.key"
             if not certificate.exists() and not key.exists():
@@ -90,7 +94,9 @@ class Certificates:
             context = contexts[domain] = self._context(certificate, key)
             # gevent's own setter wraps the callback for its sockets; our TLS lives in memory
             _ssl._SSLContext.sni_callback.__set__(context, self._sni)  # type: ignore[union-attr]
-        self.contexts = contexts
+            chosen = key if key.exists() else None
+            peers[domain] = PeerContext(certificate, chosen, self.options.ciphers, self._peer)
+        self.contexts, self.peers = contexts, peers
 
     def _context(self, certificate: Path, key: Path) -> ssl.SSLContext:
         context = Context(ssl.PROTOCOL_TLS_SERVER)
@@ -124,6 +130,17 @@ class Certificates:
         wanted = self.contexts.get((name or "").lower())
         if wanted is not None and wanted is not context:
             tls.context = wanted
+
+    def _peer(self, name: str) -> PeerContext | None:
+        """Of a domain as a hello has it, with A-labels."""
+        try:
+            return self.peers.get(domainprep(name))
+        except ValueError:
+            return None
+
+    def direct_peer(self) -> PeerContext:
+        """For direct TLS from a server, before it has named our domain (XEP-0368)."""
+        return next(iter(self.peers.values()))
 
     def direct(self) -> ssl.SSLContext:
         """For direct TLS, before the client has named its domain (XEP-0368)."""

@@ -11,6 +11,7 @@ import gevent
 
 from .. import log
 from ..jsm.host import check
+from ..net.peertls import PeerChannel
 from ..net.stream import Closed, Stream
 from ..xdb import StoreError, xdb
 from ..xmpp import ns
@@ -366,18 +367,23 @@ class Link:
             "a dialback verdict nobody asked for", address=self.address, said_by=theirs, kind=element.name
         )
 
+    @property
+    def tls(self) -> str | None:
+        """Its version."""
+        channel = self.stream.channel if self.stream is not None else None
+        return channel.cipher()[0] if isinstance(channel, PeerChannel) else None
+
     # -- for people --------------------------------------------------------------------------------
 
     @property
     def info(self) -> dict[str, Any]:
-        tls = self.stream.tls if self.stream is not None else None
         now = time.monotonic()
         return {
             "direction": "in" if self.incoming else "out",
             "local": self.local,
             "remote": ", ".join(sorted(self.remotes)) or self.remote,
             "address": self.address,
-            "tls": tls.version() if tls is not None else None,
+            "tls": self.tls,
             "certificate": self.trouble or "valid",
             "proof": self.proof or "not yet",
             "bidi": self.bidi,

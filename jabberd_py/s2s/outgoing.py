@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from gevent.event import AsyncResult
 
 from .. import log
+from ..net.dnsrv import Target
 from ..net.stream import Stream
 from ..xmpp import ns
 from ..xmpp.element import Element
@@ -54,6 +55,7 @@ class Outgoing(Link):
         uplink = self.uplink
         o = uplink.options
         sock, target = uplink.find(self.remote, self.step)
+        self.target = target
         self.address = f"{target.host}:{target.port}"
         stream = self.stream = Stream(sock, o.early_limits, o.buffer, o.login_timeout)
         stream.parser.limits = o.limits
@@ -68,9 +70,8 @@ class Outgoing(Link):
         uplink = self.uplink
         uplink.secure(self.stream, self.local, server_side=False, remote=self.remote)
         self.secure = True
-        self.trouble = uplink.trouble(self.stream, self.remote)
-        tls = self.stream.tls
-        self.step("TLS", tls.version() or "?")
+        self.trouble = uplink.trouble(self.stream, self.remote, self.target)
+        self.step("TLS", self.tls or "?")
         self.step("certificate", self.trouble or f"valid for {self.remote}")
         if self.trouble is not None and uplink.options.wants_certificate(self.remote):
             raise Failure(
@@ -300,6 +301,7 @@ class Outgoing(Link):
                 self.uplink.failed(pair, self.failure or failure, shared=pair is not self.pair)
 
     failure: Failure | None = None
+    target: Target | None = None
 
     def _fail(self, failure: Failure) -> None:
         self.failure = failure

@@ -5,23 +5,23 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import gevent
-from cryptography.hazmat.primitives.serialization import Encoding
 from gevent.timeout import Timeout
 
 from .. import log
 from ..instance import Instance
+from ..net import dane
 from ..net.accept import Listener
+from ..net.chain import Authorities, judge
 from ..net.connect import ConnectError, connect, parse_route
 from ..net.crowd import Crowd
 from ..net.dnsrv import DNSError, Resolver, Target
-from ..net.identity import matches
 from ..net.karma import Karma
-from ..net.peer_tls import Context, PeerChannel
+from ..net.peertls import PeerChannel
 from ..net.stream import Stream
+from ..net.tls import Certificates
 from ..options import OptionError
 from ..router import Router
 from ..xdb import xdb
@@ -39,8 +39,7 @@ logger = log.get(__name__)
 
 
 class Uplink(Instance):
-    """``certificates`` is the folder of our certificates.
-
+    """
     pairs      (local, remote) -> what waits there, and which stream it uses
     outgoing   (local, remote) -> the stream opened for that pair
     incoming   streams that others opened
@@ -49,7 +48,7 @@ class Uplink(Instance):
     done       rows of `Outbound` that may go
     """
 
-    def __init__(self, router: Router, options: S2S, resolver: Resolver, certificates: Path) -> None:
+    def __init__(self, router: Router, options: S2S, resolver: Resolver, certificates: Certificates) -> None:
         super().__init__(router, "")
         self.resolver = resolver
         self.certificates = certificates
@@ -61,7 +60,6 @@ class Uplink(Instance):
         self.done: list[int] = []
         self.crowd = Crowd()
         self.listeners: list[Listener] = []
-        self.contexts: dict[str, Context] = {}
         self.stopping = False
         self.random_secret = secrets.token_hex(32)
         self.jobs += [(1, self._forget), (10, self._tidy)]
@@ -69,49 +67,43 @@ class Uplink(Instance):
         self.load(Federation, {})
 
     def configure(self, options: S2S) -> None:
-        """Limits apply to new streams; where to listen is settled at the start."""
+        """Limits apply to new streams; where to listen is settled at the start. Raises OptionError."""
         self.options = o = options
         self.secret = o.secret or self.random_secret
+        self.authorities = self._authorities()
         self.subscribing = Karma(0.1, o.subscriptions)
         self.crowd.limit(o.streams_per_address, o.logins_per_address, o.logins_in_all)
 
     # -- certificates ----------------------------------------------------------------------------
 
-    def load_certificates(self, domains: list[str]) -> None:
-        """Reads the certificates of our domains. Raises ValueError, naming the file, or OptionError."""
+    def _authorities(self) -> Authorities:
+        """Raises OptionError."""
         try:
-            self.contexts = {
-                domain: Context(
-                    self.certificates / f"{domain}.pem", self.certificates / f"{domain}.key", self.options.ca
-                )
-                for domain in domains
-            }
-        except ValueError as error:
-            if self.options.ca is not None and str(error).startswith(self.options.ca):
-                raise OptionError("ca", str(error)) from None
-            raise
-
-    def _context(self, domain: str) -> Context:
-        """Services without a certificate show that of the host they belong to."""
-        while domain not in self.contexts and "." in domain:
-            domain = domain.partition(".")[2]
-        return self.contexts.get(domain) or next(iter(self.contexts.values()))
+            return Authorities(more=self.options.ca)
+        except (OSError, ValueError) as error:
+            reason = f"{self.options.ca}: {error.strerror}" if isinstance(error, OSError) else str(error)
+            raise OptionError("ca", reason) from None
 
     def secure(self, stream: Stream, local: str, server_side: bool, remote: str = "") -> None:
-        """TLS on the stream, for our domain ``local``. Raises ssl.SSLError or Closed."""
-        name = remote if remote.isascii() else remote.encode("idna").decode()
-        stream.start_tls(PeerChannel(self._context(local), server_side, name or None))
+        """TLS on the stream, for our domain ``local``: a service without a certificate shows that of the host it belongs to.
+        Raises ssl.SSLError or Closed."""
+        peers = self.certificates.peers
+        while local not in peers and "." in local:
+            local = local.partition(".")[2]
+        context = peers.get(local) or self.certificates.direct_peer()
+        stream.start_tls(context.channel(server_side, remote or None))
 
-    def trouble(self, stream: Stream, domain: str) -> str | None:
-        """Why the other side's certificate does not prove that it is ``domain``; None: it does."""
+    def trouble(self, stream: Stream, domain: str, target: Target | None = None) -> str | None:
+        """Why the other side's certificate does not prove that it is ``domain``; None: it does. Where DNSSEC vouches for what
+        DANE says of the ``target``, that decides (RFC 7712)."""
         channel = stream.channel
         if not isinstance(channel, PeerChannel):
             return "no TLS"
-        chain = channel.peer_chain()
-        reason = channel.context.judge(chain)
-        if reason is None and not matches(chain[0].to_cryptography().public_bytes(Encoding.DER), domain):
-            reason = f"it is not for {domain}"
-        return reason
+        shown = channel.peer_chain()
+        records = dane.usable(target.tlsa) if target is not None else ()
+        if target is not None and records:
+            return dane.judge(records, shown, (domain, target.host), self.authorities)
+        return judge(shown, domain, self.authorities)
 
     # -- stanzas ---------------------------------------------------------------------------------
 
