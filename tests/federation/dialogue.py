@@ -8,7 +8,9 @@ from xml.etree.ElementTree import Element
 from tests.client import Client, subscribe_both
 from tests.match import matches, parse
 
-FIRST = 30.0  # seconds: names are looked up (Prosody waits up to a second before each question), TLS, dialback
+FIRST = (
+    30.0  # seconds: names are looked up (Prosody waits up to a second before each question), TLS, dialback
+)
 SOON = 10.0
 
 # Inside an element one attribute at most: some servers keep attributes in no order. No quotes, no line ends,
@@ -19,7 +21,8 @@ PAYLOADS = {
     "unknown namespaces": "<rose xmlns='urn:example:verona'><thorn sharp='&lt;\u00e9&amp;'>"
     "<petal xmlns='urn:example:other'>r<red/>d</petal>\t</thorn><body/> tail </rose>",
     "white space": "<pre xmlns='urn:example:pre'>  two  <i> </i>\n  lines\t</pre>",
-    "the content namespace below another": "<x xmlns='urn:example:x'><y xmlns='urn:example:y'/><body xmlns='jabber:client'>hi</body></x>",
+    "the content namespace below another": "<x xmlns='urn:example:x'><y xmlns='urn:example:y'/>"
+    "<body xmlns='jabber:client'>hi</body></x>",
 }
 PREFIXED = (
     "<v:rose xmlns:v='urn:example:verona' v:kind='tea' xml:lang='it' name='&quot;rosa&apos;'>"
@@ -37,15 +40,15 @@ def meet(a: Client, b: Client) -> None:
     for one, other in ((a, b), (b, a)):
         roster = one.iq("get", "<query xmlns='jabber:iq:roster'/>")
         wanted = f"<item jid='{other.bare}' subscription='both'/>"
-        assert not matches(
-            f"<iq type='result'><query xmlns='jabber:iq:roster'>{wanted}</query></iq>", roster
-        )
+        assert not matches(f"<iq type='result'><query xmlns='jabber:iq:roster'>{wanted}</query></iq>", roster)
 
 
 def presence(a: Client, b: Client) -> None:
     """Changes are seen; who comes back is told who is there; who goes is gone."""
     for one, other in ((a, b), (b, a)):
-        one.send("<presence><show>away</show><status>a la guerre \u2694</status><priority>7</priority></presence>")
+        one.send(
+            "<presence><show>away</show><status>a la guerre \u2694</status><priority>7</priority></presence>"
+        )
         other.gets(
             f"<presence from='{one.jid}' type='!absent'><show>away</show>"
             "<status>a la guerre \u2694</status><priority>7</priority></presence>",
@@ -74,7 +77,9 @@ def messages(a: Client, b: Client) -> None:
             got = other.gets(f"<message from='{one.jid}' id='{number}'/>", SOON)
             if "jabberd2" not in one.domain + other.domain:
                 assert payload.encode() in other.received, f"{name}: {bytes(other.received[-1500:])!r}"
-            elif "jabber:client" not in payload:  # it takes that for its own, and writes <red/> as <red></red>
+            elif (
+                "jabber:client" not in payload
+            ):  # it takes that for its own, and writes <red/> as <red></red>
                 assert _same(parse(payload), got[0]), f"{name}: {bytes(other.received[-1500:])!r}"
         one.send(f"<message to='{other.jid}' id='{number}p'>{PREFIXED}</message>")
         got = other.gets(f"<message from='{one.jid}' id='{number}p'/>", SOON)

@@ -45,9 +45,10 @@ class Names:
         mounts = f"mount --bind {self.resolv} /etc/resolv.conf && mount --bind {self.hosts} /etc/hosts"
         inside = ["unshare", "--mount", "sh", "-c", f'{mounts} && exec "$@"', "sh"]
         if not hasattr(self, "possible"):
-            self.possible = bool(shutil.which("unshare")) and not subprocess.run(
-                [*inside, "true"], capture_output=True, timeout=10
-            ).returncode
+            self.possible = (
+                bool(shutil.which("unshare"))
+                and not subprocess.run([*inside, "true"], capture_output=True, timeout=10).returncode
+            )
         if not self.possible:
             pytest.skip("mount namespaces cannot be made here (root may)")
         return [*inside, *command]
