@@ -413,15 +413,18 @@ def test_the_other_end_of_our_stream_is_no_way_in(dialback, shown):
     romeo.close()
 
 
-@pytest.mark.parametrize("verdict", ["invalid", "error"])
-def test_who_does_not_believe_us_gets_nothing(verdict, dialback):
+@pytest.mark.parametrize(
+    ("verdict", "domain", "condition"),
+    [("invalid", "other.test", "internal-server-error"), ("error", "evil.test", "remote-server-timeout")],
+)
+def test_who_does_not_believe_us_gets_nothing(verdict, domain, condition, dialback):
+    """XEP-0220, 2.1.1: the stanza comes back, with the condition that belongs to the verdict."""
     romeo = dialback.login()
     dialback.authority.on_result = lambda stream, element: stream.answer(element, verdict)
-    romeo.send(f"<message to='juliet@other.test' id='{verdict}'><body>secret</body></message>")
-    conditions = {"invalid": "internal-server-error", "error": "remote-server-timeout"}
+    romeo.send(f"<message to='juliet@{domain}' id='m'><body>secret</body></message>")
     romeo.gets(
-        f"<message type='error' id='{verdict}' from='juliet@other.test'><error>"
-        f"<{conditions[verdict]} xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></message>",
+        f"<message type='error' id='m' from='juliet@{domain}'><error>"
+        f"<{condition} xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></message>",
         20,
     )
     assert not [e for e in dialback.authority.got if e.findtext(f"{{{CLIENT}}}body") == "secret"]
