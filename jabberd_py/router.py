@@ -11,8 +11,8 @@ from .xmpp.errors import StanzaError, error_reply
 logger = log.get(__name__)
 
 
-class Uplink(Instance):
-    """The Instance for all domains that are not ours, as long as there is no federation: nobody is there."""
+class NoUplink(Instance):
+    """The Instance for all domains that are not ours, where there is no federation: nobody is there."""
 
     def deliver(self, stanza: Element) -> None:
         raise StanzaError("remote-server-not-found", "this server does not talk to other servers")
@@ -21,7 +21,12 @@ class Uplink(Instance):
 class Router:
     def __init__(self) -> None:
         self.instances: dict[str, Instance] = {}
-        self.uplink: Instance = Uplink(self, "")
+        self.uplink: Instance = NoUplink(self, "")
+
+    @property
+    def everybody(self) -> list[Instance]:
+        """All instances, the uplink last."""
+        return [*self.instances.values(), self.uplink]
 
     def add(self, instance: Instance) -> None:
         """Raises ValueError where the domain is taken."""

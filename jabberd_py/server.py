@@ -26,9 +26,14 @@ from .hooks import Option, Section, optional
 from .jsm import messages
 from .jsm.host import Host, HostOptions
 from .jsm.users import Account
+from .net.accept import Listener
+from .net.dnsrv import DNS, Resolver
 from .net.tls import Certificates, TLSOptions
 from .options import OptionError
 from .router import Router
+from .s2s.options import S2S
+from .s2s.outbound import Outbound
+from .s2s.uplink import Uplink
 from .xdb import Store, StoreError, StoreInUse, Table, xdb
 from .xmpp.prep import domainprep
 
@@ -65,7 +70,14 @@ def schema() -> Schema:
     """All that the configuration may say."""
     return Schema(
         top=Top,
-        sections={"log": LogOptions, "c2s": C2S, "tls": TLSOptions, "ctl": ControlOptions},
+        sections={
+            "log": LogOptions,
+            "c2s": C2S,
+            "s2s": S2S,
+            "dns": DNS,
+            "tls": TLSOptions,
+            "ctl": ControlOptions,
+        },  # fmt: skip
         modules=modules.load_all(),
         host=HostOptions,
         domain=domainprep,
@@ -75,7 +87,7 @@ def schema() -> Schema:
 def tables() -> list[type[Table]]:
     """Every table of the server, whether its module is on or not."""
     of_modules = (table for kind in modules.load_all().values() for table in kind.tables)
-    return [Account, *messages.tables(), ResumableStream, *of_modules]
+    return [Account, *messages.tables(), ResumableStream, Outbound, *of_modules]
 
 
 class Server:
@@ -95,6 +107,11 @@ class Server:
         """The topmost folder that this start had to make for its data."""
         self.certificates = Certificates(self.config["tls"], self.data / "certificates")
         self.c2s = Service(self.config["c2s"], self.router, self.certificates)
+        self.uplink: Uplink | None = None
+        if self.config["s2s"].enabled:
+            resolver = Resolver(self.config["dns"])
+            self.uplink = Uplink(self.router, self.config["s2s"], resolver, self.certificates.folder)
+            self.router.uplink = self.uplink
         self.store: Store | None = None
         self.control: Any = None
         try:
@@ -111,10 +128,14 @@ class Server:
             raise
 
     def _take_ports(self) -> None:
+        section = "c2s"
         try:
             self.c2s.open()
+            section = "s2s"
+            if self.uplink is not None:
+                self.uplink.open()
         except OptionError as error:
-            raise self.config.error(str(error), "c2s", error.option) from None
+            raise self.config.error(str(error), section, error.option) from None
 
     def _make_data(self) -> None:
         missing = [each for each in (self.data, *self.data.parents) if not each.exists()]
@@ -128,10 +149,13 @@ class Server:
         before, self.certificates.options = self.certificates.options, settings["tls"]
         try:
             self.certificates.load(settings.hosts)
+            if self.uplink is not None:
+                self.uplink.load_certificates(list(settings.hosts))
         except BaseException as error:
             self.certificates.options = before
             if isinstance(error, OptionError):
-                raise settings.error(str(error), "tls", error.option) from None
+                section = "s2s" if error.option == "ca" else "tls"
+                raise settings.error(str(error), section, error.option) from None
             raise
 
     def _undo(self, error: BaseException) -> None:
@@ -170,6 +194,9 @@ class Server:
             self._undo(error)
             raise
         self.c2s.start()
+        if self.uplink is not None:
+            self.jobs += [heartbeat.every(seconds, job) for seconds, job in self.uplink.jobs]
+            self.uplink.start()
         logger.info("serving", version=__version__, hosts=" ".join(self.config.hosts))
 
     def reload(self) -> None:
@@ -180,6 +207,8 @@ class Server:
         self.config = fresh
         log.setup(fresh["log"].level, fresh["log"].format)
         self.c2s.configure(fresh["c2s"])
+        if self.uplink is not None:
+            self.uplink.configure(fresh["s2s"])
         for host in self.hosts:
             settings = fresh.hosts.get(host.domain)
             if settings is None:
@@ -204,6 +233,8 @@ class Server:
         deadline = time.monotonic() + GRACE
         while self.c2s.clients and time.monotonic() < deadline:
             gevent.sleep(0.02)
+        if self.uplink is not None:
+            self.uplink.stop(deadline)
         for host in self.hosts:
             host.hooks.tell("stop")
             host.spool.save_marks()
@@ -214,7 +245,7 @@ class Server:
     def _close(self) -> None:
         for stop in self.jobs:
             stop()
-        for listener in self.c2s.listeners:
+        for listener in self.listeners:
             listener.close()
         if self.control is not None:
             self.control.stop()
@@ -226,7 +257,11 @@ class Server:
 
     def listening(self) -> list[tuple[str, str, int]]:
         """(kind, address, port) of every listener."""
-        return [(each.kind, *each.bound) for each in self.c2s.listeners]
+        return [(each.kind, *each.bound) for each in self.listeners]
+
+    @property
+    def listeners(self) -> list[Listener]:
+        return [*self.c2s.listeners, *(self.uplink.listeners if self.uplink is not None else ())]
 
 
 def run(path: str | None, overrides: list[str]) -> int:

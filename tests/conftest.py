@@ -15,6 +15,7 @@ import pytest
 
 from tests.client import Client
 from tests.databases import SERVERS
+from tests.dns import DNSServer
 from tests.server import ServerProcess
 
 hypothesis.settings.register_profile("few", deadline=None, max_examples=25)
@@ -25,6 +26,9 @@ CONFIG: dict[str, Any] = {
     "hosts": {"localhost": {}, "other.localhost": {}},
     "modules": {"register": {"enabled": True, "per_address": 0}, "echo": {"enabled": True}},
 }
+
+
+HERE, THERE = "here.example", "there.example"
 
 
 class Place(NamedTuple):
@@ -63,9 +67,16 @@ def two_hosts(request: pytest.FixtureRequest) -> Topology:
     return Topology("two hosts", Place(server, "localhost"), Place(server, "other.localhost"))
 
 
+def two_servers(request: pytest.FixtureRequest) -> Topology:
+    """Federated: by SRV records, TLS and dialback."""
+    here, there = request.getfixturevalue("federated")
+    return Topology("two servers", Place(here, HERE), Place(there, THERE))
+
+
 TOPOLOGIES: dict[str, Callable[[pytest.FixtureRequest], Topology]] = {
     "one host": one_host,
     "two hosts": two_hosts,
+    "two servers": two_servers,
 }
 
 
@@ -130,6 +141,26 @@ def server(tmp_path_factory: pytest.TempPathFactory, databases: Any) -> Iterator
     yield process
     code = process.stop()
     assert code == 0, process.tail()
+
+
+@pytest.fixture(scope="session")
+def federated(
+    tmp_path_factory: pytest.TempPathFactory, databases: Any
+) -> Iterator[tuple[ServerProcess, ServerProcess]]:
+    """Two servers, one host each, which find each other by a private name server."""
+    with DNSServer() as names:
+        servers = []
+        for domain in (HERE, THERE):
+            folder = tmp_path_factory.mktemp("federated")
+            config = {**CONFIG, "hosts": {domain: {}}, "s2s": {}, "dns": {"nameservers": [names.address]}}
+            process = ServerProcess({**databases(folder), **config}, folder)
+            address, port = process.address("s2s")
+            names.put({domain: {"SRV _xmpp-server._tcp": f"0 0 {port} {domain}.", "A": address}})
+            servers.append(process)
+        yield servers[0], servers[1]
+        for process in servers:
+            code = process.stop()
+            assert code == 0, process.tail()
 
 
 @pytest.fixture

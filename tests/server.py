@@ -26,7 +26,9 @@ class ServerProcess:
         self.data, self.arguments = data, arguments
         self.file, self.log, self.socket = data / "test.yaml", data / "test.log", data / "jabberctl.sock"
         c2s = {"address": "127.0.0.1", "port": 0, "direct_port": 0, **config.get("c2s", {})}
-        self.file.write_text(json.dumps({**config, "data": str(data), "c2s": c2s}, indent=2))  # JSON is YAML
+        s2s = {"enabled": "s2s" in config, "address": "127.0.0.1", "port": 0, **config.get("s2s", {})}
+        whole = {**config, "data": str(data), "c2s": c2s, "s2s": s2s}
+        self.file.write_text(json.dumps(whole, indent=2))  # JSON is YAML
         self.start()
 
     def start(self) -> None:

@@ -11,6 +11,8 @@ from .. import log
 from ..hooks import HANDLED
 from ..jsm.host import Host
 from ..jsm.session import Session
+from ..net.channel import Channel
+from ..net.karma import Purse
 from ..net.stream import Closed, Stream
 from ..xdb import StoreError, xdb
 from ..xmpp import ns
@@ -43,7 +45,7 @@ class Client:
     def __init__(self, service: Service, sock: socket.socket, address: str, direct: bool) -> None:
         o = service.options
         self.service = service
-        self.stream = Stream(sock, service.early_limits, o.buffer, o.login_timeout)
+        self.stream = Stream(sock, service.early_limits, o.buffer, o.login_timeout, service.early_rates)
         self.address = address
         self.direct = direct
         self.secure = False
@@ -92,7 +94,7 @@ class Client:
         again = False
         try:
             if self.direct and not self.secure:
-                stream.start_tls(self.service.certificates.direct())
+                stream.start_tls(Channel(self.service.certificates.direct()))
                 self.secure = True
             if refusal is not None:
                 raise refusal
@@ -156,6 +158,9 @@ class Client:
                     if self.lang is not None:
                         element.attrs.setdefault("xml:lang", self.lang)
                     session.host.send(session, element)
+                    if session.work:
+                        stream.purse.stanzas -= session.work
+                        session.work = 0
                     if session.sm is not None:
                         session.sm.handled = (session.sm.handled + 1) % WRAP
                 else:
@@ -241,6 +246,7 @@ class Client:
         self.user = user
         self.mechanism = mechanism
         self.stream.parser.limits = self.service.limits
+        self.stream.purse = Purse(self.service.rates)
         self.service.known(self)
         self.restart()
 

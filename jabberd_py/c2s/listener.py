@@ -9,7 +9,7 @@ from .. import log
 from ..hooks import Option, Section, duration, list_of, optional, size
 from ..jsm.host import Host
 from ..net.accept import Again, Listener
-from ..net.karma import Karma, neighbourhood
+from ..net.karma import Karma, Rates, neighbourhood
 from ..net.tls import Certificates
 from ..options import OptionError
 from ..router import Router
@@ -49,6 +49,18 @@ class C2S(Section):
     buffer = Option(
         size, "1 MiB", "what may wait for a client that does not read, before it is cut off", min=65536
     )
+    rate_stanzas = Option(
+        int, 200, "stanzas a second that one client may send; of one that sends more is read no faster", min=1
+    )
+    burst_stanzas = Option(int, 5000, "... and at once, after a silence", min=10)
+    rate_bytes = Option(size, "1 MiB", "bytes a second that one client may send", min=1024)
+    burst_bytes = Option(size, "8 MiB", "... and at once, after a silence", min="16 KiB")
+    rate_stanzas_before_login = Option(
+        int, 10, "elements a second before login; ten times as many at once", min=5
+    )
+    rate_bytes_before_login = Option(
+        size, "4 KiB", "bytes a second before login; ten times as many at once", min="2 KiB"
+    )
     login_timeout = Option(duration, "30s", "time to log in and bind a resource", min=1)
     idle_timeout = Option(duration, "30m", "silence after which a stream is ended; 0 is never")
     resume_timeout = Option(
@@ -86,10 +98,16 @@ class Service:
         self.configure(options)
 
     def configure(self, options: C2S) -> None:
-        """Limits apply to new streams; where to listen is settled at the start."""
+        """Limits apply to new streams, rates to all; where to listen is settled at the start."""
         self.options = options
         self.limits = Limits(options.max_stanza, options.max_depth, options.max_attributes)
         self.early_limits = Limits(options.max_stanza_before_login, options.max_depth, options.max_attributes)
+        o = options
+        self.rates = Rates(o.rate_stanzas, o.burst_stanzas, o.rate_bytes, o.burst_bytes)
+        stanzas, octets = o.rate_stanzas_before_login, o.rate_bytes_before_login
+        self.early_rates = Rates(stanzas, 10 * stanzas, octets, 10 * octets)
+        for client in self.clients:
+            client.stream.limit(self.early_rates if client.user is None else self.rates)
         self.by_address = Karma(0.1, options.failures_per_address)
         self.by_account = Karma(0.1, options.failures_per_account)
 

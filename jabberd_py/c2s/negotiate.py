@@ -10,6 +10,7 @@ import gevent
 
 from .. import log
 from ..jsm.host import Host, check
+from ..net.channel import Channel
 from ..net.karma import neighbourhood
 from ..net.tls import client_names, end_point
 from ..xmpp import ns
@@ -106,7 +107,7 @@ class Negotiation:
         assert client.host is not None
         client.stream.send(b"<proceed xmlns='%b'/>" % ns.TLS.encode())
         client.restart()  # before: the new stream header may come with the last bytes of the handshake
-        client.stream.start_tls(client.service.certificates.contexts[client.host.domain])
+        client.stream.start_tls(Channel(client.service.certificates.contexts[client.host.domain]))
         client.secure = True
 
     # -- SASL -------------------------------------------------------------------------------

@@ -21,6 +21,11 @@ _mention = re.compile(r"\b(XEP-\d{4}|RFC \d{4})(?:: ([^\n.,;(]+))?")
 
 TITLES = {  # of what no file names in full: "XEP-0092: Software Version" in a docstring says it there
     "RFC 2782": "DNS SRV records",
+    "RFC 1035": "DNS",
+    "RFC 2308": "Negative caching of DNS queries",
+    "RFC 6698": "DANE: TLSA records",
+    "RFC 7673": "DANE with SRV records",
+    "RFC 9520": "Caching of DNS failures",
     "RFC 5802": "SCRAM-SHA-1",
     "RFC 5929": "Channel bindings for TLS",
     "RFC 6120": "XMPP: core",
@@ -29,6 +34,7 @@ TITLES = {  # of what no file names in full: "XEP-0092: Software Version" in a d
     "RFC 7622": "XMPP: address format",
     "RFC 7677": "SCRAM-SHA-256",
     "RFC 8265": "PRECIS: user names and passwords",
+    "RFC 8305": "Happy Eyeballs",
     "RFC 9266": "Channel bindings for TLS 1.3",
     "XEP-0004": "Data Forms",
     "XEP-0059": "Result Set Management",

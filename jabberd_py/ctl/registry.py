@@ -41,7 +41,7 @@ class Registry:
     def all(self) -> dict[str, tuple[Bound, str]]:
         """One bound method for each name, wherever it is from."""
         found: dict[str, tuple[Bound, str]] = dict(self.top)
-        for instance in self.router.instances.values():
+        for instance in self.router.everybody:
             for name, each in instance.commands.items():
                 found.setdefault(name, each)
         return found
@@ -62,7 +62,7 @@ class Registry:
         if name in self.top:
             method = self.top[name][0]
             return method(**arguments(method, args))
-        places = [each for each in self.router.instances.values() if name in each.commands]
+        places = [each for each in self.router.everybody if name in each.commands]
         if not places:
             raise CommandError(f"no such command: {name}" + nearest(name, self.all()))
         wanted = parameters(places[0].commands[name][0])

@@ -49,6 +49,7 @@ class Session:
     presence   the last available presence, as broadcast; None while unavailable
     priority   of that presence
     notes      what modules remember about this session
+    work       what its last stanza cost beside itself, in stanzas: who makes much of little adds to it (karma)
     """
 
     __slots__ = (
@@ -63,6 +64,7 @@ class Session:
         "since",
         "id",
         "sm",
+        "work",
     )
 
     def __init__(self, host: Host, jid: JID, transport: Transport, id: str, since: float) -> None:
@@ -75,6 +77,7 @@ class Session:
         self.since = since
         self.presence: Element | None = None
         self.priority = 0
+        self.work = 0
         self.sm: Managed | None = None
         self._notes: dict[str, Any] | None = None
 

@@ -206,6 +206,7 @@ class Archive(Module):
         """The results to the session; returns what ends them."""
         user = session.user
         page = mam_archive.page(user, query, query.page.limit(self.page, self.largest_page))
+        session.work += len(page.ids) // 10  # karma: many results cost more than the one query
         for some in mam_archive.rows(user, page.ids[::-1] if query.flip else page.ids):
             session.drain()
             if self.host.sessions.find(session.jid) is not session:

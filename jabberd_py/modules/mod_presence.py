@@ -17,6 +17,8 @@ from ..xmpp.ns import CLIENT
 
 PRIORITY = re.compile(r"[+-]?[0-9]{1,3}")
 DIRECTED = "presence.directed"
+FAN = 10
+"""Copies of a presence that cost its sender as much karma as a stanza more."""
 
 
 class Presence(Module):
@@ -92,6 +94,7 @@ class Presence(Module):
 
     def _broadcast(self, session: Session, stanza: Element, jids: list[str]) -> None:
         """The copies share one serialised payload."""
+        session.work += len(jids) // FAN
         hooks, deliver = self.host.hooks, self.host.router.deliver
         filtered = bool(hooks.chains["filter_out"])
         for jid in jids:

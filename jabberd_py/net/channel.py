@@ -4,10 +4,24 @@ from __future__ import annotations
 
 import ssl
 from contextlib import suppress
+from typing import Any, Protocol
 
 PIECE = 16 * 1024
 SLICE = 2 * 1024
 """A MemoryBIO keeps its largest size for ever: written and emptied in slices a TLS session costs 20 KB instead of 56."""
+
+
+class Secure(Protocol):
+    """What a `Stream` needs of TLS: a `Channel`, or a `peer_tls.PeerChannel`."""
+
+    tls: Any
+    incoming: Any
+    outgoing: Any
+
+    def handshake(self) -> bool: ...
+    def decrypt(self, data: bytes) -> tuple[bytes, ssl.SSLError | None]: ...
+    def encrypt(self, data: bytes) -> bytes: ...
+    def close(self) -> bytes: ...
 
 
 class Channel:
@@ -15,9 +29,9 @@ class Channel:
 
     __slots__ = ("tls", "incoming", "outgoing")
 
-    def __init__(self, context: ssl.SSLContext, server_side: bool, hostname: str | None) -> None:
+    def __init__(self, context: ssl.SSLContext, server_side: bool = True) -> None:
         self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self.tls = context.wrap_bio(self.incoming, self.outgoing, server_side, hostname)
+        self.tls = context.wrap_bio(self.incoming, self.outgoing, server_side)
 
     def handshake(self) -> bool:
         """True once it is done; False if more must be read first. Raises ssl.SSLError; the alert is in ``outgoing``."""

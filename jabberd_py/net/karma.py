@@ -1,4 +1,4 @@
-"""Karma (jabberd 1.x's word): token buckets for whatever strangers may do only so often."""
+"""Karma (jabberd 1.x's word): token buckets, for what strangers may do only so often and for what a stream may say."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ import ipaddress
 import time
 from collections import OrderedDict
 from collections.abc import Hashable
+from typing import NamedTuple
 
 SIZE = 20_000
+READ = 50
+"""Bytes that every read costs besides its own: a byte in a packet of its own is no cheaper."""
 
 
 class Karma:
@@ -42,3 +45,42 @@ def neighbourhood(address: str) -> str:
     if isinstance(ip, ipaddress.IPv6Address):
         return str(ip.ipv4_mapped or ipaddress.ip_network((ip, 64), strict=False).network_address)
     return address
+
+
+ENOUGH = 1e18
+"""Of no limit at all."""
+
+
+class Rates(NamedTuple):
+    """What a stream may say each second, and at once after a silence."""
+
+    stanzas: float = ENOUGH
+    burst_stanzas: float = ENOUGH
+    bytes: float = ENOUGH
+    burst_bytes: float = ENOUGH
+
+
+class Purse:
+    """Two buckets of one stream. Whoever spends subtracts and asks nobody; `debt` looks at the clock, and is asked only
+    when one of them is below zero. As it is filled no earlier, up to twice the burst may pass after a long silence."""
+
+    __slots__ = ("rates", "stanzas", "bytes", "filled")
+
+    def __init__(self, rates: Rates) -> None:
+        self.rates = rates
+        self.stanzas, self.bytes = rates.burst_stanzas, rates.burst_bytes
+        self.filled = time.monotonic()
+
+    def limit(self, rates: Rates) -> None:
+        """Other rates from now on; what was spent is spent, what is left fits the new bursts."""
+        self.rates = rates
+        self.stanzas = min(self.stanzas, rates.burst_stanzas)
+        self.bytes = min(self.bytes, rates.burst_bytes)
+
+    def debt(self, now: float) -> float:
+        """Fills up what time has earned; seconds until nothing is owed any more, 0 if that is now."""
+        rates, passed = self.rates, now - self.filled
+        self.filled = now
+        self.stanzas = min(rates.burst_stanzas, self.stanzas + passed * rates.stanzas)
+        self.bytes = min(rates.burst_bytes, self.bytes + passed * rates.bytes)
+        return max(0.0, -self.stanzas / rates.stanzas, -self.bytes / rates.bytes)

@@ -1,9 +1,7 @@
-"""One socket: blocking-style reads in its own greenlet, joined and bounded writes from everybody.
+"""One socket: blocking-style reads in its own greenlet (reading.py), joined and bounded writes from everybody.
 
-Two tricks live here. A *persistent read watcher*: gevent's own ``recv`` starts and stops one around every
-wait. *Joined writes*: all that is sent to a stream in one turn of the loop leaves with one system call, so
-the sender never waits for the recipient's socket, and a recipient that does not read is cut off when its
-buffer is full."""
+*Joined writes*: all that is sent to a stream in one turn of the loop leaves with one system call, so the
+sender never waits for the recipient's socket, and a recipient that does not read is cut off when its buffer is full."""
 
 from __future__ import annotations
 
@@ -15,22 +13,19 @@ from typing import Any
 
 import gevent
 from gevent.event import Event
-from greenlet import getcurrent, greenlet
+from greenlet import getcurrent
 
 from ..heartbeat import heartbeat
-from ..xmpp.element import Element
 from ..xmpp.errors import StreamError
-from ..xmpp.parser import Limits, Parser
-from .channel import Channel
+from ..xmpp.parser import Limits
+from .channel import Secure
+from .karma import Rates
+from .reading import UNLIMITED, Closed, Reader
 
-RECV = 16 * 1024
+__all__ = ["Closed", "Stream"]
+
 LINGER = 5.0
 """Seconds that a closing stream is given to take what it was sent."""
-
-
-class Closed(Exception):
-    """The peer is gone; there is nobody left to tell anything."""
-
 
 _dirty: list[Stream] = []
 
@@ -42,171 +37,35 @@ def _flush_all() -> None:
         stream.flush()
 
 
-class Stream:
+class Stream(Reader):
     """What c2s, s2s and components share. ``idle`` seconds without a byte from the peer end the read (None:
     never)."""
 
-    __slots__ = (
-        "sock", "fd", "parser", "items", "fault", "out", "size", "cap", "rest", "channel",
-        "reader", "watcher", "writer", "watching", "closing", "dirty", "seen", "idle", "patience", "slot",
-        "room", "__weakref__",
-    )  # fmt: skip
+    __slots__ = ("out", "size", "cap", "rest", "writer", "dirty", "room", "__weakref__")
 
-    def __init__(self, sock: socket.socket, limits: Limits, cap: int, patience: float | None) -> None:
+    def __init__(
+        self, sock: socket.socket, limits: Limits, cap: int, patience: float | None, rates: Rates = UNLIMITED
+    ) -> None:
         """``sock`` is a plain non-blocking socket; ``cap`` the bytes that may wait for a slow reader;
-        ``patience`` the seconds until `settled` must have been called."""
-        loop = gevent.get_hub().loop
-        self.sock = sock
-        self.fd = sock.fileno()
-        self.parser = Parser(limits)
-        self.items: list[Element] = []
-        self.fault: Exception | None = None
+        ``patience`` the seconds until `settled` must have been called; ``rates`` what is read of the peer."""
+        super().__init__(sock, limits, patience, rates)
         self.out: list[bytes] = []
         self.size = 0
         self.cap = cap
         self.rest: bytes | memoryview = b""
-        self.channel: Channel | None = None
-        self.reader: greenlet | None = None
-        self.watcher: Any = loop.io(self.fd, 1)
         self.writer: Any = None
-        self.watching = False
-        self.closing = False
         self.dirty = False
-        self.slot = 0
-        now = time.monotonic()
-        self.seen = now
-        self.idle: float | None = None
-        self.patience = None if patience is None else now + patience
         self.room: Event | None = None
-        if self.patience is not None:
-            heartbeat.at(self.patience, self)
-
-    # -- deadlines -----------------------------------------------------------------
-
-    def settled(self, idle: float | None) -> None:
-        """Login is done; from now on ``idle`` seconds of silence end the stream."""
-        self.patience = None
-        self.idle = idle
-        if idle is None:
-            heartbeat.cancel(self)
-        else:
-            heartbeat.at(time.monotonic() + idle, self)
-
-    def due(self, now: float) -> float | None:
-        if self.closing:
-            self.abort()
-        elif self.patience is not None:
-            self.interrupt(StreamError("connection-timeout", "login took too long"))
-        elif self.idle is not None:
-            if self.seen + self.idle > now:
-                return self.seen + self.idle
-            self.interrupt(StreamError("connection-timeout", "nothing was heard for too long"))
-        return None
-
-    # -- reading ---------------------------------------------------------------------
-
-    def read(self) -> Element:
-        """The next `Header`, stanza or `Close`. Blocks this greenlet. Raises Closed, StreamError, or what
-        `interrupt` was given."""
-        while not self.items:
-            if self.fault is not None:
-                raise self.fault
-            data = self.recv()
-            items, fault = self.parser.feed(data)
-            if items:
-                items.reverse()
-                self.items = items
-            if fault is not None and self.fault is None:
-                self.fault = fault
-        if self.fault is not None and not isinstance(self.fault, StreamError):
-            raise self.fault
-        return self.items.pop()
-
-    def recv(self) -> bytes:
-        """Some bytes, decrypted. Raises Closed."""
-        while True:
-            data = self._receive()
-            self.seen = time.monotonic()
-            if self.channel is None:
-                return data
-            plain = self._decrypt(data)
-            if plain:
-                return plain
-
-    def _receive(self) -> bytes:
-        while True:
-            self._wait()
-            try:
-                data = self.sock.recv(RECV)
-            except (BlockingIOError, InterruptedError):
-                continue
-            except OSError as error:
-                raise Closed(str(error)) from None
-            if not data:
-                raise Closed("end of file")
-            return data
-
-    def _wait(self) -> None:
-        if self.fault is not None:
-            raise self.fault
-        if self.watcher is None:
-            raise Closed("closed here")
-        if not self.watching:
-            self.watching = True
-            self.watcher.start(self._readable)
-        self.reader = getcurrent()
-        try:
-            gevent.get_hub().switch()
-        finally:
-            self.reader = None
-        if self.fault is not None:
-            raise self.fault
-        if self.watcher is None:
-            raise Closed("closed here")
-
-    def _readable(self) -> None:
-        reader = self.reader
-        if reader is None:  # the greenlet is busy elsewhere: let the kernel hold what comes
-            self.watching = False
-            if self.watcher is not None:
-                self.watcher.stop()
-        else:
-            reader.switch()
-
-    def interrupt(self, fault: Exception) -> None:
-        """Makes the greenlet in `read` raise ``fault`` instead, soon. Safe to call from anywhere."""
-        if self.fault is None or isinstance(self.fault, StreamError):
-            self.fault = fault
-        gevent.get_hub().loop.run_callback(self._wake)
-
-    def _wake(self) -> None:
-        if self.reader is not None:
-            self.reader.switch()
-
-    def drop_input(self) -> bool:
-        """Forgets what was read but not asked for; True if there was any. After ``<starttls/>`` that is an
-        injection."""
-        had = bool(self.items) or self.fault is not None or self.parser.pending > 0
-        self.items = []
-        return had
-
-    def restart(self) -> None:
-        """A new stream header is expected, after TLS or SASL."""
-        self.items = []
-        self.parser.reset()
 
     # -- TLS ---------------------------------------------------------------------------
 
     @property
-    def tls(self) -> ssl.SSLObject | None:
+    def tls(self) -> Any:
         return None if self.channel is None else self.channel.tls
 
-    def start_tls(
-        self, context: ssl.SSLContext, server_side: bool = True, hostname: str | None = None
-    ) -> None:
+    def start_tls(self, channel: Secure) -> None:
         """The handshake. Raises ssl.SSLError or Closed."""
         self.flush()
-        channel = Channel(context, server_side, hostname)
         try:
             while not channel.handshake():
                 self._push(channel.outgoing.read())
@@ -355,8 +214,8 @@ class Stream:
             while self.closing:
                 self._receive()
         while self.rest and self.watcher is not None:
-            self.reader = getcurrent()  # the peer has said all it wanted, but not yet read all of ours
-            self.watcher.stop()
+            self.watcher.stop()  # the peer has said all it wanted, but not yet read all of ours
+            self.reader = getcurrent()
             gevent.get_hub().switch()
             self.reader = None
         self.abort()

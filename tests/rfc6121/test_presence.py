@@ -9,7 +9,9 @@ from tests.client import Client, subscribe_both
 STANZAS = "urn:ietf:params:xml:ns:xmpp-stanzas"
 
 
-def test_initial_presence_brings_that_of_contacts(romeo: Client, juliet: Client, make_client: Any) -> None:
+def test_initial_presence_brings_that_of_contacts(
+    romeo: Client, juliet: Client, make_client: Any, topology: Any
+) -> None:
     subscribe_both(romeo, juliet)
     juliet.send("<presence><show>away</show><status>be right back</status></presence>")
     romeo.gets(f"<presence from='{juliet.jid}' to='{romeo.bare}'><show>away</show></presence>")
@@ -22,7 +24,10 @@ def test_initial_presence_brings_that_of_contacts(romeo: Client, juliet: Client,
     second.gets(f"<presence from='{romeo.jid}'/>")
     second.gets(f"<presence from='{juliet.jid}'><show>away</show><status>be right back</status></presence>")
     second.gets(f"<presence from='{second.jid}' to='{romeo.bare}'/>")
-    romeo.nothing(f"<presence from='{juliet.jid}'/>")
+    if (
+        topology.name != "two servers"
+    ):  # there a probe comes from the account, and all its resources hear the answer
+        romeo.nothing(f"<presence from='{juliet.jid}'/>")
 
 
 def test_a_contact_who_is_away_is_unavailable(romeo: Client, juliet: Client, make_client: Any) -> None:

@@ -1,0 +1,1 @@
+"""Server-to-server streams: the uplink and what it is made of."""

@@ -1,0 +1,326 @@
+"""A stream that another server opened: we are the receiving server (RFC 6120 sections 4 to 6, XEP-0220, XEP-0178)."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+import time
+from base64 import b64decode
+from typing import TYPE_CHECKING
+
+import gevent
+
+from .. import log
+from ..net.stream import Stream
+from ..xdb import xdb
+from ..xmpp import ns
+from ..xmpp.element import Element
+from ..xmpp.errors import StanzaError, StreamError
+from ..xmpp.jid import parse
+from ..xmpp.parser import Header
+from ..xmpp.sm import SM, count
+from . import dialback
+from .link import BIDI, BIDI_FEATURE, Acks, Link
+from .pair import Failure, Pair
+
+if TYPE_CHECKING:
+    from .uplink import Uplink
+
+logger = log.get(__name__)
+
+
+class Incoming(Link):
+    """``refusal`` is said instead of the stream features."""
+
+    incoming = True
+
+    def __init__(
+        self,
+        uplink: Uplink,
+        sock: socket.socket,
+        address: str,
+        direct: bool,
+        refusal: StreamError | None = None,
+    ) -> None:
+        o = uplink.options
+        super().__init__(uplink, Stream(sock, o.early_limits, o.buffer, o.login_timeout), address)
+        self.id = secrets.token_hex(12)
+        self.direct = direct
+        self.refusal = refusal
+        self.stranger = True
+        self.failures = 0
+        self.identifying: set[tuple[str, str]] = set()
+
+    def begin(self) -> None:
+        if self.direct:
+            self._start_tls()
+        if self.refusal is not None:
+            raise self.refusal
+
+    # -- the stream header (RFC 6120 section 4.7) ----------------------------------------------------
+
+    def open(self, header: Header) -> None:
+        self.spoken(header)
+        uplink = self.uplink
+        to, sender = (_domain(header.attrs.get(name)) for name in ("to", "from"))
+        if to is None:
+            raise StreamError("improper-addressing", "the stream header lacks 'to'")
+        if to not in uplink.router.instances or self.proof and to != self.local:
+            raise StreamError("host-unknown")
+        self.local = to
+        if sender is not None:
+            if self.proof and self.remotes and sender not in self.remotes:
+                raise StreamError("invalid-from")
+            if sender in uplink.router.instances:
+                raise StreamError("invalid-from", f"{sender} is here")
+            if not uplink.options.permits(sender):
+                self.header()
+                raise StreamError("policy-violation", f"this server does not talk to {sender}")
+        self.remote = sender or ""
+        if self.secure:
+            self.trouble = uplink.trouble(self.stream, self.remote) if self.remote else "for nobody"
+        self.header()
+        if header.attrs.get("version", "0").partition(".")[0] == "1":
+            features = b"".join(each.to_bytes() for each in self._features())
+            self.send(b"<stream:features>%b</stream:features>" % features)
+
+    def _features(self) -> list[Element]:
+        o = self.uplink.options
+        found = []
+        if not self.secure:
+            required = Element("required", ns.TLS) if o.require_tls else None
+            found.append(Element("starttls", ns.TLS, required))
+        elif not self.proof and self.trouble is None:
+            found.append(Element("mechanisms", ns.SASL, Element("mechanism", ns.SASL, "EXTERNAL")))
+        if self.secure or not o.require_tls:
+            errors = Element("errors", dialback.FEATURE)
+            found.append(Element("dialback", dialback.FEATURE, errors))
+            found.append(Element("sm", SM))
+        if o.bidi:
+            found.append(Element("bidi", BIDI_FEATURE))
+        return found
+
+    # -- TLS, SASL, bidi -----------------------------------------------------------------------------
+
+    def negotiate(self, element: Element) -> bool:
+        if not self.opened:
+            raise StreamError("not-authorized")
+        if element.ns == ns.TLS and element.name == "starttls":
+            if self.secure or self.proof:
+                self.stream.close(b"<failure xmlns='%b'/></stream:stream>" % ns.TLS.encode())
+                return True
+            if self.stream.drop_input():
+                raise StreamError("policy-violation", "data behind <starttls/>, before TLS began")
+            self.send(b"<proceed xmlns='%b'/>" % ns.TLS.encode())
+            self._restart()
+            self._start_tls()
+        elif element.ns == ns.SASL:
+            self._sasl(element)
+        elif element.ns == BIDI and element.name == "bidi":
+            self.bidi = self.uplink.options.bidi and not self.remotes
+        else:
+            return False
+        return True
+
+    def _start_tls(self) -> None:
+        self.uplink.secure(self.stream, self.local, server_side=True)
+        self.secure = True
+
+    def _restart(self) -> None:
+        self.opened = False
+        self.id = secrets.token_hex(12)
+        self.stream.restart()
+
+    def _sasl(self, element: Element) -> None:
+        """XEP-0178 section 3: the certificate says who it is."""
+        if element.name != "auth":
+            self._refuse("aborted" if element.name == "abort" else "malformed-request")
+        elif element.attrs.get("mechanism") != "EXTERNAL":
+            self._refuse("invalid-mechanism")
+        elif self.proof:
+            raise StreamError("not-authorized")
+        elif not self.secure:
+            self._refuse("encryption-required")
+        else:
+            self._external(element.text.strip())
+
+    def _external(self, text: str) -> None:
+        try:
+            wanted = "" if text in ("", "=") else b64decode(text, validate=True).decode()
+        except ValueError:
+            self._refuse("incorrect-encoding")
+            return
+        if wanted and _domain(wanted) != self.remote:
+            self._refuse("invalid-authzid")
+        elif not self.remote or self.trouble is not None:
+            logger.warning("a certificate that proves nothing", remote=self.remote, trouble=self.trouble)
+            self._refuse("not-authorized")
+        else:
+            self.send(b"<success xmlns='%b'/>" % ns.SASL.encode())
+            self._known(self.remote, "certificate")
+            self._restart()
+            if self.bidi:
+                self.authorised(self.uplink.pair(self.local, self.remote))
+
+    def _refuse(self, condition: str) -> None:
+        self.failures += 1
+        self.send(Element("failure", ns.SASL, Element(condition, ns.SASL)).to_bytes())
+        if self.failures > 3:
+            raise StreamError("policy-violation", "too many failed attempts")
+
+    def _known(self, remote: str, proof: str) -> None:
+        """The other side has proven to be ``remote``."""
+        self.remotes.add(remote)
+        self.proof = self.proof or proof
+        if self.stranger:
+            self.stranger = False
+            self.uplink.known(self)
+            self.stream.parser.limits = self.uplink.options.limits
+            self.stream.settled(self.uplink.options.idle_timeout * 2)
+        logger.info("a server has proven who it is", remote=remote, proof=proof, address=self.address)
+
+    # -- dialback: the receiving server (XEP-0220 section 2.2.1) -------------------------------------------
+
+    def identify(self, theirs: str, ours: str, key: str) -> None:
+        uplink = self.uplink
+        o = uplink.options
+        pair = theirs, ours
+        if not self.opened:
+            raise StreamError("not-authorized")
+        error = None
+        if ours not in uplink.router.instances:
+            error = StanzaError("item-not-found", f"{ours} is not here")
+        elif theirs in uplink.router.instances or not o.permits(theirs):
+            error = StanzaError("forbidden", f"this server does not talk to {theirs}")
+        elif o.require_tls and not self.secure:
+            error = StanzaError("policy-violation", "TLS is required")
+        elif len(self.identifying) >= o.domains_per_stream or len(self.remotes) >= o.domains_per_stream:
+            error = StanzaError("resource-constraint", "too many domains on one stream")
+        if error is not None:
+            self.send(dialback.failure("result", ours, theirs, error))
+        elif self._certified(theirs):
+            self._accept(theirs, ours, "certificate")  # proven already: nobody needs to be called back
+        elif o.wants_certificate(theirs):
+            error = StanzaError("not-authorized", f"a valid certificate is required: {self._trouble(theirs)}")
+            self.send(dialback.failure("result", ours, theirs, error))
+        elif pair not in self.identifying:
+            self.identifying.add(pair)
+            gevent.spawn(self._call_back, theirs, ours, key.strip())
+
+    def _trouble(self, domain: str) -> str | None:
+        if not self.secure:
+            return "no TLS"
+        return self.trouble if domain == self.remote else self.uplink.trouble(self.stream, domain)
+
+    def _certified(self, domain: str) -> bool:
+        return self._trouble(domain) is None
+
+    def _call_back(self, theirs: str, ours: str, key: str) -> None:
+        """Asks the authoritative server; a greenlet of its own."""
+        try:
+            good = self.uplink.verify(ours, theirs, self.id, key)
+        except Failure as failure:
+            logger.info("dialback failed", remote=theirs, reason=failure.text)
+            condition = (
+                "remote-server-timeout" if "timeout" in failure.condition else "remote-server-not-found"
+            )
+            self.send(dialback.failure("result", ours, theirs, StanzaError(condition, failure.text)))
+        else:
+            if self.stream.closing:
+                return
+            if good:
+                self._accept(theirs, ours, "dialback")
+            else:
+                self._reject(theirs, ours)
+        finally:
+            self.identifying.discard((theirs, ours))
+
+    def _accept(self, theirs: str, ours: str, proof: str) -> None:
+        self._known(theirs, proof)
+        self.send(dialback.element("result", ours, theirs, type="valid"))
+        if self.bidi:
+            self.authorised(self.uplink.pair(ours, theirs))
+
+    def _reject(self, theirs: str, ours: str) -> None:
+        logger.warning("a server is not who it says", claimed=theirs, address=self.address)
+        if self.remotes:
+            error = StanzaError("forbidden", f"{theirs} does not know that key")
+            self.send(dialback.failure("result", ours, theirs, error))
+        else:
+            self.error = f"{theirs} does not know its dialback key"
+            self.stream.close(dialback.element("result", ours, theirs, type="invalid") + b"</stream:stream>")
+
+    # -- stream management, as a server (XEP-0198) -----------------------------------------------------------
+
+    def manage(self, element: Element) -> bool:
+        if element.name == "enable":
+            if not self.remotes or self.sm is not None:
+                self._failed("unexpected-request")
+                return True
+            wait = self.uplink.options.resume_timeout
+            resumable = element.attrs.get("resume") in ("true", "1") and wait > 0
+            self.sm = Acks(secrets.token_urlsafe(24) if resumable else "")
+            answer = Element("enabled", SM)
+            if resumable:
+                answer.attrs |= {"id": self.sm.token, "resume": "true", "max": str(int(wait))}
+            self.send(answer.to_bytes())
+            return True
+        if element.name != "resume":
+            return False
+        lost = self.uplink.parked.get(element.attrs.get("previd", ""))
+        if lost is None or self.sm is not None or not lost.remotes & self.remotes:
+            self._failed("item-not-found")  # a stranger learns nothing from the answer
+            return True
+        del self.uplink.parked[lost.sm.token]
+        self._resume(lost, count(element))
+        return True
+
+    def _failed(self, condition: str) -> None:
+        self.send(Element("failed", SM, Element(condition, ns.STANZAS)).to_bytes())
+
+    def _resume(self, lost: Lost, h: int) -> None:
+        xdb.settle()  # what <resumed/> says was handled must be safe
+        sm = self.sm = lost.sm
+        sm.acknowledged(h)
+        sm.asked = False
+        self.remotes |= lost.remotes
+        self.bidi = lost.bidi
+        self.send(b"<resumed xmlns='%b' h='%d' previd='%b'/>" % (SM.encode(), sm.handled, sm.token.encode()))
+        for _, entry in sm.queue:
+            self.send(entry.data)
+        for pair in lost.pairs:
+            self.authorised(pair)
+
+    def keep(self, sm: Acks) -> None:
+        if not sm.token or self.uplink.stopping:
+            super().keep(sm)
+
+    def end(self) -> None:
+        sm = self.sm
+        lost = (
+            Lost(sm, set(self.remotes), list(self.pairs), self.bidi) if sm is not None and sm.token else None
+        )
+        super().end()
+        if lost is not None and not self.uplink.stopping:
+            self.uplink.park(lost)
+
+
+class Lost:
+    """A stream that its other side may resume: what was handled of it, and what it has not acknowledged."""
+
+    def __init__(self, sm: Acks, remotes: set[str], pairs: list[Pair], bidi: bool) -> None:
+        self.sm, self.remotes, self.pairs, self.bidi = sm, remotes, pairs, bidi
+        self.since = time.monotonic()
+
+
+def _domain(text: str | None) -> str | None:
+    """Raises StreamError where it is no domain."""
+    if not text:
+        return None
+    try:
+        jid = parse(text)
+    except ValueError as error:
+        raise StreamError("improper-addressing", str(error)) from None
+    if jid.node is not None or jid.resource is not None:
+        raise StreamError("improper-addressing", "a server is a domain")
+    return jid.domain

@@ -1,0 +1,388 @@
+"""One stream between two servers (RFC 6120), whichever side opened it: what `Incoming` and `Outgoing` have in common."""
+
+from __future__ import annotations
+
+import ssl
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+import gevent
+
+from .. import log
+from ..jsm.host import check
+from ..net.stream import Closed, Stream
+from ..xdb import StoreError, xdb
+from ..xmpp import ns
+from ..xmpp.element import Element
+from ..xmpp.errors import StanzaError, StreamError
+from ..xmpp.parser import Close, Header
+from ..xmpp.sm import ASK, SM, WRAP, answer, count, newly
+from . import dialback
+from .dialback import DIALBACK
+from .pair import Entry, Failure, Pair
+
+if TYPE_CHECKING:
+    from .uplink import Uplink
+
+logger = log.get(__name__)
+
+LANG = "en"
+STANZAS = frozenset(("message", "presence", "iq"))
+BIDI, BIDI_FEATURE = "urn:xmpp:bidi", "urn:xmpp:features:bidi"
+
+
+class Acks:
+    """Stream management (XEP-0198) of one link.
+
+    handled    stanzas of the other side that were dealt with
+    sent       stanzas sent to it since <enable/>; the last len(queue) of them are not acknowledged
+    """
+
+    __slots__ = ("handled", "sent", "queue", "asked", "token", "expires")
+
+    def __init__(self, token: str = "") -> None:
+        self.handled = self.sent = 0
+        self.queue: deque[tuple[Pair, Entry]] = deque()
+        self.asked = False
+        self.token = token  # for a resumption, if there can be one
+        self.expires = 0.0
+
+    def acknowledged(self, h: int) -> int:
+        """Raises StreamError."""
+        more = newly(h, self.sent, len(self.queue))
+        for _ in range(more):
+            pair, entry = self.queue.popleft()
+            pair.delivered(entry)
+        return more
+
+    def give_back(self) -> None:
+        """What was not acknowledged waits again, in front of its pairs' queues."""
+        pairs: dict[Pair, list[Entry]] = {}
+        for pair, entry in self.queue:
+            pairs.setdefault(pair, []).append(entry)
+        self.queue.clear()
+        for pair, entries in pairs.items():
+            pair.requeue(entries)
+
+
+class Link:
+    """``local`` and ``remote``: the domains of the stream header. ``remotes``: all that have proven to be at the other end;
+    ``pairs``: those that may send on this stream. ``proof``: how the other side, or we, did it; ``trouble``: what is wrong
+    with its certificate."""
+
+    incoming = False
+
+    def __init__(self, uplink: Uplink, stream: Stream | None, address: str) -> None:
+        self.uplink = uplink
+        self.stream: Any = stream
+        self.address = address
+        self.local = self.remote = ""
+        self.id = ""
+        self.secure = False
+        self.bidi = False
+        self.opened = False
+        self.remotes: set[str] = set()
+        self.pairs: set[Pair] = set()
+        self.held: set[Pair] = set()
+        self.sm: Acks | None = None
+        self.proof = ""
+        self.trouble: str | None = "no TLS"
+        self.lang: str | None = None
+        self.error = ""
+        self.since = self.used = time.monotonic()
+        self.sent = self.received = 0
+        self.draining = False
+
+    # -- its life ------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        try:
+            self.begin()
+            self._loop()
+            self.stream.close(b"</stream:stream>")
+        except Failure as failure:
+            self._fail(failure)
+        except StreamError as error:
+            logger.info("s2s stream error", address=self.address, remote=self.remote,
+                        condition=error.condition, text=error.text)  # fmt: skip
+            self.error = self.error or f"{error.condition}: {error.text or ''}".rstrip(": ")
+            self.header()
+            self.stream.close(error.to_bytes() + b"</stream:stream>")
+        except Closed as error:
+            self.error = self.error or str(error)
+            self.stream.abort()
+        except ssl.SSLError as error:
+            self.error = f"TLS failed: {error.reason or error}"
+        except Exception as error:
+            logger.exception("an s2s stream failed", address=self.address, remote=self.remote)
+            self.error = "a fault of this server"
+            if self.stream is not None:
+                condition = (
+                    "resource-constraint" if isinstance(error, StoreError) else "internal-server-error"
+                )
+                self.header()
+                self.stream.close(StreamError(condition).to_bytes() + b"</stream:stream>")
+        finally:
+            try:
+                self.end()
+                xdb.release()
+            finally:
+                if self.stream is not None:
+                    if self.stream.closing:
+                        self.stream.finish()
+                    self.stream.abort()
+
+    def _fail(self, failure: Failure) -> None:
+        """We have found something to end the stream for that the other side need not know."""
+        self.error = failure.text
+        if self.stream is not None:
+            self.stream.close(b"</stream:stream>" if self.opened else b"")
+
+    def begin(self) -> None:
+        """Before the first element."""
+
+    def end(self) -> None:
+        """After the last one: its pairs look for another stream."""
+        self.uplink.gone(self)
+        sm, self.sm = self.sm, None
+        if sm is not None and sm.queue:
+            self.keep(sm)
+        pairs, self.pairs = self.pairs, set()
+        for pair in pairs:
+            if pair.link is self:
+                pair.lost(time.monotonic() - self.since)
+
+    def keep(self, sm: Acks) -> None:
+        """The stream is lost; its stanzas go out again on the next one."""
+        sm.give_back()
+
+    def _loop(self) -> None:
+        stream = self.stream
+        while not stream.closing:
+            element = stream.read()
+            if element.name in STANZAS and element.ns == ns.CLIENT:
+                self._stanza(element)
+            elif isinstance(element, Header):
+                self.open(element)
+            elif isinstance(element, Close):
+                self.error = self.error or "the other server closed the stream"
+                return
+            elif element.ns == DIALBACK:
+                self._dialback(element)
+            elif element.ns == SM:
+                self._manage(element)
+            elif element.ns == ns.STREAM and element.name == "error":
+                self._told(element)
+            elif not self.negotiate(element):
+                raise StreamError("unsupported-stanza-type")
+            xdb.release()
+
+    def open(self, header: Header) -> None:
+        raise NotImplementedError
+
+    def negotiate(self, element: Element) -> bool:
+        raise NotImplementedError
+
+    def header(self) -> None:
+        """Our stream header, if it is still to be sent."""
+        if self.opened or self.stream is None:
+            return
+        self.opened = True
+        attrs = "".join(
+            f" {name}='{value}'"
+            for name, value in (("id", self.id), ("from", self.local), ("to", self.remote))
+            if value and (name != "id" or self.incoming)
+        )
+        self.stream.send(
+            f"<?xml version='1.0'?><stream:stream xmlns='{ns.SERVER}' xmlns:stream='{ns.STREAM}' "
+            f"xmlns:db='{DIALBACK}'{attrs} version='1.0' xml:lang='{LANG}'>".encode()
+        )
+
+    def spoken(self, header: Header) -> None:
+        """The other side's stream header, as far as both sides must say the same. Raises StreamError."""
+        if header.name != "stream" or header.ns != ns.STREAM:
+            raise StreamError("invalid-namespace")
+        if header.root.content != ns.SERVER:
+            raise StreamError("invalid-namespace", f"servers speak {ns.SERVER}")
+        lang = header.attrs.get("xml:lang")
+        self.lang = lang if lang and lang != LANG else None
+
+    def _told(self, error: Element) -> None:
+        """A stream error of theirs."""
+        names = [each.name for each in error.elements() if each.name != "text"]
+        text = error.text_of("text", ns.STREAMS)
+        self.error = f"the other server said {names[0] if names else 'error'}" + (f": {text}" if text else "")
+        logger.info("s2s stream error of the other side", remote=self.remote, error=self.error)
+
+    # -- in --------------------------------------------------------------------------------------
+
+    def _stanza(self, stanza: Element) -> None:
+        """RFC 6120 section 8.1: nobody speaks for others. Raises StreamError."""
+        self.received += 1
+        if not self.remotes:
+            raise StreamError("not-authorized")
+        try:
+            sender, to = stanza.from_, stanza.to
+        except ValueError as error:
+            raise StreamError("improper-addressing", str(error)) from None
+        if sender is None or to is None:
+            raise StreamError("improper-addressing", "a stanza between servers has from and to")
+        if sender.domain not in self.remotes:
+            raise StreamError("invalid-from", f"{sender.domain} has not proven to be on this stream")
+        router = self.uplink.router
+        if to.domain not in router.instances:
+            raise StreamError("host-unknown", f"{to.domain} is not here")
+        self.used = time.monotonic()
+        stanza.attrs |= {"from": str(sender), "to": str(to)}
+        if self.lang is not None:
+            stanza.attrs.setdefault("xml:lang", self.lang)
+        try:
+            check(stanza)
+            self.uplink.damp(sender.domain, stanza)
+            router.deliver(stanza)
+        except StanzaError as error:
+            router.bounce(stanza, error)
+        if self.sm is not None:
+            self.sm.handled = (self.sm.handled + 1) % WRAP
+
+    # -- out -------------------------------------------------------------------------------------
+
+    def send(self, data: bytes) -> None:
+        self.stream.send(data)
+
+    @property
+    def full(self) -> bool:
+        """Does too much wait for the other side to read, or to acknowledge?"""
+        stream, sm = self.stream, self.sm
+        if sm is not None and len(sm.queue) >= self.uplink.options.unacknowledged:
+            return True
+        if stream.size + len(stream.rest) <= stream.cap // 2:
+            return False
+        if not self.draining:
+            self.draining = True
+            gevent.spawn(self._drain)
+        return True
+
+    def _drain(self) -> None:
+        self.stream.drain()
+        self.draining = False
+        self._room()
+
+    def _room(self) -> None:
+        held, self.held = self.held, set()
+        for pair in held:
+            pair.pump()
+
+    def transmit(self, pair: Pair, entry: Entry) -> None:
+        self.used = time.monotonic()
+        self.sent += 1
+        sm = self.sm
+        self.stream.send(entry.data)
+        if sm is None:
+            pair.delivered(entry)
+            return
+        sm.sent = (sm.sent + 1) % WRAP
+        sm.queue.append((pair, entry))
+        if not sm.asked:
+            sm.asked = True
+            self.stream.send(ASK)
+
+    def authorised(self, pair: Pair) -> None:
+        """The other side lets this pair send here."""
+        self.pairs.add(pair)
+        pair.established(self)
+
+    # -- stream management -------------------------------------------------------------------------
+
+    def _manage(self, element: Element) -> None:
+        sm = self.sm
+        if sm is not None and element.name == "r":
+            self._answer(sm)
+        elif sm is not None and element.name == "a":
+            more = sm.acknowledged(count(element))
+            sm.asked = False
+            if more and sm.queue:
+                sm.asked = True
+                self.send(ASK)
+            self._room()
+        elif not self.manage(element):
+            raise StreamError("unsupported-stanza-type")
+
+    def manage(self, element: Element) -> bool:
+        """What only one of the two sides may say."""
+        return False
+
+    def _answer(self, sm: Acks) -> None:
+        """``<a/>`` goes out when all that came before is committed."""
+        h, ticket = sm.handled, xdb.newest
+        if ticket is None:
+            self.send(answer(h))
+        else:
+            ticket.then(lambda ticket: self.send(answer(h)))
+
+    # -- dialback (XEP-0220) -----------------------------------------------------------------------
+
+    def _dialback(self, element: Element) -> None:
+        try:
+            theirs, ours = dialback.domains(element)
+        except ValueError as error:
+            raise StreamError("improper-addressing", str(error)) from None
+        type = element.attrs.get("type")
+        if element.name == "result":
+            self.proven(theirs, ours, element) if type else self.identify(theirs, ours, element.text)
+        elif element.name == "verify":
+            self.verified(theirs, ours, element) if type else self._verify(theirs, ours, element)
+        else:
+            raise StreamError("unsupported-stanza-type")
+
+    def _verify(self, receiving: str, ours: str, element: Element) -> None:
+        """We are the authoritative server (section 2.2.2): is this key one of ours?"""
+        id = element.attrs.get("id", "")
+        uplink = self.uplink
+        if ours not in uplink.router.instances:
+            error = StanzaError("item-not-found", f"{ours} is not here")
+            self.send(dialback.failure("verify", ours, receiving, error, id))
+            return
+        good = dialback.same(element.text.strip(), dialback.key(uplink.secret, receiving, ours, id))
+        if not good:
+            logger.warning("a dialback key that is not ours", shown_to=receiving, domain=ours)
+        self.send(dialback.element("verify", ours, receiving, id=id, type="valid" if good else "invalid"))
+
+    def identify(self, theirs: str, ours: str, key: str) -> None:
+        """Somebody shows a key, to speak for ``theirs``."""
+        raise StreamError("not-authorized", "no dialback in this direction")
+
+    def proven(self, theirs: str, ours: str, element: Element) -> None:
+        """The verdict on a key that we showed. One that we did not ask for is dropped (section 3.1)."""
+        self._unasked(theirs, element)
+
+    def verified(self, theirs: str, ours: str, element: Element) -> None:
+        """The verdict on a key that was shown to us."""
+        self._unasked(theirs, element)
+
+    def _unasked(self, theirs: str, element: Element) -> None:
+        logger.warning(
+            "a dialback verdict nobody asked for", address=self.address, said_by=theirs, kind=element.name
+        )
+
+    # -- for people --------------------------------------------------------------------------------
+
+    @property
+    def info(self) -> dict[str, Any]:
+        tls = self.stream.tls if self.stream is not None else None
+        now = time.monotonic()
+        return {
+            "direction": "in" if self.incoming else "out",
+            "local": self.local,
+            "remote": ", ".join(sorted(self.remotes)) or self.remote,
+            "address": self.address,
+            "tls": tls.version() if tls is not None else None,
+            "certificate": self.trouble or "valid",
+            "proof": self.proof or "not yet",
+            "bidi": self.bidi,
+            "acks": self.sm is not None,
+            "sent": self.sent,
+            "received": self.received,
+            "seconds": round(now - self.since),
+        }

@@ -1,0 +1,100 @@
+"""What the configuration may say of federation, and whom it lets us talk to."""
+
+from __future__ import annotations
+
+from ..hooks import Option, Section, duration, list_of, mapping_of, optional, size
+from ..xmpp.parser import Limits
+from ..xmpp.prep import domainprep
+
+
+def pattern(value: object) -> str:
+    """A domain, or ``*.domain`` for all below it. Raises ValueError."""
+    text = str(value).strip()
+    head = "*." if text.startswith("*.") else ""
+    return head + domainprep(text.removeprefix(head))
+
+
+def covers(patterns: list[str], domain: str) -> bool:
+    """Is the domain one of these, or below one that begins with ``*.``?"""
+    return any(
+        domain == each or each.startswith("*.") and domain.endswith(each.removeprefix("*"))
+        for each in patterns
+    )
+
+
+class S2S(Section):
+    """Federation: streams between this server and others."""
+
+    enabled = Option(bool, True, "talk to other servers at all")
+    address = Option(list_of(str), ["::"], "addresses to listen on; '::' is every IPv4 and IPv6 address")
+    port = Option[int | None](
+        optional(int), 5269, "port for STARTTLS; 0 takes any free one, null none", min=0, max=65535
+    )
+    direct_port = Option[int | None](
+        optional(int), None, "port for direct TLS (XEP-0368), usually 5270", min=0, max=65535
+    )
+    require_tls = Option(bool, True, "talk to no server that does not encrypt")
+    certificates = Option(
+        str,
+        "dialback",
+        "how a server proves who it is: only by a valid certificate (required), or else by dialback",
+        choices=["required", "dialback"],
+    )
+    verified = Option[list[str]](
+        list_of(pattern), [], "domains that must have a valid certificate in any case; '*.' covers all below"
+    )
+    ca = Option(optional(str), None, "file of authorities that are trusted beside the system's")
+    allow = Option[list[str]](list_of(pattern), [], "talk to these domains only; an empty list is all")
+    deny = Option[list[str]](list_of(pattern), [], "never talk to these domains")
+    routes = Option[dict[str, str]](
+        mapping_of(str),
+        {},
+        "where a domain is reached, instead of what DNS says: host:port, or tls://host:port",
+    )
+    secret = Option(
+        optional(str), None, "what dialback keys are made with; several nodes of one domain must share it"
+    )
+    bidi = Option(bool, True, "use one stream for both directions, where the other side can (XEP-0288)")
+    max_stanza = Option(size, "512 KiB", "largest stanza", min=10_000)
+    max_stanza_before_login = Option(size, "10 KiB", "largest element of a server not yet known", min=10_000)
+    max_depth = Option(int, 64, "how deep elements may be nested in a stanza", min=8)
+    max_attributes = Option(int, 64, "attributes one element may have", min=8)
+    buffer = Option(size, "2 MiB", "what may wait for a server that does not read its stream", min=65536)
+    queue = Option(int, 1000, "stanzas that may wait for one domain while its stream comes up", min=1)
+    queue_size = Option(size, "4 MiB", "bytes that may wait likewise", min=65536)
+    patience = Option(
+        duration, "60s", "time that messages wait for a domain that cannot be reached, before they come back"
+    )
+    connect_timeout = Option(duration, "20s", "time to find and reach a server", min=1)
+    login_timeout = Option(duration, "30s", "time for a stream to prove who it is", min=1)
+    idle_timeout = Option(duration, "15m", "time after which a stream that nobody uses is closed", min=1)
+    resume_timeout = Option(duration, "2m", "time to resume a lost stream in (XEP-0198)")
+    unacknowledged = Option(int, 5000, "stanzas that may be unacknowledged on one stream (XEP-0198)", min=10)
+    streams_per_address = Option(int, 100, "streams that one address may open", min=1)
+    logins_per_address = Option(int, 20, "of these, not yet proven to be anybody's", min=1)
+    logins_in_all = Option(int, 1000, "streams not yet proven, of all addresses together", min=1)
+    domains_per_stream = Option(int, 50, "domains that one stream may speak for", min=1)
+    links = Option(int, 10_000, "pairs of domains that may have a stream or a queue at a time", min=1)
+    rate = Option(int, 200, "stanzas a second that one domain may send, on average", min=1)
+    burst = Option(int, 2000, "stanzas that it may send at once", min=1)
+    subscriptions = Option(
+        int, 100, "presence subscriptions that one domain may ask for at once, refilled at one in ten seconds"
+    )
+
+    @property
+    def limits(self) -> Limits:
+        return Limits(self.max_stanza, self.max_depth, self.max_attributes)
+
+    @property
+    def early_limits(self) -> Limits:
+        return Limits(self.max_stanza_before_login, self.max_depth, self.max_attributes)
+
+    def permits(self, domain: str) -> bool:
+        """May we talk to that domain?"""
+        if self.allow and not covers(self.allow, domain):
+            return False
+        return not covers(self.deny, domain)
+
+    def wants_certificate(self, domain: str) -> bool:
+        """Is dialback not enough for that domain?"""
+        return self.certificates == "required" or covers(self.verified, domain)

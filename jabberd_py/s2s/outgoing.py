@@ -1,0 +1,311 @@
+"""A stream that we open to another server: we are the initiating server (RFC 6120 sections 4 to 6, XEP-0220, XEP-0178)."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from typing import TYPE_CHECKING
+
+from gevent.event import AsyncResult
+
+from .. import log
+from ..net.stream import Stream
+from ..xmpp import ns
+from ..xmpp.element import Element
+from ..xmpp.parser import Header
+from ..xmpp.sm import SM, count
+from . import dialback
+from .link import BIDI, BIDI_FEATURE, Acks, Link
+from .pair import Failure, Pair
+
+if TYPE_CHECKING:
+    from .uplink import Uplink
+
+logger = log.get(__name__)
+
+
+class Outgoing(Link):
+    """Opened for one pair; further domains of ours may use it, too (dialback's multiplexing).
+
+    steps    what was done so far, for `jabberctl check federation`: (what, result)
+    ready    the features are known and TLS, if there is any, stands: keys may be shown and verified
+    asked    pairs whose key was shown, and the verdict is awaited
+    """
+
+    def __init__(self, uplink: Uplink, pair: Pair) -> None:
+        super().__init__(uplink, None, "")
+        self.pair = pair
+        self.local, self.remote = pair.local, pair.remote
+        self.steps: list[tuple[str, str]] = []
+        self.wanted: dict[Pair, None] = {}
+        self.asked: dict[tuple[str, str], Pair] = {}
+        self.verifications: dict[tuple[str, str, str], tuple[str, AsyncResult]] = {}
+        self.ready = False
+        self.authenticated = False
+        self.external = True  # still to be tried
+        self.dialback = True
+        self.multiplex = False
+        self.offered_sm = False
+        self.before: Acks | None = None
+
+    # -- coming up ---------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Raises Failure."""
+        uplink = self.uplink
+        o = uplink.options
+        sock, target = uplink.find(self.remote, self.step)
+        self.address = f"{target.host}:{target.port}"
+        stream = self.stream = Stream(sock, o.early_limits, o.buffer, o.login_timeout)
+        stream.parser.limits = o.limits
+        if target.direct_tls:
+            self._start_tls()
+        self.header()
+
+    def step(self, what: str, result: str) -> None:
+        self.steps.append((what, result))
+
+    def _start_tls(self) -> None:
+        uplink = self.uplink
+        uplink.secure(self.stream, self.local, server_side=False, remote=self.remote)
+        self.secure = True
+        self.trouble = uplink.trouble(self.stream, self.remote)
+        tls = self.stream.tls
+        self.step("TLS", tls.version() or "?")
+        self.step("certificate", self.trouble or f"valid for {self.remote}")
+        if self.trouble is not None and uplink.options.wants_certificate(self.remote):
+            raise Failure(
+                "remote-server-not-found",
+                f"the certificate of {self.remote} is not good: {self.trouble}",
+                True,
+            )
+
+    def open(self, header: Header) -> None:
+        self.spoken(header)
+        self.id = header.attrs.get("id", "")
+        if header.attrs.get("version", "0").partition(".")[0] != "1":
+            self._features(Element("features", ns.STREAM))  # a server of before 2004 has none
+
+    def negotiate(self, element: Element) -> bool:
+        if element.ns == ns.STREAM and element.name == "features":
+            self._features(element)
+        elif element.ns == ns.TLS and element.name == "proceed" and not self.secure:
+            if self.stream.drop_input():
+                raise Failure("remote-server-timeout", f"{self.remote} sent data behind <proceed/>")
+            self.stream.restart()
+            self._start_tls()
+            self._again()
+        elif element.ns == ns.TLS:
+            raise Failure("remote-server-timeout", f"{self.remote} cannot encrypt now")
+        elif element.ns == ns.SASL and element.name == "success" and not self.external:
+            self.step("SASL EXTERNAL", "accepted")
+            self.authenticated, self.proof = True, "certificate"
+            self.stream.restart()
+            self._again()
+        elif element.ns == ns.SASL and element.name == "failure":
+            reason = next((each.name for each in element.elements()), "?")
+            self.step("SASL EXTERNAL", f"refused: {reason}")
+            self._prove()
+        else:
+            return False
+        return True
+
+    def _again(self) -> None:
+        self.opened = False
+        self.header()
+
+    def _features(self, features: Element) -> None:
+        o = self.uplink.options
+        if not self.secure and features.has("starttls", ns.TLS):
+            self.send(b"<starttls xmlns='%b'/>" % ns.TLS.encode())
+            return
+        if not self.secure and (o.require_tls or o.wants_certificate(self.remote)):
+            raise Failure("remote-server-not-found", f"{self.remote} does not offer TLS", True)
+        self.offered_sm = features.has("sm", SM)
+        feature = features.child("dialback", dialback.FEATURE)
+        self.multiplex = feature is not None and feature.has("errors", dialback.FEATURE)
+        if self.authenticated:
+            self._established(self.pair)
+            return
+        mechanisms = features.child("mechanisms", ns.SASL)
+        offered = [] if mechanisms is None else [each.text.strip() for each in mechanisms.elements()]
+        self.external = self.external and "EXTERNAL" in offered
+        if o.bidi and features.has("bidi", BIDI_FEATURE) and not self.bidi:
+            self.bidi = True
+            self.send(b"<bidi xmlns='%b'/>" % BIDI.encode())
+        self._ready()
+
+    def _ready(self) -> None:
+        self.ready = True
+        self.step("stream", "up")
+        for (theirs, ours, id), (key, _) in self.verifications.items():
+            self.send(dialback.element("verify", ours, theirs, key, id=id))
+        if self.wanted:
+            self._prove()
+        else:
+            self.stream.settled(self.uplink.options.idle_timeout)
+
+    # -- proving who we are --------------------------------------------------------------------------
+
+    def want(self, pair: Pair) -> None:
+        """The pair has something to send: once the stream is up, or now."""
+        self.wanted[pair] = None
+        if self.authenticated and pair is self.pair:
+            pair.established(self)
+        elif self.ready:
+            self._prove()
+
+    def _prove(self) -> None:
+        """Shows, for each pair that wants to send, the certificate or a key."""
+        if self.external and self.pair in self.wanted:
+            self.external = False
+            name = b64encode(self.local.encode()).decode()
+            self.send(Element("auth", ns.SASL, name, mechanism="EXTERNAL").to_bytes())
+            return
+        for pair in list(self.wanted):
+            names = pair.remote, pair.local
+            if pair not in self.pairs and names not in self.asked:
+                self.asked[names] = pair
+                key = dialback.key(self.uplink.secret, pair.remote, pair.local, self.id)
+                self.send(dialback.element("result", pair.local, pair.remote, key))
+
+    def proven(self, theirs: str, ours: str, element: Element) -> None:
+        pair = self.asked.pop((theirs, ours), None)
+        type = element.attrs["type"]
+        if pair is None:
+            self._unasked(theirs, element)
+            return
+        if type == "valid":
+            self.step("dialback", "valid")
+            self.proof = self.proof or "dialback"
+            self._established(pair)
+            return
+        if type == "error":
+            error = element.child("error")
+            conditions = [] if error is None else [e.name for e in error.elements() if e.name != "text"]
+            text = None if error is None else error.text_of("text", ns.STANZAS)
+            reason = (conditions[0] if conditions else "error") + (f": {text}" if text else "")
+            failure = Failure("remote-server-timeout", f"{theirs} did not accept us: {reason}")
+        else:
+            failure = Failure("internal-server-error", f"{theirs} does not believe that we are {ours}", True)
+        self.step("dialback", failure.text)
+        self.wanted.pop(pair, None)
+        self.uplink.failed(pair, failure, shared=pair is not self.pair)
+        if not self.wanted and not self.pairs and not self.verifications:
+            raise failure
+
+    def _established(self, pair: Pair) -> None:
+        self.authenticated = True
+        stream = self.stream
+        if stream.patience is not None:
+            stream.settled(None)  # it is for us to close it when nobody uses it
+        if self.bidi:
+            self.remotes.add(pair.remote)
+        if self.sm is None and self.offered_sm and pair is self.pair:
+            self._manage_stream()
+        else:
+            self._accepted(pair)
+
+    def _accepted(self, pair: Pair) -> None:
+        logger.info("a server takes our stanzas", remote=pair.remote, local=pair.local, proof=self.proof,
+                    address=self.address)  # fmt: skip
+        self.step("ready", f"{pair.local} may send to {pair.remote}")
+        self.authorised(pair)
+
+    # -- verifying others (XEP-0220 section 2.1.2) ----------------------------------------------------
+
+    def verify(self, local: str, theirs: str, id: str, key: str) -> AsyncResult:
+        """Asks whether ``theirs`` knows the key; gives True or False, or raises Failure."""
+        names = theirs, local, id
+        if names not in self.verifications:
+            if len(self.verifications) >= self.uplink.options.domains_per_stream:
+                raise Failure("remote-server-timeout", f"too many questions wait for {theirs}")
+            self.verifications[names] = key, AsyncResult()
+            if self.ready:
+                self.send(dialback.element("verify", local, theirs, key, id=id))
+        return self.verifications[names][1]
+
+    def verified(self, theirs: str, ours: str, element: Element) -> None:
+        waiting = self.verifications.pop((theirs, ours, element.attrs.get("id", "")), None)
+        if waiting is None:
+            self._unasked(theirs, element)
+        elif element.attrs["type"] == "error":
+            waiting[1].set_exception(
+                Failure("remote-server-not-found", f"{theirs} cannot say whose key it is")
+            )
+        else:
+            waiting[1].set(element.attrs["type"] == "valid")
+
+    # -- stream management, as a client (XEP-0198) ----------------------------------------------------
+
+    def _manage_stream(self) -> None:
+        """<resume/> of what the last stream left, or <enable/>; what it had not acknowledged comes first."""
+        before = self.before = self.uplink.left.pop(self.pair, None)
+        if before is not None:
+            self.send(b"<resume xmlns='%b' previd='%b' h='%d'/>" % (
+                SM.encode(), before.token.encode(), before.handled))  # fmt: skip
+        else:
+            self._enable()
+
+    def _enable(self) -> None:
+        self.sm = Acks()
+        self.send(b"<enable xmlns='%b' resume='true'/>" % SM.encode())
+        self._accepted(self.pair)
+
+    def manage(self, element: Element) -> bool:
+        sm, before = self.sm, self.before
+        if element.name == "enabled" and sm is not None:
+            if element.attrs.get("resume") in ("true", "1"):
+                sm.token = element.attrs.get("id", "")
+        elif element.name == "resumed" and before is not None:
+            before.acknowledged(count(element))
+            self.before, self.sm = None, before
+            before.asked = False
+            for _, entry in before.queue:
+                self.send(entry.data)
+            self._accepted(self.pair)
+        elif element.name == "failed" and before is not None:
+            if "h" in element.attrs:
+                before.acknowledged(count(element))
+            self.before = None
+            before.give_back()
+            self._enable()
+        elif element.name == "failed" and sm is not None:
+            self.sm = None
+            for pair, entry in sm.queue:
+                pair.delivered(entry)
+        else:
+            return False
+        return True
+
+    # -- the end ------------------------------------------------------------------------------------
+
+    def keep(self, sm: Acks) -> None:
+        """For the next stream of this pair, which may be able to resume this one."""
+        if sm.token and not self.uplink.stopping:
+            self.uplink.left[self.pair] = sm
+        else:
+            sm.give_back()
+
+    def end(self) -> None:
+        before, self.before = self.before, None
+        if before is not None:
+            before.give_back()
+        was_up = self.pairs.copy()
+        super().end()
+        failure = Failure("remote-server-timeout", f"{self.remote}: {self.error or 'the stream broke'}")
+        for _, result in self.verifications.values():
+            result.set_exception(failure)
+        for pair in self.wanted:
+            if pair not in was_up and pair.link is None:
+                self.uplink.failed(pair, self.failure or failure, shared=pair is not self.pair)
+
+    failure: Failure | None = None
+
+    def _fail(self, failure: Failure) -> None:
+        self.failure = failure
+        self.step("failed", failure.text)
+        super()._fail(failure)
+
+    def close(self) -> None:
+        """Nobody uses it."""
+        self.stream.close(b"</stream:stream>")

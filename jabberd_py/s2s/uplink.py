@@ -1,0 +1,329 @@
+"""The Instance for all domains that are not ours: it finds, opens and keeps the streams to other servers."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gevent
+from cryptography.hazmat.primitives.serialization import Encoding
+from gevent.timeout import Timeout
+
+from .. import log
+from ..instance import Instance
+from ..net.accept import Listener
+from ..net.connect import ConnectError, connect, parse_route
+from ..net.crowd import Crowd
+from ..net.dnsrv import DNSError, Resolver, Target
+from ..net.identity import matches
+from ..net.karma import Karma
+from ..net.peer_tls import Context, PeerChannel
+from ..net.stream import Stream
+from ..options import OptionError
+from ..router import Router
+from ..xdb import xdb
+from ..xmpp.element import Element
+from ..xmpp.errors import StanzaError, StreamError
+from . import outbound
+from .commands import Federation
+from .incoming import Incoming, Lost
+from .link import Acks, Link
+from .options import S2S
+from .outgoing import Outgoing
+from .pair import Failure, Pair
+
+logger = log.get(__name__)
+
+
+class Uplink(Instance):
+    """``certificates`` is the folder of our certificates.
+
+    pairs      (local, remote) -> what waits there, and which stream it uses
+    outgoing   (local, remote) -> the stream opened for that pair
+    incoming   streams that others opened
+    left       pairs whose stream was lost, and what it had not acknowledged; the next one may resume it
+    parked     token -> an incoming stream that was lost, for its other side to resume
+    done       rows of `Outbound` that may go
+    """
+
+    def __init__(self, router: Router, options: S2S, resolver: Resolver, certificates: Path) -> None:
+        super().__init__(router, "")
+        self.resolver = resolver
+        self.certificates = certificates
+        self.pairs: dict[tuple[str, str], Pair] = {}
+        self.outgoing: dict[tuple[str, str], Outgoing] = {}
+        self.incoming: set[Incoming] = set()
+        self.left: dict[Pair, Acks] = {}
+        self.parked: dict[str, Lost] = {}
+        self.done: list[int] = []
+        self.crowd = Crowd()
+        self.listeners: list[Listener] = []
+        self.contexts: dict[str, Context] = {}
+        self.stopping = False
+        self.random_secret = secrets.token_hex(32)
+        self.jobs += [(1, self._forget), (10, self._tidy)]
+        self.configure(options)
+        self.load(Federation, {})
+
+    def configure(self, options: S2S) -> None:
+        """Limits apply to new streams; where to listen is settled at the start."""
+        self.options = o = options
+        self.secret = o.secret or self.random_secret
+        self.subscribing = Karma(0.1, o.subscriptions)
+        self.crowd.limit(o.streams_per_address, o.logins_per_address, o.logins_in_all)
+
+    # -- certificates ----------------------------------------------------------------------------
+
+    def load_certificates(self, domains: list[str]) -> None:
+        """Reads the certificates of our domains. Raises ValueError, naming the file, or OptionError."""
+        try:
+            self.contexts = {
+                domain: Context(
+                    self.certificates / f"{domain}.pem", self.certificates / f"{domain}.key", self.options.ca
+                )
+                for domain in domains
+            }
+        except ValueError as error:
+            if self.options.ca is not None and str(error).startswith(self.options.ca):
+                raise OptionError("ca", str(error)) from None
+            raise
+
+    def _context(self, domain: str) -> Context:
+        """Services without a certificate show that of the host they belong to."""
+        while domain not in self.contexts and "." in domain:
+            domain = domain.partition(".")[2]
+        return self.contexts.get(domain) or next(iter(self.contexts.values()))
+
+    def secure(self, stream: Stream, local: str, server_side: bool, remote: str = "") -> None:
+        """TLS on the stream, for our domain ``local``. Raises ssl.SSLError or Closed."""
+        name = remote if remote.isascii() else remote.encode("idna").decode()
+        stream.start_tls(PeerChannel(self._context(local), server_side, name or None))
+
+    def trouble(self, stream: Stream, domain: str) -> str | None:
+        """Why the other side's certificate does not prove that it is ``domain``; None: it does."""
+        channel = stream.channel
+        if not isinstance(channel, PeerChannel):
+            return "no TLS"
+        chain = channel.peer_chain()
+        reason = channel.context.judge(chain)
+        if reason is None and not matches(chain[0].to_cryptography().public_bytes(Encoding.DER), domain):
+            reason = f"it is not for {domain}"
+        return reason
+
+    # -- stanzas ---------------------------------------------------------------------------------
+
+    def deliver(self, stanza: Element) -> None:
+        """Raises StanzaError."""
+        sender, to = stanza.from_, stanza.to
+        assert sender is not None and to is not None
+        if sender.domain not in self.router.instances:
+            raise StanzaError("not-allowed", "this server does not pass on what others say to others")
+        if not self.options.permits(to.domain):
+            raise StanzaError("not-allowed", f"this server does not talk to {to.domain}")
+        self.pair(sender.domain, to.domain).send(stanza)
+
+    def pair(self, local: str, remote: str) -> Pair:
+        """Raises StanzaError where there are too many."""
+        pair = self.pairs.get((local, remote))
+        if pair is None:
+            if len(self.pairs) >= self.options.links:
+                raise StanzaError("resource-constraint", "this server talks to too many others")
+            pair = self.pairs[local, remote] = Pair(self, local, remote)
+        return pair
+
+    def damp(self, domain: str, stanza: Element) -> None:
+        """No flood of subscription requests from one domain. Raises StanzaError."""
+        if stanza.name == "presence" and stanza.type == "subscribe" and not self.subscribing.spend(domain):
+            raise StanzaError("resource-constraint", f"too many requests from {domain}", type="wait")
+
+    # -- outgoing streams --------------------------------------------------------------------------
+
+    def connect(self, pair: Pair) -> None:
+        """The pair wants to send: on a stream of its own, or on one that is there already."""
+        if not self.stopping:
+            (self._shared(pair) or self._open(pair)).want(pair)
+
+    def _open(self, pair: Pair) -> Outgoing:
+        link = self.outgoing.get((pair.local, pair.remote))
+        if link is None:
+            link = self.outgoing[pair.local, pair.remote] = Outgoing(self, pair)
+            gevent.spawn(link.run)
+        return link
+
+    def _shared(self, pair: Pair) -> Outgoing | None:
+        """A stream to that domain that another domain of ours has opened (XEP-0220 section 2.6.1)."""
+        if (
+            pair.alone
+            or (pair.local, pair.remote) in self.outgoing
+            or self.options.wants_certificate(pair.remote)
+        ):
+            return None
+        for (_, remote), link in self.outgoing.items():
+            if remote == pair.remote and link.multiplex and link.authenticated and not link.stream.closing:
+                return link if len(link.pairs) < self.options.domains_per_stream else None
+        return None
+
+    def failed(self, pair: Pair, failure: Failure, shared: bool = False) -> None:
+        """No stream came up for the pair; ``shared``: it was one of another pair's."""
+        if shared and not pair.alone:
+            pair.alone = True
+            self.connect(pair)
+            return
+        logger.info("a server cannot be talked to", local=pair.local, remote=pair.remote, reason=failure.text)
+        sm = self.left.pop(pair, None)
+        if sm is not None:
+            sm.give_back()
+        pair.failed(failure)
+
+    def verify(self, local: str, theirs: str, id: str, key: str) -> bool:
+        """Asks the authoritative server of ``theirs``, who says to be on our stream ``id``. Blocks. Raises Failure."""
+        try:
+            pair = self.pair(local, theirs)
+        except StanzaError as error:
+            raise Failure("remote-server-timeout", error.text or error.condition) from None
+        result = self._open(pair).verify(local, theirs, id, key)
+        try:
+            return bool(result.get(timeout=self.options.connect_timeout + self.options.login_timeout))
+        except Timeout:
+            raise Failure(
+                "remote-server-timeout", f"{theirs} does not say whether the key is its own"
+            ) from None
+
+    def find(self, remote: str, step: Callable[[str, str], None]) -> tuple[Any, Target]:
+        """A connection to the server of ``remote``. Raises Failure."""
+        o = self.options
+        route = o.routes.get(remote)
+        try:
+            if route is not None:
+                targets: tuple[Target, ...] = (self.resolver.target(*parse_route(route)),)
+                step("route", f"{route}, by the configuration")
+            else:
+                found = self.resolver.services(remote)
+                targets = found.targets
+                step("DNS", found.text)
+        except (DNSError, ValueError) as error:
+            step("DNS", str(error))
+            temporary = isinstance(error, DNSError) and error.temporary
+            condition = "remote-server-timeout" if temporary else "remote-server-not-found"
+            raise Failure(condition, f"{remote} cannot be found: {error}", not temporary) from None
+        try:
+            sock, target, tried = connect(targets, o.connect_timeout, o.connect_timeout / 2)
+        except ConnectError as error:
+            step("connect", str(error))
+            raise Failure("remote-server-timeout", f"{remote} cannot be reached: {error}") from None
+        step("connect", f"{target}" + "".join(f"; {each}" for each in tried))
+        return sock, target
+
+    # -- incoming streams --------------------------------------------------------------------------
+
+    def open(self) -> None:
+        """Takes the ports, without serving yet. Raises OptionError."""
+        for address in self.options.address:
+            for kind, option in (("s2s", "port"), ("s2s_direct", "direct_port")):
+                port = getattr(self.options, option)
+                if port is None:
+                    continue
+                try:
+                    self.listeners.append(
+                        Listener(kind, address, port, self._direct if "_" in kind else self._serve)
+                    )
+                except OSError as error:
+                    reason = f"cannot listen on {address} port {port}: {error.strerror}"
+                    raise OptionError(option, reason) from None
+
+    def _direct(self, sock: Any, address: str) -> None:
+        self._serve(sock, address, direct=True)
+
+    def _serve(self, sock: Any, address: str, direct: bool = False) -> None:
+        room = self.crowd.enter(address)
+        refusal = None if room else StreamError("policy-violation", "too many connections")
+        link = Incoming(self, sock, address, direct, refusal)
+        self.incoming.add(link)
+        if refusal is not None and (direct or self.crowd.swamped(address)):
+            link.stream.abort()
+        link.run()
+
+    def known(self, link: Incoming) -> None:
+        """The other side has proven who it is: a stranger no more."""
+        self.crowd.known(link.address)
+
+    def gone(self, link: Link) -> None:
+        """The stream is over."""
+        if isinstance(link, Incoming):
+            if link in self.incoming:
+                self.incoming.discard(link)
+                self.crowd.leave(link.address, link.stranger)
+        elif self.outgoing.get((link.local, link.remote)) is link:
+            del self.outgoing[link.local, link.remote]
+
+    def park(self, lost: Lost) -> None:
+        """An incoming stream that its other side may resume (XEP-0198)."""
+        if len(self.parked) >= self.options.links:
+            lost.sm.give_back()
+        else:
+            self.parked[lost.sm.token] = lost
+
+    # -- its life ----------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begins to serve; what the last process had not got rid of goes out first."""
+        for id, stanza in outbound.left():
+            sender, to = stanza.from_, stanza.to
+            if sender is None or to is None or sender.domain not in self.router.instances:
+                self.done.append(id)
+                continue
+            self.pair(sender.domain, to.domain).again(stanza, id)
+        for listener in self.listeners:
+            listener.start()
+
+    @property
+    def links(self) -> list[Link]:
+        return [*self.outgoing.values(), *self.incoming]
+
+    def stop(self, deadline: float) -> None:
+        """No new streams. Those there are may still acknowledge what they got, until ``deadline`` (`time.monotonic`)."""
+        for listener in self.listeners:
+            listener.close()
+        half = (time.monotonic() + deadline) / 2
+        while any(pair.link and pair.queue for pair in self.pairs.values()) and time.monotonic() < half:
+            gevent.sleep(0.02)
+        while any(link.sm is not None and link.sm.queue for link in self.links) and time.monotonic() < half:
+            gevent.sleep(0.02)
+        self.stopping = True
+        for link in self.links:
+            if link.stream is not None:
+                link.stream.interrupt(StreamError("system-shutdown"))
+        while any(link.stream is not None for link in self.links) and time.monotonic() < deadline:
+            gevent.sleep(0.02)
+        for sm in [*self.left.values(), *(lost.sm for lost in self.parked.values())]:
+            sm.give_back()
+        for pair in self.pairs.values():
+            pair.save()
+        self._forget()
+
+    def _forget(self) -> None:
+        if self.done:
+            done, self.done = self.done, []
+            xdb.write(outbound.forget, done)
+
+    def _tidy(self) -> None:
+        """Streams that nobody uses are closed, pairs that wait for nothing forgotten, parked streams given up."""
+        now = time.monotonic()
+        for link in list(self.outgoing.values()):
+            waiting = (
+                link.verifications or link.wanted.keys() - link.pairs or link.sm is not None and link.sm.queue
+            )
+            if link.ready and not waiting and now - link.used > self.options.idle_timeout:
+                link.close()
+        for token, lost in list(self.parked.items()):
+            if now - lost.since > self.options.resume_timeout:
+                del self.parked[token]
+                lost.sm.give_back()
+                for pair in lost.pairs:
+                    pair.pump()
+        for key, pair in list(self.pairs.items()):
+            if pair.idle and pair not in self.left and key not in self.outgoing:
+                del self.pairs[key]
