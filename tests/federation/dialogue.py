@@ -81,9 +81,9 @@ def messages(a: Client, b: Client) -> None:
                 "jabber:client" not in payload
             ):  # it takes that for its own, and writes <red/> as <red></red>
                 assert _same(parse(payload), got[0]), f"{name}: {bytes(other.received[-1500:])!r}"
-        one.send(f"<message to='{other.jid}' id='{number}p'>{PREFIXED}</message>")
-        got = other.gets(f"<message from='{one.jid}' id='{number}p'/>", SOON)
         if "jabberd2" not in one.domain + other.domain:  # it loses prefixes of attributes
+            one.send(f"<message to='{other.jid}' id='{number}p'>{PREFIXED}</message>")
+            got = other.gets(f"<message from='{one.jid}' id='{number}p'/>", SOON)
             assert _same(parse(PREFIXED), got[0]), bytes(other.received[-1500:])
         for count in range(50):
             one.send(f"<message to='{other.jid}' type='chat' id='row'><body>{count}</body></message>")

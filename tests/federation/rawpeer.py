@@ -141,6 +141,8 @@ class Accepted:
         features = "<dialback xmlns='urn:xmpp:features:dialback'><errors/></dialback>"
         if server.context and not self.secure:
             features = f"<starttls xmlns='{TLS}'><required/></starttls>"
+        elif server.bidi:
+            features += "<bidi xmlns='urn:xmpp:features:bidi'/>"
         text = header(self.header.get("from", ""), self.header.get("to", ""), f"version='1.0' id='{self.id}'")
         self.send(text + f"<stream:features>{features}</stream:features>")
 
@@ -183,6 +185,7 @@ class RawServer:
             self.context.load_cert_chain(certificate.chain, certificate.key)
         self.listener = socket.create_server((address, port), backlog=backlog)
         self.address: tuple[str, int] = self.listener.getsockname()[:2]
+        self.bidi = False  # offer XEP-0288
         self.streams: list[Accepted] = []
         self.got: list[Element] = []
         self.news = Event()

@@ -87,9 +87,19 @@ def strict(tmp_path_factory, databases):
     made.authority.stop()
 
 
+@pytest.fixture(scope="module")
+def both_ways(tmp_path_factory, databases):
+    """One that uses a stream in both directions (XEP-0288)."""
+    made = house(tmp_path_factory.mktemp("both_ways"), databases, {"bidi": True})
+    made.authority.bidi = True
+    yield made
+    made.server.stop()
+    made.authority.stop()
+
+
 @pytest.fixture(autouse=True)
 def _all_keys_are_valid(request):
-    for name in ("dialback", "required", "strict"):
+    for name in ("dialback", "required", "strict", "both_ways"):
         if name in request.fixturenames:
             request.getfixturevalue(name).authority.valid()
 
@@ -181,9 +191,6 @@ ATTACKS = {
     "to missing": Attack("proven", "<message from='juliet@good.test'/>", "improper-addressing"),
     "to malformed": Attack("proven", message("x", to="@"), "improper-addressing"),
     "to not ours": Attack("proven", message("x", to="romeo@bank.test"), "host-unknown"),
-    "a stanza of clients": Attack(
-        "proven", f"<message xmlns='{CLIENT}' from='juliet@good.test' to='{TO}'/>", "invalid-namespace"
-    ),
     "large stanza": Attack("proven", message("x" * 600_000), "policy-violation"),
     "100,000 levels": Attack("proven", "<message>" + "<a>" * 100_000, "policy-violation"),
     "second header": Attack("proven", HEADER[21:], "bad-format"),
@@ -428,6 +435,64 @@ def test_who_does_not_believe_us_gets_nothing(verdict, domain, condition, dialba
         20,
     )
     assert not [e for e in dialback.authority.got if e.findtext(f"{{{CLIENT}}}body") == "secret"]
+    romeo.close()
+
+
+# -- streams for both directions (XEP-0288) ----------------------------------------------------------------------------
+
+BIDI = "<bidi xmlns='urn:xmpp:bidi'/>"
+
+
+def test_who_asks_for_both_directions_gets_what_is_for_its_domains_only(both_ways):
+    romeo = both_ways.login()
+    mallory = both_ways.raw("evil.test").connect()
+    mallory.send(BIDI)
+    mallory.show_key()
+    assert mallory.verdict() == ("valid", "")
+    romeo.send("<message to='m@evil.test'><body>for evil</body></message>")
+    mallory.gets(f"<message from='{romeo.jid}' to='m@evil.test'><body>for evil</body></message>", 20)
+    both_ways.authority.on_verify = lambda stream, element: stream.answer(element, "invalid")
+    mallory.show_key(sender="bank.test")
+    assert mallory.verdict() == ("error", "forbidden")
+    romeo.send("<message to='teller@bank.test'><body>for the bank</body></message>")
+    both_ways.authority.message("for the bank", 20)
+    assert b"for the bank" not in mallory.received
+    mallory.close()
+    romeo.close()
+
+
+def test_who_asks_for_both_directions_and_proves_nothing_gets_nothing(both_ways):
+    romeo = both_ways.login()
+    both_ways.authority.on_verify = lambda stream, element: None
+    mallory = both_ways.raw("other.test").connect()
+    mallory.send(BIDI)
+    mallory.show_key()
+    romeo.send("<message to='m@other.test'><body>secret</body></message>")
+    both_ways.authority.message("secret", 20)
+    assert b"secret" not in mallory.received
+    mallory.close()
+    romeo.close()
+
+
+@pytest.mark.parametrize("sender", ["teller@bank.test", f"romeo@{US}", "x@x.good.test"])
+def test_what_comes_back_on_our_stream_is_checked(sender, both_ways):
+    romeo = both_ways.login()
+    romeo.send("<message to='juliet@good.test'><body>ask</body></message>")
+    both_ways.authority.message("ask", 20)
+    stream = [s for s in both_ways.authority.streams if any(e.findtext(f"{{{CLIENT}}}body") for e in s.got)][
+        -1
+    ]
+    both_ways.authority.got.clear()
+    stream.send(message("answer"))
+    romeo.gets("<message from='juliet@good.test/b'><body>answer</body></message>")
+    stream.send(message("forged", sender))
+    both_ways.authority.take(
+        lambda element: (
+            element.tag == f"{{{STREAM}}}error" and element[0].tag.rpartition("}")[2] == "invalid-from"
+        ),
+        "stream error",
+    )
+    romeo.nothing("<message/>")
     romeo.close()
 
 
