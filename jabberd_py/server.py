@@ -19,7 +19,7 @@ from gevent.event import Event
 
 from . import __version__, config, log, modules
 from .c2s.listener import C2S, Service
-from .c2s.sm import ResumableStream
+from .c2s.resumable import ResumableStream
 from .config import Config, ConfigError, Schema
 from .heartbeat import heartbeat
 from .hooks import Option, Section, optional

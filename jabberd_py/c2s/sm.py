@@ -14,18 +14,19 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from gevent.event import Event
-from peewee import BigIntegerField, CharField, FloatField, TextField
 
 from .. import log
 from ..heartbeat import heartbeat
 from ..jsm.host import Host
 from ..jsm.messages import Message, number, when
 from ..jsm.session import Session
-from ..xdb import OWNER_LENGTH, StoreError, Table, Ticket, xdb
+from ..xdb import StoreError, Ticket, xdb
 from ..xmpp import ns
 from ..xmpp.element import Element, from_text
 from ..xmpp.errors import StanzaError, StreamError
 from ..xmpp.jid import parse
+from . import resumable
+from .resumable import ResumableStream
 
 if TYPE_CHECKING:
     from .client import Client
@@ -38,23 +39,6 @@ WRAP = 2**32
 ASK = b"<r xmlns='urn:xmpp:sm:3'/>"
 OLD = 60.0
 """Seconds after which the saved state is renewed, so that after a crash few rows need to be counted."""
-
-
-class ResumableStream(Table):
-    """What a stream needs to be resumed by another process. ``since``: the row number at which it was written; what the
-    client sent later is counted by its messages. ``queue`` is JSON, [[xml, uid], ...], known only if the server was
-    stopped in peace; after a crash the spool knows what was not delivered."""
-
-    owner = CharField(max_length=OWNER_LENGTH)
-    resource = TextField()
-    number = BigIntegerField(unique=True)
-    token = CharField(max_length=64)
-    since = BigIntegerField()
-    handled = BigIntegerField()
-    sent = BigIntegerField()
-    presence = TextField()
-    queue = TextField()
-    expires = FloatField()
 
 
 class StreamManagement:
@@ -191,7 +175,7 @@ class StreamManagement:
         self.service.resumable.pop(self.token, None)
         heartbeat.cancel(self)
         if self.resumable:
-            xdb.write(_forget, self.number)
+            xdb.write(resumable.forget, self.number)
         self.resumable = False
         queue, self.queue = self.queue, deque()
         session.sm = None
@@ -247,7 +231,7 @@ class StreamManagement:
             "queue": json.dumps([[data.decode(), uid] for data, uid in self.queue]) if whole else "",
             "expires": time.time() + self.service.options.resume_timeout,
         }
-        return xdb.write(_save, row)
+        return xdb.write(resumable.save, row)
 
     # -- as a transport, while lost ------------------------------------------------------------
 
@@ -260,16 +244,6 @@ class StreamManagement:
 
     def kick(self, condition: str, text: str | None = None) -> None:
         self.end()
-
-
-def _save(row: dict[str, Any]) -> None:
-    if not ResumableStream.update(row).where(ResumableStream.number == row["number"]).execute():
-        ResumableStream.delete().where(ResumableStream.number == row["number"]).execute()
-        ResumableStream.create(**row)
-
-
-def _forget(number: int) -> None:
-    ResumableStream.delete().where(ResumableStream.number == number).execute()
 
 
 def _count(element: Element) -> int:
@@ -322,17 +296,16 @@ def _enable(client: Client, session: Session, element: Element) -> None:
     service = client.service
     wanted = element.attrs.get("resume") in ("true", "1")
     wait = service.options.resume_timeout
-    resumable = wanted and wait > 0
-    sm = StreamManagement(service, session, client, resumable)
-    if resumable:
+    sm = StreamManagement(service, session, client, wanted and wait > 0)
+    if sm.resumable:
         try:
             ticket = sm.save()
             xdb.release()  # the writer may need the connection
             ticket.wait()  # what was promised outlives a crash
         except StoreError:
-            sm.resumable = resumable = False
+            sm.resumable = False
     session.sm = sm  # stanzas that were sent meanwhile are not counted: <enabled/> comes behind them
-    if resumable:
+    if sm.resumable:
         service.resumable[sm.token] = sm
         client.stream.send(Element("enabled", SM, id=sm.token, resume="true", max=int(wait)).to_bytes())
     else:

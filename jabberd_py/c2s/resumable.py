@@ -1,0 +1,39 @@
+"""Resumable streams in the store (XEP-0198): what another process needs to take a session up again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from peewee import BigIntegerField, CharField, FloatField, TextField
+
+from ..xdb import OWNER_LENGTH, Table
+
+
+class ResumableStream(Table):
+    """What a stream needs to be resumed by another process. ``since``: the row number at which it was written; what the
+    client sent later is counted by its messages. ``queue`` is JSON, [[xml, uid], ...], known only if the server was
+    stopped in peace; after a crash the spool knows what was not delivered."""
+
+    owner = CharField(max_length=OWNER_LENGTH)
+    resource = TextField()
+    number = BigIntegerField(unique=True)
+    token = CharField(max_length=64)
+    since = BigIntegerField()
+    handled = BigIntegerField()
+    sent = BigIntegerField()
+    presence = TextField()
+    queue = TextField()
+    expires = FloatField()
+
+
+# -- in the writer -----------------------------------------------------------------------------
+
+
+def save(row: dict[str, Any]) -> None:
+    if not ResumableStream.update(row).where(ResumableStream.number == row["number"]).execute():
+        ResumableStream.delete().where(ResumableStream.number == row["number"]).execute()
+        ResumableStream.create(**row)
+
+
+def forget(number: int) -> None:
+    ResumableStream.delete().where(ResumableStream.number == number).execute()
