@@ -115,6 +115,16 @@ class StreamManagement:
             self.asked = True
             self.client.stream.send(ASK)
 
+    @property
+    def connected(self) -> bool:
+        return self.client is not None
+
+    def unacknowledged(self) -> list[int]:
+        return [uid for _, uid in self.queue if uid]
+
+    def refused(self) -> None:
+        """See `Managed`."""
+
     def drain(self) -> None:
         o = self.service.options
         while len(self.queue) > o.unacknowledged // 2 or self.bytes > o.buffer // 2:
@@ -180,13 +190,11 @@ class StreamManagement:
         queue, self.queue = self.queue, deque()
         session.sm = None
         host.end(session)
+        host.spool.undelivered(session.user, [uid for _, uid in queue if uid])
         for data, uid in queue:
-            if uid:
-                host.spool.undelivered(session.user, uid)
-            else:
+            if not uid:
                 _return(host, data)
-        if host.sessions.best(session.user):
-            host.spool.flush(session.user)
+        host.spool.flush(session.user)
 
     def resume(self, client: Client, h: int) -> None:
         """The client is back, on a new stream. Raises StreamError."""
