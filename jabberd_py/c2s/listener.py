@@ -16,7 +16,8 @@ from ..router import Router
 from ..xmpp.errors import StreamError
 from ..xmpp.parser import Limits
 from .client import Client
-from .sm import StreamManagement, remember, restore
+from .restore import restore
+from .sm import StreamManagement, remember
 
 logger = log.get(__name__)
 
