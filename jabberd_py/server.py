@@ -151,7 +151,6 @@ class Server:
         for seconds, job in host.jobs:
             self.jobs.append(heartbeat.every(seconds, job))
         self.jobs.append(heartbeat.every(1, host.spool.save_marks))
-        self.c2s.adopt(host)
         host.hooks.tell("start")
 
     @property
@@ -206,7 +205,9 @@ class Server:
             gevent.sleep(0.02)
         for host in self.hosts:
             host.hooks.tell("stop")
-            host.spool.save_marks()
+        self.c2s.save()
+        for host in self.hosts:
+            host.spool.save_marks(last=True)
         self._close()
         logger.info("stopped")
         self.stopping.set()

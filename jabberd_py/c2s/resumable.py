@@ -10,15 +10,14 @@ from ..xdb import OWNER_LENGTH, Table
 
 
 class ResumableStream(Table):
-    """What a stream needs to be resumed by another process. ``since``: the row number at which it was written; what the
-    client sent later is counted by its messages. ``queue`` is JSON, [[xml, uid], ...], known only if the server was
-    stopped in peace; after a crash the spool knows what was not delivered."""
+    """What a stream needs to be resumed by another process. ``handled``: of the client's stanzas; what it sent later is
+    counted by its messages. ``queue`` is JSON, [[xml, uid], ...], known only if the server was stopped in peace; after a
+    crash the spool knows what was not delivered. ``expires``: Unix time; 0 while the client is connected."""
 
     owner = CharField(max_length=OWNER_LENGTH)
     resource = TextField()
     number = BigIntegerField(unique=True)
     token = CharField(max_length=64)
-    since = BigIntegerField()
     handled = BigIntegerField()
     sent = BigIntegerField()
     presence = TextField()
@@ -33,6 +32,10 @@ def save(row: dict[str, Any]) -> None:
     if not ResumableStream.update(row).where(ResumableStream.number == row["number"]).execute():
         ResumableStream.delete().where(ResumableStream.number == row["number"]).execute()
         ResumableStream.create(**row)
+
+
+def count(number: int, handled: int) -> None:
+    ResumableStream.update(handled=handled).where(ResumableStream.number == number).execute()
 
 
 def forget(number: int) -> None:

@@ -49,6 +49,9 @@ class Managed(Protocol):
     def unacknowledged(self) -> list[int]:
         """The row numbers of messages that the client may not have."""
 
+    def changed(self) -> None:
+        """The client's last stanza, no message, may have changed its session."""
+
     def refused(self) -> None:
         """A stanza of the client's could not be kept after all; the error that says so was just sent."""
 
