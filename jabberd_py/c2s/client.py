@@ -21,7 +21,8 @@ from ..xmpp.errors import StreamError
 from ..xmpp.jid import parse
 from ..xmpp.parser import Close, Header
 from .negotiate import Negotiation
-from .sm import SM, WRAP, StreamManagement, negotiate
+from .sm import SM, WRAP, StreamManagement
+from .sm_elements import negotiate
 
 if TYPE_CHECKING:
     from .listener import Service

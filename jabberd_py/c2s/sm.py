@@ -20,8 +20,7 @@ from ..heartbeat import heartbeat
 from ..jsm.host import Host
 from ..jsm.messages import number
 from ..jsm.session import Session
-from ..xdb import StoreError, Ticket, xdb
-from ..xmpp import ns
+from ..xdb import Ticket, xdb
 from ..xmpp.element import Element, from_text
 from ..xmpp.errors import StanzaError, StreamError
 from . import resumable
@@ -160,7 +159,7 @@ class StreamManagement:
         if element.name == "r":
             self.answer()
         elif element.name == "a":
-            self.acknowledged(_count(element))
+            self.acknowledged(count_of(element))
         else:
             return False
         return True
@@ -330,7 +329,8 @@ class StreamManagement:
         self.end()
 
 
-def _count(element: Element) -> int:
+def count_of(element: Element) -> int:
+    """Its ``h``. Raises StreamError."""
     try:
         h = int(element.attrs["h"])
         if 0 <= h < WRAP:
@@ -345,60 +345,3 @@ def _return(host: Host, data: bytes) -> None:
     stanza = from_text(data)
     if stanza.name == "iq" and stanza.type in ("get", "set"):
         host.router.bounce(stanza, StanzaError("recipient-unavailable"))
-
-
-# -- negotiation -----------------------------------------------------------------------------
-
-
-def negotiate(client: Client, element: Element) -> None:
-    """``<enable/>``, ``<resume/>``, ``<r/>`` and ``<a/>``. Raises StreamError."""
-    session = client.session
-    sm = session.sm if session is not None else None
-    if isinstance(sm, StreamManagement) and sm.take(element):
-        return
-    if element.name == "enable" and session is not None and sm is None:
-        _enable(client, session, element)
-    elif element.name == "resume" and session is None and client.user is not None:
-        _resume(client, element)
-    elif element.name in ("enable", "resume"):
-        _failed(client, "unexpected-request")
-    else:
-        raise StreamError("unsupported-stanza-type")
-
-
-def _failed(client: Client, condition: str, h: int | None = None) -> None:
-    client.stream.send(Element("failed", SM, Element(condition, ns.STANZAS), h=h).to_bytes())
-
-
-def _enable(client: Client, session: Session, element: Element) -> None:
-    service = client.service
-    wanted = element.attrs.get("resume") in ("true", "1")
-    wait = service.options.resume_timeout
-    sm = StreamManagement(service, wanted and wait > 0, client)
-    sm.session = session
-    if sm.resumable:
-        try:
-            ticket = sm.save()
-            assert ticket is not None
-            xdb.release()  # the writer may need the connection
-            ticket.wait()  # what was promised outlives a crash
-        except StoreError:
-            sm.resumable = False
-    session.sm = sm  # stanzas that were sent meanwhile are not counted: <enabled/> comes behind them
-    if sm.resumable:
-        service.resumable[sm.token] = sm
-        client.stream.send(Element("enabled", SM, id=sm.token, resume="true", max=int(wait)).to_bytes())
-    else:
-        client.stream.send(Element("enabled", SM).to_bytes())
-
-
-def _resume(client: Client, element: Element) -> None:
-    sm = client.service.resumable.get(element.attrs.get("previd", ""))
-    if sm is None or sm.session.user != client.user:  # a stranger learns nothing from the answer
-        _failed(client, "item-not-found")
-        return
-    if not sm.resume(client, _count(element)):
-        _failed(client, "item-not-found")
-        return
-    client.negotiation = None
-    client.bound(sm.session)
