@@ -159,7 +159,10 @@ class StreamManagement:
         if element.name == "r":
             self.answer()
         elif element.name == "a":
-            self.acknowledged(count_of(element))
+            h = count_of(element)
+            if h is None:
+                raise StreamError("invalid-xml", "'h' must be a count of stanzas")
+            self.acknowledged(h)
         else:
             return False
         return True
@@ -329,15 +332,12 @@ class StreamManagement:
         self.end()
 
 
-def count_of(element: Element) -> int:
-    """Its ``h``. Raises StreamError."""
-    try:
-        h = int(element.attrs["h"])
-        if 0 <= h < WRAP:
-            return h
-    except (KeyError, ValueError):
-        pass
-    raise StreamError("undefined-condition", "h must be a count of stanzas")
+def count_of(element: Element) -> int | None:
+    """Its ``h``, an xs:unsignedInt; None if it is none."""
+    text = element.attrs.get("h", "").strip()
+    if text.isascii() and text.isdigit() and len(text) <= 10 and int(text) < WRAP:
+        return int(text)
+    return None
 
 
 def _return(host: Host, data: bytes) -> None:

@@ -58,11 +58,16 @@ def _enable(client: Client, session: Session, element: Element) -> None:
 
 
 def _resume(client: Client, element: Element) -> None:
-    sm = client.service.resumable.get(element.attrs.get("previd", ""))
-    if sm is None or sm.session.user != client.user:  # a stranger learns nothing from the answer
-        _failed(client, "item-not-found")
+    if not client.service.options.resume_timeout:
+        _failed(client, "feature-not-implemented")
         return
-    if not sm.resume(client, count_of(element)):
+    h = count_of(element)
+    if h is None or "previd" not in element.attrs:
+        _failed(client, "bad-request")
+        return
+    sm = client.service.resumable.get(element.attrs["previd"])
+    # a stranger learns nothing from the answer
+    if sm is None or sm.session.user != client.user or not sm.resume(client, h):
         _failed(client, "item-not-found")
         return
     client.negotiation = None
