@@ -19,7 +19,7 @@ from gevent.event import Event
 
 from . import __version__, config, log, modules
 from .c2s.listener import C2S, Service
-from .c2s.sm import ResumableStream
+from .c2s.resumable import ResumableStream
 from .config import Config, ConfigError, Schema
 from .heartbeat import heartbeat
 from .hooks import Option, Section, optional
@@ -178,7 +178,6 @@ class Server:
         for seconds, job in host.jobs:
             self.jobs.append(heartbeat.every(seconds, job))
         self.jobs.append(heartbeat.every(1, host.spool.save_marks))
-        self.c2s.adopt(host)
         host.hooks.tell("start")
 
     @property
@@ -240,7 +239,9 @@ class Server:
             self.uplink.stop(deadline)
         for host in self.hosts:
             host.hooks.tell("stop")
-            host.spool.save_marks()
+        self.c2s.save()
+        for host in self.hosts:
+            host.spool.save_marks(last=True)
         self._close()
         logger.info("stopped")
         self.stopping.set()
