@@ -50,6 +50,8 @@ EVENTS = {
     "roster": "a roster item has changed                (user, jid)",
     "blocked": "a user has blocked addresses             (user, jids)",
     "unblocked": "... or unblocked them                    (user, jids)",
+    "component": "a component has connected                (component)",
+    "component_gone": "... or is away for too long              (component)",
     "created": "an account is made                       (user)",
     "deleting": "an account is about to go, data and all  (user)",
     "start": "the host begins to serve                 ()",

@@ -21,6 +21,8 @@ class Instance:
 
     category, type, title = "server", "im", "jabberd_py"
     """The identity that service discovery shows (XEP-0030)."""
+    grants: Any = None
+    """What an external service may do with users' data (XEP-0355, XEP-0356)."""
 
     def __init__(self, router: Router, domain: str) -> None:
         self.router = router
@@ -43,6 +45,10 @@ class Instance:
             raise ValueError(f"{self.domain}: module '{kind.name}' needs module '{missing[0]}'")
         module = self.modules[kind.name] = kind(self, settings)
         return module
+
+    def shown_on(self, host: str) -> bool:
+        """Does that host show this domain among its services?"""
+        return self.domain.endswith("." + host)
 
     # -- stanzas -------------------------------------------------------------------
 

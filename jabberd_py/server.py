@@ -20,6 +20,8 @@ from gevent.event import Event
 from . import __version__, config, log, modules
 from .c2s.listener import C2S, Service
 from .c2s.sm import ResumableStream
+from .component.options import ComponentOptions, ListenerOptions
+from .component.service import Components, Conflict
 from .config import Config, ConfigError, Schema
 from .heartbeat import heartbeat
 from .hooks import Option, Section, optional
@@ -65,9 +67,16 @@ def schema() -> Schema:
     """All that the configuration may say."""
     return Schema(
         top=Top,
-        sections={"log": LogOptions, "c2s": C2S, "tls": TLSOptions, "ctl": ControlOptions},
+        sections={
+            "log": LogOptions,
+            "c2s": C2S,
+            "component": ListenerOptions,
+            "tls": TLSOptions,
+            "ctl": ControlOptions,
+        },  # fmt: skip
         modules=modules.load_all(),
         host=HostOptions,
+        component=ComponentOptions,
         domain=domainprep,
     )
 
@@ -95,6 +104,7 @@ class Server:
         """The topmost folder that this start had to make for its data."""
         self.certificates = Certificates(self.config["tls"], self.data / "certificates")
         self.c2s = Service(self.config["c2s"], self.router, self.certificates)
+        self.components = Components(self.router)
         self.store: Store | None = None
         self.control: Any = None
         try:
@@ -106,6 +116,7 @@ class Server:
             self._load_certificates(self.config)
             for domain in self.config.hosts:
                 self._add_host(domain)
+            self.components.configure(self.config.components)  # type: ignore[arg-type]
         except BaseException as error:
             self._undo(error)
             raise
@@ -115,6 +126,17 @@ class Server:
             self.c2s.open()
         except OptionError as error:
             raise self.config.error(str(error), "c2s", error.option) from None
+        self._await_components(self.config)
+
+    def _await_components(self, settings: Config) -> None:
+        wanted: Any = settings.components
+        try:
+            self.components.check(wanted, settings.hosts)
+            self.components.open(settings["component"], wanted)
+        except Conflict as error:
+            raise settings.error(str(error), "components", error.component, error.option) from None
+        except OptionError as error:
+            raise settings.error(str(error), "component", error.option) from None
 
     def _make_data(self) -> None:
         missing = [each for each in (self.data, *self.data.parents) if not each.exists()]
@@ -170,12 +192,14 @@ class Server:
             self._undo(error)
             raise
         self.c2s.start()
+        self.components.start()
         logger.info("serving", version=__version__, hosts=" ".join(self.config.hosts))
 
     def reload(self) -> None:
         """Reads the configuration, the certificates and the log level again; on a mistake everything stays as it was.
         Raises ConfigError, ValueError, OSError."""
         fresh = self.settings()
+        self._await_components(fresh)
         self._load_certificates(fresh)
         self.config = fresh
         log.setup(fresh["log"].level, fresh["log"].format)
@@ -192,6 +216,7 @@ class Server:
         for domain in fresh.hosts:
             if domain not in self.router.instances:
                 self._add_host(domain)
+        self.components.configure(fresh.components)  # type: ignore[arg-type]
         logger.info("configuration read again")
 
     def stop(self) -> None:
@@ -201,8 +226,9 @@ class Server:
         self.ending = True
         logger.info("stopping")
         self.c2s.stop()
+        self.components.stop()
         deadline = time.monotonic() + GRACE
-        while self.c2s.clients and time.monotonic() < deadline:
+        while (self.c2s.clients or self.components.links) and time.monotonic() < deadline:
             gevent.sleep(0.02)
         for host in self.hosts:
             host.hooks.tell("stop")
@@ -214,7 +240,7 @@ class Server:
     def _close(self) -> None:
         for stop in self.jobs:
             stop()
-        for listener in self.c2s.listeners:
+        for listener in (*self.c2s.listeners, *self.components.listeners):
             listener.close()
         if self.control is not None:
             self.control.stop()
@@ -226,7 +252,7 @@ class Server:
 
     def listening(self) -> list[tuple[str, str, int]]:
         """(kind, address, port) of every listener."""
-        return [(each.kind, *each.bound) for each in self.c2s.listeners]
+        return [(each.kind, *each.bound) for each in (*self.c2s.listeners, *self.components.listeners)]
 
 
 def run(path: str | None, overrides: list[str]) -> int:
