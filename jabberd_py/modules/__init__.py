@@ -17,6 +17,8 @@ ORDER = (
     "mod_roster",
     "mod_subscription",
     "mod_presence",
+    # what components may do in users' names
+    "mod_privilege",
     # what keeps messages
     "mod_offline",
     "mod_mam",
