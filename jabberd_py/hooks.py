@@ -51,6 +51,7 @@ EVENTS = {
     "roster": "a roster item has changed                (user, jid)",
     "roster_push": "... and clients are told of it           (user, query)",
     "blocked": "a user has blocked addresses             (user, jids)",
+    "reported": "... and said why, for the admin          (user, jid, report)",
     "unblocked": "... or unblocked them                    (user, jids)",
     "component": "a component has connected                (component)",
     "component_gone": "... or is away for too long              (component)",

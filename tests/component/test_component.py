@@ -362,3 +362,19 @@ def test_reload_adds_and_removes_components(start_server, account, make_client):
     juliet.gets("<message type='error' id='w'/>")
     assert json.loads(server.ctl("components", "--json")) == []
     assert server.stop() == 0
+
+
+def test_contacts_at_a_gateway_come_and_go_with_it(server, make_client):
+    juliet = make_client()
+    juliet.iq("get", "<query xmlns='jabber:iq:roster'/>")
+    gateway = component(server, "away.localhost").join()
+    juliet.send("<presence type='subscribe' to='x@away.localhost'/>")
+    gateway.gets("<presence type='subscribe' to='x@away.localhost'/>")
+    gateway.send(f"<presence type='subscribed' from='x@away.localhost' to='{juliet.bare}'/>"
+                 f"<presence from='x@away.localhost' to='{juliet.bare}'/>")  # fmt: skip
+    juliet.gets("<presence from='x@away.localhost' type='!absent'/>")
+    gateway.close()
+    juliet.gets("<presence from='x@away.localhost' type='unavailable'/>", 10)
+    gateway = component(server, "away.localhost").join()
+    gateway.gets(f"<presence type='probe' from='{juliet.jid}' to='x@away.localhost'/>")
+    gateway.close()
