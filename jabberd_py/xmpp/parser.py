@@ -22,7 +22,7 @@ _STREAM = f"{ns.STREAM} stream"
 _qname = re.compile(rb"<([^\s/>]+)").match
 _OWN = {
     uri: (f"xmlns='{uri}'".encode(), f'xmlns="{uri}"'.encode())
-    for uri in (ns.CLIENT, ns.SERVER, ns.COMPONENT)
+    for uri in (ns.CLIENT, ns.SERVER, ns.COMPONENT, ns.COMPONENT_CONNECT)
 }
 _POOLED = 32
 _WORK = 32 * 1024 * 1024
