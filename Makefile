@@ -45,8 +45,13 @@ load: $(VENV)/dev.stamp  ## load on a running server: HOST=, USERS=, TIME=; LOCU
 	$(VENV)/bin/locust -f loadtest/locustfile.py --host $(HOST) --users $(USERS) --run-time $(TIME) \
 	    $(if $(LOCUST_WEB),--autostart,--headless --only-summary) $(ARGS)
 
-bench: $(VENV)/dev.stamp  ## CPU per message and memory per session of a server of its own
-	$(PY) -m loadtest.bench $(ARGS)
+# All of it renews docs/performance*; a part prints its figures only (DOCS=docs puts them in there, too).
+bench: $(VENV)/dev.stamp  ## CPU and memory beside other servers; ROWS=chat,presence PEERS=ejabberd; QUICK=1: this one, 1 min
+ifdef QUICK
+	$(PY) -m loadtest.bench --peers jabberd_py --rounds 1 --seconds 0.3 --users 40 --sessions 300 --many 500 --minute 2
+else
+	ROWS='$(ROWS)' PEERS='$(PEERS)' DOCS='$(or $(DOCS),$(if $(ROWS)$(PEERS)$(ARGS),,docs))' $(PY) -m loadtest.bench $(ARGS)
+endif
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile
