@@ -20,10 +20,11 @@ from typing import Any
 from . import peers, report
 from .curves import CURVES
 from .driver import Failed
+from .fairness import CASES
 from .peers.base import Peer, Unavailable
 from .rows import ROWS, Bed, Row, Setup, Size
 
-ALL = (*ROWS, *CURVES)
+ALL = (*ROWS, *CURVES, *CASES)
 
 
 def arguments() -> argparse.Namespace:
@@ -185,6 +186,7 @@ def main() -> int:
         shutil.rmtree(folder, ignore_errors=True)
     data = bench.data()
     print(report.table(bench.results, bench.versions, rows))
+    print("\n" + report.special(bench.results, rows))
     print("\n" + report.noise(bench.results, rows))
     if options.json:
         Path(options.json).write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n")

@@ -47,6 +47,39 @@ def table(results: Results, versions: dict[str, str], rows: Sequence[Row]) -> st
     return "\n".join(lines)
 
 
+MANY = (
+    "idle CPU %",
+    "storm s",
+    "refused or lost",
+    "ping p99 ms quiet",
+    "ping p50 ms storm",
+    "ping p99 ms storm",
+)
+FAIRNESS = ("p50 quiet", "p99 quiet", "p50 under attack", "p99 under attack", "max under attack", "grown MB",
+            "stanzas", "refused", "cut")  # fmt: skip
+
+
+def special(results: Results, rows: Sequence[Row]) -> str:
+    """Tables of the rows that say more than one figure."""
+    parts = []
+    for beginning, columns in (("many sessions", MANY), ("fairness", FAIRNESS)):
+        lines = []
+        for row in rows:
+            found = (
+                results.get(row.name, {}).get(OURS, {}).get("details", ())
+                if row.name.startswith(beginning)
+                else ()
+            )
+            for details in found:
+                cells = [f"{details[column]:.3g}" if column in details else "" for column in columns]
+                lines.append("| " + " | ".join([row.name, *cells]) + " |")
+        if lines:
+            parts.append(
+                "\n".join(["| | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|", *lines])
+            )
+    return "\n\n".join(parts)
+
+
 def noise(results: Results, rows: Sequence[Row]) -> str:
     """The worst round of each row: a row with much of others' doing is to be run again."""
     lines = ["| | server | driver, µs | others, % | waited, % |", "|---|---|---|---|---|"]
@@ -90,7 +123,7 @@ def write(folder: Path, data: dict[str, Any], rows: Sequence[Row]) -> None:
     m = data["machine"]
     text = (
         f"{m['processor']}, {m['processors']} processors, Linux {m['kernel']}, Python {m['python']}; {data['date']}.\n\n"
-        f"{table(results, data['versions'], rows)}\n\n"
+        f"{table(results, data['versions'], rows)}\n\n{special(results, rows)}\n\n"
         + "".join(
             f"![{png.stem}](performance/{png.name})\n"
             for png in sorted((folder / "performance").glob("*.png"))
