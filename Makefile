@@ -11,7 +11,7 @@ STORING = tests/c2s/test_sasl.py tests/c2s/test_sm.py tests/c2s/test_stream.py t
     tests/modules tests/rfc6121
 
 .DEFAULT_GOAL := help
-.PHONY: run test test-databases test-mariadb test-postgres lint docs conf load bench help clean
+.PHONY: run test test-databases test-mariadb test-postgres lint docs conf load swarm bench help clean
 
 run: $(VENV)/run.stamp  ## start the server here; ARGS="--set c2s.port=5333" for options
 	@exec $(PY) -m jabberd_py $(ARGS)
@@ -44,6 +44,9 @@ conf: $(VENV)/run.stamp  ## write conf/jabberd.yaml, every option at its default
 load: $(VENV)/dev.stamp  ## load on a running server: HOST=, USERS=, TIME=; LOCUST_WEB=1 for the web page
 	$(VENV)/bin/locust -f loadtest/locustfile.py --host $(HOST) --users $(USERS) --run-time $(TIME) \
 	    $(if $(LOCUST_WEB),--autostart,--headless --only-summary) $(ARGS)
+
+swarm: $(VENV)/dev.stamp  ## thousands of Locust users on a server of its own: USERS=, TIME=, WORKERS=; ARGS="--storm 20 --html FILE"
+	$(PY) -m loadtest.swarm --users $(USERS) --time $(TIME) $(if $(WORKERS),--workers $(WORKERS)) $(ARGS)
 
 # All of it renews docs/performance*; a part prints its figures only (DOCS=docs puts them in there, too).
 bench: $(VENV)/dev.stamp  ## CPU and memory beside other servers; ROWS=chat,presence PEERS=ejabberd; QUICK=1: this one, 1 min

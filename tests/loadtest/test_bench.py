@@ -71,7 +71,20 @@ def test_names_of_rows_are_unique():
 
 
 def test_rows_of_every_kind_run(tmp_path):
-    sizes = "--rounds 1 --seconds 0.1 --users 42 --sessions 60 --many 60 --minute 0.1".split()
+    sizes = [
+        "--rounds",
+        "1",
+        "--seconds",
+        "0.1",
+        "--users",
+        "42",
+        "--sessions",
+        "60",
+        "--many",
+        "60",
+        "--minute",
+        "0.1",
+    ]
     rows = "login TLS,chat 8,presence,offline,idle session TLS,fairness: never,many sessions plain"
     out = tmp_path / "out.json"
     command = [
