@@ -173,7 +173,9 @@ class Mixed(XmppUser):
             self.online.remove(self)
         self.xmpp.close()
 
-    on_stop = gone
+    def on_stop(self) -> None:
+        if self in self.online:  # else it never got in, or is just coming back
+            self.gone()
 
     def storms(self) -> int:
         """How many there have been: the same number for all workers, as they share the clock."""
