@@ -161,8 +161,8 @@ class Spool:
         to = stanza.to
         stream, seq = origin(session)
         peer, resource = (str(to.bare), to.resource or "") if to is not None else (user, "")
-        ticket = xdb.rows(Message, [(id, user, peer, resource, xml, 0, 1, stream, seq)], COLUMNS)
-        ticket.then(lambda ticket: self._check(ticket, stanza))
+        row = (id, user, peer, resource, xml, 0, 1, stream, seq)
+        xdb.row(Message, row, COLUMNS, len(xml), self._unkept, stanza)
 
     def _insert(self, id: int, user: str, stanza: Element, archived: bool) -> Ticket:
         sender = stanza.from_
@@ -172,14 +172,11 @@ class Spool:
         stream, seq = origin(stanza.session)
         xml = stanza.to_bytes().decode()
         row = (id, user, peer, resource, xml, 1, 1 if archived else 0, stream, seq)
-        ticket = xdb.rows(Message, [row], COLUMNS)
-        ticket.then(lambda ticket: self._check(ticket, stanza))
-        return ticket
+        return xdb.row(Message, row, COLUMNS, len(xml), self._unkept, stanza)
 
-    def _check(self, ticket: Ticket, stanza: Element) -> None:
-        if ticket.error is not None:
-            error = StanzaError("resource-constraint", "the server cannot store this now", type="wait")
-            self.host.router.bounce(stanza, error)
+    def _unkept(self, stanza: Element) -> None:
+        error = StanzaError("resource-constraint", "the server cannot store this now", type="wait")
+        self.host.router.bounce(stanza, error)
 
     # -- out ---------------------------------------------------------------------------------
 
