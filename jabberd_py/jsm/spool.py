@@ -17,8 +17,9 @@ import gevent
 from .. import log
 from ..xdb import Ticket, xdb
 from ..xmpp import ns
-from ..xmpp.element import Element, from_text
+from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
+from ..xmpp.parser import reread
 from ..xmpp.stamp import utc
 from . import messages
 from .messages import COLUMNS, PAGE, Message, number, when
@@ -51,6 +52,22 @@ def stamped(stanza: Element, user: str, id: int) -> Element:
     )
     twin.uid = id
     return twin
+
+
+def delayed(stanza: Element, domain: str, since: float) -> Element:
+    """A copy that says in the name of ``domain`` since when it waited (Unix time); only we do that (XEP-0203 section 6)."""
+    if f"{ns.DELAY} delay" in stanza.kids:
+        for delay in stanza.all("delay", ns.DELAY):
+            if delay.attrs.get("from") == domain:
+                stanza.remove(delay)
+    return Element.raw(
+        stanza.name,
+        stanza.ns,
+        stanza.attrs,
+        b"%b<delay xmlns='urn:xmpp:delay' from='%b' stamp='%b'/>"
+        % (stanza.inner, domain.encode(), utc(since).encode()),
+        [*stanza.kids, f"{ns.DELAY} delay"],
+    )
 
 
 def unforged(stanza: Element, user: str) -> Element:
@@ -254,16 +271,12 @@ class Spool:
             return False
         state.lost.pop(id, None)
         try:
-            stanza = from_text(xml)
+            stanza = reread(xml.encode())
         except ValueError as error:  # the disk spoilt it: those behind it shall not wait for ever
             logger.error("a stored message cannot be read", user=user, number=id, reason=str(error))
             return True
         state.waiting[id] = None
-        for delay in stanza.all("delay", ns.DELAY):
-            if delay.attrs.get("from") == self.host.domain:
-                stanza.remove(delay)  # forged: only we stamp in our name (XEP-0203 section 6)
-        stanza.append(Element("delay", ns.DELAY, from_=self.host.domain, stamp=utc(when(id))))
-        stanza = stamped(stanza, user, id)
+        stanza = stamped(delayed(stanza, self.host.domain, when(id)), user, id)
         for session in sessions:
             self.host.pass_on(session, stanza)
         return True
