@@ -17,8 +17,9 @@ import gevent
 from .. import log
 from ..xdb import Ticket, xdb
 from ..xmpp import ns
-from ..xmpp.element import Element, from_text
+from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
+from ..xmpp.parser import reread
 from ..xmpp.stamp import utc
 from . import messages
 from .messages import COLUMNS, PAGE, Message, number, when
@@ -51,6 +52,22 @@ def stamped(stanza: Element, user: str, id: int) -> Element:
     )
     twin.uid = id
     return twin
+
+
+def delayed(stanza: Element, domain: str, since: float) -> Element:
+    """A copy that says in the name of ``domain`` since when it waited (Unix time); only we do that (XEP-0203 section 6)."""
+    if f"{ns.DELAY} delay" in stanza.kids:
+        for delay in stanza.all("delay", ns.DELAY):
+            if delay.attrs.get("from") == domain:
+                stanza.remove(delay)
+    return Element.raw(
+        stanza.name,
+        stanza.ns,
+        stanza.attrs,
+        b"%b<delay xmlns='urn:xmpp:delay' from='%b' stamp='%b'/>"
+        % (stanza.inner, domain.encode(), utc(since).encode()),
+        [*stanza.kids, f"{ns.DELAY} delay"],
+    )
 
 
 def unforged(stanza: Element, user: str) -> Element:
@@ -164,8 +181,8 @@ class Spool:
         if session is not None and session.sm is not None:
             session.sm.stored = seq
         peer, resource = (str(to.bare), to.resource or "") if to is not None else (user, "")
-        ticket = xdb.rows(Message, [(id, user, peer, resource, xml, 0, 1, stream, seq)], COLUMNS)
-        ticket.then(lambda ticket: self._check(ticket, stanza))
+        row = (id, user, peer, resource, xml, 0, 1, stream, seq)
+        xdb.row(Message, row, COLUMNS, len(xml), self._unkept, stanza)
 
     def _insert(self, id: int, user: str, stanza: Element, archived: bool) -> Ticket:
         sender = stanza.from_
@@ -177,17 +194,14 @@ class Spool:
         stream, seq = (0, 0) if session is not None and session.note(SENT) is not None else origin(session)
         xml = stanza.to_bytes().decode()
         row = (id, user, peer, resource, xml, 1, 1 if archived else 0, stream, seq)
-        ticket = xdb.rows(Message, [row], COLUMNS)
-        ticket.then(lambda ticket: self._check(ticket, stanza))
-        return ticket
+        return xdb.row(Message, row, COLUMNS, len(xml), self._unkept, stanza)
 
-    def _check(self, ticket: Ticket, stanza: Element) -> None:
-        if ticket.error is not None:
-            error = StanzaError("resource-constraint", "the server cannot store this now", type="wait")
-            self.host.router.bounce(stanza, error)
-            session = stanza.session
-            if session is not None and session.sm is not None:
-                session.sm.refused()
+    def _unkept(self, stanza: Element) -> None:
+        error = StanzaError("resource-constraint", "the server cannot store this now", type="wait")
+        self.host.router.bounce(stanza, error)
+        session = stanza.session
+        if session is not None and session.sm is not None:
+            session.sm.refused()
 
     # -- out ---------------------------------------------------------------------------------
 
@@ -289,16 +303,12 @@ class Spool:
         if user in self.counts:
             self.counts[user] = max(self.counts[user] - 1, 0)
         try:
-            stanza = from_text(xml)
+            stanza = reread(xml.encode())
         except ValueError as error:  # the disk spoilt it: those behind it shall not wait for ever
             logger.error("a stored message cannot be read", user=user, number=id, reason=str(error))
             return True
         state.waiting[id] = None
-        for delay in stanza.all("delay", ns.DELAY):
-            if delay.attrs.get("from") == self.host.domain:
-                stanza.remove(delay)  # forged: only we stamp in our name (XEP-0203 section 6)
-        stanza.append(Element("delay", ns.DELAY, from_=self.host.domain, stamp=utc(when(id))))
-        stanza = stamped(stanza, user, id)
+        stanza = stamped(delayed(stanza, self.host.domain, when(id)), user, id)
         for session in sessions:
             self.host.pass_on(session, stanza)
         return True
