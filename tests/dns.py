@@ -130,3 +130,21 @@ class DNSServer:
             response.set_rcode(dns.rcode.NXDOMAIN)
         soa = f"ns.invalid. admin.invalid. 1 3600 600 86400 {self.ttl}"
         response.authority.append(dns.rrset.from_text(".", self.ttl, "IN", "SOA", soa))
+
+
+def _one_port(address: str) -> tuple[socket.socket, socket.socket]:
+    """A listener and a datagram socket on the same free port."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    for attempt in range(20):
+        listener = socket.create_server((address, 0), family=family)
+        datagrams = socket.socket(family, socket.SOCK_DGRAM)
+        try:
+            datagrams.bind(listener.getsockname()[:2])
+        except OSError:  # free for TCP only
+            listener.close()
+            datagrams.close()
+            if attempt == 19:
+                raise
+        else:
+            return listener, datagrams
+    raise AssertionError
