@@ -43,14 +43,11 @@ class DNSServer:
         self.chase = True
         self.ttl = ttl
         self.put(zones or {})
-        self.udp = DatagramServer((address, 0), self._datagram)
-        self.udp.start()
-        self.host, self.port = address, self.udp.server_port
-        listener = socket.create_server(
-            (address, self.port)
-        )  # a port that is free for UDP rarely is not for TCP
-        self.tcp = StreamServer(listener, self._stream)
+        listener, datagrams = _one_port(address)
+        self.host, self.port = address, listener.getsockname()[1]
+        self.tcp, self.udp = StreamServer(listener, self._stream), DatagramServer(datagrams, self._datagram)
         self.tcp.start()
+        self.udp.start()
 
     def put(self, zones: Zones) -> None:
         """Adds records, in place of those of the same name and type."""
