@@ -168,8 +168,9 @@ class Pair:
         self._expire(failure.final)
 
     def due(self, now: float) -> float | None:
-        """The next attempt."""
-        self._expire(False)
+        """The next attempt. After a stream that only broke nothing has failed yet: all may wait for it."""
+        if self.failure is not None:
+            self._expire(False)
         self.pump()
         return None
 
