@@ -11,7 +11,7 @@ STORING = tests/c2s/test_sasl.py tests/c2s/test_sm.py tests/c2s/test_stream.py t
     tests/modules tests/rfc6121
 
 .DEFAULT_GOAL := help
-.PHONY: run test test-databases test-mariadb test-postgres lint docs conf load bench help clean
+.PHONY: run test test-databases test-mariadb test-postgres lint docs conf load swarm bench help clean
 
 run: $(VENV)/run.stamp  ## start the server here; ARGS="--set c2s.port=5333" for options
 	@exec $(PY) -m jabberd_py $(ARGS)
@@ -45,8 +45,16 @@ load: $(VENV)/dev.stamp  ## load on a running server: HOST=, USERS=, TIME=; LOCU
 	$(VENV)/bin/locust -f loadtest/locustfile.py --host $(HOST) --users $(USERS) --run-time $(TIME) \
 	    $(if $(LOCUST_WEB),--autostart,--headless --only-summary) $(ARGS)
 
-bench: $(VENV)/dev.stamp  ## CPU per message and memory per session of a server of its own
-	$(PY) -m loadtest.bench $(ARGS)
+swarm: $(VENV)/dev.stamp  ## thousands of Locust users on a server of its own: USERS=, TIME=, WORKERS=; ARGS="--storm 20 --html FILE"
+	$(PY) -m loadtest.swarm --users $(USERS) --time $(TIME) $(if $(WORKERS),--workers $(WORKERS)) $(ARGS)
+
+# All of it renews docs/performance*; a part prints its figures only (DOCS=docs puts them in there, too).
+bench: $(VENV)/dev.stamp  ## CPU and memory beside other servers; ROWS=chat,presence PEERS=ejabberd; QUICK=1: this one, 1 min
+ifdef QUICK
+	$(PY) -m loadtest.bench --peers jabberd_py --rounds 1 --seconds 0.3 --users 40 --sessions 300 --many 500 --minute 2
+else
+	ROWS='$(ROWS)' PEERS='$(PEERS)' DOCS='$(or $(DOCS),$(if $(ROWS)$(PEERS)$(ARGS),,docs))' $(PY) -m loadtest.bench $(ARGS)
+endif
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile

@@ -8,6 +8,8 @@
       example.org:
         admins: [romeo@example.org]                 # options of Schema.host
         modules: {register: false, motd: {text: hi}}
+    components:
+      irc.example.org: {secret: s3cret}             # options of Schema.component
 
 Every scalar is read as text and converted by its option, so ``no``, ``0123`` and ``12:30`` are what they look
 like where text is wanted. Relative paths in values are relative to the working directory.
@@ -45,6 +47,7 @@ __all__ += ["duration", "list_of", "mapping_of", "optional", "size"]  # for thos
 Path = tuple[str, ...]
 Place = tuple[str, int | None]  # file (or where else) and line
 DEEPEST = 16  # levels of nesting; aliases can make YAML endless
+DOMAINS = ("hosts", "components")  # mappings of domains to what is said of them
 SWITCHES = {"true", "yes", "on", "false", "no", "off"}
 
 
@@ -77,15 +80,22 @@ class Config:
     top: Section
     sections: dict[str, Section]
     hosts: dict[str, HostConfig]
+    components: dict[str, Section] = field(default_factory=dict)
     places: dict[Path, Place] = field(default_factory=dict, compare=False)
 
     def error(self, message: str, *path: str) -> ConfigError:
         """The option has a fine value that turned out not to work."""
-        file, line = self.places.get(path) or ("configuration", None)
+        file, line = _place(self.places, path)
         return ConfigError(file, line, f"{'.'.join(path)}: {message}")
 
     def __getitem__(self, name: str) -> Any:
         return self.sections[name]
+
+
+def _place(places: Mapping[Path, Place], path: Path) -> Place:
+    """Where that was written, or what it belongs to."""
+    found = (places[path[:n]] for n in range(len(path), 0, -1) if path[:n] in places)
+    return next(found, ("configuration", None))
 
 
 def load(
@@ -117,10 +127,7 @@ class _Source:
         self.places: dict[Path, Place] = {}
 
     def fail(self, path: Path, message: str) -> NoReturn:
-        place = next(
-            (self.places[path[:n]] for n in range(len(path), 0, -1) if path[:n] in self.places), None
-        )
-        file, line = place or ("configuration", None)
+        file, line = _place(self.places, path)
         raise ConfigError(file, line, f"{'.'.join(path)}: {message}")
 
     # -- the file ----------------------------------------------------------------------------------------
@@ -189,34 +196,36 @@ class _Source:
         if not equals or not all(path):
             raise ConfigError("--set", None, f"{brief(override)} is not of the form path.to.option=value")
         value = self.value(text, "--set", name)
-        if path[0] == "hosts" and len(path) > 1:
-            path = self.host_path(path[1:], value)
+        if path[0] in DOMAINS and len(path) > 1:
+            path = self.domain_path(path[0], path[1:], value)
         self.set(path, value, "--set")
 
-    def host_path(self, words: Path, value: Any) -> Path:
+    def domain_path(self, kind: str, words: Path, value: Any) -> Path:
         """Where the domain ends: its dots look like those between levels, so match from the right."""
+        owner = self.schema.host if kind == "hosts" else self.schema.component
         tail = 0
-        if len(words) > 3 and words[-3] == "modules":
+        if kind == "hosts" and len(words) > 3 and words[-3] == "modules":
             tail = 3
-        elif len(words) > 2 and words[-2] == "modules":
+        elif kind == "hosts" and len(words) > 2 and words[-2] == "modules":
             tail = 2
-        elif len(words) > 1 and (words[-1] in {*options_of(self.schema.host), "modules"}):
+        elif len(words) > 1 and (words[-1] in {*options_of(owner), "modules"}):
             tail = 1
         elif len(words) > 1 and not (value is None or isinstance(value, dict)):
             tail = 1  # a value is for an option: one that does not exist, as will be found
         end = len(words) - tail
-        return ("hosts", ".".join(words[:end]), *words[end:])
+        return (kind, ".".join(words[:end]), *words[end:])
 
     def set_variable(self, name: str, text: str) -> None:
         path = tuple(name.removeprefix(ENVIRONMENT).lower().split("__"))
-        if path[0] == "hosts" and len(path) > 1:
-            path = ("hosts", self.known_domain(path[1]), *path[2:])
+        if path[0] in DOMAINS and len(path) > 1:
+            path = (path[0], self.known_domain(path[0], path[1]), *path[2:])
         self.set(path, self.value(text, name, ".".join(path)), name)
 
-    def known_domain(self, word: str) -> str:
-        """``example_org`` is example.org (shells know no dots in names) if that is among the hosts so far."""
-        hosts = self.data.get("hosts")
-        known = hosts if isinstance(hosts, dict) else dict.fromkeys(self.schema.default_hosts)
+    def known_domain(self, kind: str, word: str) -> str:
+        """``example_org`` is example.org (shells know no dots in names) if that is among those so far."""
+        written = self.data.get(kind)
+        default = self.schema.default_hosts if kind == "hosts" else ()
+        known = written if isinstance(written, dict) else dict.fromkeys(default)
         return next((each for each in known if re.sub(r"[^a-z0-9]", "_", each.lower()) == word), word)
 
     def value(self, text: str, place: str, name: str) -> Any:
@@ -264,8 +273,10 @@ class _Checker:
         sections = {
             name: self.section(each, (name,), data.pop(name, None)) for name, each in schema.sections.items()
         }
-        top = self.section(schema.top, (), data, [*schema.sections, "hosts", "modules"])
-        return Config(top, sections, self.hosts(hosts, shared), self.source.places)
+        written = data.pop("components", None)
+        top = self.section(schema.top, (), data, [*schema.sections, *DOMAINS, "modules"])
+        found = self.hosts(hosts, shared)
+        return Config(top, sections, found, self.components(written, found), self.source.places)
 
     def mapping(self, path: Path, data: Any) -> dict[str, Any]:
         if data is None:
@@ -322,18 +333,33 @@ class _Checker:
             self.source.fail(("hosts",), "at least one domain is wanted")
         for name, value in written.items():
             path = ("hosts", name)
-            try:
-                domain = self.schema.domain(name)
-            except ValueError as error:
-                self.source.fail(path, str(error))
-            if domain in found:
-                self.source.fail(path, f"the same domain as {found[domain].domain}")
+            domain = self.domain(path, found)
             options = dict(self.mapping(path, value))
             own = self.modules(path, options.pop("modules", None))
             found[domain] = self.host(
                 domain, self.section(self.schema.host, path, options, ["modules"]), shared, own
             )
         return found
+
+    def components(self, data: Any, hosts: Mapping[str, Any]) -> dict[str, Section]:
+        found: dict[str, Section] = {}
+        for name, value in self.mapping(("components",), data).items():
+            path = ("components", name)
+            domain = self.domain(path, found)
+            if domain in hosts:
+                self.source.fail(path, f"{domain} is a host")
+            found[domain] = self.section(self.schema.component, path, value)
+        return found
+
+    def domain(self, path: Path, taken: Mapping[str, Any]) -> str:
+        """The last word of the path as the domain that it means."""
+        try:
+            domain = self.schema.domain(path[-1])
+        except ValueError as error:
+            self.source.fail(path, str(error))
+        if domain in taken:
+            self.source.fail(path, f"the same domain as {domain}")
+        return domain
 
     def host(
         self, domain: str, section: Section, *levels: Mapping[str, tuple[bool | None, dict[str, Any]]]

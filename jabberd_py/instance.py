@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import gevent
+from gevent.event import AsyncResult
+
 from .hooks import HANDLED, LATER, Hooks, Module
+from .xdb import xdb
 from .xmpp.element import Element
 from .xmpp.errors import StanzaError
 
@@ -16,11 +21,17 @@ Kind = type[Module]
 Handler = Callable[[Element], "Element | None"]
 
 
+PATIENCE = 30.0
+"""Seconds that `Instance.ask` waits."""
+
+
 class Instance:
     """Answers for one domain. Subclasses say what happens to a stanza for an address with a node in it."""
 
     category, type, title = "server", "im", "jabberd_py"
     """The identity that service discovery shows (XEP-0030)."""
+    grants: Any = None
+    """What an external service may do with users' data (XEP-0355, XEP-0356)."""
 
     def __init__(self, router: Router, domain: str) -> None:
         self.router = router
@@ -31,6 +42,7 @@ class Instance:
         self.jobs: list[tuple[float, Callable[[], Any]]] = []
         self.pages: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {}
         self.modules: dict[str, Module] = {}
+        self.asked: dict[str, tuple[str | None, str | None, Any]] = {}
 
     def __getitem__(self, name: str) -> Any:
         """The module of that name; one that `Module.needs` it may count on it."""
@@ -43,6 +55,10 @@ class Instance:
             raise ValueError(f"{self.domain}: module '{kind.name}' needs module '{missing[0]}'")
         module = self.modules[kind.name] = kind(self, settings)
         return module
+
+    def shown_on(self, host: str) -> bool:
+        """Does that host show this domain among its services?"""
+        return self.domain.endswith("." + host)
 
     # -- stanzas -------------------------------------------------------------------
 
@@ -71,7 +87,8 @@ class Instance:
         """Finds the handler of an IQ for us, and replies. Raises StanzaError."""
         type = request.type
         if type not in ("get", "set"):
-            return  # an answer to nothing that we asked
+            self.answered(request)
+            return
         namespace, _, _ = request.kids[0].rpartition(" ")
         handler = self.iqs.get((kind, type, namespace))
         if handler is None:
@@ -79,3 +96,28 @@ class Instance:
         result = handler(request)
         if result is not LATER:
             self.router.reply(request.reply(result))
+
+    # -- IQs of our own --------------------------------------------------------------
+
+    def ask(self, request: Element, timeout: float = PATIENCE) -> Element:
+        """Sends an IQ in the name of this domain, or of an account's bare address, and waits for the answer: a result
+        or an error. Blocks this greenlet; ``id`` is set here. How many ask at a time is for the callers to bound.
+        Raises StanzaError (remote-server-timeout)."""
+        id = request.attrs["id"] = secrets.token_hex(8)
+        answer: Any = AsyncResult()
+        self.asked[id] = (request.attrs.get("to"), request.attrs.get("from"), answer)
+        try:
+            self.router.deliver(request)
+            xdb.release()
+            reply: Element = answer.get(timeout=timeout)
+            return reply
+        except gevent.Timeout:
+            raise StanzaError("remote-server-timeout", "no answer in time") from None
+        finally:
+            del self.asked[id]
+
+    def answered(self, stanza: Element) -> None:
+        """An IQ result or error for this domain or a bare address: who has asked gets it."""
+        asked = self.asked.get(stanza.attrs.get("id", ""))
+        if asked is not None and asked[:2] == (stanza.attrs.get("from"), stanza.attrs.get("to")):
+            asked[2].set(stanza)

@@ -314,19 +314,22 @@ class Schema:
 
     ``modules`` are classes with options and the attributes ``name`` and ``default`` (on unless switched off),
     in the order of loading. ``domain`` prepares the name of a host, raising ValueError on a bad one;
-    ``default_hosts`` are served when nobody names any.
+    ``default_hosts`` are served when nobody names any. ``component``: the options of one external service,
+    under its domain in ``components``.
     """
 
     sections: Mapping[str, type[Section]]
     modules: Mapping[str, type[Any]]
     host: type[Section] = Section
     top: type[Section] = Section
+    component: type[Section] = Section
     domain: Callable[[str], str] = plain_domain
     default_hosts: tuple[str, ...] = ("localhost",)
 
     def __post_init__(self) -> None:
-        taken = options_of(self.top).keys() & {*self.sections, "hosts", "modules"}
-        if taken or {"hosts", "modules"} & self.sections.keys() or "modules" in options_of(self.host):
+        own = {"hosts", "components", "modules"}
+        taken = options_of(self.top).keys() & {*self.sections, *own} | own & self.sections.keys()
+        if taken or "modules" in options_of(self.host):
             raise TypeError(f"two meanings of one name in the configuration: {', '.join(taken) or 'modules'}")
         for name, module in self.modules.items():
             if "enabled" in options_of(module):

@@ -19,7 +19,9 @@ from gevent.event import Event
 
 from . import __version__, config, log, modules
 from .c2s.listener import C2S, Service
-from .c2s.sm import ResumableStream
+from .c2s.resumable import ResumableStream
+from .component.options import ComponentOptions, ListenerOptions
+from .component.service import Components, Conflict
 from .config import Config, ConfigError, Schema
 from .heartbeat import heartbeat
 from .hooks import Option, Section, optional
@@ -75,11 +77,13 @@ def schema() -> Schema:
             "c2s": C2S,
             "s2s": S2S,
             "dns": DNS,
+            "component": ListenerOptions,
             "tls": TLSOptions,
             "ctl": ControlOptions,
         },  # fmt: skip
         modules=modules.load_all(),
         host=HostOptions,
+        component=ComponentOptions,
         domain=domainprep,
     )
 
@@ -110,6 +114,7 @@ class Server:
         self.uplink: Uplink | None = None
         if self.config["s2s"].enabled:
             self._make_uplink()
+        self.components = Components(self.router)
         self.store: Store | None = None
         self.control: Any = None
         try:
@@ -121,6 +126,7 @@ class Server:
             self._load_certificates(self.config)
             for domain in self.config.hosts:
                 self._add_host(domain)
+            self.components.configure(self.config.components)  # type: ignore[arg-type]
         except BaseException as error:
             self._undo(error)
             raise
@@ -142,6 +148,17 @@ class Server:
                 self.uplink.open()
         except OptionError as error:
             raise self.config.error(str(error), section, error.option) from None
+        self._await_components(self.config)
+
+    def _await_components(self, settings: Config) -> None:
+        wanted: Any = settings.components
+        try:
+            self.components.check(wanted, settings.hosts)
+            self.components.open(settings["component"], wanted)
+        except Conflict as error:
+            raise settings.error(str(error), "components", error.component, error.option) from None
+        except OptionError as error:
+            raise settings.error(str(error), "component", error.option) from None
 
     def _make_data(self) -> None:
         missing = [each for each in (self.data, *self.data.parents) if not each.exists()]
@@ -178,7 +195,6 @@ class Server:
         for seconds, job in host.jobs:
             self.jobs.append(heartbeat.every(seconds, job))
         self.jobs.append(heartbeat.every(1, host.spool.save_marks))
-        self.c2s.adopt(host)
         host.hooks.tell("start")
 
     @property
@@ -200,12 +216,14 @@ class Server:
         if self.uplink is not None:
             self.jobs += [heartbeat.every(seconds, job) for seconds, job in self.uplink.jobs]
             self.uplink.start()
+        self.components.start()
         logger.info("serving", version=__version__, hosts=" ".join(self.config.hosts))
 
     def reload(self) -> None:
         """Reads the configuration, the certificates and the log level again; on a mistake everything stays as it was.
         Raises ConfigError, ValueError, OSError."""
         fresh = self.settings()
+        self._await_components(fresh)
         self._load_certificates(fresh)
         self.config = fresh
         log.setup(fresh["log"].level, fresh["log"].format)
@@ -224,6 +242,7 @@ class Server:
         for domain in fresh.hosts:
             if domain not in self.router.instances:
                 self._add_host(domain)
+        self.components.configure(fresh.components)  # type: ignore[arg-type]
         logger.info("configuration read again")
 
     def stop(self) -> None:
@@ -233,14 +252,17 @@ class Server:
         self.ending = True
         logger.info("stopping")
         self.c2s.stop()
+        self.components.stop()
         deadline = time.monotonic() + GRACE
-        while self.c2s.clients and time.monotonic() < deadline:
+        while (self.c2s.clients or self.components.links) and time.monotonic() < deadline:
             gevent.sleep(0.02)
         if self.uplink is not None:
             self.uplink.stop(deadline)
         for host in self.hosts:
             host.hooks.tell("stop")
-            host.spool.save_marks()
+        self.c2s.save()
+        for host in self.hosts:
+            host.spool.save_marks(last=True)
         self._close()
         logger.info("stopped")
         self.stopping.set()
@@ -264,7 +286,8 @@ class Server:
 
     @property
     def listeners(self) -> list[Listener]:
-        return [*self.c2s.listeners, *(self.uplink.listeners if self.uplink is not None else ())]
+        s2s = self.uplink.listeners if self.uplink is not None else ()
+        return [*self.c2s.listeners, *s2s, *self.components.listeners]
 
 
 def run(path: str | None, overrides: list[str]) -> int:

@@ -8,10 +8,8 @@ import argparse
 import gc
 import json
 import os
-import platform
 import resource
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -19,10 +17,14 @@ import time
 from pathlib import Path
 from typing import Any
 
-from . import peers
+from . import peers, report
+from .curves import CURVES
 from .driver import Failed
-from .peers.base import DOMAIN, Peer, Unavailable
-from .rows import ROWS, Bed, Row, Size, accounts, away, rosters
+from .fairness import CASES
+from .peers.base import Peer, Unavailable
+from .rows import ROWS, Bed, Row, Setup, Size
+
+ALL = (*ROWS, *CURVES, *CASES)
 
 
 def arguments() -> argparse.Namespace:
@@ -31,152 +33,145 @@ def arguments() -> argparse.Namespace:
 
     def add(flag: str, default: Any, text: str) -> None:
         kind = type(default)
-        parser.add_argument(f"--{flag}", type=kind, default=kind(env(flag.upper(), default)), help=text)
+        parser.add_argument(f"--{flag}", type=kind, default=kind(env(flag.upper()) or default), help=text)
 
-    add("peers", "jabberd_py", f"of: {' '.join(peers.NAMES)} (or 'all')")
+    add("peers", "all", f"of: {' '.join(peers.NAMES)}")
     add("rows", "", "only rows with one of these beginnings, commas between: chat,login TLS")
     add("rounds", 3, "each row so often; the median counts")
-    add("seconds", 2.0, "of traffic for a round of a row")
+    add("seconds", 1.0, "of traffic for a round of a row")
     add("users", 200, "of the traffic rows")
-    add("sessions", 1000, "of the rows of idle sessions")
-    add("limit", 0, "seconds after which no new round begins; 0: never")
+    add("sessions", 10_000, "of the rows of idle sessions and of the curve of CPU")
+    add("many", 15_000, "sessions of the curves of memory and of the storm")
+    add("minute", 60.0, "seconds in which nobody does anything")
     add("json", "", "write everything there")
+    add("docs", "", "the folder whose performance.md, performance-data.json and plots to renew")
     return parser.parse_args()
 
 
 class Bench:
     def __init__(self, options: argparse.Namespace, folder: Path) -> None:
         self.options, self.folder = options, folder
-        self.size = Size(options.users, options.seconds, options.sessions)
-        self.deadline = time.monotonic() + options.limit if options.limit else float("inf")
-        self.figures: dict[str, dict[str, list[float]]] = {}
-        self.details: dict[str, dict[str, list[dict[str, float]]]] = {}
-        self.failures: dict[str, dict[str, str]] = {}
+        self.size = Size(options.users, options.seconds, options.sessions, options.many, options.minute)
+        self.results: report.Results = {}
         self.versions: dict[str, str] = {}
         self.started = 0
 
     def run(self, names: list[str], rows: list[Row]) -> None:
         """Round by round and row by row the servers take turns: a moment's noise meets them all alike."""
-        for name in names:
-            self.figures[name], self.details[name], self.failures[name] = {}, {}, {}
-        for archive in (False, True):
-            self.together(names, [row for row in rows if not row.fresh and row.archive is archive])
+        setups: dict[Setup, list[Row]] = {}
         for row in rows:
-            for number in range(self.options.rounds if row.fresh else 0):
-                for name in names:
-                    if row.name in self.failures[name] or time.monotonic() > self.deadline:
-                        continue
-                    peer = self.start(name, self.size.sessions, False, [row])
-                    if peer is not None:
-                        try:
-                            self.measure(peer, row, number)
-                        finally:
-                            peer.stop()
+            if row.measure is not None:
+                setups.setdefault(row.setup, []).append(row)
+        for setup, alike in setups.items():
+            if not setup.fresh:
+                self.together(setup, names, alike)
+                continue
+            for row in alike:
+                for _ in range(1 if row.once else self.options.rounds):
+                    for name in names:
+                        self.together(setup, [name], [row])
 
-    def together(self, names: list[str], together: list[Row]) -> None:
+    def together(self, setup: Setup, names: list[str], rows: list[Row]) -> None:
         """Rows that one server after the other can serve without a new start."""
         servers: list[Peer] = []
         try:
-            for name in names if together else ():
-                peer = self.start(name, self.size.users, True, together)
+            for name in names:
+                mine = [row for row in rows if row.only in ("", name)]
+                peer = self.start(name, setup, mine) if mine else None
                 if peer is not None:
                     servers.append(peer)
-            for number in range(self.options.rounds):
-                for row in together:
+            for number in range(1 if setup.fresh else self.options.rounds):
+                for row in rows:
                     for peer in servers:
-                        self.measure(peer, row, number)
+                        if row.only in ("", peer.name) and not (row.once and number):
+                            self.measure(peer, row)
         finally:
             for peer in servers:
                 peer.stop()
 
-    def start(self, name: str, users: int, contacts: bool, rows: list[Row]) -> Peer | None:
+    def start(self, name: str, setup: Setup, rows: list[Row]) -> Peer | None:
         """None, and the rows have failed, if it does not start."""
         self.started += 1
         folder = self.folder / f"{self.started}-{name}"
         folder.mkdir(mode=0o755)
         peer = peers.make(name, folder)
-        known = rosters(self.size) if contacts else {}
         try:
-            peer.start([*accounts(users), *away(self.size)], known, {"archive": rows[0].archive})
+            peer.start(*setup.fill(self.size), {"archive": setup.archive, "limits": setup.limits})
             self.versions[name] = peer.version()
         except (Unavailable, OSError, subprocess.SubprocessError) as error:
             peer.stop()
             print(f"{name}: {error}", file=sys.stderr)
-            self.failures[name] |= {row.name: str(error) for row in rows}
+            for row in rows:
+                self.result(row, name)["failure"] = str(error)
             return None
         except BaseException:
             peer.stop()
             raise
         return peer
 
-    def measure(self, peer: Peer, row: Row, number: int) -> None:
-        failures = self.failures[peer.name]
-        if row.name in failures or time.monotonic() > self.deadline:
+    def result(self, row: Row, name: str) -> dict[str, Any]:
+        empty: dict[str, Any] = {"rounds": [], "details": [], "points": [], "failure": ""}
+        return self.results.setdefault(row.name, {}).setdefault(name, empty)
+
+    def measure(self, peer: Peer, row: Row) -> None:
+        result = self.result(row, peer.name)
+        if result["failure"] or row.measure is None:
             return
         bed = Bed(peer, self.size)
+        noise = Noise(peer)
         try:
-            figure = row.measure(bed)
+            value = row.measure(bed)
         except (Failed, OSError) as error:
-            failures[row.name] = " ".join(str(error).split())[:300]
-            print(f"{peer.name}: {row.name}: {failures[row.name]}", file=sys.stderr)
+            result["failure"] = " ".join(str(error).split())[:300]
+            print(f"{peer.name}: {row.name}: {result['failure']} {brief(bed.details)}", file=sys.stderr)
             return
-        for key, value in ((row.name, figure), *((row.also, bed.details[n]) for n in [row.also] if n)):
-            self.figures[peer.name].setdefault(key, []).append(value)
-            shown = f"{key}: {value:.2f} {row.unit}"
-            print(f"{peer.name} [{number + 1}] {shown}  {brief(bed.details)}", file=sys.stderr, flush=True)
-        self.details[peer.name].setdefault(row.name, []).append(bed.details)
+        bed.details |= noise.heard()
+        result["rounds"].append(value)
+        result["details"].append(bed.details)
+        result["points"] = bed.points
+        shown = f"{row.name}: {value:.2f} {row.unit}"
+        print(
+            f"{peer.name} [{len(result['rounds'])}] {shown}  {brief(bed.details)}",
+            file=sys.stderr,
+            flush=True,
+        )
 
-    # -- what came out ---------------------------------------------------------------------------
+    def data(self) -> dict[str, Any]:
+        return {"date": time.strftime("%Y-%m-%d"), "machine": report.machine(), "size": vars(self.size),
+                "versions": self.versions, "results": self.results}  # fmt: skip
 
-    def table(self, rows: list[Row]) -> str:
-        names = list(self.figures)
-        lines = [f"| | {' | '.join(f'{n} {self.versions.get(n, str())}'.strip() for n in names)} |",
-                 "|---|" + "---|" * len(names)]  # fmt: skip
-        for row in rows:
-            for key in filter(None, (row.name, row.also)):
-                cells = []
-                first = self.median(names[0], key)
-                for name in names:
-                    value = self.median(name, key)
-                    ratio = "" if name == names[0] or not first or not value else f" ({value / first:.1f}x)"
-                    cells.append("failed" if value is None else f"{value:.3g}{ratio}")
-                lines.append(f"| {key}, {row.unit} | {' | '.join(cells)} |")
-        return "\n".join(lines)
 
-    def median(self, name: str, key: str) -> float | None:
-        values = self.figures[name].get(key)
-        return statistics.median(values) if values else None
+class Noise:
+    """What disturbed a row: percent of the machine that neither server nor driver used, and how long the server was
+    ready to run and had to wait, in percent of what it ran."""
 
-    def report(self) -> dict[str, Any]:
-        return {
-            "machine": {"processor": processor(), "processors": os.cpu_count(), "kernel": platform.release(),
-                        "python": platform.python_version()},
-            "size": vars(self.size), "rounds": self.options.rounds, "versions": self.versions,
-            "medians": {n: {key: self.median(n, key) for key in found} for n, found in self.figures.items()},
-            "figures": self.figures, "details": self.details, "failures": self.failures,
-        }  # fmt: skip
+    def __init__(self, peer: Peer) -> None:
+        self.peer = peer
+        self.before = self._now()
+
+    def _now(self) -> tuple[float, float, float, float]:
+        ran, waited = self.peer.scheduled()
+        busy = sum(map(int, Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:4]))
+        return time.monotonic(), busy / os.sysconf("SC_CLK_TCK"), ran + time.process_time(), waited
+
+    def heard(self) -> dict[str, float]:
+        elapsed, busy, ours, waited = (b - a for a, b in zip(self.before, self._now(), strict=True))
+        processors = os.cpu_count() or 1
+        return {"others": max(0.0, busy - ours) / elapsed / processors * 100, "waited": waited / max(ours, 1e-9) * 100,
+                "load": os.getloadavg()[0]}  # fmt: skip
 
 
 def brief(details: dict[str, float]) -> str:
     return " ".join(f"{key}={value:.4g}" for key, value in details.items())
 
 
-def processor() -> str:
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.machine()
-
-
 def main() -> int:
     options = arguments()
     names = list(peers.NAMES) if options.peers == "all" else options.peers.replace(",", " ").split()
     wanted = [word.strip() for word in options.rows.split(",") if word.strip()]
-    rows = [row for row in ROWS if not wanted or any(row.name.startswith(word) for word in wanted)]
+    rows = [row for row in ALL if not wanted or any(row.name.startswith(word) for word in wanted)]
     if not rows or set(names) - set(peers.NAMES):
-        print(
-            f"peers: {', '.join(peers.NAMES)}\nrows: {', '.join(row.name for row in ROWS)}", file=sys.stderr
-        )
+        print(f"peers: {', '.join(peers.NAMES)}\nrows: {', '.join(row.name for row in ALL)}", file=sys.stderr)
         return 2
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -189,11 +184,17 @@ def main() -> int:
         bench.run(names, rows)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    print(f"CPU of the server's processes, {DOMAIN} only; {processor()}, {options.rounds} rounds, medians\n")
-    print(bench.table(rows))
+    data = bench.data()
+    print(report.table(bench.results, bench.versions, rows))
+    print("\n" + report.special(bench.results, rows))
+    print("\n" + report.noise(bench.results, rows))
     if options.json:
-        Path(options.json).write_text(json.dumps(bench.report(), indent=1) + "\n")
-    return int(any(bench.failures.values()))
+        Path(options.json).write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n")
+    if options.docs:
+        report.write(Path(options.docs), data, ALL)
+    failures = [line for line in report.failures(bench.results) if "has no archive" not in line]
+    print("\n".join(failures), file=sys.stderr)
+    return int(bool(failures))
 
 
 if __name__ == "__main__":

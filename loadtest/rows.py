@@ -19,11 +19,28 @@ PATIENCE = 30.0
 
 @dataclass
 class Size:
-    """``users`` have rosters of `CONTACTS` mutual contacts."""
+    """``users`` of the traffic rows, in seconds of traffic; ``sessions`` of the idle rows and of the curve of
+    CPU; ``many``: of the curves of memory and of the storm; ``minute``: seconds of idling."""
 
     users: int = 200
-    seconds: float = 2.0
-    sessions: int = 1000
+    seconds: float = 1.0
+    sessions: int = 10_000
+    many: int = 15_000
+    minute: float = 60.0
+
+
+Fill = Callable[[Size], tuple[Users, Rosters]]
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a server holds when it starts. Rows with the same one share a server; ``fresh``: each row has its own."""
+
+    fill: Fill
+    archive: bool = False
+    fresh: bool = False
+    limits: bool = False
+    """All limits at their defaults."""
 
 
 @dataclass
@@ -33,13 +50,15 @@ class Bed:
     peer: Peer
     size: Size
     details: dict[str, float] = field(default_factory=dict)
+    points: list[tuple[float, float]] = field(default_factory=list)
+    """Of a curve."""
 
-    def login(self, users: Users, tls: bool, available: bool = True) -> list[Client]:
-        clients = driver.login(users, self.peer.address, tls)
+    def login(self, users: Users, tls: bool, available: bool = True, first: int = 0) -> list[Client]:
+        clients = driver.login(users, self.peer.address, tls, first=first)
         if available:
             for client in clients:
                 client.send(b"<presence/>")
-            Loop(clients, b">").drain()
+            Loop(clients, b">").drain(limit=60)
         return clients
 
     def settle(self, limit: float = 5.0) -> None:
@@ -63,11 +82,19 @@ def away(size: Size) -> Users:
     return [(f"away{number}", PASSWORD) for number in range(size.users // 2)]
 
 
-def rosters(size: Size) -> Rosters:
-    """The users of the traffic rows sit in a ring and know their neighbours."""
-    names = [name for name, _ in accounts(size.users)]
+def rosters(count: int) -> Rosters:
+    """The users sit in a ring and know their neighbours."""
+    names = [name for name, _ in accounts(count)]
     near = [step for step in range(-(CONTACTS // 2), CONTACTS // 2 + 1) if step]
     return {name: [names[(i + step) % len(names)] for step in near] for i, name in enumerate(names)}
+
+
+def traffic(size: Size) -> tuple[Users, Rosters]:
+    return [*accounts(size.users), *away(size)], rosters(size.users)
+
+
+def strangers(size: Size) -> tuple[Users, Rosters]:
+    return accounts(size.sessions), {}
 
 
 # -- the rows ------------------------------------------------------------------------------------
@@ -77,9 +104,10 @@ def login(bed: Bed, tls: bool) -> float:
     """Milliseconds for TCP, stream, STARTTLS, SCRAM-SHA-1 and resource binding."""
     users = accounts(bed.size.users)
     bed.settle()
-    before = bed.peer.cpu()
+    before, own = bed.peer.cpu(), time.process_time()
     clients = bed.login(users, tls, available=False)
     used = bed.peer.cpu() - before
+    bed.details["driver"] = (time.process_time() - own) / len(users) * 1e6
     driver.close(clients)
     bed.settle()
     return used / len(users) * 1e3
@@ -89,51 +117,63 @@ def chat(bed: Bed, tls: bool, in_flight: int) -> float:
     """Microseconds for a message between two sessions: pairs play ping-pong with ``in_flight`` balls each."""
     clients = bed.login(accounts(bed.size.users), tls)
     try:
-        blocks: dict[Client, list[bytes]] = {}
+        routes = {}
         for one, other in zip(clients[::2], clients[1::2], strict=True):
-            for sender, receiver in ((one, other), (other, one)):
-                start = f"<message to='{receiver.jid}' type='chat' id='b{sender.name}'><body>"
-                end = "</body></message>"
-                message = (start + "x" * (MESSAGE - len(start) - len(end)) + end).encode()
-                blocks[sender] = [message * count for count in range(in_flight + 1)]
-        loop = Loop(clients, b"</message>")
-        sent = 0
-        stop = 0.0
-
-        def answer(client: Client, count: int) -> None:
-            nonlocal sent
-            if time.monotonic() < stop:
-                client.send(blocks[client][count])
-                sent += count
-
-        def play(seconds: float) -> None:
-            nonlocal sent, stop
-            sent = loop.received = 0
-            stop = time.monotonic() + seconds
-            for client in clients[::2]:
-                client.send(blocks[client][in_flight])
-                sent += in_flight
-            if not loop.run(answer, lambda: loop.received == sent, seconds + PATIENCE):
-                raise Failed(f"{sent} sent, {loop.received} received")
-
-        play(0.3)
-        bed.settle(1)
-        before, began, own = bed.peer.cpu(), time.monotonic(), time.process_time()
-        play(bed.size.seconds)
-        elapsed, own = time.monotonic() - began, time.process_time() - own
-        bed.settle()
-        used = bed.peer.cpu() - before
-        Loop(clients, b"</message>").drain(0.05)
-        bed.details |= {
-            "messages": sent,
-            "a second": sent / elapsed,
-            "driver": own / sent * 1e6,
-            "busy": used / elapsed,
-        }
-        return used / sent * 1e6
+            routes[one], routes[other] = other, one
+        return play(bed, routes, clients[::2], in_flight)
     finally:
         driver.close(clients)
         bed.settle()
+
+
+def play(bed: Bed, routes: dict[Client, Client], starters: list[Client], in_flight: int) -> float:
+    """Microseconds for a message, when everybody sends what comes on to ``routes[self]``, and ``starters`` begin."""
+    blocks: dict[Client, list[bytes]] = {}
+    for sender, receiver in routes.items():
+        start = f"<message to='{receiver.jid}' type='chat' id='b{sender.name}'><body>"
+        end = "</body></message>"
+        message = (start + "x" * (MESSAGE - len(start) - len(end)) + end).encode()
+        blocks[sender] = [message * count for count in range(in_flight + 1)]
+    loop = Loop(list(routes), b"</message>")
+    sent = 0
+    stop = 0.0
+
+    def answer(client: Client, count: int) -> None:
+        nonlocal sent
+        if time.monotonic() < stop:
+            sent += count
+            while count > in_flight:  # several senders' messages came at once
+                client.send(blocks[client][in_flight])
+                count -= in_flight
+            client.send(blocks[client][count])
+
+    def once(seconds: float) -> None:
+        nonlocal sent, stop
+        sent = loop.received = 0
+        stop = time.monotonic() + seconds
+        for client in starters:
+            client.send(blocks[client][in_flight])
+            sent += in_flight
+        if not loop.run(answer, lambda: loop.received >= sent, seconds + PATIENCE) or loop.received != sent:
+            raise Failed(f"{sent} sent, {loop.received} received")
+
+    once(0.3)
+    bed.settle(1)
+    before, began, own = bed.peer.cpu(), time.monotonic(), time.process_time()
+    once(bed.size.seconds)
+    elapsed, own = time.monotonic() - began, time.process_time() - own
+    bed.settle()
+    used = bed.peer.cpu() - before
+    loop.drain(0.05)
+    if loop.received != sent:
+        raise Failed(f"{sent} sent, {loop.received} received")
+    bed.details |= {
+        "messages": sent,
+        "a second": sent / elapsed,
+        "driver": own / sent * 1e6,
+        "busy": used / elapsed,
+    }
+    return used / sent * 1e6
 
 
 def presence(bed: Bed, tls: bool) -> float:
@@ -159,6 +199,7 @@ def presence(bed: Bed, tls: bool) -> float:
         ):  # the sender's own session hears it as well, where RFC 6121 is obeyed
             raise Failed(f"one presence reached {fan} sessions, not {CONTACTS} contacts and the user")
         before, stop = bed.peer.cpu(), time.monotonic() + bed.size.seconds
+        own = time.process_time()
         sent, loop.received = 0, 0
 
         def more(*_: object) -> None:
@@ -168,9 +209,12 @@ def presence(bed: Bed, tls: bool) -> float:
         more()
         if not loop.run(more, lambda: loop.received >= sent * fan, bed.size.seconds + PATIENCE):
             raise Failed(f"{sent * fan} expected, {loop.received} received")
+        own = time.process_time() - own
         loop.drain(0.2)
         used = bed.peer.cpu() - before
-        bed.details |= {"delivered": sent * fan, "fan": fan}
+        if loop.received != sent * fan:
+            raise Failed(f"{sent * fan} expected, {loop.received} received")
+        bed.details |= {"delivered": sent * fan, "fan": fan, "driver": own / (sent * fan) * 1e6}
         return used / (sent * fan) * 1e6
     finally:
         driver.close(clients)
@@ -220,45 +264,67 @@ def idle(bed: Bed, tls: bool) -> float:
     driver.close(bed.login(accounts(50), tls))  # caches are filled, code is loaded
     bed.settle()
     before = bed.peer.pss()
-    clients = bed.login(accounts(bed.size.sessions), tls)
+    clients: list[Client] = []
     try:
-        bed.settle()
-        added = bed.peer.pss() - before
-        cpu, began = bed.peer.cpu(), time.monotonic()
-        Loop(clients, b">").drain(2.0)
-        seconds = time.monotonic() - began
+        for count in steps(bed.size.sessions):
+            new = accounts(count)[len(clients) :]
+            clients += bed.login(new, tls, first=len(clients))
+            bed.settle()
+            bed.points.append((count, bed.peer.pss() / 2**20))
         bed.details |= {"sessions": len(clients), "empty MiB": before / 2**20}
-        bed.details["idle CPU %"] = (bed.peer.cpu() - cpu) / seconds * 100
-        return added / len(clients) / 1024
+        bed.details["idle CPU %"] = idling(bed, clients, 2.0)
+        return (bed.peer.pss() - before) / len(clients) / 1024
     finally:
         driver.close(clients)
 
 
+def steps(last: int) -> list[int]:
+    """Where a curve that ends there is measured."""
+    return sorted({max(20, last * part // 100) for part in (7, 20, 40, 70, 100)})
+
+
+def idling(bed: Bed, clients: list[Client], seconds: float) -> float:
+    """Percent of a processor that the server uses while nobody does anything."""
+    cpu, began = bed.peer.cpu(), time.monotonic()
+    time.sleep(seconds)
+    percent = (bed.peer.cpu() - cpu) / (time.monotonic() - began) * 100
+    Loop(clients, b">").drain(0.05)
+    return percent
+
+
 @dataclass(frozen=True)
 class Row:
-    """``fresh`` rows get a server of their own, whose users have no rosters."""
-
     name: str
     unit: str
-    measure: Callable[[Bed], float]
-    fresh: bool = False
-    archive: bool = False
-    """The server archives every message for both ends."""
+    measure: Callable[[Bed], float] | None
+    goal: float | None = None
+    setup: Setup = Setup(traffic)
     also: str = ""
-    """A second figure, by its name in the details."""
+    """A second figure, by its name in the details, and its goal."""
+    also_goal: float | None = None
+    once: bool = False
+    """One round is enough: memory repeats, and long rows say more by their length."""
+    only: str = ""
+    """The one server that it is for."""
+    waits: str = ""
+    """For what, when it cannot be measured yet."""
 
+
+ARCHIVE = Setup(traffic, archive=True)
+IDLE = Setup(strangers, fresh=True)
 
 ROWS = (
-    Row("login plain", "ms", lambda bed: login(bed, False)),
-    Row("login TLS", "ms", lambda bed: login(bed, True)),
-    Row("chat 1 in flight", "µs", lambda bed: chat(bed, False, 1)),
-    Row("chat 8 in flight", "µs", lambda bed: chat(bed, False, 8)),
-    Row("chat TLS 1 in flight", "µs", lambda bed: chat(bed, True, 1)),
-    Row("chat TLS 8 in flight", "µs", lambda bed: chat(bed, True, 8)),
-    Row("chat + archive 1 in flight", "µs", lambda bed: chat(bed, False, 1), archive=True),
-    Row("chat + archive 8 in flight", "µs", lambda bed: chat(bed, False, 8), archive=True),
-    Row("presence", "µs", lambda bed: presence(bed, False)),
-    Row("offline store", "µs", offline_store, also="offline delivery"),
-    Row("idle session plain", "KiB", lambda bed: idle(bed, False), fresh=True),
-    Row("idle session TLS", "KiB", lambda bed: idle(bed, True), fresh=True),
+    Row("login plain", "ms", lambda bed: login(bed, False), 0.8),
+    Row("login TLS", "ms", lambda bed: login(bed, True), 1.5),
+    Row("chat 1 in flight", "µs", lambda bed: chat(bed, False, 1), 25),
+    Row("chat 8 in flight", "µs", lambda bed: chat(bed, False, 8), 12),
+    Row("chat TLS 1 in flight", "µs", lambda bed: chat(bed, True, 1), 30),
+    Row("chat TLS 8 in flight", "µs", lambda bed: chat(bed, True, 8), 15),
+    Row("chat + archive 1 in flight", "µs", lambda bed: chat(bed, False, 1), 60, ARCHIVE),
+    Row("chat + archive 8 in flight", "µs", lambda bed: chat(bed, False, 8), 40, ARCHIVE),
+    Row("presence", "µs", lambda bed: presence(bed, False), 10),
+    Row("room of 100", "µs", None, 8, waits="waits for group chat"),
+    Row("offline store", "µs", offline_store, 40, also="offline delivery", also_goal=20),
+    Row("idle session plain", "KiB", lambda bed: idle(bed, False), 12, IDLE, once=True),
+    Row("idle session TLS", "KiB", lambda bed: idle(bed, True), 28, IDLE, once=True),
 )

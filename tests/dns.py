@@ -43,17 +43,11 @@ class DNSServer:
         self.chase = True
         self.ttl = ttl
         self.put(zones or {})
-        listener = None
-        while listener is None:
-            self.udp = DatagramServer((address, 0), self._datagram)
-            self.udp.start()
-            try:
-                listener = socket.create_server((address, self.udp.server_port))
-            except OSError:  # free for UDP only
-                self.udp.stop()
-        self.host, self.port = address, self.udp.server_port
-        self.tcp = StreamServer(listener, self._stream)
+        listener, datagrams = _one_port(address)
+        self.host, self.port = address, listener.getsockname()[1]
+        self.tcp, self.udp = StreamServer(listener, self._stream), DatagramServer(datagrams, self._datagram)
         self.tcp.start()
+        self.udp.start()
 
     def put(self, zones: Zones) -> None:
         """Adds records, in place of those of the same name and type."""
@@ -133,3 +127,21 @@ class DNSServer:
             response.set_rcode(dns.rcode.NXDOMAIN)
         soa = f"ns.invalid. admin.invalid. 1 3600 600 86400 {self.ttl}"
         response.authority.append(dns.rrset.from_text(".", self.ttl, "IN", "SOA", soa))
+
+
+def _one_port(address: str) -> tuple[socket.socket, socket.socket]:
+    """A listener and a datagram socket on the same free port."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    for attempt in range(20):
+        listener = socket.create_server((address, 0), family=family)
+        datagrams = socket.socket(family, socket.SOCK_DGRAM)
+        try:
+            datagrams.bind(listener.getsockname()[:2])
+        except OSError:  # free for TCP only
+            listener.close()
+            datagrams.close()
+            if attempt == 19:
+                raise
+        else:
+            return listener, datagrams
+    raise AssertionError

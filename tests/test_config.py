@@ -53,6 +53,12 @@ class Host(Section):
     admins = Option(list_of(str), [], "who may do everything")
 
 
+class Component(Section):
+    """An external service."""
+
+    secret = Option(str, "", "what it must know")
+
+
 class Register:
     """In-band registration."""
 
@@ -68,7 +74,11 @@ class Motd:
 
 
 SCHEMA = Schema(
-    sections={"c2s": C2S, "log": Log}, modules={"register": Register, "motd": Motd}, host=Host, top=Top
+    sections={"c2s": C2S, "log": Log},
+    modules={"register": Register, "motd": Motd},
+    host=Host,
+    top=Top,
+    component=Component,
 )
 
 
@@ -225,6 +235,20 @@ def test_set_reaches_the_modules_of_a_host(conf):
     assert config.hosts["other"].enabled == ["motd"]
 
 
+def test_components_are_told_in_every_place(conf):
+    text = "components: {irc.example.org: {secret: one}}"
+    environ = {"JABBERD_COMPONENTS__IRC_EXAMPLE_ORG__SECRET": "two"}
+    for config, secret in ((conf(text), "one"), (conf(text, **environ), "two"), (conf(text), "one")):
+        assert config.components["irc.example.org"].secret == secret
+    config = conf(text, "components.irc.example.org.secret=three", "components.sms.org.secret=4", **environ)
+    assert {domain: each.secret for domain, each in config.components.items()} == {
+        "irc.example.org": "three",
+        "sms.org": "4",
+    }
+    error = config.error("does not work", "components", "irc.example.org", "name")
+    assert str(error) == "conf.yaml:1: components.irc.example.org.name: does not work"
+
+
 def test_setting_hosts_replaces_them_all(conf):
     assert list(conf("hosts: {a.org: {admins: x}}", "hosts=[b.org]").hosts) == ["b.org"]
     assert list(conf("hosts: {a.org: {admins: x}}", JABBERD_HOSTS="[b.org, c.org]").hosts) == [
@@ -303,7 +327,7 @@ def test_domains_are_prepared(conf):
 @pytest.mark.parametrize(
     ("text", "error"),
     [
-        ("\nprt: 1", "conf.yaml:2: prt: no such option (known: data, c2s, log, hosts, modules)"),
+        ("\nprt: 1", "conf.yaml:2: prt: no such option (known: data, c2s, log, hosts, components, modules)"),
         ("dta: 1", "conf.yaml:1: dta: no such option (did you mean 'data'?)"),
         ("log:\nc2s:\n  prt: 1", "conf.yaml:3: c2s.prt: no such option (did you mean 'port'?)"),
         ("c2s:\n  port: x", "conf.yaml:2: c2s.port: must be a whole number, not 'x'"),
@@ -364,6 +388,13 @@ def test_domains_are_prepared(conf):
         ("hosts: [a, a]", "conf.yaml:1: hosts: the same domain twice"),
         ("hosts:\n  a:\n  A:", "conf.yaml:3: hosts.A: the same domain as a"),
         ("hosts:\n  a b:", "conf.yaml:2: hosts.a b: not a domain"),
+        ("components:\n  a b:", "conf.yaml:2: components.a b: not a domain"),
+        ("components:\n  localhost:", "conf.yaml:2: components.localhost: localhost is a host"),
+        ("components:\n  a:\n  A:", "conf.yaml:3: components.A: the same domain as a"),
+        (
+            "components:\n  irc.a:\n    secert: x",
+            "conf.yaml:3: components.irc.a.secert: no such option (did you mean 'secret'?)",
+        ),
         ("hosts: [{a: b}]", "conf.yaml:1: hosts: must be a mapping of options to values, not [{'a': 'b'}]"),
         ('"da\\nta\\e[2J": 1', "conf.yaml:1: da ta [2J: no such option (did you mean 'data'?)"),
     ],

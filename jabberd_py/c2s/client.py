@@ -7,6 +7,8 @@ import socket
 import ssl
 from typing import TYPE_CHECKING, Any
 
+from gevent.event import Event
+
 from .. import log
 from ..hooks import HANDLED
 from ..jsm.host import Host
@@ -21,7 +23,8 @@ from ..xmpp.errors import StreamError
 from ..xmpp.jid import parse
 from ..xmpp.parser import Close, Header
 from .negotiate import Negotiation
-from .sm import SM, WRAP, StreamManagement, negotiate
+from .sm import SM, WRAP, StreamManagement
+from .sm_elements import negotiate
 
 if TYPE_CHECKING:
     from .listener import Service
@@ -39,7 +42,7 @@ class Client:
 
     __slots__ = (
         "service", "stream", "address", "direct", "secure", "id", "host", "user", "mechanism", "session",
-        "stranger", "negotiation", "opened", "moved", "notes", "lang", "__weakref__",
+        "stranger", "negotiation", "opened", "moved", "notes", "lang", "gone", "__weakref__",
     )  # fmt: skip
 
     def __init__(self, service: Service, sock: socket.socket, address: str, direct: bool) -> None:
@@ -60,6 +63,7 @@ class Client:
         self.lang: str | None = None  # of its stanzas, where it is not that of our stream headers
         self.negotiation: Negotiation | None = Negotiation(self)
         self.notes: dict[str, Any] = {}
+        self.gone: Event | None = None
 
     # -- what a session needs of its transport ----------------------------------------------
 
@@ -71,6 +75,15 @@ class Client:
 
     def kick(self, condition: str, text: str | None = None) -> None:
         self.stream.interrupt(StreamError(condition, text))
+
+    def expel(self, condition: str, text: str) -> Event:
+        """Ends the stream, whose session goes on elsewhere. The event is set when the stanza that it is just handling has
+        been dealt with; what else it was sent is forgotten."""
+        self.session = None
+        self.stream.items.clear()
+        self.gone = Event()
+        self.kick(condition, text)
+        return self.gone
 
     @property
     def info(self) -> dict[str, Any]:
@@ -126,6 +139,8 @@ class Client:
         return again
 
     def _end(self, lost: bool) -> None:
+        if self.gone is not None:
+            self.gone.set()
         try:
             if self.session is not None:
                 self._leave(self.session, lost)
@@ -140,10 +155,8 @@ class Client:
         sm = session.sm
         if not isinstance(sm, StreamManagement):
             session.host.end(session)
-        elif lost and sm.resumable and not self.service.stopping:
-            sm.lose()
         elif lost and sm.resumable:
-            sm.save(whole=True)
+            sm.lose()
         else:
             sm.end()
 
@@ -163,6 +176,8 @@ class Client:
                         session.work = 0
                     if session.sm is not None:
                         session.sm.handled = (session.sm.handled + 1) % WRAP
+                        if element.name != "message":
+                            session.sm.changed()
                 else:
                     self._before(element)
             elif isinstance(element, Header):

@@ -7,7 +7,6 @@ from collections import Counter
 
 from .. import log
 from ..hooks import Option, Section, duration, list_of, optional, size
-from ..jsm.host import Host
 from ..net.accept import Again, Listener
 from ..net.karma import Karma, Rates, neighbourhood
 from ..net.tls import Certificates
@@ -16,7 +15,8 @@ from ..router import Router
 from ..xmpp.errors import StreamError
 from ..xmpp.parser import Limits
 from .client import Client
-from .sm import StreamManagement, remember, restore
+from .restore import restore
+from .sm import StreamManagement
 
 logger = log.get(__name__)
 
@@ -111,11 +111,6 @@ class Service:
         self.by_address = Karma(0.1, options.failures_per_address)
         self.by_account = Karma(0.1, options.failures_per_account)
 
-    def adopt(self, host: Host) -> None:
-        """A host whose users may connect here."""
-        for event in ("available", "unavailable"):
-            host.hooks.add(event, remember)
-
     def open(self) -> None:
         """Takes the ports, without serving yet. Raises OptionError."""
         for address in self.options.address:
@@ -142,6 +137,10 @@ class Service:
         self.stopping = True
         for client in list(self.clients):
             client.kick("system-shutdown")
+
+    def save(self) -> None:
+        """When all streams have ended: their sessions, for the next process. (Of one that did not end in time the store
+        knows what it would after a crash.)"""
         for sm in list(self.resumable.values()):
             if sm.client is None:
                 sm.save(whole=True)

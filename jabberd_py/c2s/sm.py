@@ -14,18 +14,16 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from gevent.event import Event
-from peewee import BigIntegerField, CharField, FloatField, TextField
 
 from .. import log
 from ..heartbeat import heartbeat
 from ..jsm.host import Host
-from ..jsm.messages import Message, number, when
+from ..jsm.messages import number
 from ..jsm.session import Session
-from ..xdb import OWNER_LENGTH, StoreError, Table, Ticket, xdb
-from ..xmpp import ns
+from ..xdb import Ticket, xdb
 from ..xmpp.element import Element, from_text
 from ..xmpp.errors import StanzaError, StreamError
-from ..xmpp.jid import parse
+from . import resumable
 
 if TYPE_CHECKING:
     from .client import Client
@@ -37,24 +35,9 @@ SM = "urn:xmpp:sm:3"
 WRAP = 2**32
 ASK = b"<r xmlns='urn:xmpp:sm:3'/>"
 OLD = 60.0
-"""Seconds after which the saved state is renewed, so that after a crash few rows need to be counted."""
-
-
-class ResumableStream(Table):
-    """What a stream needs to be resumed by another process. ``since``: the row number at which it was written; what the
-    client sent later is counted by its messages. ``queue`` is JSON, [[xml, uid], ...], known only if the server was
-    stopped in peace; after a crash the spool knows what was not delivered."""
-
-    owner = CharField(max_length=OWNER_LENGTH)
-    resource = TextField()
-    number = BigIntegerField(unique=True)
-    token = CharField(max_length=64)
-    since = BigIntegerField()
-    handled = BigIntegerField()
-    sent = BigIntegerField()
-    presence = TextField()
-    queue = TextField()
-    expires = FloatField()
+"""Seconds after which a count is saved that until then only a row of the archive tells (see restore.py)."""
+ANSWERS = 100
+"""Answers that may wait for the writer; then the client does, too."""
 
 
 class StreamManagement:
@@ -62,19 +45,25 @@ class StreamManagement:
 
     handled    stanzas of the client that were dealt with
     sent       stanzas sent to the client; the last len(queue) of them are not acknowledged
-    stored     the last of the client's stanzas that left a row in the store
+    stored     the last of the client's stanzas that left a row in the client's own archive
+    saved      the count that the store knows, or will, once what it was given is committed; -1: it does not
+    refusal    the value of ``sent`` behind an error for what could not be kept: until the client has that error, no
+               other process may resume the stream, as its count would cover the stanza
+    leaving    the end of the client that had the stream before
     """
 
     __slots__ = (
         "number", "token", "session", "client", "service", "handled", "sent", "stored", "saved", "queue", "bytes",
-        "since", "asked", "resumable", "slot", "expires", "room", "crashed",
+        "asked", "resumable", "slot", "expires", "room", "crashed", "presence", "refusal", "leaving", "answers",
     )  # fmt: skip
 
-    def __init__(self, service: Service, session: Session, client: Client | None, resumable: bool) -> None:
-        self.number = self.since = number()
+    session: Session
+
+    def __init__(self, service: Service, resumable: bool, client: Client | None = None) -> None:
+        """Whoever makes it sets ``session``."""
+        self.number = number()
         self.token = secrets.token_urlsafe(24)
         self.service = service
-        self.session = session
         self.client = client
         self.resumable = resumable
         self.handled = self.sent = self.stored = self.saved = 0
@@ -85,6 +74,10 @@ class StreamManagement:
         self.expires = 0.0
         self.room: Event | None = None
         self.crashed = False
+        self.presence: Element | None = None
+        self.refusal: int | None = None
+        self.leaving: Event | None = None
+        self.answers = 0
 
     # -- out -----------------------------------------------------------------------------
 
@@ -111,13 +104,18 @@ class StreamManagement:
             self.expires = 0.0
             heartbeat.at(time.monotonic(), self)
 
-    def acknowledged(self, h: int) -> None:
-        """The client has all up to ``h``. Raises StreamError if we never sent so many."""
+    def _newly(self, h: int) -> int:
+        """How many more the client has than we knew. Raises StreamError if we never sent so many."""
         count = (h - (self.sent - len(self.queue))) % WRAP
         if count > len(self.queue):
             extra = Element("handled-count-too-high", SM)
             extra.attrs = {"h": str(h), "send-count": str(self.sent)}
             raise StreamError("undefined-condition", f"only {self.sent} stanzas were sent", extra)
+        return count
+
+    def acknowledged(self, h: int) -> None:
+        """The client has all up to ``h``. Raises StreamError."""
+        count = self._newly(h)
         spool, user = self.session.host.spool, self.session.user
         for _ in range(count):
             data, uid = self.queue.popleft()
@@ -125,11 +123,26 @@ class StreamManagement:
             if uid:
                 spool.delivered(user, uid)
         self.asked = False
+        if self.refusal is not None and (h - self.refusal) % WRAP < WRAP // 2:
+            self.refusal = None
+            self.save()
         if self.room is not None:
             self.room.set()
         if count and self.queue and self.client is not None:
             self.asked = True
             self.client.stream.send(ASK)
+
+    @property
+    def connected(self) -> bool:
+        return self.client is not None
+
+    def unacknowledged(self) -> list[int]:
+        return [uid for _, uid in self.queue if uid]
+
+    def refused(self) -> None:
+        if self.resumable:
+            self.refusal, self.saved = self.sent, -1
+            xdb.write(resumable.forget, self.number)
 
     def drain(self) -> None:
         o = self.service.options
@@ -146,25 +159,44 @@ class StreamManagement:
         if element.name == "r":
             self.answer()
         elif element.name == "a":
-            self.acknowledged(_count(element))
+            h = count_of(element)
+            if h is None:
+                raise StreamError("invalid-xml", "'h' must be a count of stanzas")
+            self.acknowledged(h)
         else:
             return False
         return True
 
     def answer(self) -> None:
-        """``<a/>`` goes out when all that the client has sent so far is committed."""
-        h = self.handled
-        if self.resumable and (h not in (self.stored, self.saved) or time.time() - when(self.since) > OLD):
-            self.save()
+        """``<a/>`` goes out when all that the client has sent so far is committed, and the count, too."""
+        h, client = self.handled, self.client
+        assert client is not None
+        if self.resumable and h != self.saved and self.refusal is None:
+            if h != self.stored:
+                self._save_count()
+            elif not self.slot:
+                heartbeat.at(time.monotonic() + OLD, self)
         ticket = xdb.newest
+        data = b"<a xmlns='urn:xmpp:sm:3' h='%d'/>" % h
         if ticket is None:
-            self._say(h)
-        else:
-            ticket.then(lambda ticket: self._say(h))
+            client.stream.send(data)
+            return
+        self.answers += 1
+        ticket.then(
+            lambda ticket: self._say(client, data)
+        )  # to this client: on a new stream more was said already
+        if self.answers > ANSWERS:
+            xdb.settle()
 
-    def _say(self, h: int) -> None:
-        if self.client is not None:
-            self.client.stream.send(b"<a xmlns='urn:xmpp:sm:3' h='%d'/>" % h)
+    def _say(self, client: Client, data: bytes) -> None:
+        self.answers -= 1
+        client.stream.send(data)
+
+    def changed(self) -> None:
+        """The client has sent what is no message. Another process must know its presence: the count of a later message
+        covers it."""
+        if self.resumable and self.session.presence is not self.presence:
+            self.save()
 
     # -- lost and found --------------------------------------------------------------------
 
@@ -177,11 +209,15 @@ class StreamManagement:
             self.room.set()
         wait = self.service.options.resume_timeout
         self.expires = time.time() + wait
-        self.save()
+        if not self.service.stopping:  # then all are saved together, when the last stanza has been dealt with
+            self.save()
         heartbeat.at(time.monotonic() + wait, self)
 
     def due(self, now: float) -> float | None:
-        if self.client is None and self.expires <= time.time():
+        if self.client is not None:
+            if self.resumable and self.handled != self.saved:
+                self._save_count()
+        elif self.expires <= time.time():
             self.end()
         return None
 
@@ -191,29 +227,42 @@ class StreamManagement:
         self.service.resumable.pop(self.token, None)
         heartbeat.cancel(self)
         if self.resumable:
-            xdb.write(_forget, self.number)
+            xdb.write(resumable.forget, self.number)
         self.resumable = False
         queue, self.queue = self.queue, deque()
         session.sm = None
         host.end(session)
+        host.spool.undelivered(session.user, [uid for _, uid in queue if uid])
         for data, uid in queue:
-            if uid:
-                host.spool.undelivered(session.user, uid)
-            else:
+            if not uid:
                 _return(host, data)
-        if host.sessions.best(session.user):
-            host.spool.flush(session.user)
+        host.spool.flush(session.user)
 
-    def resume(self, client: Client, h: int) -> None:
-        """The client is back, on a new stream. Raises StreamError."""
+    def resume(self, client: Client, h: int) -> bool:
+        """The client is back, on a new stream; False if its session has ended meanwhile. Blocks until all that
+        ``<resumed/>`` acknowledges is committed. Raises StreamError."""
+        while self.resumable:
+            if not self.crashed:
+                self._newly(h)
+            if self.client is not None:
+                self.leaving = self.client.expel("conflict", "the session was resumed elsewhere")
+                self.lose()
+            if self.leaving is not None:
+                xdb.release()
+                self.leaving.wait()  # what it is just dealing with counts, too
+            self.save(connected=True)
+            xdb.settle()
+            if self.resumable and self.client is None:  # or another one came while we waited
+                self._found(client, h)
+                return True
+        return False
+
+    def _found(self, client: Client, h: int) -> None:
         if self.crashed:  # only the client knows what it got before; the spool gives it the rest
             self.crashed = False
             self.sent = (h + len(self.queue)) % WRAP
         self.acknowledged(h)
-        old, self.client = self.client, client
-        if old is not None:
-            old.session = None
-            old.kick("conflict", "the session was resumed elsewhere")
+        self.client, self.leaving = client, None
         heartbeat.cancel(self)
         self.session.transport = client
         client.stream.send(
@@ -230,24 +279,45 @@ class StreamManagement:
 
     # -- kept for the next process -----------------------------------------------------------
 
-    def save(self, whole: bool = False) -> Ticket:
-        """Writes what a resumption needs; ``whole`` with the queue."""
+    def save(self, whole: bool = False, connected: bool = False) -> Ticket | None:
+        """Writes what a resumption needs; ``whole``, with the queue, when the server stops. None: it must not be resumed
+        by another process yet."""
+        if self.refusal is not None and not whole:
+            return None
         self.saved = self.handled
-        self.since = number()
-        presence = self.session.presence
+        self.presence = presence = self.session.presence
+        state = self.session.host.spool.state(self.session.user)
         row = {
             "owner": self.session.user,
             "resource": self.session.jid.resource,
             "number": self.number,
-            "since": self.since,
             "token": self.token,
             "handled": self.handled,
             "sent": self.sent,
             "presence": str(presence) if presence is not None else "",
-            "queue": json.dumps([[data.decode(), uid] for data, uid in self.queue]) if whole else "",
-            "expires": time.time() + self.service.options.resume_timeout,
+            # a message that another session has acknowledged waits for nobody any more
+            "queue": json.dumps(
+                [[data.decode(), uid if uid in state.waiting else 0] for data, uid in self.queue]
+            )
+            if whole and not self.crashed
+            else "",
+            "expires": 0.0 if connected or self.client is not None else self.expires,
         }
-        return xdb.write(_save, row)
+        return self._written(xdb.write(resumable.save, row))
+
+    def _save_count(self) -> None:
+        self.saved = self.handled
+        self._written(xdb.write(resumable.count, self.number, self.handled))
+
+    def _written(self, ticket: Ticket) -> Ticket:
+        ticket.then(self._look)
+        return ticket
+
+    def _look(self, ticket: Ticket) -> None:
+        if ticket.error is not None:
+            self.saved, self.presence = -1, None
+            if self.client is not None:
+                heartbeat.at(time.monotonic() + OLD, self)
 
     # -- as a transport, while lost ------------------------------------------------------------
 
@@ -262,24 +332,12 @@ class StreamManagement:
         self.end()
 
 
-def _save(row: dict[str, Any]) -> None:
-    if not ResumableStream.update(row).where(ResumableStream.number == row["number"]).execute():
-        ResumableStream.delete().where(ResumableStream.number == row["number"]).execute()
-        ResumableStream.create(**row)
-
-
-def _forget(number: int) -> None:
-    ResumableStream.delete().where(ResumableStream.number == number).execute()
-
-
-def _count(element: Element) -> int:
-    try:
-        h = int(element.attrs["h"])
-        if 0 <= h < WRAP:
-            return h
-    except (KeyError, ValueError):
-        pass
-    raise StreamError("undefined-condition", "h must be a count of stanzas")
+def count_of(element: Element) -> int | None:
+    """Its ``h``, an xs:unsignedInt; None if it is none."""
+    text = element.attrs.get("h", "").strip()
+    if text.isascii() and text.isdigit() and len(text) <= 10 and int(text) < WRAP:
+        return int(text)
+    return None
 
 
 def _return(host: Host, data: bytes) -> None:
@@ -287,105 +345,3 @@ def _return(host: Host, data: bytes) -> None:
     stanza = from_text(data)
     if stanza.name == "iq" and stanza.type in ("get", "set"):
         host.router.bounce(stanza, StanzaError("recipient-unavailable"))
-
-
-def remember(session: Session) -> None:
-    """At the events ``available`` and ``unavailable``: another process must know who would take messages."""
-    if isinstance(session.sm, StreamManagement) and session.sm.resumable and session.sm.client is not None:
-        session.sm.save()
-
-
-# -- negotiation -----------------------------------------------------------------------------
-
-
-def negotiate(client: Client, element: Element) -> None:
-    """``<enable/>``, ``<resume/>``, ``<r/>`` and ``<a/>``. Raises StreamError."""
-    session = client.session
-    sm = session.sm if session is not None else None
-    if isinstance(sm, StreamManagement) and sm.take(element):
-        return
-    if element.name == "enable" and session is not None and sm is None:
-        _enable(client, session, element)
-    elif element.name == "resume" and session is None and client.user is not None:
-        _resume(client, element)
-    elif element.name in ("enable", "resume"):
-        _failed(client, "unexpected-request")
-    else:
-        raise StreamError("unsupported-stanza-type")
-
-
-def _failed(client: Client, condition: str, h: int | None = None) -> None:
-    client.stream.send(Element("failed", SM, Element(condition, ns.STANZAS), h=h).to_bytes())
-
-
-def _enable(client: Client, session: Session, element: Element) -> None:
-    service = client.service
-    wanted = element.attrs.get("resume") in ("true", "1")
-    wait = service.options.resume_timeout
-    resumable = wanted and wait > 0
-    sm = StreamManagement(service, session, client, resumable)
-    if resumable:
-        try:
-            ticket = sm.save()
-            xdb.release()  # the writer may need the connection
-            ticket.wait()  # what was promised outlives a crash
-        except StoreError:
-            sm.resumable = resumable = False
-    session.sm = sm  # stanzas that were sent meanwhile are not counted: <enabled/> comes behind them
-    if resumable:
-        service.resumable[sm.token] = sm
-        client.stream.send(Element("enabled", SM, id=sm.token, resume="true", max=int(wait)).to_bytes())
-    else:
-        client.stream.send(Element("enabled", SM).to_bytes())
-
-
-def _resume(client: Client, element: Element) -> None:
-    sm = client.service.resumable.get(element.attrs.get("previd", ""))
-    if sm is None or sm.session.user != client.user:  # a stranger learns nothing from the answer
-        _failed(client, "item-not-found")
-        return
-    sm.resume(client, _count(element))
-    client.negotiation = None
-    client.bound(sm.session)
-
-
-def restore(service: Service) -> None:
-    """Sessions of the process before this one, for their clients to resume. After a crash what the clients had sent is
-    counted by the rows that it left."""
-    now = time.time()
-    rows = list(ResumableStream.select().where(ResumableStream.expires > now))
-    xdb.save(lambda: ResumableStream.delete().where(ResumableStream.expires <= now).execute())
-    if not rows:
-        return
-    counted: dict[int, int] = {}
-    since = min(row.since for row in rows)
-    sent = Message.select(Message.stream, Message.seq).where(Message.id > since, Message.stream > 0)
-    for stream, seq in sent.tuples().iterator():
-        counted[stream] = max(counted.get(stream, 0), seq)
-    for row in rows:
-        jid = parse(f"{row.owner}/{row.resource}")
-        host = service.router.instances.get(jid.domain)
-        if not isinstance(host, Host) or host.sessions.find(jid) is not None:
-            continue
-        sm = StreamManagement.__new__(StreamManagement)
-        session = Session(host, jid, sm, secrets.token_hex(8), now)
-        sm.__init__(service, session, None, True)  # type: ignore[misc]
-        sm.number, sm.token = row.number, row.token
-        sm.handled = sm.saved = max(row.handled, counted.get(row.number, 0))
-        sm.sent = row.sent
-        sm.crashed = not row.queue
-        state = host.spool.state(session.user)
-        for text, uid in json.loads(row.queue or "[]"):
-            sm.queue.append((text.encode(), uid))
-            sm.bytes += len(text)
-            if uid:
-                state.waiting[uid] = None
-        session.sm = sm
-        host.sessions.add(session)
-        host.hooks.tell("session", session)
-        if row.presence:
-            session.presence = from_text(row.presence)
-            session.priority = int(session.presence.text_of("priority") or 0)
-        service.resumable[sm.token] = sm
-        sm.expires = now + service.options.resume_timeout
-        heartbeat.at(time.monotonic() + service.options.resume_timeout, sm)

@@ -56,6 +56,11 @@ class Commands:
             "store_trouble": store.trouble if store else "closed",
         }
 
+    @command("components")
+    def components(self) -> list[dict[str, Any]]:
+        """The external components: who is connected, what waits for them, what went wrong."""
+        return self.server.components.rows()
+
     @command("reload")
     def reload(self) -> None:
         """Read the configuration and the certificates again; on a mistake all stays as it was."""

@@ -46,7 +46,8 @@ def _message(host: Host, user: str, stanza: Element, session: Session | None) ->
     value = worth(stanza)
     spool = host.spool
     archived = bool(value & ARCHIVED) and spool.wants(user, str(stanza.from_ or ""))
-    if sessions and not (value and spool.held(user)):
+    held = bool(sessions and value) and spool.held(user, sessions)
+    if sessions and not held:
         # without stream management a message that was handed to the socket counts as delivered: nothing to keep
         if archived or value and spool.offline and any(each.sm is not None for each in sessions):
             stanza = spool.keep(user, stanza, archived)
@@ -57,7 +58,10 @@ def _message(host: Host, user: str, stanza: Element, session: Session | None) ->
         raise StanzaError("service-unavailable")
     elif value and spool.offline:
         spool.store(user, stanza, archived)
-        host.hooks.tell("offline", user, stanza)
+        if held:  # the best sessions get it soon, behind what is older
+            host.hooks.tell("received", user, stanza, host.sessions.best(user))
+        else:
+            host.hooks.tell("offline", user, stanza)
     elif value or not stanza.kids or stanza.type == "groupchat":
         raise StanzaError("service-unavailable")
     # what nobody would keep, chat states say, is not missed: RFC 6121 lets it go in silence

@@ -192,6 +192,8 @@ class Host(Instance):
             self.pass_on(session, stanza)
         elif to.node is None:
             self.deliver(stanza)
+        elif to.resource is None and stanza.name == "iq":
+            self.answered(stanza)
 
     # -- for modules -------------------------------------------------------------------------
 

@@ -30,17 +30,30 @@ class Transport(Protocol):
 
 class Managed(Protocol):
     """Stream management (XEP-0198) of a session. ``number`` names the resumable stream in the store; ``handled`` counts
-    the client's stanzas, ``stored`` is the last of them that left a row."""
+    the client's stanzas, ``stored`` is the last of them that left a row in the client's own archive."""
 
     number: int
     handled: int
     stored: int
+
+    @property
+    def connected(self) -> bool:
+        """Is there a stream, or is the session lost and waits to be resumed?"""
 
     def push(self, stanza: Element) -> None:
         """Queues the stanza until the client acknowledges it, and sends it if there is a stream."""
 
     def drain(self) -> None:
         """Blocks while too much is unacknowledged."""
+
+    def unacknowledged(self) -> list[int]:
+        """The row numbers of messages that the client may not have."""
+
+    def changed(self) -> None:
+        """The client's last stanza, no message, may have changed its session."""
+
+    def refused(self) -> None:
+        """A stanza of the client's could not be kept after all; the error that says so was just sent."""
 
 
 class Session:
@@ -86,6 +99,11 @@ class Session:
         if self._notes is None:
             self._notes = {}
         return self._notes
+
+    @property
+    def connected(self) -> bool:
+        """Is there a client to take what is sent?"""
+        return self.sm is None or self.sm.connected
 
     def note(self, key: str) -> Any:
         """What was noted, or None; asking makes nothing."""

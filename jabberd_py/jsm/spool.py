@@ -17,8 +17,9 @@ import gevent
 from .. import log
 from ..xdb import Ticket, xdb
 from ..xmpp import ns
-from ..xmpp.element import Element, from_text
+from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
+from ..xmpp.parser import reread
 from ..xmpp.stamp import utc
 from . import messages
 from .messages import COLUMNS, PAGE, Message, number, when
@@ -53,6 +54,22 @@ def stamped(stanza: Element, user: str, id: int) -> Element:
     return twin
 
 
+def delayed(stanza: Element, domain: str, since: float) -> Element:
+    """A copy that says in the name of ``domain`` since when it waited (Unix time); only we do that (XEP-0203 section 6)."""
+    if f"{ns.DELAY} delay" in stanza.kids:
+        for delay in stanza.all("delay", ns.DELAY):
+            if delay.attrs.get("from") == domain:
+                stanza.remove(delay)
+    return Element.raw(
+        stanza.name,
+        stanza.ns,
+        stanza.attrs,
+        b"%b<delay xmlns='urn:xmpp:delay' from='%b' stamp='%b'/>"
+        % (stanza.inner, domain.encode(), utc(since).encode()),
+        [*stanza.kids, f"{ns.DELAY} delay"],
+    )
+
+
 def unforged(stanza: Element, user: str) -> Element:
     """Without stanza-ids that claim to be by ``user``'s account."""
     twin = Element.parsed(stanza.name, stanza.ns, stanza.attrs)
@@ -71,9 +88,7 @@ def origin(session: Session | None) -> tuple[int, int]:
     """The resumable stream of the session, and the count of the stanza that it is just sending."""
     if session is None or session.sm is None:
         return 0, 0
-    sm = session.sm
-    sm.stored = sm.handled + 1
-    return sm.number, sm.stored
+    return session.sm.number, session.sm.handled + 1
 
 
 class State:
@@ -81,12 +96,14 @@ class State:
 
     upto       every row up to this one has been given to a session
     clear      and there are none behind it
-    waiting    of those, the ones that a client has yet to acknowledge
-    lost       and the ones whose session ended before it did: to be given out again
+    waiting    the rows that a client has yet to acknowledge
+    lost       those up to ``upto`` whose session ended before it did: to be given out again
     ahead      behind ``upto``, but acknowledged; the rows may not say so yet
+    news       counts what became undelivered, so that a delivery under way notices
+    temporary  may there be rows that go once delivered?
     """
 
-    __slots__ = ("upto", "clear", "waiting", "lost", "ahead", "flushing", "stored", "temporary")
+    __slots__ = ("upto", "clear", "waiting", "lost", "ahead", "flushing", "news", "temporary")
 
     def __init__(self) -> None:
         self.upto = 0
@@ -95,7 +112,7 @@ class State:
         self.lost: dict[int, None] = {}
         self.ahead: set[int] = set()
         self.flushing = False
-        self.stored = 0
+        self.news = 0
         self.temporary = True
 
     @property
@@ -127,12 +144,12 @@ class Spool:
         commit fail, the sender gets an error."""
         state = self.state(user)
         id = number()
-        self._insert(id, user, stanza, archived)
-        state.waiting[id] = None
+        state.waiting[id] = None  # first: a full writer makes us wait, and others see the state
         if state.clear:
             state.upto = id
         if not archived:
             state.temporary = True
+        self._insert(id, user, stanza, archived)
         return stamped(stanza, user, id)
 
     def store(self, user: str, stanza: Element, archived: bool) -> Ticket:
@@ -149,9 +166,10 @@ class Spool:
         state = self.states.get(user)
         if state is not None:
             state.clear = False
-            state.stored += 1
+            state.news += 1
         ticket = self._insert(number(), user, stanza, archived)
-        if self.host.sessions.best(user):  # while the database counted, a session's own flush may have ended
+        ticket.then(lambda ticket: self.counts.pop(user, None) if ticket.error is not None else None)
+        if self._takers(user):  # while the database counted, a session's own flush may have ended
             self.flush(user)
         return ticket
 
@@ -160,26 +178,30 @@ class Spool:
         xml = stanza.to_bytes().decode()
         to = stanza.to
         stream, seq = origin(session)
+        if session is not None and session.sm is not None:
+            session.sm.stored = seq
         peer, resource = (str(to.bare), to.resource or "") if to is not None else (user, "")
-        ticket = xdb.rows(Message, [(id, user, peer, resource, xml, 0, 1, stream, seq)], COLUMNS)
-        ticket.then(lambda ticket: self._check(ticket, stanza))
+        row = (id, user, peer, resource, xml, 0, 1, stream, seq)
+        xdb.row(Message, row, COLUMNS, len(xml), self._unkept, stanza)
 
     def _insert(self, id: int, user: str, stanza: Element, archived: bool) -> Ticket:
         sender = stanza.from_
         peer, resource = (
             (str(sender.bare), sender.resource or "") if sender is not None else (self.host.domain, "")
         )
-        stream, seq = origin(stanza.session)
+        session = stanza.session
+        # where the sender's own copy follows, that one says that the stanza was dealt with: it is the last
+        stream, seq = (0, 0) if session is not None and session.note(SENT) is not None else origin(session)
         xml = stanza.to_bytes().decode()
         row = (id, user, peer, resource, xml, 1, 1 if archived else 0, stream, seq)
-        ticket = xdb.rows(Message, [row], COLUMNS)
-        ticket.then(lambda ticket: self._check(ticket, stanza))
-        return ticket
+        return xdb.row(Message, row, COLUMNS, len(xml), self._unkept, stanza)
 
-    def _check(self, ticket: Ticket, stanza: Element) -> None:
-        if ticket.error is not None:
-            error = StanzaError("resource-constraint", "the server cannot store this now", type="wait")
-            self.host.router.bounce(stanza, error)
+    def _unkept(self, stanza: Element) -> None:
+        error = StanzaError("resource-constraint", "the server cannot store this now", type="wait")
+        self.host.router.bounce(stanza, error)
+        session = stanza.session
+        if session is not None and session.sm is not None:
+            session.sm.refused()
 
     # -- out ---------------------------------------------------------------------------------
 
@@ -200,37 +222,57 @@ class Spool:
             state.ahead.add(id)
         self.dirty.add(user)
 
-    def undelivered(self, user: str, id: int) -> None:
-        """The session that had it is over and never acknowledged."""
+    def undelivered(self, user: str, ids: list[int]) -> None:
+        """A session that had these is over, and its client never acknowledged them. ``ids``: row numbers."""
         state = self.states.get(user)
-        if state is not None and id in state.waiting:
-            del state.waiting[id]
-            if id <= state.upto:
-                state.lost[id] = None
-            state.clear = False
+        if state is None or not ids:
+            return
+        others = [session.sm for session in self.host.sessions.of(user) if session.sm is not None]
+        elsewhere = {id for sm in others for id in sm.unacknowledged()}
+        for id in ids:
+            if id in state.waiting and id not in elsewhere:
+                del state.waiting[id]
+                if id <= state.upto:
+                    state.lost[id] = None
+        state.clear = False
+        state.news += 1
 
-    def held(self, user: str) -> bool:
-        """Are older messages being delivered just now? Then a new one is stored, and follows them."""
+    def held(self, user: str, sessions: list[Session]) -> bool:
+        """May there be older messages for these sessions in the store? Then a new one is stored too, and follows them."""
         state = self.states.get(user)
-        return state is not None and state.flushing
+        if state is not None and state.clear or not self.offline:
+            return False
+        return not self._picking(user) and any(each in sessions for each in self.host.sessions.best(user))
 
     def flush(self, user: str) -> None:
         """Delivers what lies past the mark to the user's best sessions, in order; runs in a greenlet of its own."""
         state = self.state(user)
-        picking = any(session.note(PICKING) for session in self.host.sessions.of(user))
-        if not state.flushing and not state.clear and not picking:
+        if not state.flushing and not state.clear and self._takers(user) and not self._picking(user):
             state.flushing = True
             gevent.spawn(self._flush, user, state)
+
+    def _picking(self, user: str) -> bool:
+        return any(session.note(PICKING) for session in self.host.sessions.of(user))
+
+    def _takers(self, user: str) -> list[Session]:
+        """The best sessions, if a client is there to take what they are sent: a lost session's queue is small."""
+        sessions = self.host.sessions.best(user)
+        return sessions if any(session.connected for session in sessions) else []
 
     def _flush(self, user: str, state: State) -> None:
         try:
             self.save_marks()
+            xdb.settle()
             state.upto = max(state.upto, self.mark(user))
             while True:
-                stored = state.stored
+                news = state.news
                 xdb.settle()
-                rows = self.rows(list(state.lost)[:PAGE]) or self.page(user, state.upto)
-                if not rows and state.stored == stored:
+                lost = sorted(state.lost)[:PAGE]
+                rows = self.rows(lost)
+                for id in set(lost).difference(id for id, _ in rows):
+                    state.lost.pop(id, None)  # the row is gone
+                rows = rows or self.page(user, state.upto)
+                if not rows and state.news == news:
                     break
                 for id, xml in rows:
                     known = id in state.waiting or id in state.ahead
@@ -246,27 +288,27 @@ class Spool:
             gevent.spawn_later(RETRY, self.flush, user)  # the database went away, perhaps
         finally:
             state.flushing = False
+            self.singles += state.ahead  # once more: those that were saved meanwhile are still in `ahead`
             xdb.release()
 
     def _hand_over(self, user: str, id: int, xml: str, state: State) -> bool:
         """False if there is nobody to take it any more."""
-        for session in self.host.sessions.best(user):
+        for session in self._takers(user):
             session.drain()  # a long queue must not overflow the buffer of one who reads as fast as the line allows
-        sessions = self.host.sessions.best(user)
+        sessions = self._takers(user)
         if not sessions:
             return False
         state.lost.pop(id, None)
+        state.upto = max(state.upto, id)
+        if user in self.counts:
+            self.counts[user] = max(self.counts[user] - 1, 0)
         try:
-            stanza = from_text(xml)
+            stanza = reread(xml.encode())
         except ValueError as error:  # the disk spoilt it: those behind it shall not wait for ever
             logger.error("a stored message cannot be read", user=user, number=id, reason=str(error))
             return True
         state.waiting[id] = None
-        for delay in stanza.all("delay", ns.DELAY):
-            if delay.attrs.get("from") == self.host.domain:
-                stanza.remove(delay)  # forged: only we stamp in our name (XEP-0203 section 6)
-        stanza.append(Element("delay", ns.DELAY, from_=self.host.domain, stamp=utc(when(id))))
-        stanza = stamped(stanza, user, id)
+        stanza = stamped(delayed(stanza, self.host.domain, when(id)), user, id)
         for session in sessions:
             self.host.pass_on(session, stanza)
         return True
@@ -291,33 +333,43 @@ class Spool:
         """How many messages lie past the mark."""
         return int(messages.count(user, self.mark(user))[0][0])
 
-    def save_marks(self) -> Ticket | None:
-        """Writes what was delivered since the last time; forgets users who have gone."""
+    def save_marks(self, last: bool = False) -> Ticket | None:
+        """Writes what was delivered since the last time; forgets users who have gone. ``last``: the server stops, and
+        the next one shall know exactly what was delivered, also behind the marks."""
         marks: list[tuple[str, int, bool, int, list[int]]] = []
         users, self.dirty = self.dirty, set()
-        for user in users:
-            state = self.states.get(user)
-            if state is None:
-                continue
-            mark = state.mark
-            leaving = not state.waiting and not state.flushing and user not in self.host.sessions.users
-            if mark > 0:
-                marks.append((user, mark, state.temporary, state.upto, list(state.lost) if leaving else []))
+        for user in self.states.keys() if last else users & self.states.keys():
+            state = self.states[user]
+            pending = [*state.waiting, *state.lost]
+            if state.mark > 0:
+                exact = last or self._left(user, state)
+                marks.append((user, state.mark, state.temporary, state.upto, pending if exact else []))
             state.temporary = bool(state.waiting)
-            if leaving:
-                del self.states[user]
         singles, self.singles = self.singles, []
         if not marks and not singles:
+            self._saved(None, users, singles)
             return None
         ticket = xdb.write(messages.save_marks, marks, singles)
-        if singles:
-            ticket.then(lambda ticket: self._saved(users, singles))
+        ticket.then(lambda ticket: self._saved(ticket, users, singles))
         return ticket
 
-    def _saved(self, users: set[str], singles: list[int]) -> None:
-        """The rows say it now."""
+    def _left(self, user: str, state: State) -> bool:
+        return not state.waiting and not state.flushing and user not in self.host.sessions.users
+
+    def _saved(self, ticket: Ticket | None, users: set[str], singles: list[int]) -> None:
+        """The rows say it now, or the next second will try again."""
+        failed = ticket is not None and ticket.error is not None
+        if failed:
+            self.singles += singles
+            self.dirty |= users
         for user in users & self.states.keys():
-            self.states[user].ahead.difference_update(singles)
+            state = self.states[user]
+            if failed:
+                state.temporary = True
+            elif self._left(user, state) and user not in self.dirty:
+                del self.states[user]
+            elif not state.flushing:  # a delivery that has read a page already must not forget what it knew
+                state.ahead.difference_update(singles)
 
     def gone(self, user: str) -> None:
         """A session of the user is over."""

@@ -13,10 +13,14 @@ ORDER = (
     # filters come before what they filter
     "mod_privacy",
     "mod_blocking",
+    "mod_report",
     # roster, subscriptions, presence
     "mod_roster",
     "mod_subscription",
     "mod_presence",
+    # components: what users see of them, what they may do in users' names
+    "mod_gateway",
+    "mod_privilege",
     # what keeps messages
     "mod_offline",
     "mod_mam",

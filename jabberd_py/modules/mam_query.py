@@ -10,13 +10,13 @@ from ..xmpp import forms, ns, rsm
 from ..xmpp.element import ATTRIBUTE, Element
 from ..xmpp.errors import StanzaError
 from ..xmpp.jid import JID, parse
+from ..xmpp.ns import FORWARD
 from ..xmpp.stamp import parse as parse_stamp
 from ..xmpp.stamp import utc
 
 NS = "urn:xmpp:mam:2"
 EXTENDED = f"{NS}#extended"
 GROUPCHAT_FIELD = f"{NS}#groupchat-field"
-FORWARD = "urn:xmpp:forward:0"
 FULLTEXT = "urn:xmpp:fulltext:0"
 VALIDATE = "http://jabber.org/protocol/xdata-validate"
 FIELDS = {

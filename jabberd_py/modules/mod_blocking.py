@@ -40,6 +40,9 @@ class Blocking(Module):
         jids = [_jid(item) for item in verb.elements()]
         if verb.name == "block" and jids:
             self.host["privacy"].block(user, lambda old: [*dict.fromkeys([*old, *jids])])
+            for item, jid in zip(verb.elements(), jids, strict=True):
+                for report in item.elements():
+                    self.host.hooks.tell("reported", user, jid, report)
         elif verb.name == "unblock" and jids:
             self.host["privacy"].block(user, lambda old: [jid for jid in old if jid not in jids])
         elif verb.name == "unblock":

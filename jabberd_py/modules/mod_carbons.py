@@ -9,8 +9,8 @@ from ..jsm.session import Session
 from ..jsm.spool import SENT, stamped
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
-from ..xmpp.ns import CLIENT
-from .mam_query import FORWARD, forwardable
+from ..xmpp.ns import CLIENT, FORWARD
+from .mam_query import forwardable
 
 NS = "urn:xmpp:carbons:2"
 MUC_USER = "http://jabber.org/protocol/muc#user"

@@ -55,10 +55,10 @@ class Disco(Module):
         )
 
     def _services(self) -> Iterator[Element]:
-        """The services below this domain; other hosts with users are no part of it."""
+        """The services below this domain, and components; other hosts with users are no part of it."""
         for domain, instance in sorted(self.host.router.instances.items()):
-            if domain.endswith("." + self.host.domain) and not isinstance(instance, Host):
-                yield Element("item", DISCO_ITEMS, jid=domain, name=instance.title)
+            if not isinstance(instance, Host) and instance.shown_on(self.host.domain):
+                yield Element("item", DISCO_ITEMS, jid=domain, name=instance.title or None)
         for jid in self.items:
             yield Element("item", DISCO_ITEMS, jid=jid)
 

@@ -38,6 +38,9 @@ QUEUE = 10
 """Queries of one session that may wait for the one that is being answered."""
 QUERIES = "mam: queries"
 
+YOUNG = 120.0
+"""Seconds that a message stays whatever the limits say: a resumable stream counts by it (`c2s/restore.py`)."""
+
 
 class ArchivePreferences(Table):
     """``policy``: of `POLICIES`. ``always`` and ``never``: JSON, addresses."""
@@ -253,6 +256,7 @@ class Archive(Module):
                 self._expire(owner, last)
 
     def _expire(self, who: str, upto: int) -> None:
+        upto = min(upto, int((time.time() - YOUNG) * 1000) << 20)
         position = 0
         while position is not None:
             position = xdb.save(mam_archive.expire, who, position, upto)

@@ -57,6 +57,7 @@ class Presence(Module):
         first = session.presence is None
         willing = not first and session.priority >= 0
         session.presence, session.priority = stanza, priority
+        self.host.hooks.tell("shown", session, stanza)
         user, roster = session.user, self.host["roster"]
         self._broadcast(session, stanza, roster.subscribers(user))
         if first:
@@ -80,6 +81,7 @@ class Presence(Module):
         if directed:
             session.notes[DIRECTED] = {}
         if was:
+            self.host.hooks.tell("shown", session, stanza)
             subscribers = self.host["roster"].subscribers(session.user)
             self._broadcast(
                 session, stanza, [*subscribers, *(jid for jid in directed if jid not in subscribers)]

@@ -153,6 +153,7 @@ class Roster(Module):
         for session in self.host.sessions.of(user):
             if session.note(INTERESTED):
                 self.host.push(session, "set", query)
+        self.host.hooks.tell("roster_push", user, query)
 
     def share(self, user: str, jid: str, seen: bool) -> None:
         """The contact may see the user's presence from now on, or no longer."""

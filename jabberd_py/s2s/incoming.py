@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import gevent
 
 from .. import log
+from ..net.karma import Purse, Rates
 from ..net.stream import Stream
 from ..xdb import xdb
 from ..xmpp import ns
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 
 logger = log.get(__name__)
 
+STRANGER = Rates(20, 200, 16 << 10, 256 << 10)
+"""Of one who has not proven who it is: enough for a stream that speaks for many domains."""
+
 
 class Incoming(Link):
     """``refusal`` is said instead of the stream features."""
@@ -43,7 +47,7 @@ class Incoming(Link):
         refusal: StreamError | None = None,
     ) -> None:
         o = uplink.options
-        super().__init__(uplink, Stream(sock, o.early_limits, o.buffer, o.login_timeout), address)
+        super().__init__(uplink, Stream(sock, o.early_limits, o.buffer, o.login_timeout, STRANGER), address)
         self.id = secrets.token_hex(12)
         self.direct = direct
         self.refusal = refusal
@@ -176,6 +180,7 @@ class Incoming(Link):
             self.stranger = False
             self.uplink.known(self)
             self.stream.parser.limits = self.uplink.options.limits
+            self.stream.purse = Purse(self.uplink.options.rates)
             self.stream.settled(self.uplink.options.idle_timeout * 2)
         logger.info("a server has proven who it is", remote=remote, proof=proof, address=self.address)
 

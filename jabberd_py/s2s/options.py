@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..hooks import Option, Section, duration, list_of, mapping_of, optional, size
+from ..net.karma import Rates
 from ..xmpp.parser import Limits
 from ..xmpp.prep import domainprep
 
@@ -75,11 +76,13 @@ class S2S(Section):
     logins_in_all = Option(int, 1000, "streams not yet proven, of all addresses together", min=1)
     domains_per_stream = Option(int, 50, "domains that one stream may speak for", min=1)
     links = Option(int, 10_000, "pairs of domains that may have a stream or a queue at a time", min=1)
-    rate = Option(int, 200, "stanzas a second that one domain may send, on average", min=1)
-    burst = Option(int, 2000, "stanzas that it may send at once", min=1)
+    rate_stanzas = Option(int, 500, "stanzas a second that are read of one stream, on average", min=1)
+    burst_stanzas = Option(int, 10_000, "stanzas that it may send at once", min=1)
+    rate_bytes = Option(size, "2 MiB", "bytes a second that are read of one stream, on average", min=1024)
+    burst_bytes = Option(size, "16 MiB", "bytes that it may send at once", min="64 KiB")
     subscriptions = Option(
-        int, 100, "presence subscriptions that one domain may ask for at once, refilled at one in ten seconds"
-    )
+        int, 100, "presence subscriptions that one domain may ask for at once, refilled at one in ten seconds", min=1
+    )  # fmt: skip
 
     @property
     def limits(self) -> Limits:
@@ -88,6 +91,10 @@ class S2S(Section):
     @property
     def early_limits(self) -> Limits:
         return Limits(self.max_stanza_before_login, self.max_depth, self.max_attributes)
+
+    @property
+    def rates(self) -> Rates:
+        return Rates(self.rate_stanzas, self.burst_stanzas, self.rate_bytes, self.burst_bytes)
 
     def permits(self, domain: str) -> bool:
         """May we talk to that domain?"""

@@ -57,7 +57,7 @@ class Outgoing(Link):
         sock, target = uplink.find(self.remote, self.step)
         self.target = target
         self.address = f"{target.host}:{target.port}"
-        stream = self.stream = Stream(sock, o.early_limits, o.buffer, o.login_timeout)
+        stream = self.stream = Stream(sock, o.early_limits, o.buffer, o.login_timeout, o.rates)
         stream.parser.limits = o.limits
         if target.direct_tls:
             self._start_tls()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from .. import log
@@ -165,19 +165,19 @@ class Pair:
         self.failure = failure
         self.failures += 1
         self.retry = time.monotonic() + min(BACK_OFF, 2.0 ** min(self.failures, 10))
-        self._expire(failure.final)
+        self._expire(lambda entry: failure.final or not entry.row)
 
     def due(self, now: float) -> float | None:
-        """The next attempt. After a stream that only broke nothing has failed yet: all may wait for it."""
-        if self.failure is not None:
-            self._expire(False)
+        """The next attempt."""
+        self._expire(lambda entry: False)
         self.pump()
         return None
 
-    def _expire(self, final: bool) -> None:
+    def _expire(self, hopeless: Callable[[Entry], bool]) -> None:
+        """Sends back what is hopeless, or has waited for too long."""
         failure = self.failure or Failure("remote-server-timeout", f"{self.remote} does not answer")
         oldest = time.monotonic() - self.uplink.options.patience
-        back = [e for e in self.queue if final or not e.row or e.since <= oldest]
+        back = [entry for entry in self.queue if hopeless(entry) or entry.since <= oldest]
         if back:
             gone = set(map(id, back))
             self.queue = deque(e for e in self.queue if id(e) not in gone)

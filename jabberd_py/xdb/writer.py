@@ -12,7 +12,7 @@ tickets raise StoreError. The next group tries anew, with a new connection."""
 
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 from typing import Any
 
@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 QUEUE_ENTRIES = 10_000  # more, and whoever writes next waits
 QUEUE_TEXT = 64 << 20  # characters of text in the queue, likewise
 GROUP = 2_000  # entries of one transaction: completing them must not hold the loop up
+SHARED = 64  # rows that may share a ticket
 CHUNKS = (64, 8, 1)  # rows of one INSERT; few sizes: the prepared statements are kept
 
 
@@ -34,10 +35,11 @@ class Ticket:
     """A write that is on its way. `done`: its group was committed, or it failed; then `error` and `result`
     tell."""
 
-    __slots__ = ("_args", "_callbacks", "_work", "done", "error", "result")
+    __slots__ = ("_args", "_callbacks", "_work", "count", "done", "error", "result", "size")
 
-    def __init__(self, work: Any, args: Any) -> None:
+    def __init__(self, work: Any, args: Any, size: int = 0) -> None:
         self._work, self._args = work, args
+        self.size, self.count = size, 1  # characters of text and entries, for the bounds of the queue
         self._callbacks: list[Callable[[Ticket], object]] | None = None
         self.done = False
         self.error: BaseException | None = None
@@ -66,6 +68,19 @@ class Ticket:
             self._callbacks.append(callback)
 
 
+class _Row(Ticket):
+    """The ticket of rows that came one by one, right behind one another. They are committed together, but each may be
+    refused alone: then its own ``failed`` is told, and this ticket has no error."""
+
+    __slots__ = ("failed", "refused")
+
+    def __init__(self, insert: "_Insert") -> None:
+        super().__init__(insert, [])
+        self.count = 0
+        self.failed: list[tuple[Callable[[Any], object], Any]] = []
+        self.refused: list[tuple[Callable[[Any], object], Any]] = []
+
+
 class _Insert:
     """INSERT of many rows of one table: one statement for 64 rows. (`executemany` is one step for each
     row, and after each the worker thread must win the interpreter back: from a busy loop 0.9 ms a row,
@@ -76,7 +91,7 @@ class _Insert:
         names = ", ".join(fields[name].column_name.join(quote) for name in columns)
         head = f"INSERT INTO {table._meta.table_name.join(quote)} ({names}) VALUES "
         row = "(" + ", ".join([db.param] * len(columns)) + ")"
-        self.width = len(columns)
+        self.table, self.columns, self.width = table, columns, len(columns)
         self.statements = [(size, head + ", ".join([row] * size)) for size in CHUNKS]
 
     def run(self, db: Any, rows: Sequence[tuple[Any, ...]]) -> None:
@@ -91,8 +106,9 @@ class Writer:
     def __init__(self, db: Any, entries: int = QUEUE_ENTRIES, text: int = QUEUE_TEXT) -> None:
         self.db, self.entries, self.text = db, entries, text
         self.trouble: str | None = None  # why the last group was lost; None: it was not
-        self._queue: deque[tuple[Ticket, int]] = deque()
-        self._queued_text = 0
+        self._queue: deque[Ticket] = deque()
+        self._queued_text = self._queued = 0
+        self._open: _Row | None = None  # the last ticket in the queue, if a row may join it
         self._inserts: dict[tuple[Any, tuple[str, ...]], _Insert] = {}
         self._wake, self._room = Event(), Event()
         self.newest: Ticket | None = None  # what it was given last
@@ -110,15 +126,13 @@ class Writer:
         for value in args:
             if value.__class__ is str:
                 size += len(value)
-        return self._put(Ticket(function, args), size)
+        return self._put(Ticket(function, args, size))
 
     def rows(self, table: Any, rows: Sequence[tuple[Any, ...]], columns: tuple[str, ...]) -> Ticket:
         """Insert tuples of plain values (str, int, float, bytes, None: no peewee conversions) into
         `columns`, a tuple of field names. Rows of one table keep their order, and their place among the
         `write`s."""
-        insert = self._inserts.get((table, columns))
-        if insert is None:
-            insert = self._inserts[table, columns] = _Insert(self.db, table, columns)
+        insert = self._insert_into(table, columns)
         size, width = 0, insert.width
         for row in rows:
             if len(row) != width:
@@ -126,14 +140,55 @@ class Writer:
             for value in row:
                 if value.__class__ is str:
                     size += len(value)
-        return self._put(Ticket(insert, rows), size)
+        return self._put(Ticket(insert, rows, size))
 
-    def _put(self, ticket: Ticket, size: int) -> Ticket:
-        queue = self._queue
-        if len(queue) >= self.entries or self._queued_text + size > self.text or self._closed:
+    def row(
+        self,
+        table: Any,
+        row: tuple[Any, ...],
+        columns: tuple[str, ...],
+        text: int,
+        failed: Callable[[Any], object],
+        about: Any,
+    ) -> Ticket:
+        """Like `rows`, for one row of ``text`` characters, cheap enough for every message: neighbours share a ticket.
+        Should the row not be kept, ``failed(about)`` is called, where and as the callback of a ticket would be; the
+        ticket has an error only if the whole transaction failed."""
+        if self._queued >= self.entries or self._queued_text + text > self.text or self._closed:
+            self._wait_for_room(text)
+        ticket = self._open
+        if (
+            ticket is None
+            or ticket.count >= SHARED
+            or ticket._work.columns is not columns
+            or ticket._work.table is not table
+        ):
+            ticket = _Row(self._insert_into(table, columns))
+            self._put(ticket)
+            self._open = ticket
+        if len(row) != ticket._work.width:
+            raise ValueError(f"{len(row)} values for the {ticket._work.width} columns {columns}")
+        ticket._args.append(row)
+        ticket.failed.append((failed, about))
+        ticket.count += 1
+        ticket.size += text
+        self._queued += 1
+        self._queued_text += text
+        return ticket
+
+    def _insert_into(self, table: Any, columns: tuple[str, ...]) -> _Insert:
+        insert = self._inserts.get((table, columns))
+        if insert is None:
+            insert = self._inserts[table, columns] = _Insert(self.db, table, columns)
+        return insert
+
+    def _put(self, ticket: Ticket) -> Ticket:
+        size = ticket.size
+        if self._queued >= self.entries or self._queued_text + size > self.text or self._closed:
             self._wait_for_room(size)
-        queue.append((ticket, size))
-        self.newest = ticket
+        self._queue.append(ticket)
+        self.newest, self._open = ticket, None
+        self._queued += ticket.count
         self._queued_text += size
         if self._idle:
             self._idle = False
@@ -143,7 +198,7 @@ class Writer:
     def _wait_for_room(self, size: int) -> None:
         if gevent.getcurrent() is self._greenlet:  # a callback: were it to wait, nobody would make room
             return
-        while self._queue and (len(self._queue) >= self.entries or self._queued_text + size > self.text):
+        while self._queue and (self._queued >= self.entries or self._queued_text + size > self.text):
             self._room.clear()
             self._room.wait()
         if self._closed:
@@ -174,11 +229,15 @@ class Writer:
                 self._wake.clear()
                 self._idle = False
                 continue
-            group = []
-            for _ in range(min(len(self._queue), GROUP)):
-                ticket, size = self._queue.popleft()
-                self._queued_text -= size
+            group, count = [], 0
+            while self._queue and count < GROUP:
+                ticket = self._queue.popleft()
+                self._queued -= ticket.count
+                self._queued_text -= ticket.size
+                count += ticket.count
                 group.append(ticket)
+            if not self._queue:
+                self._open = None  # it has left: no row may join it any more
             self._room.set()
             try:
                 reason = self.call(self._commit, group)
@@ -197,14 +256,20 @@ class Writer:
                 ticket.result, ticket.error = None, StoreError(f"the store cannot write: {reason}")
             ticket.done = True
             ticket._work = ticket._args = None
+            if isinstance(ticket, _Row):
+                self._call_back(ticket.failed if reason is not None else ticket.refused)
+                ticket.failed, ticket.refused = [], []
             callbacks = ticket._callbacks
             if callbacks is not None:
                 ticket._callbacks = None
-                for callback in callbacks:
-                    try:
-                        callback(ticket)
-                    except Exception:
-                        log.exception("a callback of a ticket failed")
+                self._call_back([(callback, ticket) for callback in callbacks])
+
+    def _call_back(self, callbacks: Iterable[tuple[Callable[[Any], object], Any]]) -> None:
+        for callback, argument in callbacks:
+            try:
+                callback(argument)
+            except Exception:
+                log.exception("a callback of a ticket failed")
 
     # --- in the worker thread (SQLite) or the writer's greenlet ---
 
@@ -245,13 +310,20 @@ class Writer:
 
     def _insert(self, batches: dict[_Insert, list[Ticket]]) -> None:
         for insert, tickets in batches.items():
-            if len(tickets) > 1:
+            if len(tickets) > 1 or isinstance(tickets[0], _Row):
                 together = Ticket(None, None)
                 self._call(together, insert.run, self.db, list(chain.from_iterable(t._args for t in tickets)))
                 if together.error is None:
                     continue
             for ticket in tickets:  # one of them spoils it: each for itself
-                self._call(ticket, insert.run, self.db, ticket._args)
+                if not isinstance(ticket, _Row):
+                    self._call(ticket, insert.run, self.db, ticket._args)
+                    continue
+                for row, told in zip(ticket._args, ticket.failed, strict=True):
+                    alone = Ticket(None, None)
+                    self._call(alone, insert.run, self.db, [row])
+                    if alone.error is not None:
+                        ticket.refused.append(told)
 
     def _call(self, ticket: Ticket, function: Callable[..., Any], *args: Any) -> None:
         execute = self.db.execute_sql

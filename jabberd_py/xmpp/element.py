@@ -56,6 +56,9 @@ def _attributes(attrs: dict[str, str]) -> str:
     return "".join(out)
 
 
+_BARE = _ns.CLIENT.encode()
+
+
 class Element:
     """``Element(name, ns, *children, **attrs)``.
 
@@ -258,6 +261,16 @@ class Element:
         if not inner:
             return f"<{tag}/>".encode()
         return b"<%b>%b</%b>" % (tag.encode(), inner, self.name.encode())
+
+    def across(self) -> bytes:
+        """The stanza for a stream of another content namespace (``jabber:server``...): what is in ``jabber:client``
+        because its stanza is comes to be in that one, by inheritance."""
+        if self.ns == _ns.CLIENT and self._inner and (_BARE in self._inner or b"&#" in self._inner):
+            # it names its namespace, perhaps in disguise: said once more it would stay there
+            fresh = Element.parsed(self.name, self.ns, self.attrs)
+            fresh._children = list(self.children)
+            return fresh.to_bytes()
+        return self.to_bytes()
 
     def _write(self, write: Callable[[str], object], namespace: str) -> None:
         xmlns = "" if self.ns == namespace else f" xmlns='{self.ns.translate(ATTRIBUTE)}'"

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from xml.parsers import expat
 
 from . import ns
-from .element import ATTRIBUTE, RECYCLE, Builder, Element, clark
+from .element import ATTRIBUTE, RECYCLE, ROOT, Builder, Element, clark
 from .errors import StreamError
 
 _tag = re.compile(rb"""<[^>"']*+(?:"[^"]*+"[^>"']*+|'[^']*+'[^>"']*+)*+>""").match
@@ -22,7 +22,7 @@ _STREAM = f"{ns.STREAM} stream"
 _qname = re.compile(rb"<([^\s/>]+)").match
 _OWN = {
     uri: (f"xmlns='{uri}'".encode(), f'xmlns="{uri}"'.encode())
-    for uri in (ns.CLIENT, ns.SERVER, ns.COMPONENT)
+    for uri in (ns.CLIENT, ns.SERVER, ns.COMPONENT, ns.COMPONENT_CONNECT)
 }
 _POOLED = 32
 _WORK = 32 * 1024 * 1024
@@ -369,3 +369,26 @@ class Parser:
         if self.worker is not None:
             self.worker.drop()
         self.root = self.worker = None
+
+
+_OURS = Limits(bytes=1 << 30, depth=10_000, attributes=10_000)
+"""What we have stored was within the limits when it came."""
+_reader: Parser | None = None
+
+
+def reread(xml: bytes) -> Element:
+    """A stanza of our own (from the store), as it would come from a stream: its tree is not built unless somebody asks.
+    Raises ValueError where it is not one whole element."""
+    global _reader
+    reader, _reader = _reader, None  # taken while in use: a text that is broken spoils only itself
+    if reader is None:
+        reader = Parser(_OURS)
+        reader.feed(ROOT)
+    elements, fault = reader.feed(xml)
+    if fault is not None:
+        raise ValueError(fault.text or fault.condition)
+    if len(elements) != 1 or reader.worker is not None or isinstance(elements[0], Close):
+        reader.reset()
+        raise ValueError("one element was expected")
+    _reader = reader
+    return elements[0]

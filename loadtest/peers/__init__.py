@@ -5,7 +5,7 @@ from pathlib import Path
 
 from .base import Peer
 
-NAMES = ("jabberd_py", "prosody", "ejabberd")
+NAMES = ("jabberd_py", "prosody", "ejabberd", "jabberd2")
 
 
 def make(name: str, folder: Path) -> Peer:

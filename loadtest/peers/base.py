@@ -116,14 +116,19 @@ class Peer:
 
     def cpu(self) -> float:
         """Seconds of CPU that all its threads have used."""
-        total = 0
+        return self.scheduled()[0]
+
+    def scheduled(self) -> tuple[float, float]:
+        """Seconds that its threads ran, and that they were ready to run and did not."""
+        ran = waited = 0
         for pid in self.pids():
             for file in Path(f"/proc/{pid}/task").glob("*/schedstat"):
                 try:
-                    total += int(file.read_text().split()[0])
+                    one, other, _ = file.read_text().split()
                 except OSError:
                     continue
-        return total / 1e9
+                ran, waited = ran + int(one), waited + int(other)
+        return ran / 1e9, waited / 1e9
 
     def pss(self) -> int:
         """Bytes of memory of the whole tree, shared pages by their share."""

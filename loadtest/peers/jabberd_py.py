@@ -18,14 +18,13 @@ class Server(Peer):
         config: dict[str, Any] = {
             "data": str(self.folder / "data"),
             "log": {"level": "warning"},
-            "c2s": {
-                "address": ["127.0.0.1"], "port": 0, "direct_port": None, "require_tls": False,
-                "idle_timeout": "1h", "streams_per_address": MANY, "logins_per_address": MANY,
-                "logins_in_all": MANY,
-            },
+            "c2s": {"address": ["127.0.0.1"], "port": 0, "direct_port": None, "require_tls": False},
             "hosts": {"localhost": {}},
             "modules": {"mam": bool(options.get("archive"))},
-        }  # fmt: skip
+        }
+        if not options.get("limits"):
+            config["c2s"] |= {"idle_timeout": "1h", "streams_per_address": MANY, "logins_per_address": MANY,
+                              "logins_in_all": MANY}  # fmt: skip
         file = self.folder / "jabberd.yaml"
         file.write_text(json.dumps(config))  # YAML is a superset
         loaded = run(sys.executable, "-m", "loadtest.peers.preload", config["data"], cwd=REPOSITORY,

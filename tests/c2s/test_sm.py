@@ -1,5 +1,6 @@
 """XEP-0198: Stream Management."""
 
+import gevent
 import pytest
 
 from tests.client import Client
@@ -114,3 +115,158 @@ def test_resumption_after_a_restart(start_server, tmp_path):
     again.gets(f"<resumed xmlns='{SM}' previd='{token}' h='1'/>")
     again.gets("<message id='m1'/>")
     again.close()
+
+
+@pytest.mark.topology("one host")
+def test_an_old_queue_is_not_taken_for_fresh(start_server):
+    """After a restart in peace and then a crash the store gives what was not delivered, and that is all."""
+    server = start_server()
+    for name in ("romeo", "juliet"):
+        server.ctl("accounts", "add", f"{name}@localhost", "--password", "secret")
+
+    def client(name, h=None):
+        c = Client(server.address("c2s"), "localhost").connect().auth(name, "secret")
+        if h is not None:
+            c.send(f"<resume xmlns='{SM}' previd='{token}' h='{h}'/>")
+            c.gets(f"<resumed xmlns='{SM}'/>")
+        return c
+
+    def juliet_says(id):
+        juliet = client("juliet").bind()
+        juliet.send(f"<message to='romeo@localhost' type='chat' id='{id}'><body>{id}</body></message>")
+        juliet.sync()
+        juliet.close()
+
+    romeo = client("romeo").bind("desk").available()
+    token = enable(romeo)["id"]
+    juliet_says("m1")
+    romeo.gets("<message id='m1'/>")
+    server.restart()
+    romeo = client("romeo", 0)
+    romeo.gets("<message id='m1'/>")
+    romeo.send(f"<a xmlns='{SM}' h='1'/>")
+    juliet_says("m2")
+    romeo.gets("<message id='m2'/>")
+    romeo.send("<message to='juliet@localhost' type='chat' id='r1'><body>x</body></message>")
+    acknowledged(romeo, 1)
+    server.kill9()
+    romeo.abort()
+    server.start()
+    romeo = client("romeo", 2)  # the sync after m2 was juliet's: he got two stanzas
+    ids = [e.get("id") for e in romeo.inbox if e.tag.endswith("message")]
+    romeo.send(f"<r xmlns='{SM}'/>")
+    romeo.gets(f"<a xmlns='{SM}' h='1'/>")
+    assert len(ids) == len(set(ids))
+    juliet_says("m3")
+    romeo.gets("<message id='m3'/>")
+    romeo.close()
+
+
+def test_what_the_other_client_still_holds_comes_once(romeo, juliet, make_client):
+    """Both of romeo's clients get the message; one goes without having acknowledged it."""
+    other = make_client(romeo.account, resource="garden")
+    for each in (romeo, other):
+        enable(each)
+    juliet.send(f"<message to='{romeo.bare}' type='chat' id='m1'><body>one</body></message>")
+    romeo.gets("<message id='m1'/>")
+    other.gets("<message id='m1'/>")
+    other.close()
+    romeo.nothing("<message/>")
+
+
+# -- hostile -----------------------------------------------------------------------------------
+
+STANZAS = "urn:ietf:params:xml:ns:xmpp-stanzas"
+
+
+def failed(condition):
+    return f"<failed xmlns='{SM}'><{condition} xmlns='{STANZAS}'/></failed>"
+
+
+def test_enabled_twice(romeo):
+    enable(romeo)
+    romeo.send(f"<enable xmlns='{SM}' resume='true'/>")
+    romeo.gets(failed("unexpected-request"))
+    romeo.send("<iq type='get' id='1'><ping xmlns='urn:xmpp:ping'/></iq>")
+    acknowledged(romeo, 1)
+
+
+def test_too_early(romeo, make_client):
+    client = make_client(romeo.account, login=False)
+    for element in ("enable", "resume"):
+        client.send(f"<{element} xmlns='{SM}' previd='x' h='0'/>")
+        client.gets(failed("unexpected-request"))
+    client.auth(romeo.account.user, romeo.account.password)
+    client.send(f"<enable xmlns='{SM}'/>")
+    client.gets(failed("unexpected-request"))
+    client.bind()
+    enable(client)
+    client.send(f"<resume xmlns='{SM}' previd='x' h='0'/>")
+    client.gets(failed("unexpected-request"))
+
+
+@pytest.mark.parametrize("element", ["<a xmlns='urn:xmpp:sm:3' h='0'/>", "<r xmlns='urn:xmpp:sm:3'/>"])
+def test_not_enabled(romeo, element):
+    romeo.send(element)
+    assert romeo.stream_error() == "unsupported-stanza-type"
+
+
+@pytest.mark.parametrize(
+    "attribute",
+    ["", "h=''", "h='-1'", "h='one'", "h='4294967296'", "h='1_0'", "h='\u0661'", f"h='{'1' * 5000}'"],
+)
+def test_no_count(romeo, make_client, attribute):
+    token = enable(romeo)["id"]
+    romeo.send(f"<a xmlns='{SM}' {attribute}/>")
+    assert romeo.stream_error() == "invalid-xml"
+    again = make_client(romeo.account, login=False)
+    again.auth(romeo.account.user, romeo.account.password)
+    again.send(f"<resume xmlns='{SM}' previd='{token}' {attribute}/>")
+    again.gets(failed("bad-request"))
+    again.bind()  # and the stream goes on
+
+
+@pytest.mark.parametrize(
+    ("attributes", "condition"),
+    [
+        ("h='0'", "bad-request"),
+        ("h='0' previd=''", "item-not-found"),
+        ("h='0' previd='\U0001f4a9'", "item-not-found"),
+    ],
+)
+def test_no_such_session(romeo, make_client, attributes, condition):
+    client = make_client(romeo.account, login=False)
+    client.auth(romeo.account.user, romeo.account.password)
+    client.send(f"<resume xmlns='{SM}' {attributes}/>")
+    client.gets(failed(condition))
+    client.bind()
+
+
+def test_resumed_with_more_than_was_sent(romeo, make_client):
+    """The old stream is left alone: who cannot count shall not end it."""
+    token = enable(romeo)["id"]
+    again = back(make_client, romeo.account, token, 7)
+    error = again.gets("<stream:error/>")
+    assert error.find(f"{{{SM}}}handled-count-too-high").attrib == {"h": "7", "send-count": "0"}
+    romeo.sync()
+
+
+def test_a_count_that_goes_back(romeo):
+    enable(romeo)
+    for _ in range(3):
+        romeo.sync()
+    romeo.send(f"<a xmlns='{SM}' h='3'/><a xmlns='{SM}' h='2'/>")
+    assert romeo.stream_error() == "undefined-condition"
+
+
+def test_ten_thousand_requests(romeo, juliet):
+    enable(romeo)
+    romeo.send(
+        f"<message to='{juliet.bare}' type='chat'><body>x</body></message>" + f"<r xmlns='{SM}'/>" * 10_000
+    )
+    with gevent.Timeout(30):
+        while sum(e.tag == f"{{{SM}}}a" and e.get("h") == "1" for e in romeo.inbox) < 10_000:
+            romeo.news.clear()
+            romeo.news.wait()
+    romeo.inbox.clear()
+    romeo.sync()

@@ -247,6 +247,82 @@ def test_a_sender_that_waits_while_the_store_closes_is_told(tmp_path):
         sender.get()
 
 
+# --- rows that come one by one ---
+
+
+def single(number, failed=lambda about: None, table=Line, text="x"):
+    return xdb.row(table, ("romeo@a", number, text), COLUMNS, len(text), failed, number)
+
+
+def test_neighbours_share_a_ticket_and_all_keep_their_order(store, held):
+    tickets = [
+        single(1),
+        single(2),
+        xdb.write(numbers),
+        single(3),
+        single(4, table=Other),
+        line(5),
+        single(6),
+    ]
+    assert tickets[0] is tickets[1] and len(set(tickets)) == 6
+    held()
+    tickets[-1].wait()
+    assert tickets[2].result == [1, 2]
+    assert numbers() == [1, 2, 3, 5, 6] and numbers(Other) == [4]
+    assert single(7) is not tickets[-1]  # that one has left
+
+
+def test_few_enough_share_a_ticket(store, held):
+    tickets = [single(number) for number in range(writer_module.SHARED + 1)]
+    assert tickets[-2] is tickets[0] and tickets[-1] is not tickets[0]
+    held()
+    tickets[-1].wait()
+    assert numbers() == list(range(writer_module.SHARED + 1))
+
+
+def test_a_single_bad_row_is_told_and_spoils_no_other(store, held, caplog):
+    told = []
+    tickets = [
+        single(1, told.append),
+        single(1, told.append),
+        single(2, told.append),
+        single(3, lambda n: 1 / 0),
+    ]
+    tickets.append(single(3, lambda n: 1 / 0))
+    held()
+    assert tickets[-1].wait() is None
+    assert told == [1] and numbers() == [1, 2, 3]
+    assert "ZeroDivisionError" in caplog.text and store.trouble is None
+
+
+def test_each_single_row_of_a_lost_transaction_is_told(store, held, monkeypatch):
+    def no_commit():
+        raise OSError("the disk is on fire")
+
+    told = []
+    tickets = [single(1, told.append), single(1, told.append), single(2, told.append)]
+    commit, commits = store.db.commit, iter([lambda: commit(), no_commit])
+    monkeypatch.setattr(store.db, "commit", lambda: next(commits, commit)())
+    held()
+    with pytest.raises(StoreError, match="the disk is on fire"):
+        tickets[0].wait()
+    assert told == [1, 1, 2] and numbers() == []
+
+
+def test_single_rows_count_for_the_bounds_of_the_queue(store, held):
+    sent = []
+    busy = gevent.spawn(lambda: [sent.append(single(number)) for number in range(150)])
+    gevent.idle()
+    assert len(sent) == 100 and not busy.dead
+    held()
+    busy.join(5)
+    xdb.settle()
+    assert numbers() == list(range(150))
+    assert store.writer._queued == store.writer._queued_text == 0
+    with pytest.raises(ValueError, match="2 values for the 3 columns"):
+        xdb.row(Line, ("romeo@a", 1), COLUMNS, 1, sent.append, 1)
+
+
 # --- trouble ---
 
 

@@ -130,3 +130,26 @@ def test_a_text_that_is_not_one_element(wrong):
 def test_a_text_cannot_leave_its_root(wrong):
     with pytest.raises(ValueError):
         from_text(wrong)
+
+
+@pytest.mark.parametrize(
+    "inner",
+    [
+        "<body>hi</body>",
+        "<body xmlns='jabber:client'>hi</body>",
+        "<body xmlns='jabber&#58;client'>hi</body>",
+        "<x xmlns='urn:x'><message xmlns='jabber:client'><body>hi</body></message></x>",
+        "<x xmlns='urn:x' a='é'><![CDATA[<]]></x>",
+    ],
+)
+def test_a_stanza_goes_over_into_another_content_namespace(inner):
+    stanza = from_text(f"<message to='a@b'>{inner}</message>")
+    raw = Element.raw("message", ns.CLIENT, stanza.attrs, inner.encode(), stanza.kids)
+    there = fromstring(f"<w xmlns='{ns.SERVER}'>".encode() + raw.across() + b"</w>")[0]
+    assert there.tag == f"{{{ns.SERVER}}}message"
+    top = {f"{{{ns.SERVER}}}body", "{urn:x}x"}
+    assert {child.tag for child in there} <= top
+    for nested in there.iter(f"{{{ns.CLIENT}}}message"):
+        assert [child.tag for child in nested] == [f"{{{ns.CLIENT}}}body"]
+    if b"client" not in raw.inner:
+        assert inner.encode() in raw.across()  # as it came

@@ -341,3 +341,27 @@ def test_the_builder_of_trees_is_thrown_away_in_time(monkeypatch):
         assert elements._builder.bytes < 1100
         builders.add(elements._builder)
     assert 5 < len(builders) < 20
+
+
+STORED = (
+    f"<message to='a@b' id='1'><body>x &lt;</body><x xmlns='urn:x'>{'<y>' * 100}{'</y>' * 100}</x></message>"
+)
+
+
+def test_what_was_stored_is_read_without_a_tree():
+    stanza = parser.reread(STORED.encode())
+    assert is_raw(stanza)
+    assert stanza.kids == ["jabber:client body", "urn:x x"]
+    assert str(stanza) == STORED
+
+
+@pytest.mark.parametrize(
+    "xml",
+    ["", "text", "<message>", "<message/><message/>", "</stream:stream>", "<message></x>", "<message/>text",
+     "text<message/>", "<mess", "<message><body></message>", "<!-- no --><message/>"],
+)  # fmt: skip
+def test_what_is_broken_in_the_store_spoils_only_itself(xml):
+    with pytest.raises(ValueError):
+        parser.reread(xml.encode())
+    assert str(parser.reread(STORED.encode())) == STORED
+    assert inside("<message/>")[1] is None

@@ -1,0 +1,233 @@
+"""One stream with a component (XEP-0114), whichever side has connected."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+import socket
+from typing import TYPE_CHECKING
+
+from .. import log
+from ..jsm.host import check
+from ..net.stream import Closed, Stream
+from ..xdb import StoreError, xdb
+from ..xmpp import ns
+from ..xmpp.element import ATTRIBUTE, Element
+from ..xmpp.errors import StanzaError, StreamError, error_reply
+from ..xmpp.jid import parse
+from ..xmpp.parser import Close, Header
+from .instance import Component
+
+if TYPE_CHECKING:
+    from .service import Components
+
+logger = log.get(__name__)
+
+STANZAS = frozenset(("message", "presence", "iq"))
+END = b"</stream:stream>"
+
+
+def handshake(id: str, secret: str) -> str:
+    return hashlib.sha1((id + secret).encode(), usedforsecurity=False).hexdigest()
+
+
+class Link:
+    """``component``: whose stream it is; when we connect it is known at once, else when the header has said so."""
+
+    def __init__(
+        self, service: Components, sock: socket.socket, address: str, component: Component | None = None
+    ) -> None:
+        o = service.options
+        self.service, self.address, self.component = service, address, component
+        self.ours = component is not None  # we have connected
+        self.stream = Stream(sock, service.limits, o.buffer, o.handshake_timeout)
+        self.id = secrets.token_hex(16)
+        self.opened = self.proved = False
+        self.lang: str | None = None
+        keep_alive(sock, o.keepalive)
+
+    # -- for its component -----------------------------------------------------------------------
+
+    @property
+    def room(self) -> bool:
+        """Does the component read what it is sent?"""
+        stream = self.stream
+        return not stream.closing and stream.size + len(stream.rest) <= stream.cap // 2
+
+    def send(self, stanza: Element) -> None:
+        self.stream.send(stanza.across())
+
+    def kick(self, condition: str, text: str | None = None) -> None:
+        self.stream.interrupt(StreamError(condition, text))
+
+    # -- its life ----------------------------------------------------------------------------------
+
+    def run(self) -> str:
+        """Serves the component until it goes; says why."""
+        stream, reason = self.stream, "the component closed the stream"
+        try:
+            self._connect() if self.ours else self._accept()
+            self._join()
+            self._loop()
+            stream.close(END)
+        except StreamError as error:
+            reason = f"{error.condition}: {error.text}" if error.text else error.condition
+            logger.warning("component stream error", component=self.domain, address=self.address,
+                           condition=error.condition, text=error.text)  # fmt: skip
+            self._header()
+            stream.close(error.to_bytes() + END)
+        except Closed as error:
+            reason = str(error)
+        except Exception as error:
+            logger.exception("a component's stream failed", component=self.domain)
+            condition = "resource-constraint" if isinstance(error, StoreError) else "internal-server-error"
+            reason = condition
+            self._header()
+            stream.close(StreamError(condition).to_bytes() + END)
+        finally:
+            if self.proved and self.component is not None:
+                self.component.lost(self, reason)
+                logger.info("component disconnected", component=self.domain, reason=reason)
+            xdb.release()
+            if stream.closing and stream.watcher is not None:
+                stream.finish()
+            stream.abort()
+        return reason
+
+    @property
+    def domain(self) -> str | None:
+        return None if self.component is None else self.component.domain
+
+    def _accept(self) -> None:
+        header = self._read_header(ns.COMPONENT)
+        try:
+            to = str(parse(header.attrs.get("to", "")))
+        except ValueError:
+            raise StreamError("host-unknown") from None
+        component = self.service.known.get(to)
+        if component is None or component.options.connect is not None:
+            raise StreamError("host-unknown", "no component of that name is awaited")
+        self.component = component
+        self._header()
+        proof, wanted = self._read_handshake(), handshake(self.id, component.options.secret)
+        if not self.service.trusts(self.address, component.domain):
+            raise StreamError("not-authorized", "too many wrong secrets")
+        if not hmac.compare_digest(proof.encode(), wanted.encode()):
+            self.service.distrust(self.address, component.domain)
+            raise StreamError("not-authorized", "wrong secret")
+        if component.link is not None and component.options.conflict == "refuse":
+            raise StreamError("conflict", "this component is connected already")
+        self.stream.send(b"<handshake/>")
+
+    def _connect(self) -> None:
+        assert self.component is not None
+        self._header()
+        header = self._read_header(ns.COMPONENT_CONNECT)
+        id = header.attrs.get("id")
+        if not id:
+            raise StreamError("bad-format", "the stream header lacks 'id'")
+        secret = self.component.options.secret
+        self.stream.send(f"<handshake>{handshake(id, secret)}</handshake>".encode())
+        self._read_handshake()
+
+    def _read_header(self, content: str) -> Header:
+        header = self.stream.read()
+        if not isinstance(header, Header) or (header.name, header.ns) != ("stream", ns.STREAM):
+            raise StreamError("invalid-namespace")
+        if header.root.content != content:
+            raise StreamError("invalid-namespace", f"{content} is spoken here")
+        self.lang = header.attrs.get("xml:lang") or None
+        return header
+
+    def _read_handshake(self) -> str:
+        element = self.stream.read()
+        if isinstance(element, Close):
+            raise Closed("the peer closed the stream before it was trusted")
+        if element.name == "error" and element.ns == ns.STREAM:
+            raise Closed(f"refused: {' '.join(each.name for each in element.elements())}")
+        if (element.name, element.ns) != ("handshake", ns.CLIENT):
+            raise StreamError("not-authorized", "a handshake was expected")
+        return element.text.strip()
+
+    def _join(self) -> None:
+        component = self.component
+        assert component is not None
+        if self.service.known.get(component.domain) is not component:
+            raise StreamError("host-unknown")  # the configuration has changed meanwhile
+        self.proved = True
+        self.stream.settled(None)
+        self.service.proved(self)
+        old = component.link
+        if old is not None:
+            component.lost(old, "replaced by a new connection")
+            old.kick("conflict", "replaced by a new connection")
+        logger.info("component connected", component=component.domain, address=self.address)
+        component.joined(self)
+
+    def _loop(self) -> None:
+        stream = self.stream
+        while not stream.closing:
+            element = stream.read()
+            if element.name in STANZAS and element.ns == ns.CLIENT:
+                self._take(element)
+            elif isinstance(element, Close):
+                return
+            elif element.name == "error" and element.ns == ns.STREAM:
+                raise Closed(f"stream error: {' '.join(each.name for each in element.elements())}")
+            elif element.ns in ("", ns.SERVER):
+                raise StreamError("invalid-namespace")
+            else:
+                raise StreamError("unsupported-stanza-type")
+            xdb.release()
+
+    def _take(self, stanza: Element) -> None:
+        """A stanza from the component. Raises StreamError."""
+        component, attrs = self.component, stanza.attrs
+        assert component is not None
+        if not attrs.get("from") or not attrs.get("to"):
+            raise StreamError("improper-addressing", "stanzas of components have 'from' and 'to'")
+        try:
+            sender = stanza.from_
+        except ValueError:
+            raise StreamError("improper-addressing", "'from' is no address") from None
+        if sender is None or sender.domain not in component.domains:
+            raise StreamError("invalid-from", f"that is no address of {component.domain}")
+        if self.lang is not None:
+            attrs.setdefault("xml:lang", self.lang)
+        component.counts["received"] += 1
+        try:
+            check(stanza)
+        except StanzaError as error:
+            answer = error_reply(stanza, error)
+            if answer is not None:
+                if error.condition == "jid-malformed":
+                    answer.attrs["from"] = component.domain
+                self.send(answer)
+            return
+        component.router.deliver(stanza)
+
+    def _header(self) -> None:
+        """Our stream header, if it is still to be sent: an error must stand in a stream, too."""
+        if self.opened:
+            return
+        self.opened = True
+        content = ns.COMPONENT_CONNECT if self.ours else ns.COMPONENT
+        whose = f" from='{self.domain.translate(ATTRIBUTE)}'" if self.domain else ""
+        id = "" if self.ours else f" id='{self.id}'"
+        self.stream.send(
+            f"<?xml version='1.0'?><stream:stream xmlns='{content}' xmlns:stream='{ns.STREAM}'{whose}{id}>".encode()
+        )
+
+
+def keep_alive(sock: socket.socket, seconds: float) -> None:
+    """The kernel finds out whether a silent peer is still there, and gives up on one that takes nothing."""
+    if sock.family not in (socket.AF_INET, socket.AF_INET6):
+        return
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    idle = max(1, int(seconds))
+    for name, value in (("TCP_KEEPIDLE", idle), ("TCP_KEEPINTVL", max(1, idle // 3)), ("TCP_KEEPCNT", 3)):
+        if hasattr(socket, name):
+            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 2000 * idle)

@@ -1,0 +1,50 @@
+"""XEP-0100: Gateway Interaction: what users see of a gateway when its component comes and goes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import gevent
+
+from ..hooks import Module, on
+from ..jsm.session import Session
+from ..xdb import xdb
+from ..xmpp.element import Element
+from ..xmpp.jid import parse
+from ..xmpp.ns import CLIENT
+
+
+class Gateway(Module):
+    """Asks a component that is back for the presence of the users' contacts there, and shows those contacts offline once
+    it is away for longer than stanzas wait for it."""
+
+    needs = ("roster", "presence")
+
+    @on("component")
+    def back(self, component: Any) -> None:
+        gevent.spawn(self._probe, component)
+
+    @on("component_gone")
+    def gone(self, component: Any) -> None:
+        gevent.spawn(self._hide, component)
+
+    def _probe(self, component: Any) -> None:
+        with xdb.unit():
+            for session, jid in self._contacts(component):
+                probe = Element("presence", CLIENT, from_=session.full, to=jid, type="probe")
+                self.host.router.deliver(probe)
+
+    def _hide(self, component: Any) -> None:
+        with xdb.unit():
+            for session, jid in self._contacts(component):
+                presence = Element("presence", CLIENT, from_=jid, to=session.user, type="unavailable")
+                self.host.pass_on(session, presence)
+
+    def _contacts(self, component: Any) -> Iterator[tuple[Session, str]]:
+        """Who is here, and whose presence there he sees."""
+        for session in self.host.sessions:
+            gevent.sleep(0)  # there may be many
+            for jid in self.host["roster"].subscriptions(session.user):
+                if session.presence is not None and parse(jid).domain in component.domains:
+                    yield session, jid

@@ -1,0 +1,85 @@
+"""Curves: CPU per message against users online, memory against sessions, and what happens when all come back at once."""
+
+import time
+
+from . import driver, login
+from .driver import Client, Failed
+from .peers.base import Rosters, Users
+from .pinger import Pinger
+from .rows import Bed, Row, Setup, Size, accounts, idling, play, rosters, steps
+
+IN_FLIGHT = 50
+"""Messages on their way at any time, whatever the number of users."""
+STORM = 2_000
+"""Logins that run side by side when all reconnect: a listener's queue is bounded by the kernel."""
+PINGERS = 10
+
+
+def crowd(size: Size) -> tuple[Users, Rosters]:
+    return accounts(size.sessions), rosters(size.sessions)
+
+
+def many(size: Size) -> tuple[Users, Rosters]:
+    return [*accounts(size.many), *pingers()], rosters(size.many)
+
+
+def pingers() -> Users:
+    return [(f"pinger{n}", password) for n, (_, password) in enumerate(accounts(PINGERS))]
+
+
+def users(bed: Bed) -> float:
+    """Microseconds for a message with everybody online: messages go round the ring of users, so that all take part."""
+    clients: list[Client] = []
+    try:
+        for count in (100, 300, 1000, 3000, 10_000):
+            if count > bed.size.sessions:
+                break
+            clients += bed.login(accounts(count)[len(clients) :], False, first=len(clients))
+            routes = dict(zip(clients, [*clients[1:], clients[0]], strict=True))
+            bed.points.append((count, play(bed, routes, clients[:: max(1, count // IN_FLIGHT)], 1)))
+        if not bed.points:
+            raise Failed("sessions: at least 100")
+        return bed.points[-1][1]
+    finally:
+        driver.close(clients)
+
+
+def memory(bed: Bed, tls: bool) -> float:
+    """MB of the whole server with all idle sessions; then a minute of nothing; then all are cut and come back."""
+    clients: list[Client] = []
+    try:
+        for count in steps(bed.size.many):
+            clients += bed.login(accounts(count)[len(clients) :], tls, first=len(clients))
+            bed.settle()
+            bed.points.append((count, bed.peer.pss() / 1e6))
+        bed.details["idle CPU %"] = idling(bed, clients, bed.size.minute)
+        storm(bed, clients, tls)
+        return bed.points[-1][1]
+    finally:
+        driver.close(clients)
+
+
+def storm(bed: Bed, clients: list[Client], tls: bool) -> None:
+    failures: list[str] = []
+    with Pinger(bed.peer.address, pingers()) as pinger:
+        time.sleep(2)
+        quiet = pinger.mark()
+        began = time.monotonic()
+        for client in clients:
+            client.cut()
+        login.login(clients, bed.peer.address, tls, STORM, 0, failures, patience=120)
+        took = time.monotonic() - began
+        loud = pinger.mark()
+    bed.details |= {"storm s": took, "refused or lost": len(failures), "ping p99 ms quiet": quiet["p99"],
+                    "ping p50 ms storm": loud["p50"], "ping p99 ms storm": loud["p99"]}  # fmt: skip
+    if failures:
+        raise Failed(f"{len(failures)} of {len(clients)} did not get back: {failures[0]}")
+
+
+CURVES = (
+    Row("users online", "µs", users, None, Setup(crowd, fresh=True), once=True),
+    Row("many sessions plain", "MB", lambda bed: memory(bed, False), 230, Setup(many, fresh=True), once=True,
+        only="jabberd_py"),
+    Row("many sessions TLS", "MB", lambda bed: memory(bed, True), 480, Setup(many, fresh=True), once=True,
+        only="jabberd_py"),
+)  # fmt: skip
