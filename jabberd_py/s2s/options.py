@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from ..hooks import Option, Section, duration, list_of, mapping_of, optional, size
+from collections.abc import Mapping
+
+from ..hooks import Option, Section, duration, list_of, optional, size
+from ..net.connect import parse_route
 from ..net.karma import Rates
 from ..xmpp.parser import Limits
 from ..xmpp.prep import domainprep
@@ -21,6 +24,19 @@ def covers(patterns: list[str], domain: str) -> bool:
         domain == each or each.startswith("*.") and domain.endswith(each.removeprefix("*"))
         for each in patterns
     )
+
+
+def routes(value: object) -> dict[str, str]:
+    """``{domain: host:port}``, or the same as text: ``domain=host:port``, several with spaces between. Raises ValueError."""
+    if isinstance(value, str):
+        value = dict(each.partition("=")[::2] for each in value.split())
+    if not isinstance(value, Mapping):
+        raise ValueError("must be a mapping of domains to host:port")
+    found = {}
+    for domain, place in value.items():
+        parse_route(str(place))
+        found[domainprep(str(domain))] = str(place)
+    return found
 
 
 class S2S(Section):
@@ -48,7 +64,7 @@ class S2S(Section):
     allow = Option[list[str]](list_of(pattern), [], "talk to these domains only; an empty list is all")
     deny = Option[list[str]](list_of(pattern), [], "never talk to these domains")
     routes = Option[dict[str, str]](
-        mapping_of(str),
+        routes,
         {},
         "where a domain is reached, instead of what DNS says: host:port, or tls://host:port",
     )

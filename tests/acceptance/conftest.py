@@ -15,6 +15,7 @@ from tests.server import ROOT, environment
 
 FIRST_RUN = 110.0  # seconds: the first `make run` fetches and installs the requirements
 ANY_PORT = "--set c2s.address=127.0.0.1 --set c2s.port=0 --set c2s.direct_port=0"
+S2S_PORT = {"JABBERD_S2S__ADDRESS": "127.0.0.1", "JABBERD_S2S__PORT": "0"}
 
 
 class Clone:
@@ -36,9 +37,9 @@ class Clone:
         return str(self.path / ".venv/bin/python")
 
     def environment(self) -> dict[str, str]:
-        """Ours without what `make test` has put there, so that the inner make is a fresh one."""
+        """Ours without what `make test` has put there, so that the inner make is a fresh one; 5269 may be taken here."""
         outer = ("MAKE", "MFLAGS", "ARGS", "VENV", "VIRTUAL_ENV", "PYTHONPATH", "PYTEST")
-        return {key: value for key, value in environment().items() if not key.startswith(outer)}
+        return S2S_PORT | {key: value for key, value in environment().items() if not key.startswith(outer)}
 
     def refuses(self, *arguments: str, **environ: str) -> str:
         """The one line with which the server refuses to start so; its exit code is not 0."""

@@ -55,7 +55,7 @@ def test_the_database_has_all_migrations(first_run: Running) -> None:
 
 
 def test_it_says_where_it_listens(first_run: Running) -> None:
-    assert set(first_run.listeners) == {"c2s", "c2s_direct"}
+    assert set(first_run.listeners) == {"c2s", "c2s_direct", "s2s"}
     assert "hosts: localhost" in first_run.said
     for kind, tls in (("c2s", "starttls"), ("c2s_direct", "direct")):
         Client(first_run.listeners[kind], "localhost", tls).connect().close()
