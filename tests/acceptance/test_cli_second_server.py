@@ -25,7 +25,14 @@ OPTIONS = {
     prefix + name: option for prefix, owner in PLACES.items() for name, option in options_of(owner).items()
 }
 TEXTS = ["no", "yes", "17", "6000", "12000", "3h", "128 KiB", "debug", "json", "SCRAM-SHA-1"]
-TEXTS += ["[romeo@example.org]", "mailto:you@example.org", "{a: b}", "something", "[127.0.0.9]", "a.example=127.0.0.9"]
+TEXTS += [
+    "[romeo@example.org]",
+    "mailto:you@example.org",
+    "{a: b}",
+    "something",
+    "[127.0.0.9]",
+    "a.example=127.0.0.9",
+]
 
 
 def another(option: Option[Any]) -> str:
