@@ -49,6 +49,7 @@ def restore(service: Service) -> None:
             sm.handled = later
         _fill(sm, row.queue)
         host.sessions.add(session)
+        session.notes.update(json.loads(row.notes))
         host.hooks.tell("session", session)
         if row.presence:
             session.presence = from_text(row.presence)

@@ -54,7 +54,7 @@ class StreamManagement:
 
     __slots__ = (
         "number", "token", "session", "client", "service", "handled", "sent", "stored", "saved", "queue", "bytes",
-        "asked", "resumable", "slot", "expires", "room", "crashed", "presence", "refusal", "leaving", "answers",
+        "asked", "resumable", "slot", "expires", "room", "crashed", "presence", "notes", "refusal", "leaving", "answers",
     )  # fmt: skip
 
     session: Session
@@ -75,6 +75,7 @@ class StreamManagement:
         self.room: Event | None = None
         self.crashed = False
         self.presence: Element | None = None
+        self.notes = "{}"
         self.refusal: int | None = None
         self.leaving: Event | None = None
         self.answers = 0
@@ -193,10 +194,14 @@ class StreamManagement:
         client.stream.send(data)
 
     def changed(self) -> None:
-        """The client has sent what is no message. Another process must know its presence: the count of a later message
-        covers it."""
-        if self.resumable and self.session.presence is not self.presence:
+        """The client has sent what is no message. Another process must know its presence and its notes: the count of a
+        later message covers them."""
+        if self.resumable and (self.session.presence is not self.presence or self._lasting() != self.notes):
             self.save()
+
+    def _lasting(self) -> str:
+        notes = ((key, self.session.note(key)) for key in self.session.host.lasting)
+        return json.dumps({key: note for key, note in notes if note is not None})
 
     # -- lost and found --------------------------------------------------------------------
 
@@ -286,6 +291,7 @@ class StreamManagement:
             return None
         self.saved = self.handled
         self.presence = presence = self.session.presence
+        self.notes = self._lasting()
         state = self.session.host.spool.state(self.session.user)
         row = {
             "owner": self.session.user,
@@ -295,6 +301,7 @@ class StreamManagement:
             "handled": self.handled,
             "sent": self.sent,
             "presence": str(presence) if presence is not None else "",
+            "notes": self.notes,
             # a message that another session has acknowledged waits for nobody any more
             "queue": json.dumps(
                 [[data.decode(), uid if uid in state.waiting else 0] for data, uid in self.queue]

@@ -162,6 +162,47 @@ def test_an_old_queue_is_not_taken_for_fresh(start_server):
     romeo.close()
 
 
+@pytest.mark.topology("one host")
+@pytest.mark.parametrize("crash", [False, True])
+def test_what_a_session_has_switched_on_outlives_the_server(start_server, crash):
+    """Carbons, interest in the roster, and in peace also the state of the client."""
+    server = start_server()
+    for name in ("romeo", "juliet"):
+        server.ctl("accounts", "add", f"{name}@localhost", "--password", "secret")
+
+    def client(name):
+        return Client(server.address("c2s"), "localhost").connect().auth(name, "secret")
+
+    romeo = client("romeo").bind("desk").available()
+    token = enable(romeo)["id"]
+    romeo.iq("set", "<enable xmlns='urn:xmpp:carbons:2'/>")
+    romeo.iq("get", "<query xmlns='jabber:iq:roster'/>")
+    romeo.send("<inactive xmlns='urn:xmpp:csi:0'/>")
+    acknowledged(romeo, 2)
+    phone = client("romeo").bind("phone").available()  # its presence is held back
+    assert not any(e.get("from") == phone.jid for e in romeo.inbox)
+    if crash:
+        server.kill9()
+        romeo.abort()
+        server.start()
+    else:
+        server.restart()
+    phone = client("romeo").bind("phone").available()
+    phone.iq("set", "<query xmlns='jabber:iq:roster'><item jid='juliet@localhost'/></query>")
+    juliet = client("juliet").bind()
+    juliet.send("<message to='romeo@localhost/phone' type='chat' id='m'><body>x</body></message>")
+    phone.gets("<message id='m'/>")
+    again = client("romeo")
+    again.send(f"<resume xmlns='{SM}' previd='{token}' h='2'/>")
+    again.gets(f"<resumed xmlns='{SM}' h='2'/>")
+    again.gets("<iq type='set'><query xmlns='jabber:iq:roster'/></iq>")
+    again.gets("<message><received xmlns='urn:xmpp:carbons:2'>...</received></message>")
+    if not crash:
+        again.gets("<presence from='romeo@localhost/phone'/>")
+    for each in (again, phone, juliet):
+        each.close()
+
+
 def test_what_the_other_client_still_holds_comes_once(romeo, juliet, make_client):
     """Both of romeo's clients get the message; one goes without having acknowledged it."""
     other = make_client(romeo.account, resource="garden")
