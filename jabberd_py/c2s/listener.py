@@ -54,6 +54,12 @@ class C2S(Section):
     resume_timeout = Option(
         duration, "5m", "time to resume a lost stream in (XEP-0198); 0 switches resumption off"
     )
+    location = Option[str | None](
+        optional(str),
+        None,
+        "address, 'host' or 'host:port', at which clients should resume a lost stream ([...] around IPv6); "
+        "none: wherever they find the server",
+    )
     unacknowledged = Option(int, 1000, "stanzas that a client may leave unacknowledged (XEP-0198)", min=10)
     streams_per_address = Option(
         int, 200, "streams that one address (IPv6: one /64) may have at a time", min=1

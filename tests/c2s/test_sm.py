@@ -215,6 +215,15 @@ def test_what_the_other_client_still_holds_comes_once(romeo, juliet, make_client
     romeo.nothing("<message/>")
 
 
+@pytest.mark.topology("one host")
+def test_where_to_resume(start_server):
+    server = start_server({"hosts": {"localhost": {}}, "c2s": {"location": "[2001:db8::1]:9222"}})
+    server.ctl("accounts", "add", "romeo@localhost", "--password", "secret")
+    romeo = Client(server.address("c2s"), "localhost").login("romeo", "secret")
+    assert enable(romeo)["location"] == "[2001:db8::1]:9222"
+    romeo.close()
+
+
 # -- hostile -----------------------------------------------------------------------------------
 
 STANZAS = "urn:ietf:params:xml:ns:xmpp-stanzas"
