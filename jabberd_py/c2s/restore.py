@@ -18,7 +18,7 @@ from ..xmpp.element import from_text
 from ..xmpp.jid import parse
 from . import resumable
 from .resumable import ResumableStream
-from .sm import WRAP, StreamManagement
+from .sm import LOST, WRAP, StreamManagement
 
 if TYPE_CHECKING:
     from .listener import Service
@@ -58,6 +58,7 @@ def restore(service: Service) -> None:
         sm.expires = row.expires or now + wait
         heartbeat.at(time.monotonic() + sm.expires - now, sm)
         sm.save()
+        service.weigh(sm, LOST + sm.bytes)
     xdb.settle()
 
 

@@ -36,6 +36,8 @@ WRAP = 2**32
 ASK = b"<r xmlns='urn:xmpp:sm:3'/>"
 OLD = 60.0
 """Seconds after which a count is saved that until then only a row of the archive tells (see restore.py)."""
+LOST = 4096
+"""Bytes that a lost session takes at least."""
 ANSWERS = 100
 """Answers that may wait for the writer; then the client does, too."""
 
@@ -93,6 +95,8 @@ class StreamManagement:
             if not self.asked:  # in the same write; the next request goes out when this one is answered
                 self.asked = True
                 client.stream.send(ASK)
+        else:
+            self.service.weigh(self, LOST + self.bytes)
         o = self.service.options
         if len(self.queue) > o.unacknowledged or self.bytes > o.buffer:
             self._overflow()
@@ -102,8 +106,12 @@ class StreamManagement:
             self.resumable = False  # the messages lie in the store
             self.client.kick("resource-constraint", "too much was never acknowledged")
         else:
-            self.expires = 0.0
-            heartbeat.at(time.monotonic(), self)
+            self.expire()
+
+    def expire(self) -> None:
+        """A lost session takes too much: it ends soon (not at once: the sender of a stanza does not wait for that)."""
+        self.expires = 0.0
+        heartbeat.at(time.monotonic(), self)
 
     def _newly(self, h: int) -> int:
         """How many more the client has than we knew. Raises StreamError if we never sent so many."""
@@ -183,9 +191,7 @@ class StreamManagement:
             client.stream.send(data)
             return
         self.answers += 1
-        ticket.then(
-            lambda ticket: self._say(client, data)
-        )  # to this client: on a new stream more was said already
+        ticket.then(lambda ticket: self._say(client, data))  # to this client: a new stream knows more already
         if self.answers > ANSWERS:
             xdb.settle()
 
@@ -217,6 +223,7 @@ class StreamManagement:
         if not self.service.stopping:  # then all are saved together, when the last stanza has been dealt with
             self.save()
         heartbeat.at(time.monotonic() + wait, self)
+        self.service.weigh(self, LOST + self.bytes)
 
     def due(self, now: float) -> float | None:
         if self.client is not None:
@@ -231,6 +238,7 @@ class StreamManagement:
         session, host = self.session, self.session.host
         self.service.resumable.pop(self.token, None)
         heartbeat.cancel(self)
+        self.service.weigh(self, 0)
         if self.resumable:
             xdb.write(resumable.forget, self.number)
         self.resumable = False
@@ -269,6 +277,7 @@ class StreamManagement:
         self.acknowledged(h)
         self.client, self.leaving = client, None
         heartbeat.cancel(self)
+        self.service.weigh(self, 0)
         self.session.transport = client
         client.stream.send(
             b"<resumed xmlns='urn:xmpp:sm:3' h='%d' previd='%b'/>" % (self.handled, self.token.encode())

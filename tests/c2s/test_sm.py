@@ -1,5 +1,7 @@
 """XEP-0198: Stream Management."""
 
+import json
+
 import gevent
 import pytest
 
@@ -222,6 +224,48 @@ def test_where_to_resume(start_server):
     romeo = Client(server.address("c2s"), "localhost").login("romeo", "secret")
     assert enable(romeo)["location"] == "[2001:db8::1]:9222"
     romeo.close()
+
+
+@pytest.mark.topology("one host")
+def test_lost_sessions_are_bounded(start_server):
+    """Those that were lost first go; an account with too many loses its oldest lost one, instead of being locked out."""
+    server = start_server(
+        {"hosts": {"localhost": {"sessions_per_user": 3}}, "c2s": {"lost_sessions": "64 KiB"}}
+    )
+    for name in ("romeo", "juliet"):
+        server.ctl("accounts", "add", f"{name}@localhost", "--password", "secret")
+
+    def client(name):
+        return Client(server.address("c2s"), "localhost").connect().auth(name, "secret")
+
+    def resumed(name, token):
+        c = client(name)
+        c.send(f"<resume xmlns='{SM}' previd='{token}' h='0'/>")
+        answer = c.take(lambda e: e.tag in (f"{{{SM}}}resumed", f"{{{SM}}}failed"), "<resumed/>", 5)
+        c.abort()
+        return answer.tag == f"{{{SM}}}resumed"
+
+    tokens = []
+    for number in range(5):
+        romeo = client("romeo").bind(f"r{number}")
+        tokens.append(enable(romeo)["id"])
+        romeo.abort()
+        juliet = client("juliet").bind("j")  # somebody else, so that the loss is seen meanwhile
+        juliet.sync()
+        juliet.close()
+    assert [resumed("romeo", token) for token in tokens[:2]] == [False, False]
+    assert resumed("romeo", tokens[-1])
+    juliet = client("juliet").bind("j")
+    large = "x" * 30_000
+    for resource in ("r2", "r3", "r4"):
+        body = f"<body>{large}</body>"
+        juliet.send(f"<message to='romeo@localhost/{resource}' type='chat'>{body}</message>")
+    juliet.sync()
+    with gevent.Timeout(10, AssertionError("too much is kept")):
+        while len(json.loads(server.ctl("sessions", "list", "--json"))) > 2:  # juliet and one of his
+            gevent.sleep(0)
+    assert [resumed("romeo", token) for token in tokens[2:]] == [False, False, True]
+    juliet.close()
 
 
 # -- hostile -----------------------------------------------------------------------------------
