@@ -43,6 +43,7 @@ class Instance:
         self.pages: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {}
         self.modules: dict[str, Module] = {}
         self.asked: dict[str, tuple[str | None, str | None, Any]] = {}
+        self.lasting: list[str] = []
 
     def __getitem__(self, name: str) -> Any:
         """The module of that name; one that `Module.needs` it may count on it."""
@@ -54,6 +55,7 @@ class Instance:
         if missing:
             raise ValueError(f"{self.domain}: module '{kind.name}' needs module '{missing[0]}'")
         module = self.modules[kind.name] = kind(self, settings)
+        self.lasting += module.lasting
         return module
 
     def shown_on(self, host: str) -> bool:

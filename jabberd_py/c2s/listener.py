@@ -66,6 +66,18 @@ class C2S(Section):
     resume_timeout = Option(
         duration, "5m", "time to resume a lost stream in (XEP-0198); 0 switches resumption off"
     )
+    lost_sessions = Option(
+        size,
+        "64 MiB",
+        "what all lost sessions together may take; with more, those end that were lost first",
+        min=65536,
+    )
+    location = Option[str | None](
+        optional(str),
+        None,
+        "address, 'host' or 'host:port', at which clients should resume a lost stream ([...] around IPv6); "
+        "none: wherever they find the server",
+    )
     unacknowledged = Option(int, 1000, "stanzas that a client may leave unacknowledged (XEP-0198)", min=10)
     streams_per_address = Option(
         int, 200, "streams that one address (IPv6: one /64) may have at a time", min=1
@@ -90,6 +102,9 @@ class Service:
         self.certificates = certificates
         self.clients: set[Client] = set()
         self.resumable: dict[str, StreamManagement] = {}
+        self.lost: dict[StreamManagement, int] = {}
+        """Sessions without a stream, those first that were lost first, and the bytes of each."""
+        self.lost_bytes = 0
         self.stopping = False
         self.streams: Counter[str] = Counter()
         self.strangers: Counter[str] = Counter()
@@ -178,6 +193,20 @@ class Service:
                 self._less(self.streams, neighbourhood(client.address))
                 self.known(client)
         return (lambda: self._run(client)) if again else None
+
+    # -- lost sessions ------------------------------------------------------------------
+
+    def weigh(self, sm: StreamManagement, size: int) -> None:
+        """What a lost session takes, ``size`` bytes now; 0: it is lost no more. Ends others where it is too much."""
+        self.lost_bytes += size - self.lost.get(sm, 0)
+        if size:
+            self.lost[sm] = size
+        else:
+            self.lost.pop(sm, None)
+        while self.lost_bytes > self.options.lost_sessions:
+            first = next(iter(self.lost))
+            self.lost_bytes -= self.lost.pop(first)
+            first.expire()
 
     def known(self, client: Client) -> None:
         """The client has logged in, or is gone: it counts among the strangers no more."""

@@ -18,7 +18,7 @@ from ..xmpp.element import from_text
 from ..xmpp.jid import parse
 from . import resumable
 from .resumable import ResumableStream
-from .sm import WRAP, StreamManagement
+from .sm import LOST, WRAP, StreamManagement
 
 if TYPE_CHECKING:
     from .listener import Service
@@ -49,6 +49,7 @@ def restore(service: Service) -> None:
             sm.handled = later
         _fill(sm, row.queue)
         host.sessions.add(session)
+        session.notes.update(json.loads(row.notes))
         host.hooks.tell("session", session)
         if row.presence:
             session.presence = from_text(row.presence)
@@ -57,6 +58,7 @@ def restore(service: Service) -> None:
         sm.expires = row.expires or now + wait
         heartbeat.at(time.monotonic() + sm.expires - now, sm)
         sm.save()
+        service.weigh(sm, LOST + sm.bytes)
     xdb.settle()
 
 

@@ -11,8 +11,9 @@ from ..xdb import OWNER_LENGTH, Table
 
 class ResumableStream(Table):
     """What a stream needs to be resumed by another process. ``handled``: of the client's stanzas; what it sent later is
-    counted by its messages. ``queue`` is JSON, [[xml, uid], ...], known only if the server was stopped in peace; after a
-    crash the spool knows what was not delivered. ``expires``: Unix time; 0 while the client is connected."""
+    counted by its messages. ``notes``: JSON, those of the session that are `Module.lasting`. ``queue``: JSON,
+    [[xml, uid], ...], known only if the server was stopped in peace; after a crash the spool knows what was not
+    delivered. ``expires``: Unix time; 0 while the client is connected."""
 
     owner = CharField(max_length=OWNER_LENGTH)
     resource = TextField()
@@ -21,6 +22,7 @@ class ResumableStream(Table):
     handled = BigIntegerField()
     sent = BigIntegerField()
     presence = TextField()
+    notes = TextField()
     queue = TextField()
     expires = FloatField()
 

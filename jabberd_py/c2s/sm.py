@@ -36,6 +36,8 @@ WRAP = 2**32
 ASK = b"<r xmlns='urn:xmpp:sm:3'/>"
 OLD = 60.0
 """Seconds after which a count is saved that until then only a row of the archive tells (see restore.py)."""
+LOST = 4096
+"""Bytes that a lost session takes at least."""
 ANSWERS = 100
 """Answers that may wait for the writer; then the client does, too."""
 
@@ -54,7 +56,7 @@ class StreamManagement:
 
     __slots__ = (
         "number", "token", "session", "client", "service", "handled", "sent", "stored", "saved", "queue", "bytes",
-        "asked", "resumable", "slot", "expires", "room", "crashed", "presence", "refusal", "leaving", "answers",
+        "asked", "resumable", "slot", "expires", "room", "crashed", "presence", "notes", "refusal", "leaving", "answers",
     )  # fmt: skip
 
     session: Session
@@ -75,6 +77,7 @@ class StreamManagement:
         self.room: Event | None = None
         self.crashed = False
         self.presence: Element | None = None
+        self.notes = "{}"
         self.refusal: int | None = None
         self.leaving: Event | None = None
         self.answers = 0
@@ -92,6 +95,8 @@ class StreamManagement:
             if not self.asked:  # in the same write; the next request goes out when this one is answered
                 self.asked = True
                 client.stream.send(ASK)
+        else:
+            self.service.weigh(self, LOST + self.bytes)
         o = self.service.options
         if len(self.queue) > o.unacknowledged or self.bytes > o.buffer:
             self._overflow()
@@ -101,8 +106,12 @@ class StreamManagement:
             self.resumable = False  # the messages lie in the store
             self.client.kick("resource-constraint", "too much was never acknowledged")
         else:
-            self.expires = 0.0
-            heartbeat.at(time.monotonic(), self)
+            self.expire()
+
+    def expire(self) -> None:
+        """A lost session takes too much: it ends soon (not at once: the sender of a stanza does not wait for that)."""
+        self.expires = 0.0
+        heartbeat.at(time.monotonic(), self)
 
     def _newly(self, h: int) -> int:
         """How many more the client has than we knew. Raises StreamError if we never sent so many."""
@@ -182,9 +191,7 @@ class StreamManagement:
             client.stream.send(data)
             return
         self.answers += 1
-        ticket.then(
-            lambda ticket: self._say(client, data)
-        )  # to this client: on a new stream more was said already
+        ticket.then(lambda ticket: self._say(client, data))  # to this client: a new stream knows more already
         if self.answers > ANSWERS:
             xdb.settle()
 
@@ -193,10 +200,14 @@ class StreamManagement:
         client.stream.send(data)
 
     def changed(self) -> None:
-        """The client has sent what is no message. Another process must know its presence: the count of a later message
-        covers it."""
-        if self.resumable and self.session.presence is not self.presence:
+        """The client has sent what is no message. Another process must know its presence and its notes: the count of a
+        later message covers them."""
+        if self.resumable and (self.session.presence is not self.presence or self._lasting() != self.notes):
             self.save()
+
+    def _lasting(self) -> str:
+        notes = ((key, self.session.note(key)) for key in self.session.host.lasting)
+        return json.dumps({key: note for key, note in notes if note is not None})
 
     # -- lost and found --------------------------------------------------------------------
 
@@ -212,6 +223,7 @@ class StreamManagement:
         if not self.service.stopping:  # then all are saved together, when the last stanza has been dealt with
             self.save()
         heartbeat.at(time.monotonic() + wait, self)
+        self.service.weigh(self, LOST + self.bytes)
 
     def due(self, now: float) -> float | None:
         if self.client is not None:
@@ -226,6 +238,7 @@ class StreamManagement:
         session, host = self.session, self.session.host
         self.service.resumable.pop(self.token, None)
         heartbeat.cancel(self)
+        self.service.weigh(self, 0)
         if self.resumable:
             xdb.write(resumable.forget, self.number)
         self.resumable = False
@@ -264,6 +277,7 @@ class StreamManagement:
         self.acknowledged(h)
         self.client, self.leaving = client, None
         heartbeat.cancel(self)
+        self.service.weigh(self, 0)
         self.session.transport = client
         client.stream.send(
             b"<resumed xmlns='urn:xmpp:sm:3' h='%d' previd='%b'/>" % (self.handled, self.token.encode())
@@ -286,6 +300,7 @@ class StreamManagement:
             return None
         self.saved = self.handled
         self.presence = presence = self.session.presence
+        self.notes = self._lasting()
         state = self.session.host.spool.state(self.session.user)
         row = {
             "owner": self.session.user,
@@ -295,6 +310,7 @@ class StreamManagement:
             "handled": self.handled,
             "sent": self.sent,
             "presence": str(presence) if presence is not None else "",
+            "notes": self.notes,
             # a message that another session has acknowledged waits for nobody any more
             "queue": json.dumps(
                 [[data.decode(), uid if uid in state.waiting else 0] for data, uid in self.queue]

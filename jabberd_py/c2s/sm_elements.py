@@ -52,7 +52,10 @@ def _enable(client: Client, session: Session, element: Element) -> None:
     session.sm = sm  # stanzas that were sent meanwhile are not counted: <enabled/> comes behind them
     if sm.resumable:
         service.resumable[sm.token] = sm
-        client.stream.send(Element("enabled", SM, id=sm.token, resume="true", max=int(wait)).to_bytes())
+        enabled = Element("enabled", SM, id=sm.token, resume="true", max=int(wait))
+        if service.options.location:
+            enabled.attrs["location"] = service.options.location
+        client.stream.send(enabled.to_bytes())
     else:
         client.stream.send(Element("enabled", SM).to_bytes())
 

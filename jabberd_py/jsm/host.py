@@ -90,7 +90,14 @@ class Host(Instance):
         if old is not None:
             self.end(old)
             old.transport.kick("conflict", "another client took this resource")
-        if len(self.sessions.of(str(jid.bare))) >= self.options.sessions_per_user:
+        others = self.sessions.of(str(jid.bare))
+        lost = [session for session in others if not session.connected]
+        if (
+            len(others) >= self.options.sessions_per_user and lost
+        ):  # a client that never resumes locks nobody out
+            min(lost, key=lambda session: session.since).transport.kick("resource-constraint")
+            others = self.sessions.of(str(jid.bare))
+        if len(others) >= self.options.sessions_per_user:
             raise StanzaError("resource-constraint", "too many sessions of this account")
         session = Session(self, jid, transport, id, time.time())
         self.sessions.add(session)

@@ -19,6 +19,7 @@ class Blocking(Module):
 
     features = (NS,)
     needs = ("privacy",)
+    lasting = (NS,)
 
     def __init__(self, host: Any, settings: Mapping[str, Any] | None = None) -> None:
         super().__init__(host, settings)

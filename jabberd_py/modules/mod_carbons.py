@@ -29,6 +29,7 @@ class Carbons(Module):
 
     features = (NS, "urn:xmpp:carbons:rules:0")
     account_features = features
+    lasting = (NS,)
 
     @iq("set", NS, to="self")
     def switch(self, request: Element) -> None:

@@ -10,6 +10,7 @@ from ..xmpp.element import Element
 from ..xmpp.ns import CLIENT
 
 NS = "urn:xmpp:csi:0"
+HELD = "csi: held"
 CARBONS = "urn:xmpp:carbons:2"
 EVENT = "http://jabber.org/protocol/pubsub#event event"
 CHAT_STATES = "http://jabber.org/protocol/chatstates"
@@ -23,6 +24,7 @@ Held = dict[tuple[str, ...], Element]
 class ClientState(Module):
     """Holds back presence, chat states and notifications while a client is inactive."""
 
+    lasting = (NS,)
     most = Option(int, 500, "stanzas held back for one inactive client; with more, all are sent", min=1)
 
     @on("features")
@@ -36,7 +38,7 @@ class ClientState(Module):
             return None
         session = stream.session
         if session is not None and element.name == "inactive":
-            session.notes.setdefault(NS, {})
+            session.notes[NS] = True
         elif session is not None:
             self.wake(session)
         return HANDLED
@@ -44,29 +46,35 @@ class ClientState(Module):
     @on("resumed")
     def wake(self, session: Session) -> None:
         """The client is active, as every stream is at its beginning, also one that resumes (section 5.2)."""
-        if session.note(NS) is not None:
-            self.flush(session, session.notes.pop(NS))
+        session.notes.pop(NS, None)
+        self.flush(session)
 
     @on("in")
     def hold(self, session: Session, stanza: Element) -> bool | None:
-        held: Held | None = session.note(NS)
-        if held is None:
+        if session.note(NS) is None:
             return None
         key = None if stanza.uid else unimportant(stanza)
         if key is None:
-            self.flush(session, held)  # the line is in use now anyway, and order is kept
+            self.flush(session)  # the line is in use now anyway, and order is kept
             return None
+        held: Held = session.notes.setdefault(HELD, {})
         held.pop(key, None)
         held[key] = stanza
         if len(held) > self.most:
-            self.flush(session, held)
+            self.flush(session)
         return HANDLED
 
-    def flush(self, session: Session, held: Held) -> None:
-        stanzas = list(held.values())
-        held.clear()
-        for stanza in stanzas:
-            session.send(stanza)  # event `in` is behind them
+    @on("stop")
+    def keep(self) -> None:
+        """What was held back is kept with the sessions, for those who resume them (XEP-0198)."""
+        for session in self.host.sessions:
+            self.flush(session)
+
+    def flush(self, session: Session) -> None:
+        if session.note(HELD):
+            held: Held = session.notes.pop(HELD)
+            for stanza in held.values():
+                session.send(stanza)  # event `in` is behind them
 
 
 def unimportant(stanza: Element) -> tuple[str, ...] | None:

@@ -37,6 +37,7 @@ class Last(Module):
     features = (NS,)
     account_features = (NS,)
     tables = (LastActivity,)
+    lasting = (STATUS,)
 
     @on("start")
     def start(self) -> None:

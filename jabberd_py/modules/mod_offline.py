@@ -25,6 +25,7 @@ class Offline(Module):
     """Keeps messages for users who are not there."""
 
     features = ("msgoffline", NS)
+    lasting = (PICKING,)
     limit = Option(
         int, 1000, "messages that may wait for one user; more are returned to their senders", min=1
     )

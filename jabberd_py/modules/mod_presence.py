@@ -25,6 +25,7 @@ class Presence(Module):
     """Broadcasts the presence of users to their subscribers, and answers probes."""
 
     needs = ("roster", "subscription")
+    lasting = (DIRECTED,)
     directed = Option(int, 500, "addresses outside of the roster that one session may show itself to", min=0)
 
     # -- sent by a session ----------------------------------------------------------------------------

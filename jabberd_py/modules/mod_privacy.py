@@ -53,6 +53,7 @@ class Privacy(Module):
 
     features = (NS,)
     tables = (PrivacyLists,)
+    lasting = (NOTE, ASKED)
     max_lists = Option(int, 20, "lists of one account", min=1)
     max_items = Option(int, 1000, "items of one list, and so addresses that one account may block", min=1)
 

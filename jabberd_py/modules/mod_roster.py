@@ -102,6 +102,7 @@ class Roster(Module):
     """Keeps the users' contacts, and tells their clients of changes."""
 
     tables = (RosterItem, RosterVersion)
+    lasting = (INTERESTED,)
     limit = Option(int, 1000, "contacts one user may have", min=1)
     groups = Option(int, 50, "groups one contact may be in", min=0)
 

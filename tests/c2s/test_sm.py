@@ -1,5 +1,7 @@
 """XEP-0198: Stream Management."""
 
+import json
+
 import gevent
 import pytest
 
@@ -162,6 +164,47 @@ def test_an_old_queue_is_not_taken_for_fresh(start_server):
     romeo.close()
 
 
+@pytest.mark.topology("one host")
+@pytest.mark.parametrize("crash", [False, True])
+def test_what_a_session_has_switched_on_outlives_the_server(start_server, crash):
+    """Carbons, interest in the roster, and in peace also the state of the client."""
+    server = start_server()
+    for name in ("romeo", "juliet"):
+        server.ctl("accounts", "add", f"{name}@localhost", "--password", "secret")
+
+    def client(name):
+        return Client(server.address("c2s"), "localhost").connect().auth(name, "secret")
+
+    romeo = client("romeo").bind("desk").available()
+    token = enable(romeo)["id"]
+    romeo.iq("set", "<enable xmlns='urn:xmpp:carbons:2'/>")
+    romeo.iq("get", "<query xmlns='jabber:iq:roster'/>")
+    romeo.send("<inactive xmlns='urn:xmpp:csi:0'/>")
+    acknowledged(romeo, 2)
+    phone = client("romeo").bind("phone").available()  # its presence is held back
+    assert not any(e.get("from") == phone.jid for e in romeo.inbox)
+    if crash:
+        server.kill9()
+        romeo.abort()
+        server.start()
+    else:
+        server.restart()
+    phone = client("romeo").bind("phone").available()
+    phone.iq("set", "<query xmlns='jabber:iq:roster'><item jid='juliet@localhost'/></query>")
+    juliet = client("juliet").bind()
+    juliet.send("<message to='romeo@localhost/phone' type='chat' id='m'><body>x</body></message>")
+    phone.gets("<message id='m'/>")
+    again = client("romeo")
+    again.send(f"<resume xmlns='{SM}' previd='{token}' h='2'/>")
+    again.gets(f"<resumed xmlns='{SM}' h='2'/>")
+    again.gets("<iq type='set'><query xmlns='jabber:iq:roster'/></iq>")
+    again.gets("<message><received xmlns='urn:xmpp:carbons:2'>...</received></message>")
+    if not crash:
+        again.gets("<presence from='romeo@localhost/phone'/>")
+    for each in (again, phone, juliet):
+        each.close()
+
+
 def test_what_the_other_client_still_holds_comes_once(romeo, juliet, make_client):
     """Both of romeo's clients get the message; one goes without having acknowledged it."""
     other = make_client(romeo.account, resource="garden")
@@ -172,6 +215,57 @@ def test_what_the_other_client_still_holds_comes_once(romeo, juliet, make_client
     other.gets("<message id='m1'/>")
     other.close()
     romeo.nothing("<message/>")
+
+
+@pytest.mark.topology("one host")
+def test_where_to_resume(start_server):
+    server = start_server({"hosts": {"localhost": {}}, "c2s": {"location": "[2001:db8::1]:9222"}})
+    server.ctl("accounts", "add", "romeo@localhost", "--password", "secret")
+    romeo = Client(server.address("c2s"), "localhost").login("romeo", "secret")
+    assert enable(romeo)["location"] == "[2001:db8::1]:9222"
+    romeo.close()
+
+
+@pytest.mark.topology("one host")
+def test_lost_sessions_are_bounded(start_server):
+    """Those that were lost first go; an account with too many loses its oldest lost one, instead of being locked out."""
+    server = start_server(
+        {"hosts": {"localhost": {"sessions_per_user": 3}}, "c2s": {"lost_sessions": "64 KiB"}}
+    )
+    for name in ("romeo", "juliet"):
+        server.ctl("accounts", "add", f"{name}@localhost", "--password", "secret")
+
+    def client(name):
+        return Client(server.address("c2s"), "localhost").connect().auth(name, "secret")
+
+    def resumed(name, token):
+        c = client(name)
+        c.send(f"<resume xmlns='{SM}' previd='{token}' h='0'/>")
+        answer = c.take(lambda e: e.tag in (f"{{{SM}}}resumed", f"{{{SM}}}failed"), "<resumed/>", 5)
+        c.abort()
+        return answer.tag == f"{{{SM}}}resumed"
+
+    tokens = []
+    for number in range(5):
+        romeo = client("romeo").bind(f"r{number}")
+        tokens.append(enable(romeo)["id"])
+        romeo.abort()
+        juliet = client("juliet").bind("j")  # somebody else, so that the loss is seen meanwhile
+        juliet.sync()
+        juliet.close()
+    assert [resumed("romeo", token) for token in tokens[:2]] == [False, False]
+    assert resumed("romeo", tokens[-1])
+    juliet = client("juliet").bind("j")
+    large = "x" * 30_000
+    for resource in ("r2", "r3", "r4"):
+        body = f"<body>{large}</body>"
+        juliet.send(f"<message to='romeo@localhost/{resource}' type='chat'>{body}</message>")
+    juliet.sync()
+    with gevent.Timeout(10, AssertionError("too much is kept")):
+        while len(json.loads(server.ctl("sessions", "list", "--json"))) > 2:  # juliet and one of his
+            gevent.sleep(0)
+    assert [resumed("romeo", token) for token in tokens[2:]] == [False, False, True]
+    juliet.close()
 
 
 # -- hostile -----------------------------------------------------------------------------------
