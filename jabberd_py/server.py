@@ -124,9 +124,9 @@ class Server:
             self.store = xdb.open(database, tables(), str(self.data))
             messages.start()
             self._load_certificates(self.config)
+            self.components.configure(self.config.components)  # type: ignore[arg-type]
             for domain in self.config.hosts:
                 self._add_host(domain)
-            self.components.configure(self.config.components)  # type: ignore[arg-type]
         except BaseException as error:
             self._undo(error)
             raise
@@ -230,6 +230,7 @@ class Server:
         self.c2s.configure(fresh["c2s"])
         if self.uplink is not None:
             self.uplink.configure(fresh["s2s"])
+        self.components.configure(fresh.components)  # type: ignore[arg-type]
         for host in self.hosts:
             settings = fresh.hosts.get(host.domain)
             if settings is None:
@@ -242,7 +243,6 @@ class Server:
         for domain in fresh.hosts:
             if domain not in self.router.instances:
                 self._add_host(domain)
-        self.components.configure(fresh.components)  # type: ignore[arg-type]
         logger.info("configuration read again")
 
     def stop(self) -> None:

@@ -21,6 +21,7 @@ ORDER = (
     # components: what users see of them, what they may do in users' names
     "mod_gateway",
     "mod_privilege",
+    "mod_delegation",
     # what keeps messages
     "mod_offline",
     "mod_mam",

@@ -12,6 +12,8 @@ from ..xmpp.errors import StanzaError
 from ..xmpp.ns import DISCO_INFO, DISCO_ITEMS
 from .trust import may_see
 
+Identity = tuple[str, str, str | None]
+
 
 class Disco(Module):
     """Tells what this domain and its accounts can do: all of it is read from the modules that are loaded.
@@ -48,11 +50,24 @@ class Disco(Module):
     def describe(self) -> Element:
         """The domain's information, without a node."""
         host = self.host
-        return _info(
+        return self._with_nested(
+            False,
             [(host.category, host.type, self.title or host.title), *self._all("identities")],
             [*self._all("features"), *(ns for to, _, ns in host.iqs if to == "server")],
             self._ask("disco_forms"),
         )
+
+    def _with_nested(
+        self, account: bool, identities: list[Identity], features: list[str], forms: list[Element]
+    ) -> Element:
+        """What mod_delegation adds, and what it takes away: namespaces that are another's now (XEP-0355)."""
+        delegation = self.host.modules.get("delegation")
+        if delegation is None or not delegation.withdrawn:
+            return _info(identities, features, forms)
+        more, others, theirs = delegation.disco_nested(account)
+        gone = tuple(delegation.withdrawn)
+        own = [each for each in features if each.partition("#")[0] not in gone and each not in gone]
+        return _info([*identities, *more], [*own, *others], [*forms, *theirs])
 
     def _services(self) -> Iterator[Element]:
         """The services below this domain, and components; other hosts with users are no part of it."""
@@ -74,9 +89,11 @@ class Disco(Module):
         if not self._trusted(request, user):
             raise StanzaError("service-unavailable")
         type = "anonymous" if self.host.options.anonymous else "registered"
-        return _info(
+        return self._with_nested(
+            True,
             [("account", type, None), *self._all("account_identities")],
             [*self._all("account_features"), *(ns for to, _, ns in self.host.iqs if own and to == "self")],
+            [],
         )
 
     @iq("get", DISCO_ITEMS, to="self")
@@ -124,9 +141,7 @@ class Disco(Module):
         return [element for answer in methods if answer is not None for element in answer(*args)]
 
 
-def _info(
-    identities: list[tuple[str, str, str | None]], features: list[str], forms: Iterable[Element] = ()
-) -> Element:
+def _info(identities: list[Identity], features: list[str], forms: Iterable[Element] = ()) -> Element:
     """<query/> with each identity and feature once, in an order that does not change."""
     query = Element("query", DISCO_INFO)
     for category, type, name in dict.fromkeys(identities):

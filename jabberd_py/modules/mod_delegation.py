@@ -1,0 +1,232 @@
+"""XEP-0355: Namespace Delegation: a component answers IQs of a namespace in the place of this host (admin mode)."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from typing import Any
+
+import gevent
+
+from ..hooks import HANDLED, Module, Option, duration, on
+from ..instance import Instance
+from ..jsm.session import Session
+from ..xdb import xdb
+from ..xmpp import forms
+from ..xmpp.element import Element
+from ..xmpp.errors import StanzaError
+from ..xmpp.ns import CLIENT, DISCO_INFO, DISCO_ITEMS, FORWARD
+
+NS = "urn:xmpp:delegation:2"
+OLD = "urn:xmpp:delegation:1"
+BARE_INFO = f"{NS}:bare:disco#info:*"
+BARE_ITEMS = f"{NS}:bare:disco#items:*"
+
+
+class Delegation(Module):
+    """Forwards IQs whose namespace is delegated (``delegate`` of a component in the configuration), and shows in
+    service discovery what the component can do there instead of what the server could."""
+
+    features = (NS,)
+    requests = Option(int, 500, "forwarded requests that may wait for their answers at a time", min=1)
+    timeout = Option(duration, "30s", "time that a component has to answer in", min=1)
+
+    def __init__(self, host: Instance, settings: Mapping[str, Any] | None = None) -> None:
+        super().__init__(host, settings)
+        self.managers: dict[str, Any] = {}  # namespace -> the component
+        self.spoken: dict[str, str] = {}  # component -> its version of this protocol
+        self.nested: dict[tuple[str, str], list[Element]] = {}  # ("::" or ":bare:", namespace) -> disco
+        self.waiting = 0
+
+    # -- which component ---------------------------------------------------------------------------
+
+    @on("start", "reload", "component")
+    def look(self, component: Any = None) -> None:
+        self.managers = {
+            namespace: instance
+            for instance in self.host.router.instances.values()
+            if instance.grants is not None and instance.grants.concerns(self.host.domain)
+            for namespace in instance.grants.delegate
+        }
+        self.nested = {key: info for key, info in self.nested.items() if key[1] in self.managers}
+
+    @on("component")
+    def advertise(self, component: Any) -> None:
+        if not component.grants.delegate:
+            return
+        for version in (NS, OLD):
+            delegated = [
+                Element("delegated", version, *(Element("attribute", version, name=name) for name in names),
+                        namespace=namespace)
+                for namespace, names in component.grants.delegate.items()
+                if version == NS or not namespace.startswith(NS)
+            ]  # fmt: skip
+            if delegated:
+                payload = Element("delegation", version, *delegated)
+                message = Element("message", CLIENT, payload, from_=self.host.domain, to=component.domain,
+                                  id=secrets.token_hex(6))  # fmt: skip
+                self.host.router.deliver(message)
+        gevent.spawn(self._discover, component)
+
+    @on("component_gone")
+    def forget(self, component: Any) -> None:
+        for namespace, manager in self.managers.items():
+            if manager is component:
+                for kind in ("::", ":bare:"):
+                    self.nested.pop((kind, namespace), None)
+        self._changed()
+
+    # -- requests -------------------------------------------------------------------------------------
+
+    @on("out")
+    def to_nobody(self, session: Session, stanza: Element) -> bool | None:
+        """A client's request without ``to`` is for its account or the host."""
+        if stanza.name != "iq" or stanza.to is not None or not self.managers:
+            return None
+        return self._delegate(stanza)
+
+    @on("deliver")
+    def to_us(self, stanza: Element) -> bool | None:
+        """A request for the host or for a bare address."""
+        to = stanza.to
+        if stanza.name != "iq" or to.resource is not None or not self.managers:
+            return None
+        return self._delegate(stanza)
+
+    def _delegate(self, stanza: Element) -> bool | None:
+        if stanza.type not in ("get", "set") or len(stanza.kids) != 1:
+            return None
+        to, sender = stanza.to, stanza.from_
+        manager = self._manager(stanza)
+        if manager is None or sender.domain in manager.domains:
+            return None
+        if to is not None and to.node is not None:
+            if not self.host.users.exists(str(to)):
+                return None
+            if to.bare != sender.bare and self.host.hooks.call("filter_in", str(to), stanza) is HANDLED:
+                return HANDLED
+        if not manager.connected:
+            raise StanzaError("service-unavailable")
+        if self.waiting >= self.requests:
+            raise StanzaError("resource-constraint", "too many requests wait for answers")
+        self.waiting += 1
+        gevent.spawn(self._forward, stanza, manager)
+        return HANDLED
+
+    def _manager(self, stanza: Element) -> Any:
+        """Whose request it is, or None: ours."""
+        namespace = stanza.kids[0].rpartition(" ")[0]
+        manager = self.managers.get(namespace)
+        if manager is not None and all(
+            name in stanza.payload.attrs for name in manager.grants.delegate[namespace]
+        ):
+            return manager
+        if namespace not in (DISCO_INFO, DISCO_ITEMS) or stanza.to is None or stanza.to.node is None:
+            return None
+        node = stanza.payload.attrs.get("node")
+        if namespace == DISCO_ITEMS:
+            return self.managers.get(BARE_ITEMS) if self._unknown(stanza, node) else None
+        return self.managers.get(BARE_INFO) if node is not None and self._unknown(stanza, node) else None
+
+    def _unknown(self, stanza: Element, node: str | None) -> bool:
+        """Is it no node of a module of ours?"""
+        if node is None:
+            return True
+        answers = (getattr(module, "account_node", None) for module in self.host.modules.values())
+        return all(answer is None or answer(stanza, node) is None for answer in answers)
+
+    def _forward(self, stanza: Element, manager: Any) -> None:
+        try:
+            with xdb.unit():
+                version = self.spoken.get(manager.domain, NS)
+                payload = Element("delegation", version, Element("forwarded", FORWARD, stanza.copy()))
+                answer = self._ask(manager, "set", payload)
+                inner = _forwarded(answer, version)
+                if inner is None or not _fits(inner, stanza):
+                    raise StanzaError("service-unavailable")
+                self.host.router.reply(stanza.reply(*inner.elements()))
+        except StanzaError:
+            self.host.router.bounce(stanza, StanzaError("service-unavailable"))
+        finally:
+            self.waiting -= 1
+
+    def _ask(self, manager: Any, type: str, payload: Element) -> Element:
+        iq = Element("iq", CLIENT, payload, from_=self.host.domain, to=manager.domain, type=type)
+        answer: Element = self.host.ask(iq, self.timeout)
+        return answer
+
+    # -- service discovery ------------------------------------------------------------------------------
+
+    def _discover(self, component: Any) -> None:
+        """What the component can do with each namespace; asked once, when it has connected."""
+        with xdb.unit():
+            for namespace in list(component.grants.delegate):
+                if namespace.startswith(NS):
+                    continue
+                for kind in ("::", ":bare:"):
+                    info = self._nested(component, kind, namespace)
+                    if info is not None and self.managers.get(namespace) is component:
+                        self.nested[kind, namespace] = info
+            self._changed()
+
+    def _nested(self, component: Any, kind: str, namespace: str) -> list[Element] | None:
+        for version in (NS, OLD):
+            query = Element("query", DISCO_INFO, node=f"{version}{kind}{namespace}")
+            try:
+                answer = self._ask(component, "get", query)
+            except StanzaError:
+                return None
+            found = answer.child("query", DISCO_INFO)
+            if answer.type == "result" and found is not None:
+                self.spoken[component.domain] = version
+                return list(found.elements())
+        return None
+
+    def _changed(self) -> None:
+        caps = self.host.modules.get("caps")
+        if caps is not None:
+            caps.changed()
+
+    def _all(self, kind: str, name: str, namespace: str = DISCO_INFO) -> list[Element]:
+        return [
+            element
+            for (each, _), info in self.nested.items()
+            if each == kind
+            for element in info
+            if (element.name, element.ns) == (name, namespace)
+        ]
+
+    @property
+    def withdrawn(self) -> list[str]:
+        """Namespaces of which the host shows no features of its own."""
+        return [each for each in self.managers if not each.startswith(NS)]
+
+    def disco_nested(
+        self, account: bool
+    ) -> tuple[list[tuple[str, str, str | None]], list[str], list[Element]]:
+        """Identities, features and forms of the components, for the host or for its accounts."""
+        kind = ":bare:" if account else "::"
+        identities = [
+            (each.attrs.get("category", ""), each.attrs.get("type", ""), each.attrs.get("name"))
+            for each in self._all(kind, "identity")
+        ]
+        features = [each.attrs["var"] for each in self._all(kind, "feature") if "var" in each.attrs]
+        return identities, features, self._all(kind, "x", forms.NS)
+
+
+def _forwarded(answer: Element, version: str) -> Element | None:
+    """The IQ in the component's answer."""
+    payload = answer.child("delegation", version) if answer.type == "result" else None
+    forwarded = None if payload is None else payload.child("forwarded", FORWARD)
+    return None if forwarded is None else forwarded.child("iq", CLIENT)
+
+
+def _fits(inner: Element, request: Element) -> bool:
+    """Does it answer that, and nothing else? ``from`` may be left out."""
+    attrs, asked = inner.attrs, request.attrs
+    return (
+        attrs.get("type") == "result"
+        and attrs.get("id") == asked.get("id")
+        and attrs.get("to") == asked.get("from")
+        and attrs.get("from") in (None, asked.get("to"))
+    )
