@@ -3,7 +3,7 @@
 import time
 
 from . import driver, login
-from .driver import Client, Failed
+from .driver import Client, Failed, Loop
 from .peers.base import Rosters, Users
 from .pinger import Pinger
 from .report import OURS
@@ -36,6 +36,8 @@ def users(bed: Bed) -> float:
             if count > bed.size.sessions * (1 if bed.peer.name == OURS else 0.3):
                 break  # the others' curves are shorter: their logins would take most of the benchmark's time
             clients += bed.login(accounts(count)[len(clients) :], False, first=len(clients))
+            bed.settle(60)  # presence goes round for a while
+            Loop(clients, b">").drain()
             routes = dict(zip(clients, [*clients[1:], clients[0]], strict=True))
             bed.points.append((count, play(bed, routes, clients[:: max(1, count // IN_FLIGHT)], 1)))
         if not bed.points:
