@@ -49,7 +49,7 @@ swarm: $(VENV)/dev.stamp  ## thousands of Locust users on a server of its own: U
 	$(PY) -m loadtest.swarm --users $(USERS) --time $(TIME) $(if $(WORKERS),--workers $(WORKERS)) $(ARGS)
 
 # All of it renews docs/performance*; a part prints its figures only (DOCS=docs puts them in there, too).
-bench: $(VENV)/dev.stamp  ## CPU and memory beside other servers; ROWS=chat,presence PEERS=ejabberd; QUICK=1: this one, 1 min
+bench: $(VENV)/dev.stamp  ## CPU and memory beside other servers; ROWS=chat,presence PEERS=ejabberd; QUICK=1: this one
 ifdef QUICK
 	$(PY) -m loadtest.bench --peers jabberd_py --rounds 1 --seconds 0.3 --users 40 --sessions 300 --many 500 --minute 2
 else
