@@ -25,6 +25,7 @@ from .component.service import Components, Conflict
 from .config import Config, ConfigError, Schema
 from .heartbeat import heartbeat
 from .hooks import Option, Section, optional
+from .http.metrics import Figure, Metrics, MetricsOptions
 from .jsm import messages
 from .jsm.host import Host, HostOptions
 from .jsm.users import Account
@@ -78,6 +79,7 @@ def schema() -> Schema:
             "s2s": S2S,
             "dns": DNS,
             "component": ListenerOptions,
+            "metrics": MetricsOptions,
             "tls": TLSOptions,
             "ctl": ControlOptions,
         },  # fmt: skip
@@ -115,6 +117,7 @@ class Server:
         if self.config["s2s"].enabled:
             self._make_uplink()
         self.components = Components(self.router)
+        self.metrics: Metrics | None = None
         self.store: Store | None = None
         self.control: Any = None
         try:
@@ -146,6 +149,9 @@ class Server:
             section = "s2s"
             if self.uplink is not None:
                 self.uplink.open()
+            section = "metrics"
+            if self.config["metrics"].port is not None:
+                self.metrics = Metrics(self.config["metrics"], self.figures)
         except OptionError as error:
             raise self.config.error(str(error), section, error.option) from None
         self._await_components(self.config)
@@ -217,6 +223,8 @@ class Server:
             self.jobs += [heartbeat.every(seconds, job) for seconds, job in self.uplink.jobs]
             self.uplink.start()
         self.components.start()
+        if self.metrics is not None:
+            self.metrics.start()
         logger.info("serving", version=__version__, hosts=" ".join(self.config.hosts))
 
     def reload(self) -> None:
@@ -272,17 +280,49 @@ class Server:
             stop()
         for listener in self.listeners:
             listener.close()
+        if self.metrics is not None:
+            self.metrics.close()
         if self.control is not None:
             self.control.stop()
         heartbeat.stop()
         if self.store is not None:
             self.store.close()
 
+    def figures(self) -> list[Figure]:
+        """For the metrics."""
+        store = self.store
+        found = [
+            Figure(
+                "sessions", "connected resources", [(h.domain, h.sessions.count) for h in self.hosts], "host"
+            ),
+            Figure("c2s_streams", "client streams, logged in or not", [(None, len(self.c2s.clients))]),
+        ]
+        if store is not None:
+            writer = store.writer
+            found += [
+                Figure(
+                    "store_trouble", "1 while writes are lost", [(None, float(store.trouble is not None))]
+                ),
+                Figure("store_queue", "writes that wait", [(None, len(writer._queue))]),
+                Figure("store_commits", "groups committed", [(None, writer.commits)], total=True),
+                Figure("store_failures", "groups lost", [(None, writer.failures)], total=True),
+            ]
+        uplink = self.uplink
+        if uplink is not None:
+            streams = [("in", float(len(uplink.incoming))), ("out", float(len(uplink.outgoing)))]
+            waiting = sum(len(pair.queue) for pair in uplink.pairs.values())
+            found += [
+                Figure("s2s_streams", "streams to and from other servers", streams, "direction"),
+                Figure("s2s_waiting", "stanzas that wait for other servers", [(None, waiting)]),
+            ]
+        return found
+
     # -- the process -----------------------------------------------------------------------
 
     def listening(self) -> list[tuple[str, str, int]]:
         """(kind, address, port) of every listener."""
-        return [(each.kind, *each.bound) for each in self.listeners]
+        found: list[Any] = [*self.listeners] if self.metrics is None else [*self.listeners, self.metrics]
+        return [(each.kind, *each.bound) for each in found]
 
     @property
     def listeners(self) -> list[Listener]:

@@ -106,6 +106,7 @@ class Writer:
     def __init__(self, db: Any, entries: int = QUEUE_ENTRIES, text: int = QUEUE_TEXT) -> None:
         self.db, self.entries, self.text = db, entries, text
         self.trouble: str | None = None  # why the last group was lost; None: it was not
+        self.commits = self.failures = 0  # groups since the start
         self._queue: deque[Ticket] = deque()
         self._queued_text = self._queued = 0
         self._open: _Row | None = None  # the last ticket in the queue, if a row may join it
@@ -251,6 +252,10 @@ class Writer:
         elif reason is None and self.trouble is not None:
             log.warning("the store writes again")
         self.trouble = reason
+        if reason is None:
+            self.commits += 1
+        else:
+            self.failures += 1
         for ticket in group:
             if reason is not None:
                 ticket.result, ticket.error = None, StoreError(f"the store cannot write: {reason}")

@@ -1,0 +1,36 @@
+"""Metrics as a monitoring system reads them."""
+
+import urllib.request
+
+from prometheus_client.parser import text_string_to_metric_families
+
+
+def scrape(server):
+    host, port = server.address("metrics")
+    with urllib.request.urlopen(f"http://{host}:{port}/metrics", timeout=10) as answer:
+        text = answer.read().decode()
+    return {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def test_sessions_stanzas_and_the_store(start_server, make_client, account):
+    server = start_server({
+        "hosts": {"localhost": {}}, "metrics": {"port": 0}, "s2s": {},
+        "modules": {"register": {"enabled": True, "per_address": 0}},
+    })  # fmt: skip
+    before = scrape(server)
+    assert before["jabberd_sessions", "localhost"] == 0
+    assert before["jabberd_store_trouble",] == 0
+    assert before["jabberd_s2s_streams", "in"] == before["jabberd_s2s_streams", "out"] == 0
+    server.ctl("accounts", "add", "romeo@localhost", "--password", "pw")
+    from tests.client import Client
+
+    client = Client(server.address(), "localhost").connect().login("romeo", "pw")
+    after = scrape(server)
+    assert after["jabberd_sessions", "localhost"] == 1
+    assert after["jabberd_store_commits_total",] > before["jabberd_store_commits_total",]
+    assert after["process_resident_memory_bytes",] > 1 << 20
+    client.close()
