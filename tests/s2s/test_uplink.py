@@ -46,6 +46,8 @@ class World(NamedTuple):
         return self.servers[domain]
 
     def publish(self, domain: str) -> None:
+        if "s2s" not in self.servers[domain].listeners:
+            return
         address, port = self.servers[domain].address("s2s")
         self.names.put({domain: {"SRV _xmpp-server._tcp": f"0 0 {port} {domain}.", "A": address}})
 
@@ -112,6 +114,19 @@ def test_certificates_and_sasl_external(world: World) -> None:
     say(there, f"me@{HERE}/desk", "back")  # on the same stream: XEP-0288
     assert bodies(here, 1) == ["back"]
     assert len(streams(world.servers[HERE])) == len(streams(world.servers[THERE])) == 1
+
+
+def test_direct_tls(world: World) -> None:
+    """XEP-0368: TLS from the first byte, by the other SRV record; the hello names the domain."""
+    world.server(THERE, world.ca.issue(THERE), direct_port=0, port=None)
+    address, port = world.servers[THERE].address("s2s_direct")
+    world.names.put({THERE: {"SRV _xmpps-server._tcp": f"0 0 {port} {THERE}.", "A": address}})
+    world.server(HERE, world.ca.issue(HERE), certificates="required")
+    here, there = world.client(HERE), world.client(THERE).available()
+    say(here, f"me@{THERE}", "straight")
+    assert bodies(there, 1) == ["straight"]
+    (stream,) = streams(world.servers[HERE])
+    assert stream["proof"] == "certificate"
 
 
 @pytest.mark.parametrize("bad", ["self_signed", "expired", "other"])
