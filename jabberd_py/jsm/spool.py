@@ -151,7 +151,7 @@ class Spool:
             state.clear = False
             state.news += 1
         ticket = self._insert(number(), user, stanza, archived)
-        ticket.then(lambda ticket: self.counts.pop(user, None) if ticket.error is not None else None)
+        ticket.then(lambda ticket: self._fewer(user) if ticket.error is not None else None)
         if self._takers(user):  # while the database counted, a session's own flush may have ended
             self.flush(user)
         return ticket
@@ -180,6 +180,10 @@ class Spool:
         ticket = xdb.rows(Message, [row], COLUMNS)
         ticket.then(lambda ticket: self._check(ticket, stanza))
         return ticket
+
+    def _fewer(self, user: str) -> None:
+        if user in self.counts:
+            self.counts[user] = max(self.counts[user] - 1, 0)
 
     def _check(self, ticket: Ticket, stanza: Element) -> None:
         if ticket.error is not None:
@@ -286,8 +290,7 @@ class Spool:
             return False
         state.lost.pop(id, None)
         state.upto = max(state.upto, id)
-        if user in self.counts:
-            self.counts[user] = max(self.counts[user] - 1, 0)
+        self._fewer(user)
         try:
             stanza = from_text(xml)
         except ValueError as error:  # the disk spoilt it: those behind it shall not wait for ever
