@@ -168,7 +168,7 @@ class Spool:
             state.clear = False
             state.news += 1
         ticket = self._insert(number(), user, stanza, archived)
-        ticket.then(lambda ticket: self.counts.pop(user, None) if ticket.error is not None else None)
+        ticket.then(lambda ticket: self._fewer(user) if ticket.error is not None else None)
         if self._takers(user):  # while the database counted, a session's own flush may have ended
             self.flush(user)
         return ticket
@@ -195,6 +195,10 @@ class Spool:
         xml = stanza.to_bytes().decode()
         row = (id, user, peer, resource, xml, 1, 1 if archived else 0, stream, seq)
         return xdb.row(Message, row, COLUMNS, len(xml), self._unkept, stanza)
+
+    def _fewer(self, user: str) -> None:
+        if user in self.counts:
+            self.counts[user] = max(self.counts[user] - 1, 0)
 
     def _unkept(self, stanza: Element) -> None:
         error = StanzaError("resource-constraint", "the server cannot store this now", type="wait")
@@ -300,8 +304,7 @@ class Spool:
             return False
         state.lost.pop(id, None)
         state.upto = max(state.upto, id)
-        if user in self.counts:
-            self.counts[user] = max(self.counts[user] - 1, 0)
+        self._fewer(user)
         try:
             stanza = reread(xml.encode())
         except ValueError as error:  # the disk spoilt it: those behind it shall not wait for ever

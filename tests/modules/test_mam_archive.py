@@ -179,7 +179,7 @@ def archive(settings):
 def test_the_hourly_job(store):
     now = int(time.time())
     keep(*"abc", at=now - 7200)
-    ids = keep(*"defgh", at=now - 60)
+    ids = keep(*"defgh", at=now - 600)
     archive({}).trim()
     assert len(ask().ids) == 8
     archive({"keep": "1h"}).trim()
