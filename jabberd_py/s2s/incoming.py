@@ -208,6 +208,8 @@ class Incoming(Link):
         elif o.wants_certificate(theirs):
             error = StanzaError("not-authorized", f"a valid certificate is required: {self._trouble(theirs)}")
             self.send(dialback.failure("result", ours, theirs, error))
+        elif len(key) > dialback.LONGEST:
+            self.send(dialback.failure("result", ours, theirs, StanzaError("not-acceptable", "no such key")))
         elif pair not in self.identifying:
             self.identifying.add(pair)
             gevent.spawn(self._call_back, theirs, ours, key.strip())
