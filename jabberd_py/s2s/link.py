@@ -58,13 +58,15 @@ class Acks:
         return more
 
     def give_back(self) -> None:
-        """What was not acknowledged waits again, in front of its pairs' queues."""
+        """What was not acknowledged waits again, in front of its pairs' queues. They go on when the caller is done: until then
+        they may still stand on the stream that is lost."""
         pairs: dict[Pair, list[Entry]] = {}
         for pair, entry in self.queue:
             pairs.setdefault(pair, []).append(entry)
         self.queue.clear()
         for pair, entries in pairs.items():
             pair.requeue(entries)
+            gevent.spawn(pair.pump)
 
 
 class Link:
@@ -93,7 +95,7 @@ class Link:
         self.error = ""
         self.since = self.used = time.monotonic()
         self.sent = self.received = 0
-        self.draining = False
+        self.draining = self.ended = False
 
     # -- its life ------------------------------------------------------------------------------
 
@@ -145,6 +147,7 @@ class Link:
 
     def end(self) -> None:
         """After the last one: its pairs look for another stream."""
+        self.ended = True
         self.uplink.gone(self)
         sm, self.sm = self.sm, None
         if sm is not None and sm.queue:
@@ -254,8 +257,11 @@ class Link:
 
     @property
     def full(self) -> bool:
-        """Does too much wait for the other side to read, or to acknowledge?"""
+        """Does too much wait for the other side to read, or to acknowledge? What a stream that ends is sent would be lost: it
+        waits for the next one."""
         stream, sm = self.stream, self.sm
+        if self.ended or stream.closing:
+            return True
         if sm is not None and len(sm.queue) >= self.uplink.options.unacknowledged:
             return True
         if stream.size + len(stream.rest) <= stream.cap // 2:

@@ -281,8 +281,8 @@ class Outgoing(Link):
     # -- the end ------------------------------------------------------------------------------------
 
     def keep(self, sm: Acks) -> None:
-        """For the next stream of this pair, which may be able to resume this one."""
-        if sm.token and not self.uplink.stopping:
+        """For the next stream of this pair, which may be able to resume this one, unless it is there already."""
+        if sm.token and not self.uplink.stopping and (self.local, self.remote) not in self.uplink.outgoing:
             self.uplink.left[self.pair] = sm
         else:
             sm.give_back()

@@ -140,7 +140,7 @@ class Uplink(Instance):
 
     def _open(self, pair: Pair) -> Outgoing:
         link = self.outgoing.get((pair.local, pair.remote))
-        if link is None:
+        if link is None or link.stream is not None and link.stream.closing:
             link = self.outgoing[pair.local, pair.remote] = Outgoing(self, pair)
             gevent.spawn(link.run)
         return link
@@ -314,8 +314,6 @@ class Uplink(Instance):
             if now - lost.since > self.options.resume_timeout:
                 del self.parked[token]
                 lost.sm.give_back()
-                for pair in lost.pairs:
-                    pair.pump()
         for key, pair in list(self.pairs.items()):
             if pair.idle and pair not in self.left and key not in self.outgoing:
                 del self.pairs[key]
