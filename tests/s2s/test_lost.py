@@ -103,3 +103,47 @@ def test_what_was_not_acknowledged_goes_out_where_nothing_can_be_resumed(house: 
     house.say("2")
     house.peer.message("2", 20)
     assert house.bodies == ["1", "1", "2"]
+
+
+def test_nothing_is_said_between_auth_and_its_answer(house: House) -> None:
+    """A key there would stand where the other side expects a new stream header."""
+    house.peer.features = f"<mechanisms xmlns='{SASL}'><mechanism>EXTERNAL</mechanism></mechanisms>"
+    house.say("1")
+    house.element("auth", SASL)
+    house.say("2")
+    stream = house.stream
+    house.peer.features = ""
+    stream.restart()
+    stream.fresh = True
+    stream.send(f"<success xmlns='{SASL}'/>")
+    house.peer.message("2", 20)
+    assert house.bodies == ["1", "2"]
+    assert not [each for each in stream.got if each.tag == f"{{{DIALBACK}}}result"]
+
+
+def resuming(house: House) -> Accepted:
+    """A second stream, on which our server asks to resume the first."""
+    house.managed().socket.close()
+    house.element("resume")
+    house.say("2")
+    return house.stream
+
+
+def test_what_comes_while_a_stream_is_resumed_waits_and_is_counted(house: House) -> None:
+    stream = resuming(house)
+    assert house.bodies == ["1"]
+    stream.send(f"<resumed xmlns='{SM}' previd='it' h='0'/>")
+    house.peer.message("2", 20)
+    assert house.bodies == ["1", "1", "2"]
+    stream.send(f"<a xmlns='{SM}' h='2'/>")
+    house.say("3")
+    house.peer.message("3", 20)
+    assert house.stream is stream
+
+
+def test_features_come_once(house: House) -> None:
+    """A second time, while we ask to resume, they made us forget what was not acknowledged."""
+    stream = resuming(house)
+    stream.send(f"<stream:features>{OFFER}</stream:features>")
+    for _ in "12":  # nobody has acknowledged them
+        house.romeo.gets("<message type='error' from='juliet@good.test'/>", 20)
