@@ -21,7 +21,8 @@ from ..xmpp.jid import parse
 from ..xmpp.parser import Header
 from ..xmpp.sm import SM, count
 from . import dialback
-from .link import BIDI, BIDI_FEATURE, Acks, Link
+from .acks import Acks
+from .link import BIDI, BIDI_FEATURE, Link
 from .pair import Failure, Pair
 
 if TYPE_CHECKING:

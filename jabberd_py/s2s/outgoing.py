@@ -15,7 +15,8 @@ from ..xmpp.element import Element
 from ..xmpp.parser import Header
 from ..xmpp.sm import SM, count
 from . import dialback
-from .link import BIDI, BIDI_FEATURE, Acks, Link
+from .acks import Acks
+from .link import BIDI, BIDI_FEATURE, Link
 from .pair import Failure, Pair
 
 if TYPE_CHECKING:

@@ -28,9 +28,10 @@ from ..xdb import xdb
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError, StreamError
 from . import outbound
+from .acks import Acks
 from .commands import Federation
 from .incoming import Incoming, Lost
-from .link import Acks, Link
+from .link import Link
 from .options import S2S
 from .outgoing import Outgoing
 from .pair import Failure, Pair

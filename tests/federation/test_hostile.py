@@ -351,7 +351,9 @@ def test_a_key_is_text_also_for_the_server_that_is_asked(dialback):
     romeo.send("<message to='juliet@good.test'><body>a stream of ours</body></message>")
     dialback.authority.message("a stream of ours", 20)
     dialback.authority.got.clear()
-    forged = f"</db:verify><message from='{TO}' to='juliet@good.test'><body>forged</body></message><db:verify>"
+    forged = (
+        f"</db:verify><message from='{TO}' to='juliet@good.test'><body>forged</body></message><db:verify>"
+    )
     raw = dialback.raw().connect()
     raw.show_key(forged.replace("<", "&lt;"))
     assert raw.verdict() == ("valid", "")
