@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import hmac
 
-from ..xmpp.element import ATTRIBUTE, Element
+from ..xmpp.element import ATTRIBUTE, Element, escape
 from ..xmpp.errors import StanzaError
 from ..xmpp.jid import parse
 
 DIALBACK = "jabber:server:dialback"
 FEATURE = "urn:xmpp:features:dialback"
+LONGEST = 1024
+"""Characters of a key that another server is asked about."""
 
 
 def key(secret: str, receiving: str, originating: str, id: str) -> str:
@@ -24,16 +26,19 @@ def same(one: str, other: str) -> bool:
     return hmac.compare_digest(one.encode(), other.encode())
 
 
-def element(name: str, from_: str, to: str, content: str = "", **attrs: str | None) -> bytes:
-    """``<db:result/>`` or ``<db:verify/>``: other servers know no prefix but ``db``."""
-    given = {"from": from_, "to": to, **attrs}
-    text = "".join(f" {k}='{v.translate(ATTRIBUTE)}'" for k, v in given.items() if v is not None)
-    return f"<db:{name}{text}>{content}</db:{name}>".encode()
+def element(name: str, from_: str, to: str, key: str = "", **attrs: str | None) -> bytes:
+    """``<db:result/>`` or ``<db:verify/>``: other servers know no prefix but ``db``. ``key`` may be a stranger's text."""
+    return _element(name, {"from": from_, "to": to, **attrs}, escape(key))
 
 
 def failure(name: str, from_: str, to: str, error: StanzaError, id: str | None = None) -> bytes:
     """The answer of type ``error`` (section 2.5), which leaves the stream as it is."""
-    return element(name, from_, to, str(error.element()), id=id, type="error")
+    return _element(name, {"from": from_, "to": to, "id": id, "type": "error"}, str(error.element()))
+
+
+def _element(name: str, given: dict[str, str | None], inner: str) -> bytes:
+    attrs = "".join(f" {k}='{v.translate(ATTRIBUTE)}'" for k, v in given.items() if v is not None)
+    return f"<db:{name}{attrs}>{inner}</db:{name}>".encode()
 
 
 def domains(element: Element) -> tuple[str, str]:

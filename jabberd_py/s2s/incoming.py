@@ -21,7 +21,8 @@ from ..xmpp.jid import parse
 from ..xmpp.parser import Header
 from ..xmpp.sm import SM, count
 from . import dialback
-from .link import BIDI, BIDI_FEATURE, Acks, Link
+from .acks import Acks
+from .link import BIDI, BIDI_FEATURE, Link
 from .pair import Failure, Pair
 
 if TYPE_CHECKING:
@@ -208,6 +209,8 @@ class Incoming(Link):
         elif o.wants_certificate(theirs):
             error = StanzaError("not-authorized", f"a valid certificate is required: {self._trouble(theirs)}")
             self.send(dialback.failure("result", ours, theirs, error))
+        elif len(key) > dialback.LONGEST:
+            self.send(dialback.failure("result", ours, theirs, StanzaError("not-acceptable", "no such key")))
         elif pair not in self.identifying:
             self.identifying.add(pair)
             gevent.spawn(self._call_back, theirs, ours, key.strip())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ssl
 import time
-from collections import deque
 from typing import TYPE_CHECKING, Any
 
 import gevent
@@ -18,8 +17,9 @@ from ..xmpp import ns
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError, StreamError
 from ..xmpp.parser import Close, Header
-from ..xmpp.sm import ASK, SM, WRAP, answer, count, newly
+from ..xmpp.sm import ASK, SM, WRAP, answer, count
 from . import dialback
+from .acks import Acks
 from .dialback import DIALBACK
 from .pair import Entry, Failure, Pair
 
@@ -31,40 +31,6 @@ logger = log.get(__name__)
 LANG = "en"
 STANZAS = frozenset(("message", "presence", "iq"))
 BIDI, BIDI_FEATURE = "urn:xmpp:bidi", "urn:xmpp:features:bidi"
-
-
-class Acks:
-    """Stream management (XEP-0198) of one link.
-
-    handled    stanzas of the other side that were dealt with
-    sent       stanzas sent to it since <enable/>; the last len(queue) of them are not acknowledged
-    """
-
-    __slots__ = ("handled", "sent", "queue", "asked", "token", "expires")
-
-    def __init__(self, token: str = "") -> None:
-        self.handled = self.sent = 0
-        self.queue: deque[tuple[Pair, Entry]] = deque()
-        self.asked = False
-        self.token = token  # for a resumption, if there can be one
-        self.expires = 0.0
-
-    def acknowledged(self, h: int) -> int:
-        """Raises StreamError."""
-        more = newly(h, self.sent, len(self.queue))
-        for _ in range(more):
-            pair, entry = self.queue.popleft()
-            pair.delivered(entry)
-        return more
-
-    def give_back(self) -> None:
-        """What was not acknowledged waits again, in front of its pairs' queues."""
-        pairs: dict[Pair, list[Entry]] = {}
-        for pair, entry in self.queue:
-            pairs.setdefault(pair, []).append(entry)
-        self.queue.clear()
-        for pair, entries in pairs.items():
-            pair.requeue(entries)
 
 
 class Link:
@@ -93,7 +59,7 @@ class Link:
         self.error = ""
         self.since = self.used = time.monotonic()
         self.sent = self.received = 0
-        self.draining = False
+        self.draining = self.ended = False
 
     # -- its life ------------------------------------------------------------------------------
 
@@ -145,6 +111,7 @@ class Link:
 
     def end(self) -> None:
         """After the last one: its pairs look for another stream."""
+        self.ended = True
         self.uplink.gone(self)
         sm, self.sm = self.sm, None
         if sm is not None and sm.queue:
@@ -254,8 +221,11 @@ class Link:
 
     @property
     def full(self) -> bool:
-        """Does too much wait for the other side to read, or to acknowledge?"""
+        """Does too much wait for the other side to read, or to acknowledge? What a stream that ends is sent would be lost: it
+        waits for the next one."""
         stream, sm = self.stream, self.sm
+        if self.ended or stream.closing:
+            return True
         if sm is not None and len(sm.queue) >= self.uplink.options.unacknowledged:
             return True
         if stream.size + len(stream.rest) <= stream.cap // 2:

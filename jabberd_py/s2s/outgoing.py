@@ -15,7 +15,8 @@ from ..xmpp.element import Element
 from ..xmpp.parser import Header
 from ..xmpp.sm import SM, count
 from . import dialback
-from .link import BIDI, BIDI_FEATURE, Acks, Link
+from .acks import Acks
+from .link import BIDI, BIDI_FEATURE, Link
 from .pair import Failure, Pair
 
 if TYPE_CHECKING:
@@ -28,7 +29,9 @@ class Outgoing(Link):
     """Opened for one pair; further domains of ours may use it, too (dialback's multiplexing).
 
     steps    what was done so far, for `jabberctl check federation`: (what, result)
-    ready    the features are known and TLS, if there is any, stands: keys may be shown and verified
+    due      a stream header came, its features did not yet: they come once
+    sasl     our <auth/> is not answered yet
+    ready    the features are known and neither TLS nor SASL is under way: keys may be shown and verified
     asked    pairs whose key was shown, and the verdict is awaited
     """
 
@@ -40,13 +43,13 @@ class Outgoing(Link):
         self.wanted: dict[Pair, None] = {}
         self.asked: dict[tuple[str, str], Pair] = {}
         self.verifications: dict[tuple[str, str, str], tuple[str, AsyncResult]] = {}
-        self.ready = False
+        self.due = self.sasl = self.ready = False
         self.authenticated = False
         self.external = True  # still to be tried
-        self.dialback = True
         self.multiplex = False
         self.offered_sm = False
         self.before: Acks | None = None
+        self.behind: list[Pair] = []  # they may send when it is known whether ``before`` is resumed
 
     # -- coming up ---------------------------------------------------------------------------------
 
@@ -83,11 +86,12 @@ class Outgoing(Link):
     def open(self, header: Header) -> None:
         self.spoken(header)
         self.id = header.attrs.get("id", "")
+        self.due = True
         if header.attrs.get("version", "0").partition(".")[0] != "1":
             self._features(Element("features", ns.STREAM))  # a server of before 2004 has none
 
     def negotiate(self, element: Element) -> bool:
-        if element.ns == ns.STREAM and element.name == "features":
+        if element.ns == ns.STREAM and element.name == "features" and self.due:
             self._features(element)
         elif element.ns == ns.TLS and element.name == "proceed" and not self.secure:
             if self.stream.drop_input():
@@ -97,15 +101,17 @@ class Outgoing(Link):
             self._again()
         elif element.ns == ns.TLS:
             raise Failure("remote-server-timeout", f"{self.remote} cannot encrypt now")
-        elif element.ns == ns.SASL and element.name == "success" and not self.external:
+        elif element.ns == ns.SASL and element.name == "success" and self.sasl:
+            self.sasl = False
             self.step("SASL EXTERNAL", "accepted")
             self.authenticated, self.proof = True, "certificate"
             self.stream.restart()
             self._again()
-        elif element.ns == ns.SASL and element.name == "failure":
+        elif element.ns == ns.SASL and element.name == "failure" and self.sasl:
+            self.sasl = False
             reason = next((each.name for each in element.elements()), "?")
             self.step("SASL EXTERNAL", f"refused: {reason}")
-            self._prove()
+            self._ready()
         else:
             return False
         return True
@@ -116,6 +122,7 @@ class Outgoing(Link):
 
     def _features(self, features: Element) -> None:
         o = self.uplink.options
+        self.due = False
         if not self.secure and features.has("starttls", ns.TLS):
             self.send(b"<starttls xmlns='%b'/>" % ns.TLS.encode())
             return
@@ -126,6 +133,7 @@ class Outgoing(Link):
         self.multiplex = feature is not None and feature.has("errors", dialback.FEATURE)
         if self.authenticated:
             self._established(self.pair)
+            self._ready()
             return
         mechanisms = features.child("mechanisms", ns.SASL)
         offered = [] if mechanisms is None else [each.text.strip() for each in mechanisms.elements()]
@@ -133,16 +141,18 @@ class Outgoing(Link):
         if o.bidi and features.has("bidi", BIDI_FEATURE) and not self.bidi:
             self.bidi = True
             self.send(b"<bidi xmlns='%b'/>" % BIDI.encode())
+        self.step("stream", "up")
         self._ready()
 
     def _ready(self) -> None:
+        if self._external():
+            return
         self.ready = True
-        self.step("stream", "up")
         for (theirs, ours, id), (key, _) in self.verifications.items():
             self.send(dialback.element("verify", ours, theirs, key, id=id))
         if self.wanted:
             self._prove()
-        else:
+        elif not self.authenticated:
             self.stream.settled(self.uplink.options.idle_timeout)
 
     # -- proving who we are --------------------------------------------------------------------------
@@ -150,21 +160,29 @@ class Outgoing(Link):
     def want(self, pair: Pair) -> None:
         """The pair has something to send: once the stream is up, or now."""
         self.wanted[pair] = None
-        if self.authenticated and pair is self.pair:
+        if pair in self.pairs:
             pair.established(self)
         elif self.ready:
             self._prove()
 
+    def _external(self) -> bool:
+        """Shows the certificate, if that is still to be tried. Until the answer is there nothing else may be said."""
+        if not self.external or self.pair not in self.wanted:
+            return False
+        self.external = self.ready = False
+        self.sasl = True
+        name = b64encode(self.local.encode()).decode()
+        self.send(Element("auth", ns.SASL, name, mechanism="EXTERNAL").to_bytes())
+        return True
+
     def _prove(self) -> None:
         """Shows, for each pair that wants to send, the certificate or a key."""
-        if self.external and self.pair in self.wanted:
-            self.external = False
-            name = b64encode(self.local.encode()).decode()
-            self.send(Element("auth", ns.SASL, name, mechanism="EXTERNAL").to_bytes())
+        if self._external():
             return
         for pair in list(self.wanted):
             names = pair.remote, pair.local
-            if pair not in self.pairs and names not in self.asked:
+            done = pair in self.pairs or pair is self.pair and self.authenticated
+            if not done and names not in self.asked:
                 self.asked[names] = pair
                 key = dialback.key(self.uplink.secret, pair.remote, pair.local, self.id)
                 self.send(dialback.element("result", pair.local, pair.remote, key))
@@ -195,6 +213,11 @@ class Outgoing(Link):
             raise failure
 
     def _established(self, pair: Pair) -> None:
+        if pair in self.pairs:
+            return
+        if self.before is not None:
+            self.behind.append(pair)
+            return
         self.authenticated = True
         stream = self.stream
         if stream.patience is not None:
@@ -252,6 +275,11 @@ class Outgoing(Link):
         self.send(b"<enable xmlns='%b' resume='true'/>" % SM.encode())
         self._accepted(self.pair)
 
+    def _go_on(self) -> None:
+        behind, self.behind = self.behind, []
+        for pair in behind:
+            self._established(pair)
+
     def manage(self, element: Element) -> bool:
         sm, before = self.sm, self.before
         if element.name == "enabled" and sm is not None:
@@ -264,12 +292,14 @@ class Outgoing(Link):
             for _, entry in before.queue:
                 self.send(entry.data)
             self._accepted(self.pair)
+            self._go_on()
         elif element.name == "failed" and before is not None:
             if "h" in element.attrs:
                 before.acknowledged(count(element))
             self.before = None
             before.give_back()
             self._enable()
+            self._go_on()
         elif element.name == "failed" and sm is not None:
             self.sm = None
             for pair, entry in sm.queue:
@@ -281,8 +311,8 @@ class Outgoing(Link):
     # -- the end ------------------------------------------------------------------------------------
 
     def keep(self, sm: Acks) -> None:
-        """For the next stream of this pair, which may be able to resume this one."""
-        if sm.token and not self.uplink.stopping:
+        """For the next stream of this pair, which may be able to resume this one, unless it is there already."""
+        if sm.token and not self.uplink.stopping and (self.local, self.remote) not in self.uplink.outgoing:
             self.uplink.left[self.pair] = sm
         else:
             sm.give_back()

@@ -138,7 +138,10 @@ class Pair:
             heartbeat.at(self.retry, self)
 
     def established(self, link: Link) -> None:
-        """The other side lets us send on this stream."""
+        """The other side lets us send on this stream. What the last one left, and this one cannot resume, comes first."""
+        left = self.uplink.left.pop(self, None)
+        if left is not None:
+            left.give_back()
         self.link = link
         self.failure = None
         self.retry = 0.0

@@ -28,9 +28,10 @@ from ..xdb import xdb
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError, StreamError
 from . import outbound
+from .acks import Acks
 from .commands import Federation
 from .incoming import Incoming, Lost
-from .link import Acks, Link
+from .link import Link
 from .options import S2S
 from .outgoing import Outgoing
 from .pair import Failure, Pair
@@ -140,7 +141,7 @@ class Uplink(Instance):
 
     def _open(self, pair: Pair) -> Outgoing:
         link = self.outgoing.get((pair.local, pair.remote))
-        if link is None:
+        if link is None or link.stream is not None and link.stream.closing:
             link = self.outgoing[pair.local, pair.remote] = Outgoing(self, pair)
             gevent.spawn(link.run)
         return link
@@ -314,8 +315,6 @@ class Uplink(Instance):
             if now - lost.since > self.options.resume_timeout:
                 del self.parked[token]
                 lost.sm.give_back()
-                for pair in lost.pairs:
-                    pair.pump()
         for key, pair in list(self.pairs.items()):
             if pair.idle and pair not in self.left and key not in self.outgoing:
                 del self.pairs[key]

@@ -99,7 +99,7 @@ class Accepted:
         self.header: dict[str, str] = {}
         self.id = ""
         self.got: list[Element] = []
-        self.secure = False
+        self.secure = self.said_goodbye = False
 
     def send(self, xml: str) -> None:
         self.socket.sendall(xml.encode())
@@ -114,7 +114,8 @@ class Accepted:
                     if self.fresh:
                         break
                 self.fresh = False
-        self.socket.close()
+        if self.server.polite:
+            self.socket.close()
 
     def restart(self) -> None:
         self.parser, self.root, self.depth = XMLPullParser(("start", "end")), None, 0
@@ -133,7 +134,10 @@ class Accepted:
             in_client(element)
             self._take(element)
         elif self.depth == 0:
-            self.send("</stream:stream>")
+            self.said_goodbye = True
+            self.server.news.set()
+            if self.server.polite:
+                self.send("</stream:stream>")
 
     def _opened(self) -> None:
         server = self.server
@@ -143,6 +147,7 @@ class Accepted:
             features = f"<starttls xmlns='{TLS}'><required/></starttls>"
         elif server.bidi:
             features += "<bidi xmlns='urn:xmpp:features:bidi'/>"
+        features += server.features
         text = header(self.header.get("from", ""), self.header.get("to", ""), f"version='1.0' id='{self.id}'")
         self.send(text + f"<stream:features>{features}</stream:features>")
 
@@ -186,6 +191,8 @@ class RawServer:
         self.listener = socket.create_server((address, port), backlog=backlog)
         self.address: tuple[str, int] = self.listener.getsockname()[:2]
         self.bidi = False  # offer XEP-0288
+        self.features = ""  # more of them, as XML
+        self.polite = True  # answer </stream:stream>, and close
         self.streams: list[Accepted] = []
         self.got: list[Element] = []
         self.news = Event()

@@ -345,6 +345,33 @@ def test_verdicts_nobody_asked_for(dialback):
     romeo.close()
 
 
+def test_a_key_is_text_also_for_the_server_that_is_asked(dialback):
+    """The authority is asked on our own stream, where it believes what we say: a key must not speak there in our name."""
+    romeo = dialback.login()
+    romeo.send("<message to='juliet@good.test'><body>a stream of ours</body></message>")
+    dialback.authority.message("a stream of ours", 20)
+    dialback.authority.got.clear()
+    forged = (
+        f"</db:verify><message from='{TO}' to='juliet@good.test'><body>forged</body></message><db:verify>"
+    )
+    raw = dialback.raw().connect()
+    raw.show_key(forged.replace("<", "&lt;"))
+    assert raw.verdict() == ("valid", "")
+    assert [element.tag.rpartition("}")[2] for element in dialback.authority.got] == ["verify"]
+    assert dialback.authority.got[0].text == forged
+    raw.close()
+    romeo.close()
+
+
+def test_a_key_of_hostile_length_is_passed_to_nobody(dialback):
+    raw = dialback.raw().connect()
+    dialback.authority.got.clear()
+    raw.show_key("k" * 5000)
+    assert raw.verdict() == ("error", "not-acceptable")
+    assert not dialback.authority.got
+    raw.close()
+
+
 # -- dialback: we are the authoritative server --------------------------------------------------------------------
 
 

@@ -1,0 +1,46 @@
+"""XEP-0198 on one stream between servers: what is counted, and what is not acknowledged."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import gevent
+
+from ..xmpp.sm import newly
+from .pair import Entry, Pair
+
+
+class Acks:
+    """Stream management (XEP-0198) of one link.
+
+    handled    stanzas of the other side that were dealt with
+    sent       stanzas sent to it since <enable/>; the last len(queue) of them are not acknowledged
+    """
+
+    __slots__ = ("handled", "sent", "queue", "asked", "token", "expires")
+
+    def __init__(self, token: str = "") -> None:
+        self.handled = self.sent = 0
+        self.queue: deque[tuple[Pair, Entry]] = deque()
+        self.asked = False
+        self.token = token  # for a resumption, if there can be one
+        self.expires = 0.0
+
+    def acknowledged(self, h: int) -> int:
+        """Raises StreamError."""
+        more = newly(h, self.sent, len(self.queue))
+        for _ in range(more):
+            pair, entry = self.queue.popleft()
+            pair.delivered(entry)
+        return more
+
+    def give_back(self) -> None:
+        """What was not acknowledged waits again, in front of its pairs' queues. They go on when the caller is done: until then
+        they may still stand on the stream that is lost."""
+        pairs: dict[Pair, list[Entry]] = {}
+        for pair, entry in self.queue:
+            pairs.setdefault(pair, []).append(entry)
+        self.queue.clear()
+        for pair, entries in pairs.items():
+            pair.requeue(entries)
+            gevent.spawn(pair.pump)

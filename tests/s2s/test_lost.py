@@ -1,0 +1,149 @@
+"""What happens to stanzas when a stream to another server ends, and while the next one comes up (XEP-0198, XEP-0178)."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import gevent
+import pytest
+
+from tests.client import Client
+from tests.conftest import CONFIG
+from tests.federation.conftest import log_in
+from tests.federation.rawpeer import DIALBACK, SASL, Accepted, RawServer
+from tests.match import CLIENT
+from tests.server import ServerProcess
+
+US = "us.test"
+SM = "urn:xmpp:sm:3"
+OFFER = f"<sm xmlns='{SM}'/>"
+pytestmark = pytest.mark.timeout(60)
+
+
+class House(NamedTuple):
+    """Our server with romeo, and the server of good.test, which does what a test says."""
+
+    server: ServerProcess
+    peer: RawServer
+    romeo: Client
+
+    def say(self, *bodies: str) -> None:
+        """Romeo sends them; when this returns they are routed."""
+        for body in bodies:
+            self.romeo.send(f"<message to='juliet@good.test'><body>{body}</body></message>")
+        self.romeo.iq("get", "<ping xmlns='urn:xmpp:ping'/>")
+
+    def element(self, name: str, namespace: str = SM) -> Any:
+        return self.peer.take(lambda element: element.tag == f"{{{namespace}}}{name}", f"<{name}/>", 20)
+
+    def until(self, wanted: Any, seconds: float = 20) -> None:
+        with gevent.Timeout(seconds, AssertionError("it did not happen")):
+            while not wanted():
+                self.peer.news.clear()
+                self.peer.news.wait()
+
+    @property
+    def bodies(self) -> list[str]:
+        """Of all messages that came, on whatever stream."""
+        found = [element.findtext(f"{{{CLIENT}}}body") for each in self.peer.streams for element in each.got]
+        return [body for body in found if body is not None]
+
+    @property
+    def stream(self) -> Accepted:
+        """The last one that our server has opened."""
+        return self.peer.streams[-1]
+
+    def managed(self) -> Accepted:
+        """A stream that can be resumed, on which "1" was sent and not acknowledged."""
+        self.peer.features = OFFER
+        self.say("1")
+        self.element("enable")
+        self.stream.send(f"<enabled xmlns='{SM}' id='it' resume='true'/>")
+        self.peer.message("1", 20)
+        self.element("r")
+        return self.stream
+
+
+@pytest.fixture
+def house(tmp_path: Any, databases: Any) -> Iterator[House]:
+    peer = RawServer(None)
+    options = {
+        "address": ["127.0.0.1"],
+        "port": 0,
+        "require_tls": False,
+        "bidi": False,
+        "idle_timeout": "1s",
+        "routes": {"good.test": peer.route},
+    }
+    config = {**CONFIG, **databases(tmp_path), "hosts": {US: {}}, "s2s": options}
+    server = ServerProcess(config, tmp_path)
+    Client(server.address(), US).connect().register("romeo", "secret").close()
+    made = House(server, peer, log_in(server.address(), US, "romeo"))
+    yield made
+    made.romeo.close()
+    server.stop()
+    peer.stop()
+
+
+def test_what_is_sent_while_an_idle_stream_closes_goes_out_on_the_next(house: House) -> None:
+    house.peer.polite = False
+    house.say("1")
+    house.peer.message("1", 20)
+    old = house.stream
+    house.until(lambda: old.said_goodbye, 30)
+    house.say("2")  # the old stream still waits for our answer
+    house.peer.message("2", 20)
+    assert house.stream is not old
+
+
+def test_what_was_not_acknowledged_goes_out_where_nothing_can_be_resumed(house: House) -> None:
+    old = house.managed()
+    house.peer.features = ""
+    old.socket.close()
+    house.peer.message("1", 20)
+    house.say("2")
+    house.peer.message("2", 20)
+    assert house.bodies == ["1", "1", "2"]
+
+
+def test_nothing_is_said_between_auth_and_its_answer(house: House) -> None:
+    """A key there would stand where the other side expects a new stream header."""
+    house.peer.features = f"<mechanisms xmlns='{SASL}'><mechanism>EXTERNAL</mechanism></mechanisms>"
+    house.say("1")
+    house.element("auth", SASL)
+    house.say("2")
+    stream = house.stream
+    house.peer.features = ""
+    stream.restart()
+    stream.fresh = True
+    stream.send(f"<success xmlns='{SASL}'/>")
+    house.peer.message("2", 20)
+    assert house.bodies == ["1", "2"]
+    assert not [each for each in stream.got if each.tag == f"{{{DIALBACK}}}result"]
+
+
+def resuming(house: House) -> Accepted:
+    """A second stream, on which our server asks to resume the first."""
+    house.managed().socket.close()
+    house.element("resume")
+    house.say("2")
+    return house.stream
+
+
+def test_what_comes_while_a_stream_is_resumed_waits_and_is_counted(house: House) -> None:
+    stream = resuming(house)
+    assert house.bodies == ["1"]
+    stream.send(f"<resumed xmlns='{SM}' previd='it' h='0'/>")
+    house.peer.message("2", 20)
+    assert house.bodies == ["1", "1", "2"]
+    stream.send(f"<a xmlns='{SM}' h='2'/>")
+    house.say("3")
+    house.peer.message("3", 20)
+    assert house.stream is stream
+
+
+def test_features_come_once(house: House) -> None:
+    """A second time, while we ask to resume, they made us forget what was not acknowledged."""
+    stream = resuming(house)
+    stream.send(f"<stream:features>{OFFER}</stream:features>")
+    for _ in "12":  # nobody has acknowledged them
+        house.romeo.gets("<message type='error' from='juliet@good.test'/>", 20)
