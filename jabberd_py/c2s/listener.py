@@ -85,7 +85,9 @@ class C2S(Section):
     logins_per_address = Option(
         int, 50, "streams not yet logged in that one address may have at a time", min=1
     )
-    logins_in_all = Option(int, 5000, "streams not yet logged in, of all addresses together", min=1)
+    logins_in_all = Option(
+        int, 5000, "streams not yet logged in, of all addresses together; who comes then has to wait", min=1
+    )
     failures_per_address = Option(
         int, 30, "wrong passwords from one address, refilled at one in ten seconds", min=1
     )
@@ -125,6 +127,16 @@ class Service:
             client.stream.limit(self.early_rates if client.user is None else self.rates)
         self.by_address = Karma(0.1, options.failures_per_address)
         self.by_account = Karma(0.1, options.failures_per_account)
+        self._go_on()
+
+    def _room(self) -> bool:
+        """When all come back at once, they wait in the kernel's queue, and those who are in get their login done."""
+        return self.in_all < self.options.logins_in_all
+
+    def _go_on(self) -> None:
+        if self._room():
+            for listener in self.listeners:
+                listener.go_on()
 
     def open(self) -> None:
         """Takes the ports, without serving yet. Raises OptionError."""
@@ -134,7 +146,7 @@ class Service:
                     continue
                 serve = self._direct if kind == "c2s_direct" else self._serve
                 try:
-                    self.listeners.append(Listener(kind, address, port, serve))
+                    self.listeners.append(Listener(kind, address, port, serve, self._room))
                 except OSError as error:
                     option = "direct_port" if kind == "c2s_direct" else "port"
                     reason = f"cannot listen on {address} port {port}: {error.strerror}"
@@ -169,11 +181,7 @@ class Service:
         place = neighbourhood(address)
         client = Client(self, sock, address, direct)
         o = self.options
-        crowd = (
-            self.streams[place] >= o.streams_per_address
-            or self.strangers[place] >= o.logins_per_address
-            or self.in_all >= o.logins_in_all
-        )
+        crowd = self.streams[place] >= o.streams_per_address or self.strangers[place] >= o.logins_per_address
         self.clients.add(client)
         self.streams[place] += 1
         self.strangers[place] += 1
@@ -214,6 +222,7 @@ class Service:
             client.stranger = False
             self.in_all -= 1
             self._less(self.strangers, neighbourhood(client.address))
+            self._go_on()
 
     @staticmethod
     def _less(counter: Counter[str], place: str) -> None:

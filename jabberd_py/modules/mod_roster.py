@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
+from operator import attrgetter
 from typing import Any
 
 from peewee import BigIntegerField, BooleanField, CharField, TextField
@@ -22,6 +25,8 @@ VERSIONING = "urn:xmpp:features:rosterver"
 INTERESTED = "roster"
 """The session's note that it asked for the roster, and so is told of changes (section 2.2)."""
 LONGEST = 1023  # bytes of a name
+OWNER = 10
+"""How many items an empty roster is as large as."""
 
 
 class RosterItem(Table):
@@ -51,7 +56,9 @@ class RosterVersion(Table):
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    jid: str
+    """What the owner of a roster has with a contact. It does not know whose address it belongs to, so that contacts
+    without a name of their own, most of all, share theirs."""
+
     state: State = State()
     listed: bool = False
     name: str = ""
@@ -61,10 +68,10 @@ class Item:
     def subscription(self) -> str:
         return self.state.subscription
 
-    def element(self) -> Element:
+    def element(self, jid: str) -> Element:
         state = self.state
         element = Element(
-            "item", ROSTER, *(Element("group", ROSTER, group) for group in self.groups), jid=self.jid
+            "item", ROSTER, *(Element("group", ROSTER, group) for group in self.groups), jid=jid
         )
         element.attrs["subscription"] = state.subscription
         if self.name:
@@ -79,22 +86,41 @@ class Item:
 class Contacts(dict[str, Item]):
     """A user's items by bare address, with the roster's version."""
 
-    version = 0
+    __slots__ = ("version", "weight")
 
-    def listed(self) -> Iterator[Item]:
-        return (item for item in self.values() if item.listed)
+    version: int
+    weight: int
+    """What it counts for in the cache."""
+
+    def listed(self) -> Iterator[tuple[str, Item]]:
+        return ((jid, item) for jid, item in self.items() if item.listed)
 
 
-@cached
+@xdb.prepared(str)
+def _rows(owner: str) -> Any:
+    r = RosterItem
+    kinds = (r.subscription, r.ask, r.pending_in, r.approved, r.listed, r.name, r.groups)
+    return r.select(r.jid, *kinds).where(r.owner == owner)
+
+
+_state = lru_cache(32)(State)  # there are no more
+
+
+@lru_cache(4096)
+def _item(subscription: str, ask: bool, pending_in: bool, approved: bool, *rest: Any) -> Item:
+    """Most rows say the same, but for the address: they share an item."""
+    listed, name, groups = rest
+    state = _state(sys.intern(subscription), bool(ask), bool(pending_in), bool(approved))
+    return Item(state, bool(listed), name, tuple(json.loads(groups)))
+
+
+@cached(size=600_000, weigh=attrgetter("weight"))
 def roster(owner: str) -> Contacts:
     """Shared by all readers; only `Roster._keep` changes it, at once, before the change is written."""
-    contacts = Contacts()
-    for row in RosterItem.select().where(RosterItem.owner == owner):
-        state = State(row.subscription, row.ask, row.pending_in, row.approved)
-        contacts[row.jid] = Item(row.jid, state, row.listed, row.name, tuple(json.loads(row.groups)))
-    contacts.version = (
-        RosterVersion.select(RosterVersion.version).where(RosterVersion.owner == owner).scalar() or 0
-    )
+    version = RosterVersion.select(RosterVersion.version).where(RosterVersion.owner == owner).scalar()
+    contacts = Contacts((sys.intern(jid), _item(*rest)) for jid, *rest in _rows(owner))
+    contacts.version = version or 0
+    contacts.weight = OWNER + len(contacts)
     return contacts
 
 
@@ -122,13 +148,13 @@ class Roster(Module):
         """Returns when it is stored; ``request``: the stanza that made it pending in. The decision that led
         here and this call must not be separated by anything that waits. ``push=False``: the caller does so
         when it is time. Raises StanzaError (too many contacts), StoreError."""
-        old = roster(user).get(jid, Item(jid))
+        old = roster(user).get(jid, Item())
         listed = old.listed or state.subscription != "none" or state.ask or state.approved
         item = replace(old, state=state, listed=listed)
         if item != old:
-            self._keep(user, item, request)
+            self._keep(user, jid, item, request)
             if push:
-                self.push(user, item)
+                self.push(user, jid, item)
 
     def subscribers(self, user: str) -> list[str]:
         """Those who see the user's presence."""
@@ -145,11 +171,11 @@ class Roster(Module):
         mine = (RosterItem.owner == user) & RosterItem.pending_in
         return [(row.jid, row.request) for row in RosterItem.select().where(mine).order_by(RosterItem.id)]
 
-    def push(self, user: str, item: Item, removed: bool = False) -> None:
+    def push(self, user: str, jid: str, item: Item, removed: bool = False) -> None:
         """Tells the interested resources of an item (section 2.1.6)."""
         if not item.listed:
             return
-        element = Element("item", ROSTER, jid=item.jid, subscription="remove") if removed else item.element()
+        element = Element("item", ROSTER, jid=jid, subscription="remove") if removed else item.element(jid)
         query = Element("query", ROSTER, element, ver=roster(user).version)
         for session in self.host.sessions.of(user):
             if session.note(INTERESTED):
@@ -183,7 +209,9 @@ class Roster(Module):
         contacts = roster(str(request.from_.bare))
         if query.attrs.get("ver") == str(contacts.version):
             return None
-        return Element("query", ROSTER, *(item.element() for item in contacts.listed()), ver=contacts.version)
+        return Element(
+            "query", ROSTER, *(item.element(jid) for jid, item in contacts.listed()), ver=contacts.version
+        )
 
     @iq("set", ROSTER, to="self")
     def change(self, request: Element) -> None:
@@ -206,9 +234,9 @@ class Roster(Module):
         name, groups = element.attrs.get("name", ""), self._groups(element)
         if len(name.encode()) > LONGEST:
             raise StanzaError("not-acceptable", f"a name of more than {LONGEST} bytes")
-        item = replace(roster(user).get(jid, Item(jid)), listed=True, name=name, groups=groups)
-        self._keep(user, item)
-        self.push(user, item)
+        item = replace(roster(user).get(jid, Item()), listed=True, name=name, groups=groups)
+        self._keep(user, jid, item)
+        self.push(user, jid, item)
 
     @iq("get", ROSTER, to="user")
     @iq("set", ROSTER, to="user")
@@ -230,53 +258,53 @@ class Roster(Module):
         item = roster(user).get(jid)
         if item is None or not item.listed:
             raise StanzaError("item-not-found", "no such contact")
-        self._keep(user, Item(jid))
-        self.push(user, item, removed=True)
-        self._part(user, item)
+        self._keep(user, jid, Item())
+        self.push(user, jid, item, removed=True)
+        self._part(user, jid, item)
 
     @on("deleting")
     def part(self, user: str) -> None:
-        for item in list(roster(user).values()):
-            self._part(user, item)
+        for jid, item in list(roster(user).items()):
+            self._part(user, jid, item)
 
-    def _part(self, user: str, item: Item) -> None:
+    def _part(self, user: str, jid: str, item: Item) -> None:
         state = item.state
         if state.to or state.ask:
-            self._send(user, item.jid, "unsubscribe")
+            self._send(user, jid, "unsubscribe")
         if state.from_ or state.pending_in:
-            self._send(user, item.jid, "unsubscribed")
+            self._send(user, jid, "unsubscribed")
         if state.from_:
-            self.share(user, item.jid, False)
+            self.share(user, jid, False)
 
     def _send(self, user: str, jid: str, type: str) -> None:
         self.host.router.deliver(Element("presence", CLIENT, from_=user, to=jid, type=type))
 
-    def _keep(self, user: str, item: Item, request: str | None = None) -> None:
+    def _keep(self, user: str, jid: str, item: Item, request: str | None = None) -> None:
         """Changes the item in memory, at once, then on disk; one that is neither listed nor pending goes."""
         contacts = roster(user)
-        old = contacts.get(item.jid)
+        old = contacts.get(jid)
         seen = item.listed or (old is not None and old.listed)
         gone = not item.listed and not item.state.pending_in
         if item.listed and not (old and old.listed) and sum(1 for _ in contacts.listed()) >= self.limit:
             raise StanzaError("resource-constraint", "the roster is full")
         if gone:
-            contacts.pop(item.jid, None)
+            contacts.pop(jid, None)
         else:
-            contacts[item.jid] = item
+            contacts[sys.intern(jid)] = item
         if seen:
             contacts.version = contacts.version + 1 if contacts.version else int(time.time())
         try:
-            xdb.save(_write, user, item, request, gone, contacts.version if seen else None)
+            xdb.save(_write, user, jid, item, request, gone, contacts.version if seen else None)
         except BaseException:
             roster.forget(user)
             raise
         if roster(user) is not contacts:  # read anew while ours was on its way: perhaps without it
             roster.forget(user)
-        self.host.hooks.tell("roster", user, item.jid)
+        self.host.hooks.tell("roster", user, jid)
 
 
-def _write(owner: str, item: Item, request: str | None, gone: bool, version: int | None) -> None:
-    mine = (RosterItem.owner == owner) & (RosterItem.jid == item.jid)
+def _write(owner: str, jid: str, item: Item, request: str | None, gone: bool, version: int | None) -> None:
+    mine = (RosterItem.owner == owner) & (RosterItem.jid == jid)
     if gone:
         RosterItem.delete().where(mine).execute()
     else:
@@ -293,7 +321,7 @@ def _write(owner: str, item: Item, request: str | None, gone: bool, version: int
         if RosterItem.select(RosterItem.id).where(mine).exists():
             RosterItem.update(**row).where(mine).execute()
         else:
-            RosterItem.insert(owner=owner, jid=item.jid, **row).execute()
+            RosterItem.insert(owner=owner, jid=jid, **row).execute()
     if version is not None:
         RosterVersion.delete().where(RosterVersion.owner == owner).execute()
         RosterVersion.insert(owner=owner, version=version).execute()

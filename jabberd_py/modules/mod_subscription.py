@@ -95,7 +95,7 @@ class Subscription(Module):
         """After the stanza itself: the user's resources see the item, then the contact sees more or less."""
         item = self.host["roster"].item(user, jid)
         if item is not None and _shown(old) != _shown(new):
-            self.host["roster"].push(user, item)
+            self.host["roster"].push(user, jid, item)
         if old.from_ != new.from_:
             self.host["roster"].share(user, jid, new.from_)
 

@@ -20,12 +20,22 @@ Again = Callable[[], Any] | None
 Serve = Callable[[socket.socket, str], Again]
 
 
+def _room() -> bool:
+    return True
+
+
 class Listener(StreamServer):
     """Calls ``serve(sock, address)`` in a new greenlet for every connection, with a plain non-blocking socket: the stream
-    has watchers of its own, so gevent's socket object would only cost memory."""
+    has watchers of its own, so gevent's socket object would only cost memory. While ``room()`` is false nobody is let in:
+    who comes waits in the kernel's queue, until `go_on` is called."""
 
-    def __init__(self, kind: str, address: str, port: int, serve: Serve) -> None:
+    max_accept = 1  # then their greenlets begin, and `room` knows of them
+
+    def __init__(
+        self, kind: str, address: str, port: int, serve: Serve, room: Callable[[], bool] = _room
+    ) -> None:
         self.kind = kind
+        self.room = room
         self.bound = (address, port)
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         listening = socket.socket(family, socket.SOCK_STREAM)
@@ -41,6 +51,15 @@ class Listener(StreamServer):
             raise
         self.bound = listening.getsockname()[:2]
         super().__init__(listening, serve)
+
+    def full(self) -> bool:
+        """Asked by gevent before every connection; if true, it stops listening."""
+        return not self.room()
+
+    def go_on(self) -> None:
+        """There is room again."""
+        if self.started:
+            self.start_accepting()
 
     def do_read(self) -> Any:
         try:

@@ -10,12 +10,14 @@ _caches: "list[Cache[Any]]" = []
 
 
 class Cache(Generic[T]):
-    """Remembers the `size` owners used last. Whoever commits a change calls `.forget(owner)` afterwards;
+    """Remembers the owners used last, `size` of them; or as many as together weigh so much, where `weigh(value)`, which
+    must not change while the value is here, says what one weighs. Whoever commits a change calls `.forget(owner)` afterwards;
     every store that opens starts with empty caches. The function must not have other effects: it may run
     twice."""
 
-    def __init__(self, function: Callable[[str], T], size: int) -> None:
-        self.function, self.size = function, size
+    def __init__(self, function: Callable[[str], T], size: int, weigh: Callable[[T], int]) -> None:
+        self.function, self.size, self.weigh = function, size, weigh
+        self.weight = 0
         self._values: OrderedDict[str, T] = OrderedDict()
         self._asking: dict[str, object] = {}  # owner -> token of who asks the database now
         update_wrapper(self, function)
@@ -30,19 +32,24 @@ class Cache(Generic[T]):
         try:
             value = self.function(owner)  # may switch greenlets (MySQL, PostgreSQL)
             if self._asking.get(owner) is token:  # else forgotten meanwhile: what we read may be old
+                if owner in values:
+                    self.weight -= self.weigh(values[owner])
                 values[owner] = value
-                if len(values) > self.size:
-                    values.popitem(last=False)
+                self.weight += self.weigh(value)
+                while self.weight > self.size and len(values) > 1:
+                    self.weight -= self.weigh(values.popitem(last=False)[1])
             return value
         finally:
             if self._asking.get(owner) is token:
                 del self._asking[owner]
 
     def forget(self, owner: str) -> None:
-        self._values.pop(owner, None)
+        if owner in self._values:
+            self.weight -= self.weigh(self._values.pop(owner))
         self._asking.pop(owner, None)
 
     def clear(self) -> None:
+        self.weight = 0
         self._values.clear()
         self._asking.clear()
 
@@ -50,17 +57,25 @@ class Cache(Generic[T]):
         return len(self._values)
 
 
+def _one(value: object) -> int:
+    return 1
+
+
 @overload
 def cached(function: Callable[[str], T]) -> Cache[T]: ...
 @overload
-def cached(*, size: int = ...) -> Callable[[Callable[[str], T]], Cache[T]]: ...
+def cached(
+    *, size: int = ..., weigh: Callable[[Any], int] = ...
+) -> Callable[[Callable[[str], T]], Cache[T]]: ...
 
 
-def cached(function: Callable[[str], T] | None = None, *, size: int = 10_000) -> Any:
-    """`@cached` or `@cached(size=...)` on a module-level function of a bare JID."""
+def cached(
+    function: Callable[[str], T] | None = None, *, size: int = 10_000, weigh: Callable[[Any], int] = _one
+) -> Any:
+    """`@cached` or `@cached(size=..., weigh=...)` on a module-level function of a bare JID."""
     if function is None:
-        return lambda wrapped: Cache(wrapped, size)
-    return Cache(function, size)
+        return lambda wrapped: Cache(wrapped, size, weigh)
+    return Cache(function, size, weigh)
 
 
 def clear_all() -> None:

@@ -19,6 +19,7 @@ class Server(Peer):
             "data": str(self.folder / "data"),
             "log": {"level": "warning"},
             "c2s": {"address": ["127.0.0.1"], "port": 0, "direct_port": None, "require_tls": False},
+            "s2s": {"enabled": False},
             "hosts": {"localhost": {}},
             "modules": {"mam": bool(options.get("archive"))},
         }

@@ -128,3 +128,28 @@ def test_a_greenlet_killed_while_it_waits_for_its_turn():
     first.kill()
     second.join(TIMEOUT)
     assert second.ready() and not turns._waiting
+
+
+def test_when_all_come_back_at_once_they_wait_and_nobody_is_refused(start_server):
+    server = start_server({**CONFIG, "c2s": {"logins_in_all": 2}})
+    Client(server.address()).connect().register("romeo", "secret").close()
+    first = Client(server.address()).login("romeo", "secret", "first")
+    idle = [Client(server.address(), tls="none") for _ in range(3)]
+    for client in idle:
+        client.open_socket()
+    idle[0].open()
+    idle[1].open()
+    waiting = gevent.spawn(idle[2].open)
+    for _ in range(5):
+        first.sync()
+    assert not idle[2].received
+    idle[0].close()  # one leaves: the next may come in
+    waiting.get(timeout=TIMEOUT)
+    storm = [gevent.spawn(Client(server.address()).login, "romeo", "secret", f"r{n}") for n in range(30)]
+    first.sync()
+    assert not any(login.ready() for login in storm)
+    for client in idle[1:]:
+        client.close()
+    for login in storm:
+        login.get(timeout=5 * TIMEOUT).close()
+    first.close()

@@ -108,6 +108,24 @@ def test_a_cache_is_bounded_and_forgets():
     assert asked == ["a", "b", "c", "b", "b"]
 
 
+def test_a_cache_may_be_bounded_by_weight():
+    asked = []
+
+    @cached(size=10, weigh=len)
+    def ask(owner):
+        asked.append(owner)
+        return owner
+
+    for owner in ("aaaa", "bbbb", "cc", "aaaa", "ddd"):  # ddd pushes bbbb out
+        ask(owner)
+    assert ask.weight == 9 and len(ask) == 3
+    ask("e" * 20)  # alone it is remembered, however heavy
+    assert ask.weight == 20 and len(ask) == 1
+    ask.forget("e" * 20)
+    assert ask.weight == 0
+    assert asked == ["aaaa", "bbbb", "cc", "ddd", "e" * 20]
+
+
 def test_what_was_forgotten_while_being_read_is_not_remembered():
     reading, go_on, value = Event(), Event(), ["old"]
 
