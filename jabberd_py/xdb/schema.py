@@ -19,9 +19,18 @@ def first_tables(db: Any) -> None:
     """Nothing to change: the first version's tables are made from their classes."""
 
 
+def resumable_streams_with_notes(db: Any) -> None:
+    """They are made anew: clients of the old server log in once more."""
+    if db.table_exists("resumable_stream"):
+        db.execute_sql("DROP TABLE resumable_stream")
+
+
 Migration = tuple[int, str, Callable[[Any], None]]
 INCOMPLETE = 1_000_000  # stands in schema_version while a copy into the store is under way
-MIGRATIONS: list[Migration] = [(1, "first tables", first_tables)]
+MIGRATIONS: list[Migration] = [
+    (1, "first tables", first_tables),
+    (2, "resumable streams with notes", resumable_streams_with_notes),
+]
 
 
 class SchemaVersion(Model):

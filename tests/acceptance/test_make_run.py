@@ -26,7 +26,7 @@ def test_it_makes_data_certificate_and_database_and_says_so(first_run: Running) 
     data = first_run.clone.path / "their/data"
     assert [line for line in first_run.said if line.startswith("made ")] == [
         "made the data folder: their/data",
-        "made the database ready: their/data/jabberd.sqlite (first tables)",
+        "made the database ready: their/data/jabberd.sqlite (first tables, resumable streams with notes)",
         "made a self-signed certificate: their/data/certificates/localhost.pem",
     ]
     assert stat.S_IMODE(data.stat().st_mode) == 0o700

@@ -246,14 +246,16 @@ def test_only_its_owner_may_read_it(tmp_path):
 
 # --- migrations ---
 
+FIRST = [(1, "first", print)]
+
 
 def test_an_older_store_is_migrated_once(tmp_path):
     def more(db):
         db.execute_sql("INSERT INTO test_contact (owner, jid) VALUES ('migrated', 'x')")
 
-    xdb.open(URL, [Contact], str(tmp_path)).close()
+    xdb.open(URL, [Contact], str(tmp_path), migrations=FIRST).close()
     for _ in range(2):
-        xdb.open(URL, [Contact, Note], str(tmp_path), migrations=[(1, "first", print), (2, "more", more)])
+        xdb.open(URL, [Contact, Note], str(tmp_path), migrations=[*FIRST, (2, "more", more)])
         assert Contact.select().where(Contact.owner == "migrated").count() == 1
         assert Note.select().count() == 0  # a module that is new here brings its table
         xdb.store.close()
@@ -264,19 +266,19 @@ def test_a_failed_migration_leaves_no_trace(tmp_path):
         db.execute_sql("DELETE FROM test_contact")
         db.execute_sql("SELECT nonsense")
 
-    xdb.open(URL, [Contact], str(tmp_path))
+    xdb.open(URL, [Contact], str(tmp_path), migrations=FIRST)
     xdb.save(add, "romeo@a", "juliet@b")
     xdb.store.close()
     with pytest.raises(StoreError, match="no such column: nonsense"):
-        xdb.open(URL, [Contact], str(tmp_path), migrations=[(1, "first", print), (2, "bad", bad)])
-    xdb.open(URL, [Contact], str(tmp_path))
+        xdb.open(URL, [Contact], str(tmp_path), migrations=[*FIRST, (2, "bad", bad)])
+    xdb.open(URL, [Contact], str(tmp_path), migrations=FIRST)
     assert Contact.select().count() == 1
     xdb.store.close()
 
 
 def test_a_newer_store_is_refused(tmp_path):
-    xdb.open(URL, [], str(tmp_path), migrations=[(1, "first", print), (7, "future", print)]).close()
-    with pytest.raises(StoreError, match="schema 7, this server knows 1"):
+    xdb.open(URL, [], str(tmp_path), migrations=[*FIRST, (7, "future", print)]).close()
+    with pytest.raises(StoreError, match="schema 7, this server knows 2"):
         xdb.open(URL, [], str(tmp_path))
 
 
@@ -284,3 +286,16 @@ def test_sqlite_syncs_every_commit(store, tmp_path):
     pragma = store.writer.call(lambda: (store.db.journal_mode, store.db.synchronous))
     assert pragma == ("wal", 2)
     assert sqlite3.connect(tmp_path / "store.db").execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+def test_a_store_of_the_first_schema_opens(tmp_path):
+    """Its resumable streams had no notes."""
+    from jabberd_py.c2s.resumable import ResumableStream
+
+    xdb.open(URL, [], str(tmp_path), migrations=FIRST)
+    xdb.save(lambda: xdb.store.db.execute_sql("CREATE TABLE resumable_stream (owner TEXT, since INTEGER)"))
+    xdb.store.close()
+    store = xdb.open(URL, [ResumableStream], str(tmp_path))
+    assert store.migrated == ["resumable streams with notes"]
+    assert list(ResumableStream.select()) == []
+    store.close()
