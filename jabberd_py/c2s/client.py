@@ -22,8 +22,9 @@ from ..xmpp.element import Element
 from ..xmpp.errors import StreamError
 from ..xmpp.jid import parse
 from ..xmpp.parser import Close, Header
+from ..xmpp.sm import SM, WRAP
 from .negotiate import Negotiation
-from .sm import SM, WRAP, StreamManagement
+from .sm import StreamManagement
 from .sm_elements import negotiate
 
 if TYPE_CHECKING:

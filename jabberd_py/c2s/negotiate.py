@@ -18,7 +18,7 @@ from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError, StreamError, error_reply
 from ..xmpp.jid import parse
 from ..xmpp.sasl import SaslError, Scram, ScramKeys, plain
-from .sm import SM
+from ..xmpp.sm import SM
 
 if TYPE_CHECKING:
     from .client import Client

@@ -16,9 +16,10 @@ from ..jsm.session import Session
 from ..xdb import xdb
 from ..xmpp.element import from_text
 from ..xmpp.jid import parse
+from ..xmpp.sm import WRAP
 from . import resumable
 from .resumable import ResumableStream
-from .sm import LOST, WRAP, StreamManagement
+from .sm import LOST, StreamManagement
 
 if TYPE_CHECKING:
     from .listener import Service

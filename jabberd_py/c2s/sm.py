@@ -23,6 +23,7 @@ from ..jsm.session import Session
 from ..xdb import Ticket, xdb
 from ..xmpp.element import Element, from_text
 from ..xmpp.errors import StanzaError, StreamError
+from ..xmpp.sm import ASK, WRAP, answer, count_of, newly
 from . import resumable
 
 if TYPE_CHECKING:
@@ -31,9 +32,6 @@ if TYPE_CHECKING:
 
 logger = log.get(__name__)
 
-SM = "urn:xmpp:sm:3"
-WRAP = 2**32
-ASK = b"<r xmlns='urn:xmpp:sm:3'/>"
 OLD = 60.0
 """Seconds after which a count is saved that until then only a row of the archive tells (see restore.py)."""
 LOST = 4096
@@ -113,18 +111,9 @@ class StreamManagement:
         self.expires = 0.0
         heartbeat.at(time.monotonic(), self)
 
-    def _newly(self, h: int) -> int:
-        """How many more the client has than we knew. Raises StreamError if we never sent so many."""
-        count = (h - (self.sent - len(self.queue))) % WRAP
-        if count > len(self.queue):
-            extra = Element("handled-count-too-high", SM)
-            extra.attrs = {"h": str(h), "send-count": str(self.sent)}
-            raise StreamError("undefined-condition", f"only {self.sent} stanzas were sent", extra)
-        return count
-
     def acknowledged(self, h: int) -> None:
         """The client has all up to ``h``. Raises StreamError."""
-        count = self._newly(h)
+        count = newly(h, self.sent, len(self.queue))
         spool, user = self.session.host.spool, self.session.user
         for _ in range(count):
             data, uid = self.queue.popleft()
@@ -186,7 +175,7 @@ class StreamManagement:
             elif not self.slot:
                 heartbeat.at(time.monotonic() + OLD, self)
         ticket = xdb.newest
-        data = b"<a xmlns='urn:xmpp:sm:3' h='%d'/>" % h
+        data = answer(h)
         if ticket is None:
             client.stream.send(data)
             return
@@ -256,7 +245,7 @@ class StreamManagement:
         ``<resumed/>`` acknowledges is committed. Raises StreamError."""
         while self.resumable:
             if not self.crashed:
-                self._newly(h)
+                newly(h, self.sent, len(self.queue))
             if self.client is not None:
                 self.leaving = self.client.expel("conflict", "the session was resumed elsewhere")
                 self.lose()
@@ -346,14 +335,6 @@ class StreamManagement:
 
     def kick(self, condition: str, text: str | None = None) -> None:
         self.end()
-
-
-def count_of(element: Element) -> int | None:
-    """Its ``h``, an xs:unsignedInt; None if it is none."""
-    text = element.attrs.get("h", "").strip()
-    if text.isascii() and text.isdigit() and len(text) <= 10 and int(text) < WRAP:
-        return int(text)
-    return None
 
 
 def _return(host: Host, data: bytes) -> None:

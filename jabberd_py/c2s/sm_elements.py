@@ -9,7 +9,8 @@ from ..xdb import StoreError, xdb
 from ..xmpp import ns
 from ..xmpp.element import Element
 from ..xmpp.errors import StreamError
-from .sm import SM, StreamManagement, count_of
+from ..xmpp.sm import SM, count_of
+from .sm import StreamManagement
 
 if TYPE_CHECKING:
     from .client import Client

@@ -10,15 +10,20 @@ WRAP = 2**32
 ASK = b"<r xmlns='urn:xmpp:sm:3'/>"
 
 
+def count_of(element: Element) -> int | None:
+    """Its ``h``, an xs:unsignedInt; None if it is none."""
+    text = element.attrs.get("h", "").strip()
+    if text.isascii() and text.isdigit() and len(text) <= 10 and int(text) < WRAP:
+        return int(text)
+    return None
+
+
 def count(element: Element) -> int:
-    """``h`` of <a/>, <resume/> and <resumed/>. Raises StreamError."""
-    try:
-        h = int(element.attrs["h"])
-        if 0 <= h < WRAP:
-            return h
-    except (KeyError, ValueError):
-        pass
-    raise StreamError("undefined-condition", "h must be a count of stanzas")
+    """Its ``h``. Raises StreamError."""
+    h = count_of(element)
+    if h is None:
+        raise StreamError("undefined-condition", "h must be a count of stanzas")
+    return h
 
 
 def newly(h: int, sent: int, waiting: int) -> int:
