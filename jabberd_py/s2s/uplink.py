@@ -172,18 +172,24 @@ class Uplink(Instance):
         pair.failed(failure)
 
     def verify(self, local: str, theirs: str, id: str, key: str) -> bool:
-        """Asks the authoritative server of ``theirs``, who says to be on our stream ``id``. Blocks. Raises Failure."""
+        """Asks the authoritative server of ``theirs``, who says to be on our stream ``id``. Blocks. Raises Failure. Strangers
+        cause this: they get half of ``s2s.links`` at most."""
+        if (local, theirs) not in self.pairs and len(self.pairs) >= self.options.links // 2:
+            raise Failure("remote-server-timeout", "too many others are asked already")
         try:
             pair = self.pair(local, theirs)
         except StanzaError as error:
             raise Failure("remote-server-timeout", error.text or error.condition) from None
-        result = self._open(pair).verify(local, theirs, id, key)
+        link = self._open(pair)
+        result = link.verify(local, theirs, id, key)
         try:
             return bool(result.get(timeout=self.options.connect_timeout + self.options.login_timeout))
         except Timeout:
             raise Failure(
                 "remote-server-timeout", f"{theirs} does not say whether the key is its own"
             ) from None
+        finally:
+            link.verifications.pop((theirs, local, id), None)
 
     def find(self, remote: str, step: Callable[[str, str], None]) -> tuple[Any, Target]:
         """A connection to the server of ``remote``. Raises Failure."""

@@ -9,7 +9,7 @@ import pytest
 from tests.client import Client
 from tests.conftest import CONFIG
 from tests.federation.conftest import log_in
-from tests.federation.rawpeer import DIALBACK, SASL, Accepted, RawServer
+from tests.federation.rawpeer import DIALBACK, SASL, Accepted, Raw, RawServer
 from tests.match import CLIENT
 from tests.server import ServerProcess
 
@@ -147,3 +147,16 @@ def test_features_come_once(house: House) -> None:
     stream.send(f"<stream:features>{OFFER}</stream:features>")
     for _ in "12":  # nobody has acknowledged them
         house.romeo.gets("<message type='error' from='juliet@good.test'/>", 20)
+
+
+def test_no_tls_while_a_key_is_looked_at(house: House) -> None:
+    """What is proven without TLS must not count behind it (RFC 6120, 5.4.3.3)."""
+    house.peer.on_verify = lambda stream, element: None
+    raw = Raw(house.server.address("s2s"), US, "good.test", tls="none")
+    raw.open_socket()
+    raw.open()
+    raw.show_key()
+    house.element("verify", DIALBACK)
+    raw.send("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
+    raw.gets("<failure xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
+    raw.close()
