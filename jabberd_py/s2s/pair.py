@@ -43,7 +43,7 @@ class Entry:
 
     def __init__(self, stanza: Element, row: int = 0) -> None:
         self.stanza = stanza
-        self.data = stanza.to_bytes()
+        self.data = stanza.across()
         self.row = row
         self.since = time.monotonic()
 
