@@ -29,8 +29,19 @@ if TYPE_CHECKING:
 logger = log.get(__name__)
 
 LANG = "en"
+LONGEST = 300
+"""Characters of what the other side says about an error."""
 STANZAS = frozenset(("message", "presence", "iq"))
 BIDI, BIDI_FEATURE = "urn:xmpp:bidi", "urn:xmpp:features:bidi"
+
+
+def said(error: Element | None, namespace: str) -> str:
+    """Condition and text of an error of theirs: it goes into logs and into errors for our users, so it is cut."""
+    if error is None:
+        return "error"
+    names = [each.name for each in error.elements() if each.name != "text"]
+    text = error.text_of("text", namespace)
+    return ((names[0] if names else "error") + (f": {text}" if text else ""))[:LONGEST]
 
 
 class Link:
@@ -178,9 +189,7 @@ class Link:
 
     def _told(self, error: Element) -> None:
         """A stream error of theirs."""
-        names = [each.name for each in error.elements() if each.name != "text"]
-        text = error.text_of("text", ns.STREAMS)
-        self.error = f"the other server said {names[0] if names else 'error'}" + (f": {text}" if text else "")
+        self.error = f"the other server said {said(error, ns.STREAMS)}"
         logger.info("s2s stream error of the other side", remote=self.remote, error=self.error)
 
     # -- in --------------------------------------------------------------------------------------
