@@ -69,20 +69,21 @@ class Uplink(Instance):
 
     def configure(self, options: S2S) -> None:
         """Limits apply to new streams; where to listen is settled at the start. Raises OptionError."""
+        self.authorities = self.check(options)
         self.options = o = options
         self.secret = o.secret or self.random_secret
-        self.authorities = self._authorities()
         self.subscribing = Karma(0.1, o.subscriptions)
         self.crowd.limit(o.streams_per_address, o.logins_per_address, o.logins_in_all)
 
     # -- certificates ----------------------------------------------------------------------------
 
-    def _authorities(self) -> Authorities:
-        """Raises OptionError."""
+    @staticmethod
+    def check(options: S2S) -> Authorities:
+        """Could we be configured so? Raises OptionError."""
         try:
-            return Authorities(more=self.options.ca)
+            return Authorities(more=options.ca)
         except (OSError, ValueError) as error:
-            reason = f"{self.options.ca}: {error.strerror}" if isinstance(error, OSError) else str(error)
+            reason = f"{options.ca}: {error.strerror}" if isinstance(error, OSError) else str(error)
             raise OptionError("ca", reason) from None
 
     def secure(self, stream: Stream, local: str, server_side: bool, remote: str = "") -> None:
@@ -274,7 +275,13 @@ class Uplink(Instance):
             if sender is None or to is None or sender.domain not in self.router.instances:
                 self.done.append(id)
                 continue
-            self.pair(sender.domain, to.domain).again(stanza, id)
+            try:
+                if not self.options.permits(to.domain) or to.domain in self.router.instances:
+                    raise StanzaError("not-allowed", f"this server does not talk to {to.domain} any more")
+                self.pair(sender.domain, to.domain).again(stanza, id)
+            except StanzaError as error:
+                self.done.append(id)
+                self.router.bounce(stanza, error)
         for listener in self.listeners:
             listener.start()
 
@@ -297,7 +304,8 @@ class Uplink(Instance):
                 link.stream.interrupt(StreamError("system-shutdown"))
         while any(link.stream is not None for link in self.links) and time.monotonic() < deadline:
             gevent.sleep(0.02)
-        for sm in [*self.left.values(), *(lost.sm for lost in self.parked.values())]:
+        late = [link.sm for link in self.links if link.sm is not None]  # they did not end in time
+        for sm in [*late, *self.left.values(), *(lost.sm for lost in self.parked.values())]:
             sm.give_back()
         for pair in self.pairs.values():
             pair.save()

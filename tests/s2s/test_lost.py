@@ -15,6 +15,7 @@ from tests.server import ServerProcess
 
 US = "us.test"
 SM = "urn:xmpp:sm:3"
+STANZAS = "urn:ietf:params:xml:ns:xmpp-stanzas"
 OFFER = f"<sm xmlns='{SM}'/>"
 pytestmark = pytest.mark.timeout(60)
 
@@ -66,11 +67,11 @@ class House(NamedTuple):
 @pytest.fixture
 def house(tmp_path: Any, databases: Any) -> Iterator[House]:
     peer = RawServer(None)
+    peer.bidi = True
     options = {
         "address": ["127.0.0.1"],
         "port": 0,
         "require_tls": False,
-        "bidi": False,
         "idle_timeout": "1s",
         "routes": {"good.test": peer.route},
     }
@@ -160,3 +161,38 @@ def test_no_tls_while_a_key_is_looked_at(house: House) -> None:
     raw.send("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
     raw.gets("<failure xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
     raw.close()
+
+
+def test_what_the_other_server_says_is_cut(house: House) -> None:
+    """Else each stanza for it would come back with a text of half a megabyte."""
+    text = f"<text xmlns='{STANZAS}'>{'x' * 100_000}</text>"
+    house.peer.on_result = lambda stream, element: stream.send(
+        f"<db:result from='good.test' to='{US}' type='error'><error type='cancel'>"
+        f"<forbidden xmlns='{STANZAS}'/>{text}</error></db:result>"
+    )
+    house.say("1")
+    error = house.romeo.gets("<message type='error' from='juliet@good.test'/>", 20)
+    assert len(error.find(f".//{{{STANZAS}}}text").text) < 1000
+
+
+def test_what_names_its_namespace_changes_it_with_the_stream(house: House) -> None:
+    house.romeo.send("<message to='juliet@good.test'><body xmlns='jabber:client'>explicit</body></message>")
+    house.peer.message("explicit", 20)
+    assert b"jabber:client" not in house.stream.received
+
+
+def test_a_check_takes_nothing_from_the_other_side(house: House) -> None:
+    house.server.ctl("check", "federation", "good.test")
+    house.until(lambda: house.stream.said_goodbye)
+    assert not [each for each in house.stream.got if each.tag == "{urn:xmpp:bidi}bidi"]
+
+
+def test_a_reload_with_a_wrong_ca_changes_nothing(house: House) -> None:
+    good = house.server.file.read_text()
+    house.server.file.write_text(
+        good.replace('"idle_timeout"', '"ca": "/nowhere.pem", "deny": ["good.test"], "idle_timeout"')
+    )
+    with pytest.raises(AssertionError, match="s2s.ca"):
+        house.server.ctl("reload")
+    house.say("1")
+    house.peer.message("1", 20)
