@@ -235,7 +235,8 @@ class Link:
         stream, sm = self.stream, self.sm
         if self.ended or stream.closing:
             return True
-        if sm is not None and len(sm.queue) >= self.uplink.options.unacknowledged:
+        o = self.uplink.options
+        if sm is not None and (len(sm.queue) >= o.unacknowledged or sm.bytes >= o.queue_size):
             return True
         if stream.size + len(stream.rest) <= stream.cap // 2:
             return False
@@ -262,8 +263,7 @@ class Link:
         if sm is None:
             pair.delivered(entry)
             return
-        sm.sent = (sm.sent + 1) % WRAP
-        sm.queue.append((pair, entry))
+        sm.add(pair, entry)
         if not sm.asked:
             sm.asked = True
             self.stream.send(ASK)

@@ -196,3 +196,14 @@ def test_a_reload_with_a_wrong_ca_changes_nothing(house: House) -> None:
         house.server.ctl("reload")
     house.say("1")
     house.peer.message("1", 20)
+
+
+def test_bytes_that_are_not_acknowledged_are_bounded(house: House) -> None:
+    """s2s.queue_size, 4 MiB: a server that reads but acknowledges nothing must not fill our memory."""
+    house.managed()
+    for number in range(60):
+        house.say(f"{number} " + "x" * 100_000)
+    house.until(lambda: len(house.bodies) >= 40)
+    assert len(house.bodies) < 45
+    house.stream.send(f"<a xmlns='{SM}' h='{len(house.bodies)}'/>")
+    house.until(lambda: len(house.bodies) == 61)
