@@ -159,7 +159,7 @@ class Incoming(Link):
         if wanted and _domain(wanted) != self.remote:
             self._refuse("invalid-authzid")
         elif not self.remote or self.trouble is not None:
-            logger.warning("a certificate that proves nothing", remote=self.remote, trouble=self.trouble)
+            self.note("a certificate that proves nothing", remote=self.remote, trouble=self.trouble)
             self._refuse("not-authorized")
         else:
             self.send(b"<success xmlns='%b'/>" % ns.SASL.encode())
@@ -173,7 +173,7 @@ class Incoming(Link):
             try:
                 self.authorised(self.uplink.pair(ours, theirs))
             except StanzaError as error:
-                logger.warning("no room for a stream in both directions", remote=theirs, reason=error.text)
+                self.note("no room for a stream in both directions", remote=theirs, reason=error.text)
 
     def _refuse(self, condition: str) -> None:
         self.failures += 1
@@ -238,7 +238,7 @@ class Incoming(Link):
         except Failure as failure:
             if self.id != id:
                 return
-            logger.info("dialback failed", remote=theirs, reason=failure.text)
+            self.note("dialback failed", remote=theirs, reason=failure.text)
             condition = (
                 "remote-server-timeout" if "timeout" in failure.condition else "remote-server-not-found"
             )
@@ -260,7 +260,7 @@ class Incoming(Link):
         self._both_ways(ours, theirs)
 
     def _reject(self, theirs: str, ours: str) -> None:
-        logger.warning("a server is not who it says", claimed=theirs, address=self.address)
+        self.note("a server is not who it says", claimed=theirs)
         if self.remotes:
             error = StanzaError("forbidden", f"{theirs} does not know that key")
             self.send(dialback.failure("result", ours, theirs, error))

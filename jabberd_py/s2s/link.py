@@ -10,6 +10,7 @@ import gevent
 
 from .. import log
 from ..jsm.host import check
+from ..net.karma import neighbourhood
 from ..net.peertls import PeerChannel
 from ..net.stream import Closed, Stream
 from ..xdb import StoreError, xdb
@@ -82,8 +83,7 @@ class Link:
         except Failure as failure:
             self._fail(failure)
         except StreamError as error:
-            logger.info("s2s stream error", address=self.address, remote=self.remote,
-                        condition=error.condition, text=error.text)  # fmt: skip
+            self.note("s2s stream error", remote=self.remote, condition=error.condition, text=error.text)
             self.error = self.error or f"{error.condition}: {error.text or ''}".rstrip(": ")
             self.header()
             self.stream.close(error.to_bytes() + b"</stream:stream>")
@@ -190,7 +190,7 @@ class Link:
     def _told(self, error: Element) -> None:
         """A stream error of theirs."""
         self.error = f"the other server said {said(error, ns.STREAMS)}"
-        logger.info("s2s stream error of the other side", remote=self.remote, error=self.error)
+        self.note("s2s stream error of the other side", remote=self.remote, error=self.error)
 
     # -- in --------------------------------------------------------------------------------------
 
@@ -205,9 +205,9 @@ class Link:
             raise StreamError("improper-addressing", str(error)) from None
         if sender is None or to is None:
             raise StreamError("improper-addressing", "a stanza between servers has from and to")
-        if sender.domain not in self.remotes:
-            raise StreamError("invalid-from", f"{sender.domain} has not proven to be on this stream")
         router = self.uplink.router
+        if sender.domain not in self.remotes or sender.domain in router.instances:  # or it has become ours
+            raise StreamError("invalid-from", f"{sender.domain} has not proven to be on this stream")
         if to.domain not in router.instances:
             raise StreamError("host-unknown", f"{to.domain} is not here")
         self.used = time.monotonic()
@@ -326,7 +326,7 @@ class Link:
             return
         good = dialback.same(element.text.strip(), dialback.key(uplink.secret, receiving, ours, id))
         if not good:
-            logger.warning("a dialback key that is not ours", shown_to=receiving, domain=ours)
+            self.note("a dialback key that is not ours", shown_to=receiving, domain=ours)
         self.send(dialback.element("verify", ours, receiving, id=id, type="valid" if good else "invalid"))
 
     def identify(self, theirs: str, ours: str, key: str) -> None:
@@ -342,9 +342,12 @@ class Link:
         self._unasked(theirs, element)
 
     def _unasked(self, theirs: str, element: Element) -> None:
-        logger.warning(
-            "a dialback verdict nobody asked for", address=self.address, said_by=theirs, kind=element.name
-        )
+        self.note("a dialback verdict nobody asked for", said_by=theirs, kind=element.name)
+
+    def note(self, event: str, **values: Any) -> None:
+        """A line of the log that the other side can cause at will: so many of one address, and no more."""
+        if self.uplink.notes.spend(neighbourhood(self.address)):
+            logger.warning(event, address=self.address, **values)
 
     @property
     def tls(self) -> str | None:

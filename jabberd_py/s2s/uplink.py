@@ -60,6 +60,7 @@ class Uplink(Instance):
         self.parked: dict[str, Lost] = {}
         self.done: list[int] = []
         self.crowd = Crowd()
+        self.notes = Karma(0.2, 30)  # lines of the log, by address
         self.listeners: list[Listener] = []
         self.stopping = False
         self.random_secret = secrets.token_hex(32)
@@ -329,6 +330,8 @@ class Uplink(Instance):
             if now - lost.since > self.options.resume_timeout:
                 del self.parked[token]
                 lost.sm.give_back()
+        kept = {pair for lost in self.parked.values() for pair in lost.pairs}
+        kept |= {pair for sm in self.left.values() for pair, _ in sm.queue}
         for key, pair in list(self.pairs.items()):
-            if pair.idle and pair not in self.left and key not in self.outgoing:
+            if pair.idle and pair not in kept and pair not in self.left and key not in self.outgoing:
                 del self.pairs[key]

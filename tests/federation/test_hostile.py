@@ -704,6 +704,16 @@ def test_a_server_with_a_bad_certificate_is_sent_nothing(name, required):
 # -- many, and slow ----------------------------------------------------------------------------------------------------
 
 
+def test_the_log_is_not_for_strangers_to_fill(dialback):
+    raw = dialback.raw().connect()
+    for _ in range(150):
+        raw.send(f"<db:verify from='good.test' to='{US}' id='flood'>0</db:verify>")
+    for _ in range(150):
+        raw.gets(f"<verify xmlns='{DIALBACK}' type='invalid'/>", 20)
+    assert dialback.server.log.read_text().count("a dialback key that is not ours") < 60
+    raw.close()
+
+
 @pytest.mark.parametrize("data", ["", HEADER, HEADER[:40]])
 def test_who_proves_nothing_is_sent_away(data, strict):
     raw = strict.raw(tls="none")
