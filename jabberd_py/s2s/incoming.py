@@ -287,7 +287,12 @@ class Incoming(Link):
             return False
         h = count(element)
         lost = self.uplink.parked.get(element.attrs.get("previd", ""))
-        if lost is None or self.sm is not None or not lost.remotes & self.remotes:
+        if (
+            lost is None
+            or self.sm is not None
+            or not lost.remotes & self.remotes
+            or not all(map(self.suffices, lost.remotes))
+        ):
             self._failed("item-not-found")  # a stranger learns nothing from the answer
             return True
         del self.uplink.parked[lost.sm.token]

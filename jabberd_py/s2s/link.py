@@ -268,6 +268,11 @@ class Link:
             sm.asked = True
             self.stream.send(ASK)
 
+    def suffices(self, domain: str) -> bool:
+        """Does what we know of the other side do for that domain, as the configuration is now?"""
+        o = self.uplink.options
+        return o.permits(domain) and (self.proof != "dialback" or not o.wants_certificate(domain))
+
     def authorised(self, pair: Pair) -> None:
         """The other side lets this pair send here."""
         self.pairs.add(pair)

@@ -58,6 +58,8 @@ class Outgoing(Link):
         """Raises Failure."""
         uplink = self.uplink
         o = uplink.options
+        if not o.permits(self.remote):  # it was when the stanzas came
+            raise Failure("not-allowed", f"this server does not talk to {self.remote}", True)
         sock, target = uplink.find(self.remote, self.step)
         self.target = target
         self.address = f"{target.host}:{target.port}"

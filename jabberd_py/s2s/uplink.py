@@ -69,11 +69,17 @@ class Uplink(Instance):
         self.load(Federation, {})
 
     def configure(self, options: S2S) -> None:
-        """Limits apply to new streams; where to listen is settled at the start. Raises OptionError."""
+        """Limits apply to new streams, the policy to those there are, too; where to listen is settled at the start. Raises
+        OptionError."""
         self.authorities = self.check(options)
         self.options = o = options
         self.secret = o.secret or self.random_secret
         self.subscribing = Karma(0.1, o.subscriptions)
+        for link in self.links:
+            if link.stream is not None and not all(map(link.suffices, {link.remote, *link.remotes} - {""})):
+                link.stream.interrupt(
+                    StreamError("policy-violation", "the policy of this server has changed")
+                )
         self.crowd.limit(o.streams_per_address, o.logins_per_address, o.logins_in_all)
 
     # -- certificates ----------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from tests.client import Client
 from tests.conftest import CONFIG
 from tests.federation.conftest import log_in
 from tests.federation.rawpeer import DIALBACK, SASL, Accepted, Raw, RawServer
-from tests.match import CLIENT
+from tests.match import CLIENT, STREAM
 from tests.server import ServerProcess
 
 US = "us.test"
@@ -207,3 +207,17 @@ def test_bytes_that_are_not_acknowledged_are_bounded(house: House) -> None:
     assert len(house.bodies) < 45
     house.stream.send(f"<a xmlns='{SM}' h='{len(house.bodies)}'/>")
     house.until(lambda: len(house.bodies) == 61)
+
+
+@pytest.mark.parametrize("change", ['"deny": ["good.test"]', '"certificates": "required"'])
+def test_a_reload_applies_the_policy_to_streams_that_are_there(house: House, change: str) -> None:
+    house.say("1")
+    house.peer.message("1", 20)
+    good = house.server.file.read_text()
+    house.server.file.write_text(good.replace('"idle_timeout"', f'{change}, "idle_timeout"'))
+    house.server.ctl("reload")
+    error = house.element("error", STREAM)
+    assert error[0].tag.endswith("}policy-violation")
+    house.say("2")
+    house.romeo.gets("<message type='error' from='juliet@good.test'/>")
+    assert house.bodies == ["1"]
