@@ -231,6 +231,11 @@ class Server:
         """Reads the configuration, the certificates and the log level again; on a mistake everything stays as it was.
         Raises ConfigError, ValueError, OSError."""
         fresh = self.settings()
+        if self.uplink is not None:
+            try:
+                self.uplink.check(fresh["s2s"])
+            except OptionError as error:
+                raise fresh.error(str(error), "s2s", error.option) from None
         self._await_components(fresh)
         self._load_certificates(fresh)
         self.config = fresh

@@ -6,7 +6,7 @@ from collections import deque
 
 import gevent
 
-from ..xmpp.sm import newly
+from ..xmpp.sm import WRAP, newly
 from .pair import Entry, Pair
 
 
@@ -14,23 +14,30 @@ class Acks:
     """Stream management (XEP-0198) of one link.
 
     handled    stanzas of the other side that were dealt with
-    sent       stanzas sent to it since <enable/>; the last len(queue) of them are not acknowledged
+    sent       stanzas sent to it since <enable/>; the last len(queue) of them, so many ``bytes``, are not acknowledged
     """
 
-    __slots__ = ("handled", "sent", "queue", "asked", "token", "expires")
+    __slots__ = ("handled", "sent", "queue", "bytes", "asked", "token", "expires")
 
     def __init__(self, token: str = "") -> None:
-        self.handled = self.sent = 0
+        self.handled = self.sent = self.bytes = 0
         self.queue: deque[tuple[Pair, Entry]] = deque()
         self.asked = False
         self.token = token  # for a resumption, if there can be one
         self.expires = 0.0
+
+    def add(self, pair: Pair, entry: Entry) -> None:
+        """One more is sent."""
+        self.sent = (self.sent + 1) % WRAP
+        self.queue.append((pair, entry))
+        self.bytes += len(entry.data)
 
     def acknowledged(self, h: int) -> int:
         """Raises StreamError."""
         more = newly(h, self.sent, len(self.queue))
         for _ in range(more):
             pair, entry = self.queue.popleft()
+            self.bytes -= len(entry.data)
             pair.delivered(entry)
         return more
 
@@ -41,6 +48,7 @@ class Acks:
         for pair, entry in self.queue:
             pairs.setdefault(pair, []).append(entry)
         self.queue.clear()
+        self.bytes = 0
         for pair, entries in pairs.items():
             pair.requeue(entries)
             gevent.spawn(pair.pump)

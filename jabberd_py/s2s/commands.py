@@ -50,7 +50,7 @@ class Federation(Module):
         if not uplink.options.permits(remote):
             yield [{"step": "policy", "result": f"the configuration says not to talk to {remote}"}]
             return
-        link = Outgoing(uplink, Pair(uplink, local, remote))
+        link = Outgoing(uplink, Pair(uplink, local, remote), both_ways=False)  # nothing must come on it
         link.want(link.pair)
         running = gevent.spawn(link.run)
         deadline = time.monotonic() + uplink.options.connect_timeout + uplink.options.login_timeout
@@ -58,7 +58,9 @@ class Federation(Module):
             running.join(0.05)
         if link.pair.link is None and link.stream is not None and not link.stream.closing:
             link.step("failed", "no answer in time")
-        if link.stream is not None:
+        if link.stream is None:
+            running.kill()  # still on its way: nobody would close what it opens
+        else:
             link.close()
         if link.error and not any(step == "failed" for step, _ in link.steps) and link.pair.link is None:
             link.step("failed", link.error)

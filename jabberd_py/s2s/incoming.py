@@ -54,7 +54,7 @@ class Incoming(Link):
         self.refusal = refusal
         self.stranger = True
         self.failures = 0
-        self.identifying: set[tuple[str, str]] = set()
+        self.identifying: dict[tuple[str, str], gevent.Greenlet] = {}
 
     def begin(self) -> None:
         if self.direct:
@@ -101,8 +101,8 @@ class Incoming(Link):
             errors = Element("errors", dialback.FEATURE)
             found.append(Element("dialback", dialback.FEATURE, errors))
             found.append(Element("sm", SM))
-        if o.bidi:
-            found.append(Element("bidi", BIDI_FEATURE))
+            if o.bidi:
+                found.append(Element("bidi", BIDI_FEATURE))
         return found
 
     # -- TLS, SASL, bidi -----------------------------------------------------------------------------
@@ -111,12 +111,13 @@ class Incoming(Link):
         if not self.opened:
             raise StreamError("not-authorized")
         if element.ns == ns.TLS and element.name == "starttls":
-            if self.secure or self.proof:
+            if self.secure or self.proof or self.identifying:
                 self.stream.close(b"<failure xmlns='%b'/></stream:stream>" % ns.TLS.encode())
                 return True
             if self.stream.drop_input():
                 raise StreamError("policy-violation", "data behind <starttls/>, before TLS began")
             self.send(b"<proceed xmlns='%b'/>" % ns.TLS.encode())
+            self.bidi = False  # what was said before TLS anybody may have said (RFC 6120 section 5.4.3.3)
             self._restart()
             self._start_tls()
         elif element.ns == ns.SASL:
@@ -158,14 +159,21 @@ class Incoming(Link):
         if wanted and _domain(wanted) != self.remote:
             self._refuse("invalid-authzid")
         elif not self.remote or self.trouble is not None:
-            logger.warning("a certificate that proves nothing", remote=self.remote, trouble=self.trouble)
+            self.note("a certificate that proves nothing", remote=self.remote, trouble=self.trouble)
             self._refuse("not-authorized")
         else:
             self.send(b"<success xmlns='%b'/>" % ns.SASL.encode())
             self._known(self.remote, "certificate")
             self._restart()
-            if self.bidi:
-                self.authorised(self.uplink.pair(self.local, self.remote))
+            self._both_ways(self.local, self.remote)
+
+    def _both_ways(self, ours: str, theirs: str) -> None:
+        """We may send here, too, if the other side wants that (XEP-0288)."""
+        if self.bidi:
+            try:
+                self.authorised(self.uplink.pair(ours, theirs))
+            except StanzaError as error:
+                self.note("no room for a stream in both directions", remote=theirs, reason=error.text)
 
     def _refuse(self, condition: str) -> None:
         self.failures += 1
@@ -200,7 +208,7 @@ class Incoming(Link):
             error = StanzaError("forbidden", f"this server does not talk to {theirs}")
         elif o.require_tls and not self.secure:
             error = StanzaError("policy-violation", "TLS is required")
-        elif len(self.identifying) >= o.domains_per_stream or len(self.remotes) >= o.domains_per_stream:
+        elif len(self.identifying) + len(self.remotes) >= o.domains_per_stream:
             error = StanzaError("resource-constraint", "too many domains on one stream")
         if error is not None:
             self.send(dialback.failure("result", ours, theirs, error))
@@ -212,8 +220,7 @@ class Incoming(Link):
         elif len(key) > dialback.LONGEST:
             self.send(dialback.failure("result", ours, theirs, StanzaError("not-acceptable", "no such key")))
         elif pair not in self.identifying:
-            self.identifying.add(pair)
-            gevent.spawn(self._call_back, theirs, ours, key.strip())
+            self.identifying[pair] = gevent.spawn(self._call_back, theirs, ours, key.strip(), self.id)
 
     def _trouble(self, domain: str) -> str | None:
         if not self.secure:
@@ -223,34 +230,37 @@ class Incoming(Link):
     def _certified(self, domain: str) -> bool:
         return self._trouble(domain) is None
 
-    def _call_back(self, theirs: str, ours: str, key: str) -> None:
-        """Asks the authoritative server; a greenlet of its own."""
+    def _call_back(self, theirs: str, ours: str, key: str, id: str) -> None:
+        """Asks the authoritative server; a greenlet of its own. A verdict that comes after a stream restart is about a
+        stream that is no more."""
         try:
-            good = self.uplink.verify(ours, theirs, self.id, key)
+            good = self.uplink.verify(ours, theirs, id, key)
         except Failure as failure:
-            logger.info("dialback failed", remote=theirs, reason=failure.text)
+            if self.id != id:
+                return
+            self.note("dialback failed", remote=theirs, reason=failure.text)
             condition = (
                 "remote-server-timeout" if "timeout" in failure.condition else "remote-server-not-found"
             )
-            self.send(dialback.failure("result", ours, theirs, StanzaError(condition, failure.text)))
+            error = StanzaError(condition, f"{theirs} cannot be asked")  # why is not for strangers
+            self.send(dialback.failure("result", ours, theirs, error))
         else:
-            if self.stream.closing:
+            if self.stream.closing or self.id != id:
                 return
             if good:
                 self._accept(theirs, ours, "dialback")
             else:
                 self._reject(theirs, ours)
         finally:
-            self.identifying.discard((theirs, ours))
+            self.identifying.pop((theirs, ours), None)
 
     def _accept(self, theirs: str, ours: str, proof: str) -> None:
         self._known(theirs, proof)
         self.send(dialback.element("result", ours, theirs, type="valid"))
-        if self.bidi:
-            self.authorised(self.uplink.pair(ours, theirs))
+        self._both_ways(ours, theirs)
 
     def _reject(self, theirs: str, ours: str) -> None:
-        logger.warning("a server is not who it says", claimed=theirs, address=self.address)
+        self.note("a server is not who it says", claimed=theirs)
         if self.remotes:
             error = StanzaError("forbidden", f"{theirs} does not know that key")
             self.send(dialback.failure("result", ours, theirs, error))
@@ -275,20 +285,26 @@ class Incoming(Link):
             return True
         if element.name != "resume":
             return False
+        h = count(element)
         lost = self.uplink.parked.get(element.attrs.get("previd", ""))
-        if lost is None or self.sm is not None or not lost.remotes & self.remotes:
+        if (
+            lost is None
+            or self.sm is not None
+            or not lost.remotes & self.remotes
+            or not all(map(self.suffices, lost.remotes))
+        ):
             self._failed("item-not-found")  # a stranger learns nothing from the answer
             return True
         del self.uplink.parked[lost.sm.token]
-        self._resume(lost, count(element))
+        self._resume(lost, h)
         return True
 
     def _failed(self, condition: str) -> None:
         self.send(Element("failed", SM, Element(condition, ns.STANZAS)).to_bytes())
 
     def _resume(self, lost: Lost, h: int) -> None:
+        sm = self.sm = lost.sm  # first: whatever goes wrong, it is not forgotten
         xdb.settle()  # what <resumed/> says was handled must be safe
-        sm = self.sm = lost.sm
         sm.acknowledged(h)
         sm.asked = False
         self.remotes |= lost.remotes
@@ -309,6 +325,8 @@ class Incoming(Link):
             Lost(sm, set(self.remotes), list(self.pairs), self.bidi) if sm is not None and sm.token else None
         )
         super().end()
+        for each in list(self.identifying.values()):
+            each.kill(block=False)
         if lost is not None and not self.uplink.stopping:
             self.uplink.park(lost)
 

@@ -10,6 +10,7 @@ import gevent
 
 from .. import log
 from ..jsm.host import check
+from ..net.karma import neighbourhood
 from ..net.peertls import PeerChannel
 from ..net.stream import Closed, Stream
 from ..xdb import StoreError, xdb
@@ -29,8 +30,19 @@ if TYPE_CHECKING:
 logger = log.get(__name__)
 
 LANG = "en"
+LONGEST = 300
+"""Characters of what the other side says about an error."""
 STANZAS = frozenset(("message", "presence", "iq"))
 BIDI, BIDI_FEATURE = "urn:xmpp:bidi", "urn:xmpp:features:bidi"
+
+
+def said(error: Element | None, namespace: str) -> str:
+    """Condition and text of an error of theirs: it goes into logs and into errors for our users, so it is cut."""
+    if error is None:
+        return "error"
+    names = [each.name for each in error.elements() if each.name != "text"]
+    text = error.text_of("text", namespace)
+    return ((names[0] if names else "error") + (f": {text}" if text else ""))[:LONGEST]
 
 
 class Link:
@@ -71,8 +83,7 @@ class Link:
         except Failure as failure:
             self._fail(failure)
         except StreamError as error:
-            logger.info("s2s stream error", address=self.address, remote=self.remote,
-                        condition=error.condition, text=error.text)  # fmt: skip
+            self.note("s2s stream error", remote=self.remote, condition=error.condition, text=error.text)
             self.error = self.error or f"{error.condition}: {error.text or ''}".rstrip(": ")
             self.header()
             self.stream.close(error.to_bytes() + b"</stream:stream>")
@@ -178,10 +189,8 @@ class Link:
 
     def _told(self, error: Element) -> None:
         """A stream error of theirs."""
-        names = [each.name for each in error.elements() if each.name != "text"]
-        text = error.text_of("text", ns.STREAMS)
-        self.error = f"the other server said {names[0] if names else 'error'}" + (f": {text}" if text else "")
-        logger.info("s2s stream error of the other side", remote=self.remote, error=self.error)
+        self.error = f"the other server said {said(error, ns.STREAMS)}"
+        self.note("s2s stream error of the other side", remote=self.remote, error=self.error)
 
     # -- in --------------------------------------------------------------------------------------
 
@@ -196,9 +205,9 @@ class Link:
             raise StreamError("improper-addressing", str(error)) from None
         if sender is None or to is None:
             raise StreamError("improper-addressing", "a stanza between servers has from and to")
-        if sender.domain not in self.remotes:
-            raise StreamError("invalid-from", f"{sender.domain} has not proven to be on this stream")
         router = self.uplink.router
+        if sender.domain not in self.remotes or sender.domain in router.instances:  # or it has become ours
+            raise StreamError("invalid-from", f"{sender.domain} has not proven to be on this stream")
         if to.domain not in router.instances:
             raise StreamError("host-unknown", f"{to.domain} is not here")
         self.used = time.monotonic()
@@ -226,7 +235,8 @@ class Link:
         stream, sm = self.stream, self.sm
         if self.ended or stream.closing:
             return True
-        if sm is not None and len(sm.queue) >= self.uplink.options.unacknowledged:
+        o = self.uplink.options
+        if sm is not None and (len(sm.queue) >= o.unacknowledged or sm.bytes >= o.queue_size):
             return True
         if stream.size + len(stream.rest) <= stream.cap // 2:
             return False
@@ -253,11 +263,15 @@ class Link:
         if sm is None:
             pair.delivered(entry)
             return
-        sm.sent = (sm.sent + 1) % WRAP
-        sm.queue.append((pair, entry))
+        sm.add(pair, entry)
         if not sm.asked:
             sm.asked = True
             self.stream.send(ASK)
+
+    def suffices(self, domain: str) -> bool:
+        """Does what we know of the other side do for that domain, as the configuration is now?"""
+        o = self.uplink.options
+        return o.permits(domain) and (self.proof != "dialback" or not o.wants_certificate(domain))
 
     def authorised(self, pair: Pair) -> None:
         """The other side lets this pair send here."""
@@ -317,7 +331,7 @@ class Link:
             return
         good = dialback.same(element.text.strip(), dialback.key(uplink.secret, receiving, ours, id))
         if not good:
-            logger.warning("a dialback key that is not ours", shown_to=receiving, domain=ours)
+            self.note("a dialback key that is not ours", shown_to=receiving, domain=ours)
         self.send(dialback.element("verify", ours, receiving, id=id, type="valid" if good else "invalid"))
 
     def identify(self, theirs: str, ours: str, key: str) -> None:
@@ -333,9 +347,12 @@ class Link:
         self._unasked(theirs, element)
 
     def _unasked(self, theirs: str, element: Element) -> None:
-        logger.warning(
-            "a dialback verdict nobody asked for", address=self.address, said_by=theirs, kind=element.name
-        )
+        self.note("a dialback verdict nobody asked for", said_by=theirs, kind=element.name)
+
+    def note(self, event: str, **values: Any) -> None:
+        """A line of the log that the other side can cause at will: so many of one address, and no more."""
+        if self.uplink.notes.spend(neighbourhood(self.address)):
+            logger.warning(event, address=self.address, **values)
 
     @property
     def tls(self) -> str | None:

@@ -78,7 +78,9 @@ class S2S(Section):
     max_attributes = Option(int, 64, "attributes one element may have", min=8)
     buffer = Option(size, "2 MiB", "what may wait for a server that does not read its stream", min=65536)
     queue = Option(int, 1000, "stanzas that may wait for one domain while its stream comes up", min=1)
-    queue_size = Option(size, "4 MiB", "bytes that may wait likewise", min=65536)
+    queue_size = Option(
+        size, "4 MiB", "bytes that may wait likewise, or be unacknowledged on one stream", min=65536
+    )
     patience = Option(
         duration, "60s", "time that messages wait for a domain that cannot be reached, before they come back"
     )

@@ -16,7 +16,7 @@ from ..xmpp.parser import Header
 from ..xmpp.sm import SM, count
 from . import dialback
 from .acks import Acks
-from .link import BIDI, BIDI_FEATURE, Link
+from .link import BIDI, BIDI_FEATURE, Link, said
 from .pair import Failure, Pair
 
 if TYPE_CHECKING:
@@ -35,9 +35,10 @@ class Outgoing(Link):
     asked    pairs whose key was shown, and the verdict is awaited
     """
 
-    def __init__(self, uplink: Uplink, pair: Pair) -> None:
+    def __init__(self, uplink: Uplink, pair: Pair, both_ways: bool = True) -> None:
         super().__init__(uplink, None, "")
         self.pair = pair
+        self.both_ways = both_ways and uplink.options.bidi
         self.local, self.remote = pair.local, pair.remote
         self.steps: list[tuple[str, str]] = []
         self.wanted: dict[Pair, None] = {}
@@ -57,6 +58,8 @@ class Outgoing(Link):
         """Raises Failure."""
         uplink = self.uplink
         o = uplink.options
+        if not o.permits(self.remote):  # it was when the stanzas came
+            raise Failure("not-allowed", f"this server does not talk to {self.remote}", True)
         sock, target = uplink.find(self.remote, self.step)
         self.target = target
         self.address = f"{target.host}:{target.port}"
@@ -109,7 +112,7 @@ class Outgoing(Link):
             self._again()
         elif element.ns == ns.SASL and element.name == "failure" and self.sasl:
             self.sasl = False
-            reason = next((each.name for each in element.elements()), "?")
+            reason = said(element, ns.SASL)
             self.step("SASL EXTERNAL", f"refused: {reason}")
             self._ready()
         else:
@@ -138,7 +141,7 @@ class Outgoing(Link):
         mechanisms = features.child("mechanisms", ns.SASL)
         offered = [] if mechanisms is None else [each.text.strip() for each in mechanisms.elements()]
         self.external = self.external and "EXTERNAL" in offered
-        if o.bidi and features.has("bidi", BIDI_FEATURE) and not self.bidi:
+        if self.both_ways and features.has("bidi", BIDI_FEATURE) and not self.bidi:
             self.bidi = True
             self.send(b"<bidi xmlns='%b'/>" % BIDI.encode())
         self.step("stream", "up")
@@ -199,10 +202,7 @@ class Outgoing(Link):
             self._established(pair)
             return
         if type == "error":
-            error = element.child("error")
-            conditions = [] if error is None else [e.name for e in error.elements() if e.name != "text"]
-            text = None if error is None else error.text_of("text", ns.STANZAS)
-            reason = (conditions[0] if conditions else "error") + (f": {text}" if text else "")
+            reason = said(element.child("error"), ns.STANZAS)
             failure = Failure("remote-server-timeout", f"{theirs} did not accept us: {reason}")
         else:
             failure = Failure("internal-server-error", f"{theirs} does not believe that we are {ours}", True)

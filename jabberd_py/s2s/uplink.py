@@ -60,6 +60,7 @@ class Uplink(Instance):
         self.parked: dict[str, Lost] = {}
         self.done: list[int] = []
         self.crowd = Crowd()
+        self.notes = Karma(0.2, 30)  # lines of the log, by address
         self.listeners: list[Listener] = []
         self.stopping = False
         self.random_secret = secrets.token_hex(32)
@@ -68,21 +69,28 @@ class Uplink(Instance):
         self.load(Federation, {})
 
     def configure(self, options: S2S) -> None:
-        """Limits apply to new streams; where to listen is settled at the start. Raises OptionError."""
+        """Limits apply to new streams, the policy to those there are, too; where to listen is settled at the start. Raises
+        OptionError."""
+        self.authorities = self.check(options)
         self.options = o = options
         self.secret = o.secret or self.random_secret
-        self.authorities = self._authorities()
         self.subscribing = Karma(0.1, o.subscriptions)
+        for link in self.links:
+            if link.stream is not None and not all(map(link.suffices, {link.remote, *link.remotes} - {""})):
+                link.stream.interrupt(
+                    StreamError("policy-violation", "the policy of this server has changed")
+                )
         self.crowd.limit(o.streams_per_address, o.logins_per_address, o.logins_in_all)
 
     # -- certificates ----------------------------------------------------------------------------
 
-    def _authorities(self) -> Authorities:
-        """Raises OptionError."""
+    @staticmethod
+    def check(options: S2S) -> Authorities:
+        """Could we be configured so? Raises OptionError."""
         try:
-            return Authorities(more=self.options.ca)
+            return Authorities(more=options.ca)
         except (OSError, ValueError) as error:
-            reason = f"{self.options.ca}: {error.strerror}" if isinstance(error, OSError) else str(error)
+            reason = f"{options.ca}: {error.strerror}" if isinstance(error, OSError) else str(error)
             raise OptionError("ca", reason) from None
 
     def secure(self, stream: Stream, local: str, server_side: bool, remote: str = "") -> None:
@@ -172,18 +180,24 @@ class Uplink(Instance):
         pair.failed(failure)
 
     def verify(self, local: str, theirs: str, id: str, key: str) -> bool:
-        """Asks the authoritative server of ``theirs``, who says to be on our stream ``id``. Blocks. Raises Failure."""
+        """Asks the authoritative server of ``theirs``, who says to be on our stream ``id``. Blocks. Raises Failure. Strangers
+        cause this: they get half of ``s2s.links`` at most."""
+        if (local, theirs) not in self.pairs and len(self.pairs) >= self.options.links // 2:
+            raise Failure("remote-server-timeout", "too many others are asked already")
         try:
             pair = self.pair(local, theirs)
         except StanzaError as error:
             raise Failure("remote-server-timeout", error.text or error.condition) from None
-        result = self._open(pair).verify(local, theirs, id, key)
+        link = self._open(pair)
+        result = link.verify(local, theirs, id, key)
         try:
             return bool(result.get(timeout=self.options.connect_timeout + self.options.login_timeout))
         except Timeout:
             raise Failure(
                 "remote-server-timeout", f"{theirs} does not say whether the key is its own"
             ) from None
+        finally:
+            link.verifications.pop((theirs, local, id), None)
 
     def find(self, remote: str, step: Callable[[str, str], None]) -> tuple[Any, Target]:
         """A connection to the server of ``remote``. Raises Failure."""
@@ -268,7 +282,13 @@ class Uplink(Instance):
             if sender is None or to is None or sender.domain not in self.router.instances:
                 self.done.append(id)
                 continue
-            self.pair(sender.domain, to.domain).again(stanza, id)
+            try:
+                if not self.options.permits(to.domain) or to.domain in self.router.instances:
+                    raise StanzaError("not-allowed", f"this server does not talk to {to.domain} any more")
+                self.pair(sender.domain, to.domain).again(stanza, id)
+            except StanzaError as error:
+                self.done.append(id)
+                self.router.bounce(stanza, error)
         for listener in self.listeners:
             listener.start()
 
@@ -291,7 +311,8 @@ class Uplink(Instance):
                 link.stream.interrupt(StreamError("system-shutdown"))
         while any(link.stream is not None for link in self.links) and time.monotonic() < deadline:
             gevent.sleep(0.02)
-        for sm in [*self.left.values(), *(lost.sm for lost in self.parked.values())]:
+        late = [link.sm for link in self.links if link.sm is not None]  # they did not end in time
+        for sm in [*late, *self.left.values(), *(lost.sm for lost in self.parked.values())]:
             sm.give_back()
         for pair in self.pairs.values():
             pair.save()
@@ -315,6 +336,8 @@ class Uplink(Instance):
             if now - lost.since > self.options.resume_timeout:
                 del self.parked[token]
                 lost.sm.give_back()
+        kept = {pair for lost in self.parked.values() for pair in lost.pairs}
+        kept |= {pair for sm in self.left.values() for pair, _ in sm.queue}
         for key, pair in list(self.pairs.items()):
-            if pair.idle and pair not in self.left and key not in self.outgoing:
+            if pair.idle and pair not in kept and pair not in self.left and key not in self.outgoing:
                 del self.pairs[key]

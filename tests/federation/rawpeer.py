@@ -99,6 +99,7 @@ class Accepted:
         self.header: dict[str, str] = {}
         self.id = ""
         self.got: list[Element] = []
+        self.received = b""
         self.secure = self.said_goodbye = False
 
     def send(self, xml: str) -> None:
@@ -108,6 +109,7 @@ class Accepted:
         self.restart()
         with contextlib.suppress(OSError, ParseError):
             while data := self.socket.recv(65536):
+                self.received += data
                 self.parser.feed(data)
                 for event, element in self.parser.read_events():
                     self._event(event, element)

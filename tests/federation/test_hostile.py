@@ -523,6 +523,88 @@ def test_what_comes_back_on_our_stream_is_checked(sender, both_ways):
     romeo.close()
 
 
+def test_both_directions_asked_for_before_tls_are_forgotten(both_ways):
+    """Anybody on the way could have put that in (RFC 6120, 5.4.3.3)."""
+    romeo = both_ways.login()
+    raw = both_ways.raw("evil.test", tls="none")
+    raw.open_socket()
+    raw.open()
+    assert raw.features.find("{urn:xmpp:features:bidi}bidi") is None
+    raw.send(BIDI + "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
+    raw.gets("<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
+    raw.start_tls()
+    raw.open()
+    raw.show_key()
+    assert raw.verdict() == ("valid", "")
+    romeo.send("<message to='m@evil.test'><body>one way</body></message>")
+    both_ways.authority.message("one way", 20)
+    assert b"one way" not in raw.received
+    raw.close()
+    romeo.close()
+
+
+def managed(house, sender="bank.test"):
+    raw = house.raw(sender).connect()
+    raw.send(BIDI)
+    raw.show_key()
+    assert raw.verdict() == ("valid", "")
+    return raw
+
+
+def test_a_false_count_in_resume_loses_nothing(both_ways):
+    romeo = both_ways.login()
+    sm = "urn:xmpp:sm:3"
+    raw = managed(both_ways)
+    raw.send(f"<enable xmlns='{sm}' resume='true'/>")
+    token = raw.gets(f"<enabled xmlns='{sm}'/>").get("id")
+    romeo.send("<message to='m@bank.test'><body>kept</body></message>")
+    raw.gets("<message><body>kept</body></message>", 20)
+    raw.abort()
+    for h in ("x", "7"):
+        raw = managed(both_ways)
+        raw.send(f"<resume xmlns='{sm}' previd='{token}' h='{h}'/>")
+        refused(raw, "undefined-condition")
+    raw = managed(both_ways)
+    raw.send(f"<resume xmlns='{sm}' previd='{token}' h='0'/>")
+    raw.gets(f"<resumed xmlns='{sm}'/>")
+    raw.gets("<message><body>kept</body></message>")
+    raw.close()
+    romeo.close()
+
+
+def test_where_there_is_no_room_for_both_directions_one_remains(tmp_path, databases):
+    made = house(tmp_path, databases, {"bidi": True, "links": 1})
+    romeo = made.login()
+    romeo.send("<message to='m@other.test'><body>fills it</body></message>")
+    made.authority.message("fills it", 20)
+    for sasl in (True, False):
+        raw = made.raw(certificate=made.ca.issue("good.test")).connect()
+        raw.send(BIDI)
+        if sasl:
+            raw.send(f"<auth xmlns='{SASL}' mechanism='EXTERNAL'>=</auth>")
+            raw.gets(f"<success xmlns='{SASL}'/>")
+            raw.open()
+        else:
+            raw.show_key()
+            assert raw.verdict() == ("valid", "")
+        raw.send(message("in"))
+        romeo.gets("<message from='juliet@good.test/b'><body>in</body></message>")
+        raw.close()
+    romeo.close()
+    made.server.stop()
+    made.authority.stop()
+
+
+def test_strangers_are_not_told_how_a_server_cannot_be_reached(dialback):
+    """Else they could have us look into networks that they cannot see."""
+    raw = dialback.raw().connect()
+    raw.show_key(sender="nobody.test")
+    assert raw.verdict(30)[0] == "error"
+    assert b"127.0.0.1" not in raw.received
+    assert b"refused" not in raw.received
+    raw.close()
+
+
 # -- certificates (XEP-0178) ------------------------------------------------------------------------------------------
 
 GOOD = {
@@ -620,6 +702,16 @@ def test_a_server_with_a_bad_certificate_is_sent_nothing(name, required):
 
 
 # -- many, and slow ----------------------------------------------------------------------------------------------------
+
+
+def test_the_log_is_not_for_strangers_to_fill(dialback):
+    raw = dialback.raw().connect()
+    for _ in range(150):
+        raw.send(f"<db:verify from='good.test' to='{US}' id='flood'>0</db:verify>")
+    for _ in range(150):
+        raw.gets(f"<verify xmlns='{DIALBACK}' type='invalid'/>", 20)
+    assert dialback.server.log.read_text().count("a dialback key that is not ours") < 60
+    raw.close()
 
 
 @pytest.mark.parametrize("data", ["", HEADER, HEADER[:40]])

@@ -9,12 +9,13 @@ import pytest
 from tests.client import Client
 from tests.conftest import CONFIG
 from tests.federation.conftest import log_in
-from tests.federation.rawpeer import DIALBACK, SASL, Accepted, RawServer
-from tests.match import CLIENT
+from tests.federation.rawpeer import DIALBACK, SASL, Accepted, Raw, RawServer
+from tests.match import CLIENT, STREAM
 from tests.server import ServerProcess
 
 US = "us.test"
 SM = "urn:xmpp:sm:3"
+STANZAS = "urn:ietf:params:xml:ns:xmpp-stanzas"
 OFFER = f"<sm xmlns='{SM}'/>"
 pytestmark = pytest.mark.timeout(60)
 
@@ -66,11 +67,11 @@ class House(NamedTuple):
 @pytest.fixture
 def house(tmp_path: Any, databases: Any) -> Iterator[House]:
     peer = RawServer(None)
+    peer.bidi = True
     options = {
         "address": ["127.0.0.1"],
         "port": 0,
         "require_tls": False,
-        "bidi": False,
         "idle_timeout": "1s",
         "routes": {"good.test": peer.route},
     }
@@ -147,3 +148,76 @@ def test_features_come_once(house: House) -> None:
     stream.send(f"<stream:features>{OFFER}</stream:features>")
     for _ in "12":  # nobody has acknowledged them
         house.romeo.gets("<message type='error' from='juliet@good.test'/>", 20)
+
+
+def test_no_tls_while_a_key_is_looked_at(house: House) -> None:
+    """What is proven without TLS must not count behind it (RFC 6120, 5.4.3.3)."""
+    house.peer.on_verify = lambda stream, element: None
+    raw = Raw(house.server.address("s2s"), US, "good.test", tls="none")
+    raw.open_socket()
+    raw.open()
+    raw.show_key()
+    house.element("verify", DIALBACK)
+    raw.send("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
+    raw.gets("<failure xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
+    raw.close()
+
+
+def test_what_the_other_server_says_is_cut(house: House) -> None:
+    """Else each stanza for it would come back with a text of half a megabyte."""
+    text = f"<text xmlns='{STANZAS}'>{'x' * 100_000}</text>"
+    house.peer.on_result = lambda stream, element: stream.send(
+        f"<db:result from='good.test' to='{US}' type='error'><error type='cancel'>"
+        f"<forbidden xmlns='{STANZAS}'/>{text}</error></db:result>"
+    )
+    house.say("1")
+    error = house.romeo.gets("<message type='error' from='juliet@good.test'/>", 20)
+    assert len(error.find(f".//{{{STANZAS}}}text").text) < 1000
+
+
+def test_what_names_its_namespace_changes_it_with_the_stream(house: House) -> None:
+    house.romeo.send("<message to='juliet@good.test'><body xmlns='jabber:client'>explicit</body></message>")
+    house.peer.message("explicit", 20)
+    assert b"jabber:client" not in house.stream.received
+
+
+def test_a_check_takes_nothing_from_the_other_side(house: House) -> None:
+    house.server.ctl("check", "federation", "good.test")
+    house.until(lambda: house.stream.said_goodbye)
+    assert not [each for each in house.stream.got if each.tag == "{urn:xmpp:bidi}bidi"]
+
+
+def test_a_reload_with_a_wrong_ca_changes_nothing(house: House) -> None:
+    good = house.server.file.read_text()
+    house.server.file.write_text(
+        good.replace('"idle_timeout"', '"ca": "/nowhere.pem", "deny": ["good.test"], "idle_timeout"')
+    )
+    with pytest.raises(AssertionError, match="s2s.ca"):
+        house.server.ctl("reload")
+    house.say("1")
+    house.peer.message("1", 20)
+
+
+def test_bytes_that_are_not_acknowledged_are_bounded(house: House) -> None:
+    """s2s.queue_size, 4 MiB: a server that reads but acknowledges nothing must not fill our memory."""
+    house.managed()
+    for number in range(60):
+        house.say(f"{number} " + "x" * 100_000)
+    house.until(lambda: len(house.bodies) >= 40)
+    assert len(house.bodies) < 45
+    house.stream.send(f"<a xmlns='{SM}' h='{len(house.bodies)}'/>")
+    house.until(lambda: len(house.bodies) == 61)
+
+
+@pytest.mark.parametrize("change", ['"deny": ["good.test"]', '"certificates": "required"'])
+def test_a_reload_applies_the_policy_to_streams_that_are_there(house: House, change: str) -> None:
+    house.say("1")
+    house.peer.message("1", 20)
+    good = house.server.file.read_text()
+    house.server.file.write_text(good.replace('"idle_timeout"', f'{change}, "idle_timeout"'))
+    house.server.ctl("reload")
+    error = house.element("error", STREAM)
+    assert error[0].tag.endswith("}policy-violation")
+    house.say("2")
+    house.romeo.gets("<message type='error' from='juliet@good.test'/>")
+    assert house.bodies == ["1"]

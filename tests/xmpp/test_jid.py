@@ -236,3 +236,10 @@ def test_a_password_by_precis():
     assert prep.passprep("tab\tinside") == "tab\tinside"  # refused by the profile
     with pytest.raises(ValueError):
         prep.passprep("")
+
+
+def test_a_domain_can_stand_in_an_attribute_as_it_is():
+    """Stream headers count on it. Whatever a compatibility form may become: it is no quote, bracket or space."""
+    for code in [*range(0x20, 0x3000), *range(0xFE00, 0x10000)]:
+        with contextlib.suppress(ValueError):
+            assert not set("'\"<>&= \t\r\n/@") & set(prep.domainprep(f"a{chr(code)}b.example")), hex(code)
