@@ -20,6 +20,7 @@ from ..jsm.messages import number, when
 from ..jsm.session import Session
 from ..jsm.spool import SENT
 from ..jsm.worth import ARCHIVED, worth
+from ..net.turns import pause
 from ..router import unexpected
 from ..xdb import OWNER_LENGTH, Table, cached, xdb
 from ..xmpp import rsm
@@ -212,6 +213,7 @@ class Archive(Module):
         session.work += len(page.ids) // 10  # karma: many results cost more than the one query
         for some in mam_archive.rows(user, page.ids[::-1] if query.flip else page.ids):
             session.drain()
+            pause()
             if self.host.sessions.find(session.jid) is not session:
                 raise StanzaError("recipient-unavailable")
             for id, xml in some:

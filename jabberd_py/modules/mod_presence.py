@@ -8,9 +8,14 @@ below zero. Event ``unavailable`` is told when that ends.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+
+import gevent
 
 from ..hooks import HANDLED, Module, Option, on
 from ..jsm.session import Session
+from ..net.turns import fairly
+from ..xdb import xdb
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
 from ..xmpp.ns import CLIENT
@@ -19,6 +24,8 @@ PRIORITY = re.compile(r"[+-]?[0-9]{1,3}")
 DIRECTED = "presence.directed"
 FAN = 10
 """Copies of a presence that cost its sender as much karma as a stanza more."""
+AT_ONCE = 200
+"""Contacts that are told of a session's end at once; more are told in turns with everything else (5 µs each)."""
 
 
 class Presence(Module):
@@ -50,7 +57,8 @@ class Presence(Module):
     @on("end")
     def end(self, session: Session) -> None:
         if session.presence is not None or session.note(DIRECTED):
-            self._unavailable(session, Element("presence", CLIENT, from_=session.full, type="unavailable"))
+            stanza = Element("presence", CLIENT, from_=session.full, type="unavailable")
+            self._unavailable(session, stanza, ended=True)
 
     def _available(self, session: Session, stanza: Element) -> None:
         """Sections 4.2.2 and 4.4.2."""
@@ -60,12 +68,15 @@ class Presence(Module):
         session.presence, session.priority = stanza, priority
         self.host.hooks.tell("shown", session, stanza)
         user, roster = session.user, self.host["roster"]
-        self._broadcast(session, stanza, roster.subscribers(user))
-        if first:
+        turns = fairly(roster.subscribers(user))
+        self._broadcast(session, stanza, (jid for jid in turns if roster.state(user, jid).from_))
+        if first and session.presence is stanza:
             for other in self.host.sessions.available(user):
                 if other is not session:
                     self.host.pass_on(session, other.presence.copy(to=user))
             self._probe(session)
+        if session.presence is not stanza:
+            return  # the session has ended meanwhile
         own = stanza.copy(to=user)
         for resource in self.host.sessions.available(user):  # itself among them
             self.host.pass_on(resource, own)
@@ -74,7 +85,7 @@ class Presence(Module):
         if willing != (priority >= 0):
             self.host.hooks.tell("unavailable" if willing else "available", session)
 
-    def _unavailable(self, session: Session, stanza: Element) -> None:
+    def _unavailable(self, session: Session, stanza: Element, ended: bool = False) -> None:
         """Sections 4.5.2 and 4.6.3: everybody who has seen the session available is told."""
         was, willing = session.presence is not None, session.presence is not None and session.priority >= 0
         session.presence, session.priority = None, 0
@@ -84,23 +95,36 @@ class Presence(Module):
         if was:
             self.host.hooks.tell("shown", session, stanza)
             subscribers = self.host["roster"].subscribers(session.user)
-            self._broadcast(
-                session, stanza, [*subscribers, *(jid for jid in directed if jid not in subscribers)]
-            )
+            known = set(subscribers) if directed else ()
+            jids = [*(jid for jid in directed if jid not in known), *subscribers]
+        else:
+            jids = list(directed)
+        if not ended:
+            self._broadcast(session, stanza, fairly(jids))
+        elif len(jids) <= AT_ONCE:
+            self._broadcast(session, stanza, jids)
+        else:  # nothing may happen between this event and the session's leaving the map
+            gevent.spawn(self._afterwards, session, stanza, jids)
+        if was:
             own = stanza.copy(to=session.user)
             for resource in self.host.sessions.available(session.user):
                 self.host.pass_on(resource, own)
-        else:
-            self._broadcast(session, stanza, list(directed))
         if willing:
             self.host.hooks.tell("unavailable", session)
 
-    def _broadcast(self, session: Session, stanza: Element, jids: list[str]) -> None:
-        """The copies share one serialised payload."""
-        session.work += len(jids) // FAN
+    def _afterwards(self, session: Session, stanza: Element, jids: list[str]) -> None:
+        with xdb.unit():
+            self._broadcast(session, stanza, fairly(jids))
+
+    def _broadcast(self, session: Session, stanza: Element, jids: Iterable[str]) -> None:
+        """The copies share one serialised payload. Ends early when the presence is no longer the session's."""
         hooks, deliver = self.host.hooks, self.host.router.deliver
         filtered = bool(hooks.chains["filter_out"])
+        copies = 0
         for jid in jids:
+            if not self._holds(session, stanza):
+                break
+            copies += 1
             copy = stanza.copy(to=jid)
             if filtered:
                 try:
@@ -109,6 +133,14 @@ class Presence(Module):
                 except StanzaError:
                     continue
             deliver(copy)
+        session.work += copies // FAN
+
+    def _holds(self, session: Session, stanza: Element) -> bool:
+        """Others had their turns: is that still what is to be said of the session's address?"""
+        if stanza.type is None:
+            return session.presence is stanza
+        heir = self.host.sessions.find(session.jid)
+        return heir is None or heir.presence is None
 
     def _probe(self, session: Session) -> None:
         """Section 4.3.1. Between our own hosts the probe names the session: no other hears the answers."""
@@ -120,7 +152,9 @@ class Presence(Module):
                 "presence", CLIENT, from_=session.full if ours else session.user, to=jid, type="probe"
             )
             probes.append(probe)
-        for probe in probes:
+        for probe in fairly(probes):
+            if session.presence is None:
+                break
             router.deliver(probe)
 
     def _direct(self, session: Session, stanza: Element) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 from peewee import BigIntegerField, BooleanField, CharField, TextField
 
 from ..hooks import Module, Option, iq, on
+from ..net.turns import fairly
 from ..xdb import OWNER_LENGTH, JidField, Table, cached, xdb
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
@@ -118,7 +119,7 @@ def _item(subscription: str, ask: bool, pending_in: bool, approved: bool, *rest:
 def roster(owner: str) -> Contacts:
     """Shared by all readers; only `Roster._keep` changes it, at once, before the change is written."""
     version = RosterVersion.select(RosterVersion.version).where(RosterVersion.owner == owner).scalar()
-    contacts = Contacts((sys.intern(jid), _item(*rest)) for jid, *rest in _rows(owner))
+    contacts = Contacts((sys.intern(jid), _item(*rest)) for jid, *rest in fairly(_rows(owner)))
     contacts.version = version or 0
     contacts.weight = OWNER + len(contacts)
     return contacts
@@ -206,12 +207,22 @@ class Roster(Module):
         session = self.host.sessions.find(request.from_)
         if session is not None:
             session.notes[INTERESTED] = True
-        contacts = roster(str(request.from_.bare))
-        if query.attrs.get("ver") == str(contacts.version):
-            return None
-        return Element(
-            "query", ROSTER, *(item.element(jid) for jid, item in contacts.listed()), ver=contacts.version
-        )
+        user = str(request.from_.bare)
+        for turns in (
+            fairly,
+            fairly,
+            iter,
+        ):  # what changes meanwhile is pushed, and must not come back with the answer
+            contacts = roster(user)
+            version = contacts.version
+            if query.attrs.get("ver") == str(version):
+                return None
+            items = turns(list(contacts.listed()))
+            answer = Element("query", ROSTER, *(item.element(jid) for jid, item in items), ver=version)
+            answer.serialise(turns)
+            if roster(user).version == version:
+                break
+        return answer
 
     @iq("set", ROSTER, to="self")
     def change(self, request: Element) -> None:

@@ -7,7 +7,7 @@ by inheritance."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 from xml.parsers import expat
 
@@ -251,6 +251,13 @@ class Element:
                     child._write(out.append, self.ns)
             self._inner = "".join(out).encode()
         return self._inner
+
+    def serialise(self, turns: Callable[[Iterable[Any]], Iterable[Any]]) -> None:
+        """Makes `inner` now, child by child as ``turns`` gives them: for a long list, which would take long in one go."""
+        children = turns(self.children)
+        self._inner = b"".join(
+            [c.to_bytes(self.ns) if isinstance(c, Element) else escape(c).encode() for c in children]
+        )
 
     def to_bytes(self, namespace: str = _ns.CLIENT) -> bytes:
         """The element as UTF-8, to stand where the default namespace is ``namespace``."""

@@ -153,3 +153,19 @@ def test_a_stanza_goes_over_into_another_content_namespace(inner):
         assert [child.tag for child in nested] == [f"{{{ns.CLIENT}}}body"]
     if b"client" not in raw.inner:
         assert inner.encode() in raw.across()  # as it came
+
+
+def test_a_long_list_may_be_serialised_child_by_child():
+    def query():
+        items = [
+            Element("item", "jabber:iq:roster", Element("group", "jabber:iq:roster", "<&>"), jid=f"{n}@a")
+            for n in "ab"
+        ]
+        return Element("query", "jabber:iq:roster", *items, "text & more", Element("x", "other"), ver=1)
+
+    made = query()
+    made.serialise(iter)
+    assert made.to_bytes() == query().to_bytes()
+    assert (
+        Element("iq", "jabber:client", made).to_bytes() == Element("iq", "jabber:client", query()).to_bytes()
+    )
