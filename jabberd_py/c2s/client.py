@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import socket
 import ssl
+import sys
 from typing import TYPE_CHECKING, Any
 
 from gevent.event import Event
@@ -50,7 +51,7 @@ class Client:
         o = service.options
         self.service = service
         self.stream = Stream(sock, service.early_limits, o.buffer, o.login_timeout, service.early_rates)
-        self.address = address
+        self.address = sys.intern(address)  # many have the same one, behind a proxy all
         self.direct = direct
         self.secure = False
         self.id = secrets.token_hex(8)
@@ -260,7 +261,7 @@ class Client:
 
     def authenticated(self, user: str, mechanism: str) -> None:
         self.user = user
-        self.mechanism = mechanism
+        self.mechanism = sys.intern(mechanism)
         self.stream.parser.limits = self.service.limits
         self.stream.purse = Purse(self.service.rates)
         self.service.known(self)

@@ -110,7 +110,7 @@ class State:
         self.clear = False
         self.waiting: dict[int, None] = {}
         self.lost: dict[int, None] = {}
-        self.ahead: set[int] = set()
+        self.ahead: dict[int, None] = {}
         self.flushing = False
         self.news = 0
         self.temporary = True
@@ -223,7 +223,7 @@ class Spool:
         del state.waiting[id]
         if id > state.upto:
             self.singles.append(id)
-            state.ahead.add(id)
+            state.ahead[id] = None
         self.dirty.add(user)
 
     def undelivered(self, user: str, ids: list[int]) -> None:
@@ -372,7 +372,8 @@ class Spool:
             elif self._left(user, state) and user not in self.dirty:
                 del self.states[user]
             elif not state.flushing:  # a delivery that has read a page already must not forget what it knew
-                state.ahead.difference_update(singles)
+                for id in singles:
+                    state.ahead.pop(id, None)
 
     def gone(self, user: str) -> None:
         """A session of the user is over."""

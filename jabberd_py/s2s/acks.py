@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 
 import gevent
 
-from ..xmpp.sm import WRAP, newly
+from ..xmpp.sm import ASK, WRAP, newly
 from .pair import Entry, Pair
 
 
@@ -17,12 +18,13 @@ class Acks:
     sent       stanzas sent to it since <enable/>; the last len(queue) of them, so many ``bytes``, are not acknowledged
     """
 
-    __slots__ = ("handled", "sent", "queue", "bytes", "asked", "token", "expires")
+    __slots__ = ("handled", "sent", "queue", "bytes", "since", "asked", "token", "expires")
 
     def __init__(self, token: str = "") -> None:
         self.handled = self.sent = self.bytes = 0
         self.queue: deque[tuple[Pair, Entry]] = deque()
         self.asked = False
+        self.since = 0.0  # when we asked
         self.token = token  # for a resumption, if there can be one
         self.expires = 0.0
 
@@ -31,6 +33,11 @@ class Acks:
         self.sent = (self.sent + 1) % WRAP
         self.queue.append((pair, entry))
         self.bytes += len(entry.data)
+
+    def ask(self) -> bytes:
+        """What to send, to be told how many came."""
+        self.asked, self.since = True, time.monotonic()
+        return ASK
 
     def acknowledged(self, h: int) -> int:
         """Raises StreamError."""

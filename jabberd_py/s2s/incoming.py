@@ -312,6 +312,8 @@ class Incoming(Link):
         self.send(b"<resumed xmlns='%b' h='%d' previd='%b'/>" % (SM.encode(), sm.handled, sm.token.encode()))
         for _, entry in sm.queue:
             self.send(entry.data)
+        if sm.queue:
+            self.send(sm.ask())
         for pair in lost.pairs:
             self.authorised(pair)
 

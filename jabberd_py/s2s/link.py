@@ -18,7 +18,7 @@ from ..xmpp import ns
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError, StreamError
 from ..xmpp.parser import Close, Header
-from ..xmpp.sm import ASK, SM, WRAP, answer, count
+from ..xmpp.sm import SM, WRAP, answer, count
 from . import dialback
 from .acks import Acks
 from .dialback import DIALBACK
@@ -265,8 +265,7 @@ class Link:
             return
         sm.add(pair, entry)
         if not sm.asked:
-            sm.asked = True
-            self.stream.send(ASK)
+            self.stream.send(sm.ask())
 
     def suffices(self, domain: str) -> bool:
         """Does what we know of the other side do for that domain, as the configuration is now?"""
@@ -288,8 +287,7 @@ class Link:
             more = sm.acknowledged(count(element))
             sm.asked = False
             if more and sm.queue:
-                sm.asked = True
-                self.send(ASK)
+                self.send(sm.ask())
             self._room()
         elif not self.manage(element):
             raise StreamError("unsupported-stanza-type")

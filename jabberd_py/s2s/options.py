@@ -88,6 +88,12 @@ class S2S(Section):
     login_timeout = Option(duration, "30s", "time for a stream to prove who it is", min=1)
     idle_timeout = Option(duration, "15m", "time after which a stream that nobody uses is closed", min=1)
     resume_timeout = Option(duration, "2m", "time to resume a lost stream in (XEP-0198)")
+    answer_timeout = Option(
+        duration,
+        "5m",
+        "time to acknowledge a stanza in; then the stream is given up for another (XEP-0198)",
+        min=1,
+    )
     unacknowledged = Option(int, 5000, "stanzas that may be unacknowledged on one stream (XEP-0198)", min=10)
     streams_per_address = Option(int, 100, "streams that one address may open", min=1)
     logins_per_address = Option(int, 20, "of these, not yet proven to be anybody's", min=1)

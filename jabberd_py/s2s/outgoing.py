@@ -291,6 +291,8 @@ class Outgoing(Link):
             before.asked = False
             for _, entry in before.queue:
                 self.send(entry.data)
+            if before.queue:
+                self.send(before.ask())
             self._accepted(self.pair)
             self._go_on()
         elif element.name == "failed" and before is not None:

@@ -332,6 +332,11 @@ class Uplink(Instance):
             )
             if link.ready and not waiting and now - link.used > self.options.idle_timeout:
                 link.close()
+        for each in self.links:
+            if each.sm is not None and each.sm.asked and now - each.sm.since > self.options.answer_timeout:
+                each.stream.interrupt(
+                    StreamError("connection-timeout", "nothing was acknowledged for too long")
+                )
         for token, lost in list(self.parked.items()):
             if now - lost.since > self.options.resume_timeout:
                 del self.parked[token]

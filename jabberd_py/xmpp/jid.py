@@ -4,6 +4,7 @@
 "eve.example/x" would make the address of somebody else.
 """
 
+import sys
 from collections.abc import Callable
 from functools import lru_cache
 from typing import NoReturn
@@ -30,7 +31,7 @@ class JID:
         """Not for callers: the parts are prepared already. `bare` is None for a bare address."""
         put = object.__setattr__
         put(self, "node", node)
-        put(self, "domain", domain)
+        put(self, "domain", sys.intern(domain))
         put(self, "resource", resource)
         put(self, "_bare", bare)
         text = f"{node}@{domain}" if node else domain

@@ -221,3 +221,15 @@ def test_a_reload_applies_the_policy_to_streams_that_are_there(house: House, cha
     house.say("2")
     house.romeo.gets("<message type='error' from='juliet@good.test'/>")
     assert house.bodies == ["1"]
+
+
+def test_who_acknowledges_nothing_loses_the_stream(house: House) -> None:
+    """A server that is gone without a word would else keep what it was sent for as long as TCP tries."""
+    good = house.server.file.read_text()
+    house.server.file.write_text(good.replace('"idle_timeout"', '"answer_timeout": "1s", "idle_timeout"'))
+    house.server.ctl("reload")
+    old = house.managed()
+    house.peer.features = ""
+    house.peer.news.clear()
+    house.until(lambda: house.bodies.count("1") == 2, 25)
+    assert house.stream is not old
