@@ -9,7 +9,8 @@ def block(jid, report):
     return f"<block xmlns='urn:xmpp:blocking'><item jid='{jid}'>{report}</item></block>"
 
 
-def test_a_report_is_kept_and_the_block_is_done(server, romeo, juliet):
+def test_a_report_is_kept_and_the_block_is_done(romeo, juliet, topology):
+    server = topology.romeo.server
     info = romeo.iq("get", "<query xmlns='http://jabber.org/protocol/disco#info'/>", romeo.domain)
     assert NS in [each.get("var") for each in info[0]]
     report = (
