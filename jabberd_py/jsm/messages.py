@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from random import getrandbits
 from typing import Any
 
 from peewee import BigIntegerField, CharField, SmallIntegerField, TextField, fn
@@ -73,7 +74,8 @@ _last = 0
 def number() -> int:
     """The next row number: never twice, never smaller than the last, time-ordered (63 bits)."""
     global _last
-    _last = max(_last + 64, int(time.time() * 1000) << 20)  # the low bits are for the number of a node
+    # random below the millisecond, so that two servers hardly ever give the same; the lowest bits are for the number of a node
+    _last = max(_last + 64, (int(time.time() * 1000) << 20) | (getrandbits(14) << 6))
     return _last
 
 
