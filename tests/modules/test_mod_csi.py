@@ -22,7 +22,7 @@ def active(client):
 
 def typing(client, to, state="composing"):
     client.send(f"<message to='{to}' type='chat'><{state} xmlns='{STATES}'/></message>")
-    client.sync()
+    client.sync(to.partition("@")[2].partition("/")[0])
 
 
 def headline(client, to, item, node="urn:xmpp:avatar:metadata"):
@@ -30,7 +30,7 @@ def headline(client, to, item, node="urn:xmpp:avatar:metadata"):
         f"<message to='{to}' type='headline' id='{item}'><event xmlns='{EVENT}'><items node='{node}'>"
         f"<item id='{item}'/></items></event></message>"
     )
-    client.sync()
+    client.sync(to.partition("@")[2].partition("/")[0])
 
 
 @pytest.fixture
@@ -56,11 +56,11 @@ def test_presence_waits_and_only_the_last_comes(couple):
     for show in ("away", "dnd", "xa"):
         juliet.send(f"<presence><show>{show}</show></presence>")
     romeo.sync()  # an IQ result is important: what is held back goes before it
-    juliet.sync()
+    juliet.sync(romeo.domain)
     romeo.inbox.clear()
     for show in ("away", "dnd", "chat"):
         juliet.send(f"<presence><show>{show}</show></presence>")
-    juliet.sync()
+    juliet.sync(romeo.domain)
     active(romeo)
     romeo.gets(f"<presence from='{juliet.jid}'><show>chat</show></presence>")
     romeo.nothing("<presence/>")
@@ -88,7 +88,7 @@ def test_order_is_kept_before_what_is_important(couple):
     typing(juliet, romeo.jid, "paused")
     juliet.send("<presence><show>dnd</show></presence>")
     juliet.send(f"<message to='{romeo.jid}' type='chat' id='m'><body>wherefore</body></message>")
-    juliet.sync()
+    juliet.sync(romeo.domain)
     romeo.sync()
     assert [e[0].tag.rpartition("}")[2] for e in romeo.inbox] == ["paused", "show", "body"]
     assert romeo.inbox[1].findtext("{jabber:client}show") == "dnd"
@@ -141,7 +141,7 @@ def test_a_ping_behind_active_is_answered_last(couple):
     romeo, juliet = couple
     inactive(romeo)
     juliet.send("<presence><show>away</show></presence>")
-    juliet.sync()
+    juliet.sync(romeo.domain)
     romeo.send(
         f"<active xmlns='{NS}'/><iq type='get' id='ping1' to='{romeo.domain}'><ping xmlns='urn:xmpp:ping'/></iq>"
     )
@@ -155,7 +155,7 @@ def test_a_resumed_stream_is_active(couple, make_client):
     token = romeo.gets(f"<enabled xmlns='{SM}'/>").get("id")
     inactive(romeo)
     juliet.send("<presence><show>away</show></presence>")
-    juliet.sync()
+    juliet.sync(romeo.domain)
     romeo.abort()
     again = make_client(romeo.account, login=False)
     again.auth(romeo.account.user, romeo.account.password)
