@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import socket
-from collections import Counter
 
 from .. import log
 from ..hooks import Option, Section, duration, list_of, optional, size
 from ..net.accept import Again, Listener
-from ..net.karma import Karma, Rates, neighbourhood
+from ..net.crowd import Crowd
+from ..net.karma import Karma, Rates
 from ..net.tls import Certificates
 from ..options import OptionError
 from ..router import Router
@@ -108,9 +108,7 @@ class Service:
         """Sessions without a stream, those first that were lost first, and the bytes of each."""
         self.lost_bytes = 0
         self.stopping = False
-        self.streams: Counter[str] = Counter()
-        self.strangers: Counter[str] = Counter()
-        self.in_all = 0
+        self.crowd = Crowd()
         self.listeners: list[Listener] = []
         self.configure(options)
 
@@ -125,13 +123,14 @@ class Service:
         self.early_rates = Rates(stanzas, 10 * stanzas, octets, 10 * octets)
         for client in self.clients:
             client.stream.limit(self.early_rates if client.user is None else self.rates)
+        self.crowd.limit(o.streams_per_address, o.logins_per_address, o.logins_in_all)
         self.by_address = Karma(0.1, options.failures_per_address)
         self.by_account = Karma(0.1, options.failures_per_account)
         self._go_on()
 
     def _room(self) -> bool:
         """When all come back at once, they wait in the kernel's queue, and those who are in get their login done."""
-        return self.in_all < self.options.logins_in_all
+        return not self.crowd.full
 
     def _go_on(self) -> None:
         if self._room():
@@ -178,18 +177,15 @@ class Service:
         return self._serve(sock, address, direct=True)
 
     def _serve(self, sock: socket.socket, address: str, direct: bool = False) -> Again:
-        place = neighbourhood(address)
         client = Client(self, sock, address, direct)
-        o = self.options
-        crowd = self.streams[place] >= o.streams_per_address or self.strangers[place] >= o.logins_per_address
+        room = self.crowd.enter(address)
         self.clients.add(client)
-        self.streams[place] += 1
-        self.strangers[place] += 1
-        self.in_all += 1
         client.stranger = True
-        if crowd and (direct or self.strangers[place] > 2 * o.logins_per_address):
+        if not room and (direct or self.crowd.swamped(address)):
             client.stream.abort()  # a crowd gets no TLS handshake, and past twice the limit no answer
-        return self._run(client, StreamError("policy-violation", "too many connections") if crowd else None)
+        return self._run(
+            client, StreamError("policy-violation", "too many connections") if not room else None
+        )
 
     def _run(self, client: Client, refusal: StreamError | None = None) -> Again:
         again = False
@@ -198,8 +194,9 @@ class Service:
         finally:
             if not again:
                 self.clients.discard(client)
-                self._less(self.streams, neighbourhood(client.address))
-                self.known(client)
+                self.crowd.leave(client.address, client.stranger)
+                client.stranger = False
+                self._go_on()
         return (lambda: self._run(client)) if again else None
 
     # -- lost sessions ------------------------------------------------------------------
@@ -217,15 +214,8 @@ class Service:
             first.expire()
 
     def known(self, client: Client) -> None:
-        """The client has logged in, or is gone: it counts among the strangers no more."""
+        """The client has logged in: it counts among the strangers no more."""
         if client.stranger:
             client.stranger = False
-            self.in_all -= 1
-            self._less(self.strangers, neighbourhood(client.address))
+            self.crowd.known(client.address)
             self._go_on()
-
-    @staticmethod
-    def _less(counter: Counter[str], place: str) -> None:
-        counter[place] -= 1
-        if not counter[place]:
-            del counter[place]

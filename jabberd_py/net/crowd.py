@@ -20,11 +20,16 @@ class Crowd:
         """What one address may have, and what all strangers together."""
         self.most = streams, strangers, in_all
 
+    @property
+    def full(self) -> bool:
+        """Are there as many strangers as all addresses together may have?"""
+        return self.in_all >= self.most[2]
+
     def enter(self, address: str) -> bool:
-        """A new stranger; False if it is one too many (it counts all the same, until it has left)."""
+        """A new stranger; False if it is one too many of its address (it counts all the same, until it has left)."""
         place = neighbourhood(address)
-        streams, strangers, in_all = self.most
-        room = self.streams[place] < streams and self.strangers[place] < strangers and self.in_all < in_all
+        streams, strangers, _ = self.most
+        room = self.streams[place] < streams and self.strangers[place] < strangers
         self.streams[place] += 1
         self.strangers[place] += 1
         self.in_all += 1

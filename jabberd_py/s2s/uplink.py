@@ -245,7 +245,8 @@ class Uplink(Instance):
         self._serve(sock, address, direct=True)
 
     def _serve(self, sock: Any, address: str, direct: bool = False) -> None:
-        room = self.crowd.enter(address)
+        full = self.crowd.full
+        room = self.crowd.enter(address) and not full
         refusal = None if room else StreamError("policy-violation", "too many connections")
         link = Incoming(self, sock, address, direct, refusal)
         self.incoming.add(link)
