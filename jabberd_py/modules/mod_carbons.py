@@ -48,10 +48,8 @@ class Carbons(Module):
     def refuse(self, request: Element) -> None:
         raise StanzaError("not-allowed")
 
-    @on("out")
+    @on("out", kind="message")
     def sent(self, session: Session, stanza: Element) -> None:
-        if stanza.name != "message":
-            return
         others = self._enabled(session.user, [session])
         if not others or not self._eligible(session, stanza, False):
             return

@@ -37,10 +37,8 @@ class Presence(Module):
 
     # -- sent by a session ----------------------------------------------------------------------------
 
-    @on("out")
+    @on("out", kind="presence")
     def sent(self, session: Session, stanza: Element) -> bool | None:
-        if stanza.name != "presence":
-            return None
         type = stanza.type
         if "to" in stanza.attrs:
             if type is None or type == "unavailable":
@@ -119,7 +117,7 @@ class Presence(Module):
     def _broadcast(self, session: Session, stanza: Element, jids: Iterable[str]) -> None:
         """The copies share one serialised payload. Ends early when the presence is no longer the session's."""
         hooks, deliver = self.host.hooks, self.host.router.deliver
-        filtered = bool(hooks.chains["filter_out"])
+        filtered = bool(hooks.chains["filter_out"]["presence"])
         copies = 0
         for jid in jids:
             if not self._holds(session, stanza):

@@ -29,10 +29,10 @@ class Subscription(Module):
 
     # -- sent by a user ---------------------------------------------------------------------------
 
-    @on("out")
+    @on("out", kind="presence")
     def sent(self, session: Session, stanza: Element) -> bool | None:
         type = stanza.type
-        if type not in TYPES or stanza.name != "presence":
+        if type not in TYPES:
             return None
         if stanza.to is None:
             raise StanzaError("bad-request", "to whom?")
