@@ -54,7 +54,7 @@ class Carbons(Module):
         if not others or not self._eligible(session, stanza, False):
             return
         to = stanza.to
-        if to is None or str(to.bare) == session.user:
+        if to is None or to.user == session.user:
             return  # to oneself: the other side of the conversation is copied
         id = session.note(SENT)
         if id is not None:

@@ -161,7 +161,7 @@ class Presence(Module):
         if stanza.type == "unavailable":
             (session.note(DIRECTED) or {}).pop(str(to), None)
             return
-        bare = str(to.bare)
+        bare = to.user
         knows = bare == session.user or self.host["roster"].state(session.user, bare).from_
         if knows and session.presence is not None:
             return
@@ -189,7 +189,7 @@ class Presence(Module):
         """Section 4.3.2; for one who has seen directed presence 4.6.5. A stranger learns nothing, not even
         whether there is such a user."""
         to, asker = probe.to, probe.from_
-        bare = str(asker.bare)
+        bare = asker.user
         reply = Element("presence", CLIENT, from_=user, to=asker, id=probe.id)
         if bare == user or self.host["roster"].state(user, bare).from_:
             sessions = self.host.sessions.available(user)

@@ -220,7 +220,7 @@ class Privilege(Module):
             return
         for domain in self._watching("roster"):
             sender = stanza.from_
-            if sender.domain != domain and self.host["roster"].state(user, str(sender.bare)).to:
+            if sender.domain != domain and self.host["roster"].state(user, sender.user).to:
                 self._show(domain, stanza)
 
     def _show(self, domain: str, stanza: Element) -> None:

@@ -19,11 +19,13 @@ CACHED_LENGTH = 256  # characters; longer ones are rare, and fifty thousand of t
 class JID:
     """An address, prepared and immutable. Equal to a JID with the same parts, never to a str."""
 
-    __slots__ = ("_bare", "_text", "domain", "node", "resource")
+    __slots__ = ("_bare", "_text", "domain", "node", "resource", "user")
 
     node: str | None
     domain: str
     resource: str | None
+    user: str
+    """The bare address as text: the key of sessions, caches and tables."""
     _bare: "JID | None"
     _text: str
 
@@ -35,6 +37,7 @@ class JID:
         put(self, "resource", resource)
         put(self, "_bare", bare)
         text = f"{node}@{domain}" if node else domain
+        put(self, "user", text)
         put(self, "_text", f"{text}/{resource}" if resource else text)
 
     @property
