@@ -41,7 +41,7 @@ class Limits(NamedTuple):
 class Root:
     """What every stanza of a stream inherits from the stream's start tag."""
 
-    __slots__ = ("tag", "content", "bare", "names", "prefixes", "standard", "pool")
+    __slots__ = ("tag", "content", "bare", "raw", "names", "prefixes", "standard", "pool")
 
     def __init__(self, qname: str, declared: dict[str | None, str]) -> None:
         attrs = [
@@ -50,6 +50,7 @@ class Root:
         self.tag = f"<{qname} {' '.join(sorted(attrs))}>".encode()
         self.content = declared.get(None, "")
         self.bare = self.content.encode()
+        self.raw = self.content == ns.CLIENT  # else kids must be translated
         self.names = {f"{self.content} {name}": name for name in ("message", "presence", "iq")}
         # inner XML stands by itself (also in an archive, or on a WebSocket) if it uses no prefix of the root
         self.prefixes = tuple(f"{p}:".encode() for p in declared if p)
@@ -176,35 +177,41 @@ class Worker:
         depth = self.depth = self.depth - 1
         if depth > 1:
             return
+        buffer, base = self.buffer, self.base
         if depth == 0:
-            self.done = self.base + len(self.buffer)
+            self.done = base + len(buffer)
             self.out.append(Close.parsed("stream", ns.STREAM, {}))
             return
-        begin = self.begin - self.base
-        end = self.expat.CurrentByteIndex - self.base
-        tag = _tag(self.buffer, begin)
-        assert tag is not None
-        inner_at = tag.end()
-        start_tag = tag[0]
-        if start_tag[-2] == 47:  # b"/": an empty element; expat's index already stands behind it
+        begin = self.begin - base
+        end = self.expat.CurrentByteIndex - base
+        match = _tag(buffer, begin)
+        assert match is not None
+        tag, inner_at = match[0], match.end()
+        if tag[-2] == 47:  # b"/": an empty element; expat's index already stands behind it
             inner, end = b"", inner_at
         else:
-            inner = bytes(self.buffer[inner_at:end])
-            end = self.buffer.index(b">", end) + 1  # an end tag has no attributes, so the next one is its own
+            inner = bytes(buffer[inner_at:end])
+            end = buffer.index(b">", end) + 1  # an end tag has no attributes, so the next one is its own
         if end - begin > self.limits.bytes:
             raise StreamError("policy-violation", f"a stanza of more than {self.limits.bytes} bytes")
-        self.done = self.base + end
-        self.out.append(self._stanza(start_tag, inner, begin, end))
-
-    def _stanza(self, tag: bytes, inner: bytes, begin: int, end: int) -> Element:
+        self.done = base + end
         root = self.root
         assert root is not None
+        name = root.names.get(self.name)
+        if name is not None and root.raw and b":" not in inner and b":" not in tag and b"xmlns" not in tag:
+            # no prefix, no namespace of its own: what nearly every message is
+            self.out.append(Element.raw(name, ns.CLIENT, self.attrs, inner, self.kids))
+        else:
+            self.out.append(self._stanza(root, name, tag, inner, begin, end))
+
+    def _stanza(
+        self, root: Root, name: str | None, tag: bytes, inner: bytes, begin: int, end: int
+    ) -> Element:
         attrs = self.attrs
         for key in attrs:
             if " " in key:
                 attrs = clark(attrs)
                 break
-        name = root.names.get(self.name)
         content = root.content
         if name is not None and (
             b"xmlns" not in tag
@@ -214,7 +221,7 @@ class Worker:
                 if prefix in inner:
                     break
             else:
-                if content == ns.CLIENT:
+                if root.raw:
                     return Element.raw(name, ns.CLIENT, attrs, inner, self.kids)
                 if (
                     root.bare not in inner and b"&#" not in inner
