@@ -197,12 +197,12 @@ class Worker:
         self.done = base + end
         root = self.root
         assert root is not None
-        name = root.names.get(self.name)
-        if name is not None and root.raw and b":" not in inner and b":" not in tag and b"xmlns" not in tag:
+        kind = root.names.get(self.name)
+        if kind is not None and root.raw and b":" not in inner and b":" not in tag and b"xmlns" not in tag:
             # no prefix, no namespace of its own: what nearly every message is
-            self.out.append(Element.raw(name, ns.CLIENT, self.attrs, inner, self.kids))
+            self.out.append(Element.raw(kind, ns.CLIENT, self.attrs, inner, self.kids))
         else:
-            self.out.append(self._stanza(root, name, tag, inner, begin, end))
+            self.out.append(self._stanza(root, kind, tag, inner, begin, end))
 
     def _stanza(
         self, root: Root, name: str | None, tag: bytes, inner: bytes, begin: int, end: int
