@@ -44,19 +44,21 @@ def _message(host: Host, user: str, stanza: Element, session: Session | None, ba
     sessions = [session] if session is not None else _fallback(host, user, stanza, bare)
     if sessions is None:
         return
-    value = worth(stanza)
     spool = host.spool
+    held = bool(sessions) and spool.held(user, sessions)
+    # without stream management a message that was handed to the socket counts as delivered
+    acknowledged = spool.offline and any(map(managed, sessions))
+    if sessions and not held and spool.wants is None and not acknowledged:
+        _give(host, user, stanza, sessions)  # nothing to keep
+        return
+    value = worth(stanza)
     archived = (
         bool(value & ARCHIVED) and spool.wants is not None and spool.wants(user, str(stanza.from_ or ""))
     )
-    held = bool(sessions and value) and spool.held(user, sessions)
-    if sessions and not held:
-        # without stream management a message that was handed to the socket counts as delivered: nothing to keep
-        if archived or value and spool.offline and any(map(managed, sessions)):
+    if sessions and not (held and value):
+        if archived or value and acknowledged:
             stanza = spool.keep(user, stanza, archived)
-        for each in sessions:
-            host.pass_on(each, stanza)
-        host.hooks.tell("received", user, stanza, sessions)
+        _give(host, user, stanza, sessions)
     elif not host.users.exists(user):
         raise StanzaError("service-unavailable")
     elif value and spool.offline:
@@ -68,6 +70,12 @@ def _message(host: Host, user: str, stanza: Element, session: Session | None, ba
     elif value or not stanza.kids or stanza.type == "groupchat":
         raise StanzaError("service-unavailable")
     # what nobody would keep, chat states say, is not missed: RFC 6121 lets it go in silence
+
+
+def _give(host: Host, user: str, stanza: Element, sessions: list[Session]) -> None:
+    for each in sessions:
+        host.pass_on(each, stanza)
+    host.hooks.tell("received", user, stanza, sessions)
 
 
 def _fallback(host: Host, user: str, stanza: Element, bare: bool) -> list[Session] | None:
