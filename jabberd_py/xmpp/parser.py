@@ -12,18 +12,15 @@ from typing import NamedTuple
 from xml.parsers import expat
 
 from . import ns
-from .element import ATTRIBUTE, RECYCLE, ROOT, Builder, Element, clark
+from .element import RECYCLE, ROOT, Builder, Element, clark
 from .errors import StreamError
+from .root import OWN, Root, root_of
 
 _tag = re.compile(rb"""<[^>"']*+(?:"[^"]*+"[^>"']*+|'[^']*+'[^>"']*+)*+>""").match
 """A start tag that expat has accepted; ``>`` may stand in attribute values, so one must not search for it."""
 
 _STREAM = f"{ns.STREAM} stream"
 _qname = re.compile(rb"<([^\s/>]+)").match
-_OWN = {
-    uri: (f"xmlns='{uri}'".encode(), f'xmlns="{uri}"'.encode())
-    for uri in (ns.CLIENT, ns.SERVER, ns.COMPONENT, ns.COMPONENT_CONNECT)
-}
 _POOLED = 32
 _WORK = 32 * 1024 * 1024
 """Bytes that expat may scan again for one stanza: an attribute trickled in with ``>`` in every piece takes
@@ -36,44 +33,6 @@ class Limits(NamedTuple):
     bytes: int = 256 * 1024
     depth: int = 64
     attributes: int = 64
-
-
-class Root:
-    """What every stanza of a stream inherits from the stream's start tag."""
-
-    __slots__ = ("tag", "content", "bare", "raw", "names", "prefixes", "standard", "pool")
-
-    def __init__(self, qname: str, declared: dict[str | None, str]) -> None:
-        attrs = [
-            f"xmlns:{p}='{_quoted(uri)}'" if p else f"xmlns='{_quoted(uri)}'" for p, uri in declared.items()
-        ]
-        self.tag = f"<{qname} {' '.join(sorted(attrs))}>".encode()
-        self.content = declared.get(None, "")
-        self.bare = self.content.encode()
-        self.raw = self.content == ns.CLIENT  # else kids must be translated
-        self.names = {f"{self.content} {name}": name for name in ("message", "presence", "iq")}
-        # inner XML stands by itself (also in an archive, or on a WebSocket) if it uses no prefix of the root
-        self.prefixes = tuple(f"{p}:".encode() for p in declared if p)
-        self.pool: list[Worker] = []
-        self.standard = False
-
-
-def _quoted(uri: str) -> str:
-    return uri.translate(ATTRIBUTE)
-
-
-_USUAL = {"stream": ns.STREAM, "db": "jabber:server:dialback"}
-_roots: dict[bytes, Root] = {}
-
-
-def _root(qname: str, declared: dict[str | None, str]) -> Root:
-    """One shared `Root` for each of the few usual start tags; an unusual one is its stream's own."""
-    root = Root(qname, declared)
-    usual = all(_USUAL.get(p) == uri if p else uri in _OWN for p, uri in declared.items())
-    if qname == "stream:stream" and usual:
-        root = _roots.setdefault(root.tag, root)
-        root.standard = True
-    return root
 
 
 _utf16 = re.compile(rb"[\xff\xfe]|<\0|\0").match
@@ -146,7 +105,7 @@ class Worker:
         uri, _, local = name.rpartition(" ")
         header = Header.parsed(local, uri, clark(attrs))
         assert isinstance(header, Header)
-        header.root = self.root = _root(qname, self.declared)
+        header.root = self.root = root_of(qname, self.declared)
         self.depth = 1
         tag = _tag(self.buffer, begin)
         self.done = tag.end() if tag else begin
@@ -215,7 +174,7 @@ class Worker:
         content = root.content
         if name is not None and (
             b"xmlns" not in tag
-            or (tag.count(b"xmlns") == 1 and any(own in tag for own in _OWN.get(content, ())))
+            or (tag.count(b"xmlns") == 1 and any(own in tag for own in OWN.get(content, ())))
         ):
             for prefix in root.prefixes:
                 if prefix in inner:
