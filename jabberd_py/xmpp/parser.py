@@ -21,6 +21,9 @@ _tag = re.compile(rb"""<[^>"']*+(?:"[^"]*+"[^>"']*+|'[^']*+'[^>"']*+)*+>""").mat
 
 _STREAM = f"{ns.STREAM} stream"
 _qname = re.compile(rb"<([^\s/>]+)").match
+COLON = ord(
+    ":"
+)  # bytes look for a number at once, but for other bytes only when they have made an exception first
 _POOLED = 32
 _WORK = 32 * 1024 * 1024
 """Bytes that expat may scan again for one stanza: an attribute trickled in with ``>`` in every piece takes
@@ -157,8 +160,13 @@ class Worker:
         root = self.root
         assert root is not None
         kind = root.names.get(self.name)
-        if kind is not None and root.raw and b":" not in inner and b":" not in tag and b"xmlns" not in tag:
-            # no prefix, no namespace of its own: what nearly every message is
+        if (
+            kind is not None
+            and root.raw
+            and COLON not in tag
+            and not tag.count(b"xmlns")
+            and (COLON not in inner or not any(map(inner.count, root.prefixes)))
+        ):  # what nearly every message is
             self.out.append(Element.raw(kind, ns.CLIENT, self.attrs, inner, self.kids))
         else:
             self.out.append(self._stanza(root, kind, tag, inner, begin, end))
@@ -173,13 +181,10 @@ class Worker:
                 break
         content = root.content
         if name is not None and (
-            b"xmlns" not in tag
+            not tag.count(b"xmlns")
             or (tag.count(b"xmlns") == 1 and any(own in tag for own in OWN.get(content, ())))
         ):
-            for prefix in root.prefixes:
-                if prefix in inner:
-                    break
-            else:
+            if not any(map(inner.count, root.prefixes)):
                 if root.raw:
                     return Element.raw(name, ns.CLIENT, attrs, inner, self.kids)
                 if (
