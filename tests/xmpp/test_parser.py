@@ -236,8 +236,8 @@ def test_strange_roots_get_no_pool():
         feed([f"<stream:stream xmlns='{CLIENT}' xmlns:stream='{STREAM}{number}'><x/>".encode()])
     assert root._roots == before
     one, two = Parser(Limits()), Parser(Limits())
-    for stream, root in ((one, ROOTS["usual"]), (two, ROOTS["quotes"])):
-        stream.feed(root.encode())
+    for stream, start in ((one, ROOTS["usual"]), (two, ROOTS["quotes"])):
+        stream.feed(start.encode())
     assert one.root is two.root  # order and quotes make no difference
 
 
