@@ -180,18 +180,15 @@ class Worker:
                 attrs = clark(attrs)
                 break
         content = root.content
-        if name is not None and (
-            not tag.count(b"xmlns")
-            or (tag.count(b"xmlns") == 1 and any(own in tag for own in OWN.get(content, ())))
-        ):
-            if not any(map(inner.count, root.prefixes)):
-                if root.raw:
-                    return Element.raw(name, ns.CLIENT, attrs, inner, self.kids)
-                if (
-                    root.bare not in inner and b"&#" not in inner
-                ):  # does it name its namespace, perhaps in disguise?
-                    kids = [kid.replace(content + " ", ns.CLIENT + " ", 1) for kid in self.kids]
-                    return Element.raw(name, ns.CLIENT, attrs, inner, kids)
+        said = tag.count(b"xmlns")  # of a namespace that it has anyway, if at all?
+        plain = not said or (said == 1 and any(map(tag.count, OWN.get(content, ()))))
+        if name is not None and plain and not any(map(inner.count, root.prefixes)):
+            if root.raw:
+                return Element.raw(name, ns.CLIENT, attrs, inner, self.kids)
+            # does a child name the content namespace, perhaps in disguise?
+            if not inner.count(root.bare) and not inner.count(b"&#"):
+                kids = [kid.replace(content + " ", ns.CLIENT + " ", 1) for kid in self.kids]
+                return Element.raw(name, ns.CLIENT, attrs, inner, kids)
         uri, _, local = self.name.rpartition(" ")
         if not inner:
             return Element.parsed(local, ns.CLIENT if uri == content else uri, attrs)
