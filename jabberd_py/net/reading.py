@@ -139,7 +139,11 @@ class Reader:
         while True:
             if purse.stanzas < 0 or purse.bytes < 0:
                 self._pay()
-            self._wait()
+            self._check()
+            if not self.watching:
+                self.watching = True
+                self.watcher.start(self._readable)
+            self._sleep()
             try:
                 data = self.sock.recv(RECV)
             except (BlockingIOError, InterruptedError):
@@ -150,13 +154,6 @@ class Reader:
                 raise Closed("end of file")
             purse.bytes -= len(data) + READ
             return data
-
-    def _wait(self) -> None:
-        self._check()
-        if not self.watching:
-            self.watching = True
-            self.watcher.start(self._readable)
-        self._sleep()
 
     def _sleep(self) -> None:
         """Until somebody calls `_wake`. Raises what has come in the way."""

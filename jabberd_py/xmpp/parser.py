@@ -262,11 +262,6 @@ class Worker:
                 return StreamError("unsupported-encoding", "not UTF-8")
         return StreamError("not-well-formed", expat.ErrorString(error.code))
 
-    @property
-    def idle(self) -> bool:
-        """Between two stanzas, with nothing pending: the parser could serve another stream."""
-        return self.depth == 1 and not self.buffer
-
     def drop(self) -> None:
         """It is of no more use: without its handlers it is freed at once, not when the collector comes by."""
         p = self.expat
@@ -292,40 +287,45 @@ class Parser:
             data = data.lstrip()  # white space keep-alives never reach a parser
             if not data:
                 return [], None
-            root = self.root
-            if root is None:
-                worker = Worker(self.limits)
-            elif root.pool:
-                worker = root.pool.pop()
-                worker.limits = self.limits
-            else:
-                worker = Worker(self.limits, root)
-        error = None
+            worker = self._borrow()
+        fault = None
         try:
             worker.feed(data)
-        except StreamError as fault:
-            error = fault
+        except StreamError as error:
+            fault = error
         out, worker.out = worker.out, []
-        self.root = worker.root
-        if error is None and self.root is not None and worker.base > RECYCLE and worker.depth:
-            # whatever the peer does: expat keeps all names it has met, and must not grow for ever
-            pending = bytes(worker.buffer)
-            worker.drop()
-            worker = Worker(self.limits, self.root)
-            if pending:
-                worker.feed(pending)
-        if error is not None:
+        root = self.root = worker.root
+        self.worker = worker
+        if fault is not None:
             worker.drop()
             self.worker = None
-        elif self.root is not None and worker.idle and self.root.standard:
-            self.worker = None
-            if len(self.root.pool) < _POOLED:
-                self.root.pool.append(worker)
-            else:
-                worker.drop()
-        else:
-            self.worker = worker
-        return out, error
+        elif root is not None:
+            if worker.base > RECYCLE and worker.depth:
+                worker = self.worker = self._renewed(worker, root)
+            if root.standard and worker.depth == 1 and not worker.buffer:  # between two stanzas
+                self.worker = None
+                if len(root.pool) < _POOLED:
+                    root.pool.append(worker)
+                else:
+                    worker.drop()
+        return out, fault
+
+    def _borrow(self) -> Worker:
+        root = self.root
+        if root is None or not root.pool:
+            return Worker(self.limits, root)
+        worker: Worker = root.pool.pop()
+        worker.limits = self.limits
+        return worker
+
+    def _renewed(self, worker: Worker, root: Root) -> Worker:
+        """Whatever the peer does: expat keeps all names it has met, and must not grow for ever."""
+        pending = bytes(worker.buffer)
+        worker.drop()
+        fresh = Worker(self.limits, root)
+        if pending:
+            fresh.feed(pending)
+        return fresh
 
     @property
     def pending(self) -> int:
