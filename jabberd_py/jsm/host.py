@@ -142,7 +142,8 @@ class Host(Instance):
                     return
             if "to" in attrs:
                 self.router.deliver(stanza)
-                self.hooks.tell("sent", session, stanza)
+                if self.hooks.told["sent"]:
+                    self.hooks.tell("sent", session, stanza)
             elif name == "iq":
                 self.answer_account(stanza)
             elif name == "message":

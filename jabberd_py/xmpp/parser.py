@@ -8,7 +8,7 @@ idle session costs no parser."""
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from dataclasses import dataclass
 from xml.parsers import expat
 
 from . import ns
@@ -30,7 +30,8 @@ _WORK = 32 * 1024 * 1024
 GBs."""
 
 
-class Limits(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Limits:
     """What one stanza may cost."""
 
     bytes: int = 256 * 1024
