@@ -150,17 +150,17 @@ class Reader:
             self._sleep()
             if self.early:
                 self.early -= 1
-                turns.pause()
+                turns.queue()
                 self._check()
             try:
                 data = self.sock.recv(RECV)
             except (BlockingIOError, InterruptedError):
                 continue
             except OSError as error:
-                turns.pause()
+                turns.queue()
                 raise Closed(str(error)) from None
             if not data:
-                turns.pause()
+                turns.queue()
                 raise Closed("end of file")
             purse.bytes -= len(data) + READ
             return data
