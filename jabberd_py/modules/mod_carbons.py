@@ -50,6 +50,8 @@ class Carbons(Module):
 
     @on("out", kind="message")
     def sent(self, session: Session, stanza: Element) -> None:
+        if self._alone(session.user):
+            return
         others = self._enabled(session.user, [session])
         if not others or not self._eligible(session, stanza, False):
             return
@@ -63,17 +65,19 @@ class Carbons(Module):
 
     @on("received", "offline")
     def received(self, user: str, stanza: Element, sessions: list[Session] | None = None) -> None:
+        if sessions and self._alone(user):
+            return
         got = sessions or []
         author = stanza.session
         others = self._enabled(user, got if author is None else [*got, author])
         if others and self._eligible(got[0] if got else None, stanza, True):
             self._copy("received", got[0] if got else None, stanza, others)
 
+    def _alone(self, user: str) -> bool:
+        return len(self.host.sessions.users.get(user, ())) < 2
+
     def _enabled(self, user: str, but: list[Session]) -> list[Session]:
-        resources = self.host.sessions.users.get(user)
-        if not resources or len(resources) == 1 and but:
-            return []
-        return [s for s in list(resources.values()) if s.note(NS) and s not in but]
+        return [session for session in self.host.sessions.of(user) if session.note(NS) and session not in but]
 
     def _eligible(self, session: Session | None, stanza: Element, received: bool) -> bool:
         """Section 6.1. ``session``: the one that sent it or got it."""

@@ -8,6 +8,7 @@ idle session costs no parser."""
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from xml.parsers import expat
 
@@ -16,7 +17,9 @@ from .element import RECYCLE, ROOT, Builder, Element, clark
 from .errors import StreamError
 from .root import OWN, Root, root_of
 
-_tag = re.compile(rb"""<[^>"']*+(?:"[^"]*+"[^>"']*+|'[^']*+'[^>"']*+)*+>""").match
+_tag: Callable[..., re.Match[bytes]] = re.compile(
+    rb"""<[^>"']*+(?:"[^"]*+"[^>"']*+|'[^']*+'[^>"']*+)*+>"""
+).match  # type: ignore[assignment]
 """A start tag that expat has accepted; ``>`` may stand in attribute values, so one must not search for it."""
 
 _STREAM = f"{ns.STREAM} stream"
@@ -111,8 +114,7 @@ class Worker:
         assert isinstance(header, Header)
         header.root = self.root = root_of(qname, self.declared)
         self.depth = 1
-        tag = _tag(self.buffer, begin)
-        self.done = tag.end() if tag else begin
+        self.done = _tag(self.buffer, begin).end()
         self.out.append(header)
         self.expat.StartNamespaceDeclHandler = None
         self.expat.StartElementHandler = self._start
@@ -148,7 +150,6 @@ class Worker:
         begin = self.begin - base
         end = self.expat.CurrentByteIndex - base
         match = _tag(buffer, begin)
-        assert match is not None
         tag, inner_at = match[0], match.end()
         if tag[-2] == 47:  # b"/": an empty element; expat's index already stands behind it
             inner, end = b"", inner_at
@@ -158,8 +159,7 @@ class Worker:
         if end - begin > self.limits.bytes:
             raise StreamError("policy-violation", f"a stanza of more than {self.limits.bytes} bytes")
         self.done = base + end
-        root = self.root
-        assert root is not None
+        root: Root = self.root  # type: ignore[assignment]  # what stands in a root has ended
         kind = root.names.get(self.name)
         if (
             kind is not None
