@@ -50,7 +50,9 @@ class Client:
     def __init__(self, service: Service, sock: socket.socket, address: str, direct: bool) -> None:
         o = service.options
         self.service = service
-        self.stream = Stream(sock, service.early_limits, o.buffer, o.login_timeout, service.early_rates)
+        self.stream = Stream(
+            sock, service.early_limits, o.buffer, o.login_timeout, service.early_rates, service.backlog
+        )
         self.address = sys.intern(address)  # many have the same one, behind a proxy all
         self.direct = direct
         self.secure = False

@@ -7,6 +7,7 @@ import socket
 from .. import log
 from ..hooks import Option, Section, duration, list_of, optional, size
 from ..net.accept import Again, Listener
+from ..net.backlog import Backlog
 from ..net.crowd import Crowd
 from ..net.karma import Karma, Rates
 from ..net.tls import Certificates
@@ -48,6 +49,12 @@ class C2S(Section):
     max_attributes = Option(int, 64, "attributes one element may have", min=8)
     buffer = Option(
         size, "1 MiB", "what may wait for a client that does not read, before it is cut off", min=65536
+    )
+    buffer_in_all = Option(
+        size,
+        "256 MiB",
+        "what may wait for all those clients together; with more, those are cut off for whom most waits",
+        min=65536,
     )
     rate_stanzas = Option(
         int, 200, "stanzas a second that one client may send; of one that sends more is read no faster", min=1
@@ -109,6 +116,7 @@ class Service:
         self.lost_bytes = 0
         self.stopping = False
         self.crowd = Crowd()
+        self.backlog = Backlog(0)
         self.listeners: list[Listener] = []
         self.configure(options)
 
@@ -124,6 +132,7 @@ class Service:
         for client in self.clients:
             client.stream.limit(self.early_rates if client.user is None else self.rates)
         self.crowd.limit(o.streams_per_address, o.logins_per_address, o.logins_in_all)
+        self.backlog.limit = o.buffer_in_all
         self.by_address = Karma(0.1, options.failures_per_address)
         self.by_account = Karma(0.1, options.failures_per_account)
         self._go_on()
