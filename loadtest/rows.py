@@ -58,8 +58,18 @@ class Bed:
         if available:
             for client in clients:
                 client.send(b"<presence/>")
-            Loop(clients, b">").drain(limit=60)
+            self.quiet(Loop(clients, b">"))
         return clients
+
+    def quiet(self, loop: Loop) -> None:
+        """Waits until the server has nothing more to do nor to say. (Prosody takes in all that has come before it
+        writes anything: a silence says nothing.)"""
+        deadline = time.monotonic() + 60
+        came = -1
+        while came != loop.received and time.monotonic() < deadline:
+            came = loop.received
+            self.settle(deadline - time.monotonic())
+            loop.drain(0.05)
 
     def settle(self, limit: float = 5.0) -> None:
         """Waits until the server has nothing more to do."""
@@ -181,7 +191,6 @@ def presence(bed: Bed, tls: bool) -> float:
     clients = bed.login(accounts(bed.size.users), tls)
     try:
         loop = Loop(clients, b"</presence>")
-        loop.drain(1)
         changes = [b"<presence><show>away</show><status>change %d</status></presence>" % n for n in (0, 1)]
         sent = fan = 0
 
