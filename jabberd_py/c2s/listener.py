@@ -6,7 +6,7 @@ import socket
 
 from .. import log
 from ..hooks import Option, Section, duration, list_of, optional, size
-from ..net.accept import Again, Listener
+from ..net.accept import Listener
 from ..net.backlog import Backlog
 from ..net.crowd import Crowd
 from ..net.karma import Karma, Rates
@@ -182,31 +182,26 @@ class Service:
 
     # -- one connection -----------------------------------------------------------------
 
-    def _direct(self, sock: socket.socket, address: str) -> Again:
+    def _direct(self, sock: socket.socket, address: str) -> bool:
         return self._serve(sock, address, direct=True)
 
-    def _serve(self, sock: socket.socket, address: str, direct: bool = False) -> Again:
+    def _serve(self, sock: socket.socket, address: str, direct: bool = False) -> bool:
         client = Client(self, sock, address, direct)
         room = self.crowd.enter(address)
         self.clients.add(client)
         client.stranger = True
         if not room and (direct or self.crowd.swamped(address)):
             client.stream.abort()  # a crowd gets no TLS handshake, and past twice the limit no answer
-        return self._run(
-            client, StreamError("policy-violation", "too many connections") if not room else None
-        )
+            self.gone(client)
+            return False
+        return client.run(StreamError("policy-violation", "too many connections") if not room else None)
 
-    def _run(self, client: Client, refusal: StreamError | None = None) -> Again:
-        again = False
-        try:
-            again = client.stream.watcher is not None and client.run(refusal)
-        finally:
-            if not again:
-                self.clients.discard(client)
-                self.crowd.leave(client.address, client.stranger)
-                client.stranger = False
-                self._go_on()
-        return (lambda: self._run(client)) if again else None
+    def gone(self, client: Client) -> None:
+        """Its stream is over."""
+        self.clients.discard(client)
+        self.crowd.leave(client.address, client.stranger)
+        client.stranger = False
+        self._go_on()
 
     # -- lost sessions ------------------------------------------------------------------
 

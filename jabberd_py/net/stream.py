@@ -21,9 +21,9 @@ from ..xmpp.parser import Limits
 from .backlog import UNBOUNDED, Backlog
 from .channel import Secure
 from .karma import Rates
-from .reading import UNLIMITED, Closed, Reader
+from .reading import UNLIMITED, Closed, Reader, Resting
 
-__all__ = ["Closed", "Stream"]
+__all__ = ["Closed", "Resting", "Stream"]
 
 LINGER = 5.0
 """Seconds that a closing stream is given to take what it was sent."""

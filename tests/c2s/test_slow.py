@@ -57,15 +57,15 @@ def test_a_crowd_that_does_not_read(start_server):
         assert read(client).count(b"</message>") < MESSAGES
     for client in crowd:
         client.abort()
-
     managed.abort()
     again = Client(server.address()).connect().auth("juliet", "secret")
     again.send(f"<resume xmlns='{SM}' previd='{token}' h='0'/>")
     again.gets(f"<resumed xmlns='{SM}'/>")
     for number in range(MESSAGES):
         again.gets(f"<message id='{number}'/>")
-    again.close()
-
+    for client in (romeo, again):
+        client.close()
     server.stop()
     got = read(modest)
+    modest.abort()
     assert all(b"id='%d'" % number in got for number in range(0, MESSAGES, 10))
