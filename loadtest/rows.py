@@ -66,10 +66,12 @@ class Bed:
         writes anything: a silence says nothing.)"""
         deadline = time.monotonic() + 60
         came = -1
-        while came != loop.received and time.monotonic() < deadline:
+        while time.monotonic() < deadline:
+            loop.drain(0.05)
+            if loop.received == came:
+                break
             came = loop.received
             self.settle(deadline - time.monotonic())
-            loop.drain(0.05)
 
     def settle(self, limit: float = 5.0) -> None:
         """Waits until the server has nothing more to do."""
