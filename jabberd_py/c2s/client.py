@@ -152,6 +152,7 @@ class Client:
                 self._leave(self.session, lost)
                 xdb.release()
         finally:
+            self.session = None  # its transport is this: two that hold each other wait for the garbage collector, long
             if self.stream.closing:
                 self.stream.finish()
             self.stream.abort()
