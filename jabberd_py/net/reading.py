@@ -249,7 +249,8 @@ class Reader:
 
     def _rise(self) -> None:
         go_on, self.resting = self.resting, None
-        gevent.spawn_raw(go_on)
+        assert go_on is not None
+        turns.begin(go_on)
         if not self.closing:
             self._deadline(time.monotonic())
 
