@@ -301,6 +301,7 @@ class Server:
                 "sessions", "connected resources", [(h.domain, h.sessions.count) for h in self.hosts], "host"
             ),
             Figure("c2s_streams", "client streams, logged in or not", [(None, len(self.c2s.clients))]),
+            Figure("c2s_waiting", "bytes that wait for slow clients", [(None, self.c2s.backlog.total)]),
         ]
         if store is not None:
             writer = store.writer

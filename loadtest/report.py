@@ -54,6 +54,7 @@ MANY = (
     "ping p99 ms quiet",
     "ping p50 ms storm",
     "ping p99 ms storm",
+    "MB after",
 )
 FAIRNESS = ("p50 quiet", "p99 quiet", "p50 under attack", "p99 under attack", "max under attack", "grown MB",
             "stanzas", "refused", "cut")  # fmt: skip
@@ -144,8 +145,9 @@ def plots(folder: Path, results: Results) -> None:
 
     folder.mkdir(exist_ok=True)
     for file, title, x, y, rows in (
-        ("cpu", "CPU per message", "users online", "µs", ("users online",)),
-        ("memory-idle", "memory, sessions without rosters", "sessions", "MiB (PSS)",
+        ("cpu-load", "CPU per message against load", "messages on their way", "µs", ("chat by load",)),
+        ("cpu", "CPU per message against users", "users online", "µs", ("users online",)),
+        ("memory-idle", "memory, sessions without rosters", "sessions", "MB (PSS)",
          ("idle session plain", "idle session TLS")),
         ("memory-many", "memory, rosters of 20", "sessions", "MB (PSS)",
          ("many sessions plain", "many sessions TLS")),
@@ -162,7 +164,7 @@ def plots(folder: Path, results: Results) -> None:
         for row, name, points in lines:
             axes.plot(*zip(*points, strict=True), "--" if "TLS" in row else "-", marker="o",
                       label=f"{name}{' TLS' * ('TLS' in row)}")  # fmt: skip
-        axes.set(title=title, xlabel=x, ylabel=y, ylim=(0, None), xscale="log" if file == "cpu" else "linear")
+        axes.set(title=title, xlabel=x, ylabel=y, ylim=(0, None), xscale="log" if "cpu" in file else "linear")
         axes.grid(alpha=0.3)
         axes.legend()
         pyplot.savefig(folder / f"{file}.png", dpi=100, bbox_inches="tight")

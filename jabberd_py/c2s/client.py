@@ -17,7 +17,7 @@ from ..jsm.host import Host
 from ..jsm.session import Session
 from ..net.channel import Channel
 from ..net.karma import Purse
-from ..net.stream import Closed, Stream
+from ..net.stream import Closed, Resting, Stream
 from ..xdb import StoreError, xdb
 from ..xmpp import ns
 from ..xmpp.element import Element
@@ -45,13 +45,15 @@ class Client:
 
     __slots__ = (
         "service", "stream", "address", "direct", "secure", "id", "host", "user", "mechanism", "session",
-        "stranger", "negotiation", "opened", "moved", "notes", "lang", "gone", "send", "__weakref__",
+        "stranger", "negotiation", "opened", "notes", "lang", "gone", "send", "__weakref__",
     )  # fmt: skip
 
     def __init__(self, service: Service, sock: socket.socket, address: str, direct: bool) -> None:
         o = service.options
         self.service = service
-        self.stream = Stream(sock, service.early_limits, o.buffer, o.login_timeout, service.early_rates)
+        self.stream = Stream(
+            sock, service.early_limits, o.buffer, o.login_timeout, service.early_rates, service.backlog
+        )
         self.send: Callable[[bytes], None] = self.stream.send
         self.address = sys.intern(address)  # many have the same one, behind a proxy all
         self.direct = direct
@@ -63,7 +65,6 @@ class Client:
         self.session: Session | None = None
         self.stranger = False
         self.opened = False
-        self.moved = False
         self.lang: str | None = None  # of its stanzas, where it is not that of our stream headers
         self.negotiation: Negotiation | None = Negotiation(self)
         self.notes: dict[str, Any] = {}
@@ -100,22 +101,22 @@ class Client:
     # -- its life -----------------------------------------------------------------------------
 
     def run(self, refusal: StreamError | None = None) -> bool:
-        """Serves the client until it goes; ``refusal`` is said at once. True: run again, in a new greenlet. Python 3.11
-        gives a greenlet 16 KB for its frames; login and the first presence call deeply and leave all of it touched, and
-        most sessions are idle afterwards: a fresh greenlet makes such a session smaller."""
+        """Serves the client until it goes; ``refusal`` is said at once. True: it is silent, and served in another greenlet
+        when it is not any more."""
         stream = self.stream
         lost = True  # without a goodbye
-        again = False
         try:
             if self.direct and not self.secure:
                 stream.start_tls(Channel(self.service.certificates.direct()))
                 self.secure = True
             if refusal is not None:
                 raise refusal
-            again = self._loop()
-            if not again:
-                lost = stream.closing
-                stream.close(b"</stream:stream>")
+            self._loop()
+            lost = stream.closing
+            stream.close(b"</stream:stream>")
+        except Resting:
+            stream.until_heard(self.run)
+            return True
         except StreamError as error:
             logger.info("stream error", session=self.id, address=self.address, user=self.user,
                         condition=error.condition, text=error.text)  # fmt: skip
@@ -134,10 +135,13 @@ class Client:
             self._header()
             condition = "resource-constraint" if isinstance(error, StoreError) else "internal-server-error"
             stream.close(StreamError(condition).to_bytes() + b"</stream:stream>")
+        try:
+            self._end(lost)
+        except Exception:
+            logger.exception("the end of a stream failed", session=self.id, address=self.address)
         finally:
-            if not again:
-                self._end(lost)
-        return again
+            self.service.gone(self)
+        return False
 
     def _end(self, lost: bool) -> None:
         if self.gone is not None:
@@ -147,6 +151,7 @@ class Client:
                 self._leave(self.session, lost)
                 xdb.release()
         finally:
+            self.session = None  # its transport is this: two that hold each other wait for the garbage collector, long
             if self.stream.closing:
                 self.stream.finish()
             self.stream.abort()
@@ -161,8 +166,7 @@ class Client:
         else:
             sm.end()
 
-    def _loop(self) -> bool:
-        """True: to be continued in another greenlet."""
+    def _loop(self) -> None:
         stream = self.stream
         while not stream.closing:
             element = stream.read()
@@ -184,14 +188,10 @@ class Client:
             elif isinstance(element, Header):
                 self._open(element)
             elif isinstance(element, Close):
-                return False
+                return
             else:
                 self._before(element)
             xdb.release()
-            if not self.moved and session is not None and session.presence is not None:
-                self.moved = True
-                return True
-        return False
 
     def _before(self, element: Element) -> None:
         """An element of the negotiation, or one that some module has made its own."""
@@ -270,7 +270,7 @@ class Client:
         """The negotiation is over."""
         self.session = session
         idle = self.service.options.idle_timeout
-        self.stream.settled(idle or None)
+        self.stream.settled(idle or None, may_rest=True)
         logger.info(
             "logged in", session=self.id, jid=session.full, address=self.address, mechanism=self.mechanism
         )

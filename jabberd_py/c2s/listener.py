@@ -6,7 +6,8 @@ import socket
 
 from .. import log
 from ..hooks import Option, Section, duration, list_of, optional, size
-from ..net.accept import Again, Listener
+from ..net.accept import Listener
+from ..net.backlog import Backlog
 from ..net.crowd import Crowd
 from ..net.karma import Karma, Rates
 from ..net.tls import Certificates
@@ -48,6 +49,12 @@ class C2S(Section):
     max_attributes = Option(int, 64, "attributes one element may have", min=8)
     buffer = Option(
         size, "1 MiB", "what may wait for a client that does not read, before it is cut off", min=65536
+    )
+    buffer_in_all = Option(
+        size,
+        "256 MiB",
+        "what may wait for all those clients together; with more, those are cut off for whom most waits",
+        min=65536,
     )
     rate_stanzas = Option(
         int, 200, "stanzas a second that one client may send; of one that sends more is read no faster", min=1
@@ -109,6 +116,7 @@ class Service:
         self.lost_bytes = 0
         self.stopping = False
         self.crowd = Crowd()
+        self.backlog = Backlog(0)
         self.listeners: list[Listener] = []
         self.configure(options)
 
@@ -124,6 +132,7 @@ class Service:
         for client in self.clients:
             client.stream.limit(self.early_rates if client.user is None else self.rates)
         self.crowd.limit(o.streams_per_address, o.logins_per_address, o.logins_in_all)
+        self.backlog.limit = o.buffer_in_all
         self.by_address = Karma(0.1, options.failures_per_address)
         self.by_account = Karma(0.1, options.failures_per_account)
         self._go_on()
@@ -173,31 +182,26 @@ class Service:
 
     # -- one connection -----------------------------------------------------------------
 
-    def _direct(self, sock: socket.socket, address: str) -> Again:
+    def _direct(self, sock: socket.socket, address: str) -> bool:
         return self._serve(sock, address, direct=True)
 
-    def _serve(self, sock: socket.socket, address: str, direct: bool = False) -> Again:
+    def _serve(self, sock: socket.socket, address: str, direct: bool = False) -> bool:
         client = Client(self, sock, address, direct)
         room = self.crowd.enter(address)
         self.clients.add(client)
         client.stranger = True
         if not room and (direct or self.crowd.swamped(address)):
             client.stream.abort()  # a crowd gets no TLS handshake, and past twice the limit no answer
-        return self._run(
-            client, StreamError("policy-violation", "too many connections") if not room else None
-        )
+            self.gone(client)
+            return False
+        return client.run(StreamError("policy-violation", "too many connections") if not room else None)
 
-    def _run(self, client: Client, refusal: StreamError | None = None) -> Again:
-        again = False
-        try:
-            again = client.stream.watcher is not None and client.run(refusal)
-        finally:
-            if not again:
-                self.clients.discard(client)
-                self.crowd.leave(client.address, client.stranger)
-                client.stranger = False
-                self._go_on()
-        return (lambda: self._run(client)) if again else None
+    def gone(self, client: Client) -> None:
+        """Its stream is over."""
+        self.clients.discard(client)
+        self.crowd.leave(client.address, client.stranger)
+        client.stranger = False
+        self._go_on()
 
     # -- lost sessions ------------------------------------------------------------------
 

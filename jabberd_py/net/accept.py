@@ -15,9 +15,8 @@ from .. import log
 logger = log.get(__name__)
 
 BACKLOG = 4096
-Again = Callable[[], Any] | None
-"""What is to go on in a greenlet of its own, or None: the connection is over."""
-Serve = Callable[[socket.socket, str], Again]
+Serve = Callable[[socket.socket, str], bool | None]
+"""True: the connection goes on, though this greenlet ends."""
 
 
 def _room() -> bool:
@@ -75,15 +74,13 @@ class Listener(StreamServer):
         return sock, host.removeprefix("::ffff:")
 
     def do_handle(self, sock: Any, address: str) -> None:
-        gevent.spawn_raw(self._guarded, lambda: self._handle(sock, address), sock, address)
+        gevent.spawn_raw(self._guarded, sock, address)
 
-    def _guarded(self, serve: Callable[[], Again], sock: Any, address: str) -> None:
-        again = None
+    def _guarded(self, sock: Any, address: str) -> None:
+        goes_on = None
         try:
-            again = serve()
+            goes_on = self._handle(sock, address)
         except Exception:
             logger.exception("a connection failed", kind=self.kind, address=address)
-        if again is None:
+        if not goes_on:
             sock.close()
-        else:
-            gevent.spawn_raw(self._guarded, again, sock, address)

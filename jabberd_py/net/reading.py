@@ -2,12 +2,14 @@
 
 A *persistent read watcher* belongs to the stream: gevent's own ``recv`` starts and stops one around every
 wait. Nobody has the loop for long: what came in one read is given out in turns (turns.py), and of a peer that
-has spent its karma nothing is read until time has paid for it."""
+has spent its karma nothing is read until time has paid for it. A stream that has been silent for a moment gives its greenlet
+back: a greenlet's frames and stack take more memory than all else about an idle session."""
 
 from __future__ import annotations
 
 import socket
 import time
+from collections.abc import Callable
 from typing import Any
 
 import gevent
@@ -26,10 +28,16 @@ EARLY = 16
 """Reads at a stream's beginning that wait for their turn, as its end does: thousands who come back, or are cut off, at the same
 time do not hold up those who are there."""
 UNLIMITED = Rates()
+REST = 2.0
+"""Seconds of silence after which a greenlet is given back, where there is leave for it."""
 
 
 class Closed(Exception):
     """The peer is gone; there is nobody left to tell anything."""
+
+
+class Resting(Exception):
+    """The peer says nothing. Who reads is to leave its greenlet, with a call of `Reader.until_heard` at the end."""
 
 
 class Reader:
@@ -37,7 +45,7 @@ class Reader:
 
     __slots__ = (
         "sock", "fd", "parser", "items", "fault", "channel", "reader", "watcher", "watching", "closing", "seen",
-        "idle", "patience", "slot", "purse", "held", "early",
+        "idle", "patience", "slot", "purse", "held", "early", "may_rest", "resting",
     )  # fmt: skip
 
     def __init__(
@@ -61,6 +69,8 @@ class Reader:
         self.purse = Purse(rates)
         self.held = 0.0
         self.early = EARLY
+        self.may_rest = False
+        self.resting: Callable[[], object] | None = None
         if self.patience is not None:
             heartbeat.at(self.patience, self)
 
@@ -72,17 +82,18 @@ class Reader:
 
     # -- deadlines -----------------------------------------------------------------
 
-    def settled(self, idle: float | None) -> None:
-        """Login is done; from now on ``idle`` seconds of silence end the stream."""
+    def settled(self, idle: float | None, may_rest: bool = False) -> None:
+        """Login is done; from now on ``idle`` seconds of silence end the stream. ``may_rest``: `read` may raise Resting."""
         self.patience = None
         self.idle = idle
+        self.may_rest = may_rest
         self._deadline(time.monotonic())
 
     def _deadline(self, now: float) -> None:
         """Stands in the wheel for what comes first."""
         when = self.patience
-        if when is None and self.idle is not None:
-            when = now + self.idle
+        if when is None:
+            when = self._silent(now)
         if self.held:
             when = self.held if when is None else min(when, self.held)
         if when is None:
@@ -97,16 +108,24 @@ class Reader:
             self.interrupt(StreamError("connection-timeout", "login took too long"))
         elif self.held:
             gevent.get_hub().loop.run_callback(self._wake)
-        elif self.idle is not None:
-            if self.seen + self.idle > now:
-                return self.seen + self.idle
+        elif self.idle is not None and self.seen + self.idle <= now:
             self.interrupt(StreamError("connection-timeout", "nothing was heard for too long"))
+        else:
+            if self.may_rest and self.reader is not None and self.seen + REST <= now:
+                gevent.get_hub().loop.run_callback(self._retire)
+            return self._silent(now)
         return None
+
+    def _silent(self, now: float) -> float | None:
+        """When silence will mean something."""
+        if self.may_rest and self.resting is None:
+            return now + REST
+        return None if self.idle is None else self.seen + self.idle
 
     # -- reading ---------------------------------------------------------------------
 
     def read(self) -> Element:
-        """The next `Header`, stanza or `Close`. Blocks this greenlet. Raises Closed, StreamError, or what
+        """The next `Header`, stanza or `Close`. Blocks this greenlet. Raises Closed, StreamError, Resting, or what
         `interrupt` was given."""
         while not self.items:
             if self.fault is not None:
@@ -205,12 +224,14 @@ class Reader:
 
     def _readable(self) -> None:
         reader = self.reader
-        if reader is None:  # the greenlet is busy elsewhere: let the kernel hold what comes
+        if reader is not None:
+            reader.switch()
+        elif self.resting is not None:
+            self._rise()
+        else:  # the greenlet is busy elsewhere: let the kernel hold what comes
             self.watching = False
             if self.watcher is not None:
                 self.watcher.stop()
-        else:
-            reader.switch()
 
     def interrupt(self, fault: Exception) -> None:
         """Makes the greenlet in `read` raise ``fault`` instead, soon. Safe to call from anywhere."""
@@ -221,6 +242,24 @@ class Reader:
     def _wake(self) -> None:
         if self.reader is not None:
             self.reader.switch()
+        elif self.resting is not None:
+            self._rise()
+
+    def _retire(self) -> None:
+        if self.reader is not None and self.watching and self.fault is None and not self.closing:
+            self.reader.throw(Resting())
+
+    def until_heard(self, go_on: Callable[[], object]) -> None:
+        """After Resting: ``go_on`` gets a new greenlet once there is something for `read`, be it what ends the stream."""
+        self.resting = go_on
+        self._deadline(self.seen)
+
+    def _rise(self) -> None:
+        go_on, self.resting = self.resting, None
+        assert go_on is not None
+        turns.begin(go_on)
+        if not self.closing:
+            self._deadline(time.monotonic())
 
     def drop_input(self) -> bool:
         """Forgets what was read but not asked for; True if there was any. After ``<starttls/>`` that is an

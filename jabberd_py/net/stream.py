@@ -18,11 +18,12 @@ from greenlet import getcurrent
 from ..heartbeat import heartbeat
 from ..xmpp.errors import StreamError
 from ..xmpp.parser import Limits
+from .backlog import UNBOUNDED, Backlog
 from .channel import Secure
 from .karma import Rates
-from .reading import UNLIMITED, Closed, Reader
+from .reading import UNLIMITED, Closed, Reader, Resting
 
-__all__ = ["Closed", "Stream"]
+__all__ = ["Closed", "Resting", "Stream"]
 
 LINGER = 5.0
 """Seconds that a closing stream is given to take what it was sent."""
@@ -41,18 +42,25 @@ class Stream(Reader):
     """What c2s, s2s and components share. ``idle`` seconds without a byte from the peer end the read (None:
     never)."""
 
-    __slots__ = ("out", "size", "cap", "rest", "writer", "dirty", "room", "__weakref__")
+    __slots__ = ("out", "size", "cap", "rest", "backlog", "writer", "dirty", "room", "__weakref__")
 
     def __init__(
-        self, sock: socket.socket, limits: Limits, cap: int, patience: float | None, rates: Rates = UNLIMITED
+        self,
+        sock: socket.socket,
+        limits: Limits,
+        cap: int,
+        patience: float | None,
+        rates: Rates = UNLIMITED,
+        backlog: Backlog = UNBOUNDED,
     ) -> None:
-        """``sock`` is a plain non-blocking socket; ``cap`` the bytes that may wait for a slow reader;
-        ``patience`` the seconds until `settled` must have been called; ``rates`` what is read of the peer."""
+        """``sock`` is a plain non-blocking socket; ``cap`` the bytes that may wait for a slow reader, ``backlog`` the bound
+        for all; ``patience`` the seconds until `settled` must have been called; ``rates`` what is read of the peer."""
         super().__init__(sock, limits, patience, rates)
         self.out: list[bytes] = []
         self.size = 0
         self.cap = cap
         self.rest: bytes | memoryview = b""
+        self.backlog = backlog
         self.writer: Any = None
         self.dirty = False
         self.room: Event | None = None
@@ -114,12 +122,12 @@ class Stream(Reader):
     def _overflow(self) -> None:
         self.flush()  # perhaps nobody had the time yet
         if self.size + len(self.rest) > self.cap:
-            self._cut_off("the peer does not read what it is sent")
+            self.cut_off("the peer does not read what it is sent")
 
-    def _cut_off(self, reason: str) -> None:
-        self.out.clear()
-        self.size = 0
+    def cut_off(self, reason: str) -> None:
+        """Ends the stream, soon, and forgets what waits. Never blocks, never raises."""
         self.closing = True
+        self._forget()
         heartbeat.at(time.monotonic(), self)
         self.interrupt(Closed(reason))
 
@@ -127,7 +135,9 @@ class Stream(Reader):
         """Sends what is queued, as far as the socket takes it; a watcher does the rest."""
         self.dirty = False
         if not self.out or self.rest:
-            return  # or a watcher is at work already, and calls again
+            if self.rest:  # a watcher is at work already, and calls again
+                self.backlog.weigh(self, self.size + len(self.rest))
+            return
         out = self.out
         data = out[0] if len(out) == 1 else b"".join(out)
         out.clear()
@@ -144,7 +154,7 @@ class Stream(Reader):
         if self.rest:  # TLS had something to say of its own
             self.rest = bytes(self.rest) + data
             if len(self.rest) > self.cap + len(data):  # key updates, asked for without an end
-                self._cut_off("the peer does not read what TLS answers")
+                self.cut_off("the peer does not read what TLS answers")
             return
         if not data or self.watcher is None:
             return
@@ -153,13 +163,14 @@ class Stream(Reader):
         except (BlockingIOError, InterruptedError):
             sent = 0
         except OSError as error:
-            self._cut_off(str(error))
+            self.cut_off(str(error))
             return
         if sent < len(data):
             self.rest = memoryview(data)[sent:]
             if self.writer is None:
                 self.writer = gevent.get_hub().loop.io(self.fd, 2)
             self.writer.start(self._writable)
+            self.backlog.weigh(self, self.size + len(self.rest))
 
     def _writable(self) -> None:
         data, self.rest = self.rest, b""
@@ -167,6 +178,8 @@ class Stream(Reader):
         self._push(data)  # type: ignore[arg-type]
         if not self.rest:
             self.flush()
+        if not self.rest:
+            self.backlog.weigh(self, 0)
         if self.room is not None:
             self.room.set()
         if self.closing and not self.rest:
@@ -233,10 +246,17 @@ class Stream(Reader):
             self.writer.stop()
             self.writer.close()
             self.writer = None
-        self.rest = b""
-        self.out.clear()
+        self._forget()
         self.parser.reset()
         if self.room is not None:
             self.room.set()
         self.sock.close()
         gevent.get_hub().loop.run_callback(self._wake)
+
+    def _forget(self) -> None:
+        self.out.clear()
+        self.size = 0
+        self.rest = b""
+        if self.writer is not None:
+            self.writer.stop()
+        self.backlog.weigh(self, 0)

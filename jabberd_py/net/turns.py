@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
 import gevent
@@ -28,12 +28,9 @@ _timer: Any = None
 def pause() -> None:
     """Blocks this greenlet until whatever was ready on other streams has been served. (In the loop's own greenlet,
     which cannot wait, it does nothing.)"""
-    global _timer
     hub, me = gevent.get_hub(), getcurrent()
     if me is hub:
         return
-    if _timer is None:
-        _timer = hub.loop.timer(0)
     _waiting.append(me)
     _again()
     try:
@@ -63,8 +60,17 @@ def _round() -> None:
 
 
 def _again() -> None:
+    global _timer
+    if _timer is None:
+        _timer = gevent.get_hub().loop.timer(0)
     if _waiting and not _timer.active:
         _timer.start(_round)
+
+
+def begin(run: Callable[[], object]) -> None:
+    """Calls ``run`` in a new greenlet, at its turn: thousands that begin at the same time hold up nobody."""
+    _waiting.append(greenlet(run, gevent.get_hub()))
+    _again()
 
 
 def fairly(items: Iterable[T]) -> Iterator[T]:

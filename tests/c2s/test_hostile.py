@@ -285,6 +285,22 @@ def test_a_cut_cable(server, villain, make_client):
     back.close()
 
 
+def test_who_has_gone_leaves_nothing(start_server):
+    """Not even for a garbage collector that comes seldom: a TLS session weighs 20 KB."""
+    server = start_server()
+    address = server.address("c2s_direct")
+    Client(server.address()).connect().register("romeo", "secret").close()
+
+    def come_and_go(times):
+        for _ in range(times):
+            Client(address, tls="direct").login("romeo", "secret", mechanism="PLAIN").available().abort()
+        Client(address, tls="direct").login("romeo", "secret").close()
+        return server.pss()
+
+    before = come_and_go(50)
+    assert come_and_go(200) - before < 2_000_000
+
+
 def test_stanzas_before_the_fault_count(make_client):
     romeo, juliet = make_client(), make_client()
     romeo.send(f"<message to='{juliet.jid}'><body>1</body></message><message>&boom;</message>")
