@@ -4,7 +4,7 @@ come back at once."""
 import time
 
 from . import driver, login
-from .driver import Client, Failed, Loop
+from .driver import Client, Failed
 from .peers.base import Rosters, Users
 from .pinger import Pinger
 from .report import OURS
