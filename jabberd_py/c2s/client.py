@@ -152,7 +152,8 @@ class Client:
                 self._leave(self.session, lost)
                 xdb.release()
         finally:
-            self.session = None  # its transport is this: two that hold each other wait for the garbage collector, long
+            # its transport is this: two that hold each other wait for the garbage collector, and that comes seldom
+            self.session = None
             if self.stream.closing:
                 self.stream.finish()
             self.stream.abort()
