@@ -152,7 +152,7 @@ class Client:
                 self._leave(self.session, lost)
                 xdb.release()
         finally:
-            # its transport is this: two that hold each other wait for the garbage collector, and that comes seldom
+            # its transport is this, and two that hold each other would wait for the garbage collector, long
             self.session = None
             if self.stream.closing:
                 self.stream.finish()
