@@ -7,8 +7,7 @@ from . import driver, login
 from .driver import Client, Failed
 from .peers.base import Rosters, Users
 from .pinger import Pinger
-from .report import OURS
-from .rows import Bed, Row, Setup, Size, accounts, idling, play, rosters, steps
+from .rows import OURS, Bed, Row, Setup, Size, accounts, idling, play, rosters, steps
 
 IN_FLIGHT = 50
 """Messages on their way at any time, whatever the number of users."""

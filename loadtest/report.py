@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from .rows import Row
+from .rows import OURS, Row
 
-OURS = "jabberd_py"
 BEGIN, END = "<!-- begin of what make bench writes -->\n", "<!-- end of what make bench writes -->\n"
 Results = dict[str, dict[str, dict[str, Any]]]
 """By row and server: ``rounds`` [figure], ``details`` [{}], ``points`` [[x, y]], ``failure``."""
