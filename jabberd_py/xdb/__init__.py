@@ -19,6 +19,7 @@ from . import damage, schema
 from .cache import Cache, cached, clear_all, forget_owner
 from .db import StoreError, one_line, open_database
 from .lock import Lock, StoreInUse
+from .options import StoreOptions
 from .prepared import Prepared
 from .table import OWNER_LENGTH, Document, JidField, Table
 from .writer import QUEUE_ENTRIES, Ticket, Writer
@@ -50,6 +51,7 @@ class Store:
         *,
         migrations: Sequence[schema.Migration] | None = None,
         queue: int = QUEUE_ENTRIES,
+        options: StoreOptions | None = None,
     ) -> None:
         self.tables: list[type[Table]] = list(dict.fromkeys((Document, *tables)))
         self._lock: Lock | None = None
@@ -72,7 +74,7 @@ class Store:
             raise StoreError(f"{error.filename or folder}: {error.strerror}") from None
         where = path or url.rpartition("@")[2]  # never the password
         self.db.bind(self.tables)
-        self.writer = Writer(self.db, queue)
+        self.writer = Writer(self.db, queue, gather=(options or StoreOptions()).commit_delay)
         try:
             known = schema.MIGRATIONS if migrations is None else migrations
             self.migrated: list[str] = self.writer.call(schema.prepare, self.db, self.tables, known)
@@ -156,9 +158,13 @@ class Xdb:
 
     @property
     def newest(self) -> Ticket | None:
-        """The last write that is still on its way, or None: when it is done, so are all before it."""
+        """The last write that is still on its way, or None: when it is done, so are all before it. Who asks wants to know
+        soon: nothing of it gathers any longer."""
         ticket = self.store.writer.newest if self.store else None
-        return None if ticket is None or ticket.done else ticket
+        if ticket is None or ticket.done:
+            return None
+        ticket.hurry()
+        return ticket
 
     def settle(self) -> None:
         """Returns when all that was given to the writer so far is committed, or has failed."""
