@@ -1,19 +1,26 @@
-"""The rows behind the spool: messages, marks, and the queries on them."""
+"""The rows behind the spool: messages, marks, and the queries on them.
+
+On SQLite a new message comes into `Fresh`, which has no index, and is sorted into `Message` with many others, once a second
+or before somebody reads. An index entry for each message at once would mean writing a page of the index for each: SQLite logs
+whole pages, and every owner's entries lie on another one."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from random import getrandbits
 from typing import Any
 
 from peewee import BigIntegerField, CharField, SmallIntegerField, TextField, fn
 
-from ..xdb import OWNER_LENGTH, JidField, Table, xdb
+from ..xdb import OWNER_LENGTH, JidField, Table, Ticket, xdb
 
 PAGE = 50
+FRESH = 5_000
+"""Rows that are sorted in together, at most: that takes about 50 ms, and other writes wait for it."""
 
 
-class Message(Table):
+class Row(Table):
     """``id``: milliseconds since 1970 in the upper bits, see `number`. ``peer`` and ``resource``: the other side.
     ``spooled``: it came in and counts as undelivered past the mark. ``archived``: its owner wants it kept. ``stream`` and
     ``seq``: the sender's resumable stream (XEP-0198) and its count, so that a resumed sender repeats nothing."""
@@ -28,12 +35,20 @@ class Message(Table):
     stream = BigIntegerField()
     seq = BigIntegerField()
 
+
+class Message(Row):
+    """All messages, but for the newest."""
+
     class Meta:
         # one index serves pages of all and of one contact: a second one would double what a message costs to store
         indexes = ((("owner", "id", "peer"), False),)
 
 
 COLUMNS = ("id", "owner", "peer", "resource", "xml", "spooled", "archived", "stream", "seq")
+
+
+class Fresh(Row):
+    """What will be in `Message` soon. Nobody reads it: they `settle` first."""
 
 
 class Mark(Table):
@@ -63,9 +78,60 @@ def page(owner: str, position: int) -> Any:
 
 @xdb.prepared(str, int)
 def count(owner: str, position: int) -> Any:
+    """Without the newest."""
     return Message.select(fn.COUNT(Message.id)).where(
         Message.owner == owner, Message.id > position, Message.spooled == 1
     )
+
+
+# -- into the table ------------------------------------------------------------------------------
+
+_into: type[Row] = Message
+_fresh = 0
+"""Rows that were put and not sorted yet."""
+_stuck = False
+"""Some could not be sorted in; to be tried again."""
+
+
+def put(row: tuple[Any, ...], text: int, failed: Callable[[Any], object], about: Any) -> Ticket:
+    """Like `xdb.row`, into the table of messages."""
+    global _fresh
+    ticket = xdb.row(_into, row, COLUMNS, text, failed, about)
+    if _into is Fresh:
+        _fresh += 1  # now: before, another greenlet could have sorted while this one waited
+        if _fresh % FRESH == 0:
+            sort()
+    return ticket
+
+
+def sort() -> Ticket | None:
+    """Sorts in what was put so far, if there is any."""
+    return write(sort_in) if _fresh else None
+
+
+def write(function: Callable[..., Any], *args: Any) -> Ticket:
+    """Like `xdb.write`, for a function that sorts in, too."""
+    global _fresh
+    count, _fresh = _fresh, 0
+    ticket = xdb.write(function, *args)
+    ticket.then(lambda ticket: _written(ticket, count))
+    return ticket
+
+
+def _written(ticket: Ticket, count: int) -> None:
+    global _fresh, _stuck
+    if ticket.error is None:
+        _stuck = False
+    elif count:
+        _fresh, _stuck = _fresh + count, True
+
+
+def settle() -> bool:
+    """Returns when all messages that were put so far can be read, or could not be kept. False: the newest are kept, but cannot
+    be read now."""
+    sort()
+    xdb.settle()
+    return not _stuck
 
 
 _last = 0
@@ -85,16 +151,36 @@ def when(id: int) -> float:
 
 
 def start() -> None:
-    """The clock may have been set back since the newest row was written."""
-    global _last
-    _last = max(_last, Message.select(Message.id).order_by(Message.id.desc()).limit(1).scalar() or 0)
+    """The store was opened. The clock may have been set back since the newest row was written."""
+    global _last, _into, _fresh, _stuck
+    _into = (
+        Fresh if xdb.store is not None and xdb.store.db.threaded else Message
+    )  # the others log rows, not pages
+    _fresh, _stuck = 1, False  # a crash may have left some
+    settle()
+    for table in (Message, Fresh):
+        _last = max(_last, table.select(table.id).order_by(table.id.desc()).limit(1).scalar() or 0)
+
+
+# -- in the writer -------------------------------------------------------------------------------
+
+
+def sort_in() -> None:
+    """What came, was delivered, and is not archived never gets into the big table."""
+    delivered = Mark.select(Mark.delivered).where(Mark.owner == Fresh.owner)
+    Fresh.delete().where(Fresh.archived == 0, Fresh.spooled == 1, Fresh.id <= delivered).execute()
+    rows = Fresh.select(*(getattr(Fresh, name) for name in COLUMNS)).order_by(Fresh.id)
+    Message.insert_from(rows, [getattr(Message, name) for name in COLUMNS]).on_conflict_ignore().execute()
+    Fresh.delete().execute()
 
 
 def save_marks(marks: list[tuple[str, int, bool, int, list[int]]], singles: list[int]) -> None:
-    for user, mark, temporary, upto, lost in marks:
+    for user, mark, *_ in marks:
         if not Mark.update(delivered=mark).where(Mark.owner == user).execute():
             Mark.delete().where(Mark.owner == user).execute()  # MySQL counts an equal value as no change
             Mark.create(owner=user, delivered=mark)
+    sort_in()
+    for user, mark, temporary, upto, lost in marks:
         mine = Message.owner == user
         if temporary:
             unwanted = Message.delete().where(
@@ -113,4 +199,4 @@ def save_marks(marks: list[tuple[str, int, bool, int, list[int]]], singles: list
 
 
 def tables() -> list[Any]:
-    return [Message, Mark]
+    return [Message, Fresh, Mark]

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING
 import gevent
 
 from .. import log
-from ..xdb import Ticket, xdb
+from ..xdb import StoreError, Ticket, xdb
 from ..xmpp import ns
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
 from ..xmpp.parser import reread
 from ..xmpp.stamp import utc
 from . import messages
-from .messages import COLUMNS, PAGE, Message, number, when
+from .messages import PAGE, Message, number, when
 
 if TYPE_CHECKING:
     from .host import Host
@@ -82,6 +82,12 @@ def unforged(stanza: Element, user: str) -> Element:
             or child.attrs.get("by") != user
         )
     )
+
+
+def settle() -> None:
+    """All messages so far can be read. Raises StoreError."""
+    if not messages.settle():
+        raise StoreError("the newest messages cannot be read")
 
 
 def origin(session: Session | None) -> tuple[int, int]:
@@ -181,8 +187,7 @@ class Spool:
         if session is not None and session.sm is not None:
             session.sm.stored = seq
         peer, resource = (str(to.bare), to.resource or "") if to is not None else (user, "")
-        row = (id, user, peer, resource, xml, 0, 1, stream, seq)
-        xdb.row(Message, row, COLUMNS, len(xml), self._unkept, stanza)
+        messages.put((id, user, peer, resource, xml, 0, 1, stream, seq), len(xml), self._unkept, stanza)
 
     def _insert(self, id: int, user: str, stanza: Element, archived: bool) -> Ticket:
         sender = stanza.from_
@@ -194,7 +199,7 @@ class Spool:
         stream, seq = (0, 0) if session is not None and session.note(SENT) is not None else origin(session)
         xml = stanza.to_bytes().decode()
         row = (id, user, peer, resource, xml, 1, 1 if archived else 0, stream, seq)
-        return xdb.row(Message, row, COLUMNS, len(xml), self._unkept, stanza)
+        return messages.put(row, len(xml), self._unkept, stanza)
 
     def _fewer(self, user: str) -> None:
         if user in self.counts:
@@ -266,11 +271,11 @@ class Spool:
     def _flush(self, user: str, state: State) -> None:
         try:
             self.save_marks()
-            xdb.settle()
+            settle()
             state.upto = max(state.upto, self.mark(user))
             while True:
                 news = state.news
-                xdb.settle()
+                settle()
                 lost = sorted(state.lost)[:PAGE]
                 rows = self.rows(lost)
                 for id in set(lost).difference(id for id, _ in rows):
@@ -351,8 +356,8 @@ class Spool:
         singles, self.singles = self.singles, []
         if not marks and not singles:
             self._saved(None, users, singles)
-            return None
-        ticket = xdb.write(messages.save_marks, marks, singles)
+            return messages.sort()
+        ticket = messages.write(messages.save_marks, marks, singles)
         ticket.then(lambda ticket: self._saved(ticket, users, singles))
         return ticket
 

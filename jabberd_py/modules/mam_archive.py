@@ -9,9 +9,9 @@ from typing import Any
 import gevent
 from peewee import fn
 
+from ..jsm import messages
 from ..jsm.messages import Mark, Message
 from ..jsm.spool import SID, unforged
-from ..xdb import xdb
 from ..xmpp.element import ATTRIBUTE, Element, from_text
 from ..xmpp.errors import StanzaError
 from . import mam_search
@@ -58,7 +58,7 @@ def _bounds(query: Query) -> tuple[int, int]:
 
 def page(user: str, query: Query, limit: int) -> Page:
     """Raises StanzaError: item-not-found."""
-    xdb.settle()  # the client may ask for what it has just sent or got
+    messages.settle()  # the client may ask for what it has just sent or got
     known = set(query.known)
     if known:
         mine = Message.select().where(Message.owner == user, Message.archived == 1, Message.id.in_(known))
@@ -173,7 +173,7 @@ def _clean(user: str, xml: str) -> str:
 
 def ends(user: str) -> list[int]:
     """The numbers of the first and the last message, or nothing."""
-    xdb.settle()
+    messages.settle()
     mine = [Message.owner == user, Message.archived == 1]
     return [id for backwards in (False, True) for id in _ids(mine, -1, LAST, backwards, 1)]
 
@@ -183,6 +183,7 @@ def ends(user: str) -> list[int]:
 
 def bury(user: str, peer: str, resource: str, sent: bool, original: str, id: str, stamp: str) -> None:
     """Puts a tombstone in the place of a message that its sender retracts (XEP-0424 section 5). ``id``: the retraction's."""
+    messages.sort_in()
     needle = f" id='{original.translate(ATTRIBUTE)}'"
     query = Message.select(Message.id, Message.resource, Message.xml).where(
         Message.owner == user, Message.peer == peer, Message.archived == 1

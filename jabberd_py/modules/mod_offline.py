@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..hooks import Module, Option, iq, on
+from ..jsm import messages
 from ..jsm.messages import PAGE, when
 from ..jsm.session import Session
 from ..jsm.spool import PICKING, stamped
-from ..xdb import xdb
 from ..xmpp.element import Element, from_text
 from ..xmpp.errors import StanzaError
 from ..xmpp.forms import Form
@@ -110,7 +110,7 @@ class Offline(Module):
         """(number, xml) of all messages that wait for the user and are in nobody's hands, the oldest first."""
         spool = self.host.spool
         spool.save_marks()
-        xdb.settle()
+        messages.settle()
         state, position = spool.state(user), spool.mark(user)
         while True:
             rows = spool.page(user, position)

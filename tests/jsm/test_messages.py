@@ -1,0 +1,137 @@
+"""Messages come into `Fresh` and are sorted into `Message`, on SQLite; the other databases take them at once."""
+
+import gevent
+import pytest
+
+from jabberd_py.jsm import messages
+from jabberd_py.jsm.messages import Fresh, Mark, Message
+from jabberd_py.modules import mam_archive, mam_search
+from jabberd_py.xdb import StoreError, xdb
+from tests.databases import mariadb, postgres  # noqa: F401
+
+ROMEO, JULIET = "romeo@example.org", "juliet@example.org"
+TABLES = [*messages.tables(), mam_search.ArchiveText]
+
+
+def open_store(url, folder):
+    store = xdb.open(url, TABLES, str(folder))
+    messages.start()
+    return store
+
+
+@pytest.fixture(params=["sqlite", "mariadb", "postgres"])
+def store(request, tmp_path):
+    url = "sqlite:///store.db" if request.param == "sqlite" else request.getfixturevalue(request.param).url
+    store = open_store(url, tmp_path)
+    yield store
+    for table in TABLES:
+        xdb.save(table.delete().execute)
+    store.close()
+
+
+@pytest.fixture
+def lite(tmp_path):
+    yield open_store("sqlite:///store.db", tmp_path)
+    if xdb.store:
+        xdb.store.close()
+
+
+def put(owner=ROMEO, archived=1, spooled=1, failed=lambda about: None, xml="<message/>"):
+    id = messages.number()
+    messages.put((id, owner, JULIET, "balcony", xml, spooled, archived, 0, 0), len(xml), failed, id)
+    return id
+
+
+def ids(table=Message):
+    return [row.id for row in table.select(table.id).order_by(table.id)]
+
+
+def test_who_settles_reads_all(store):
+    kept = [put(), put(JULIET), put()]
+    assert messages.settle()
+    assert ids() == kept and ids(Fresh) == []
+    assert [id for id, _ in messages.page(ROMEO, 0)] == [kept[0], kept[2]]
+    kept.append(put())
+    assert messages.settle() and ids() == kept
+    commits = store.writer.commits
+    assert messages.settle() and store.writer.commits == commits  # nothing was new
+
+
+def test_new_ones_are_kept_before_they_are_sorted(lite):
+    kept = [put(), put()]
+    xdb.settle()
+    assert ids(Fresh) == kept and ids() == []
+
+
+def test_a_crash_leaves_them_to_the_next_start(lite, tmp_path):
+    kept = [put(), put()]
+    lite.close()
+    lite = xdb.open("sqlite:///store.db", TABLES, str(tmp_path))
+    assert ids(Fresh) == kept
+    messages.start()
+    assert ids() == kept and ids(Fresh) == []
+    assert messages.number() > kept[-1]
+
+
+def test_what_was_delivered_and_goes_then_is_never_sorted_in(lite):
+    gone, archived = put(archived=0), put()
+    hers, later = put(JULIET, archived=0), put(archived=0)
+    messages.write(messages.save_marks, [(ROMEO, archived, True, later, [])], []).wait()
+    assert ids() == [archived, hers, later]
+    assert Mark.get(owner=ROMEO).delivered == archived and gone not in ids(Fresh)
+
+
+def test_delivered_out_of_order_before_it_is_sorted_in(store):
+    first, gone, archived = put(), put(archived=0), put()
+    messages.write(messages.save_marks, [], [gone, archived]).wait()
+    assert ids() == [first, archived]
+    assert [id for id, _ in messages.page(ROMEO, 0)] == [first]
+
+
+def test_a_tombstone_finds_what_is_not_sorted_in(store):
+    xml = "<message from='juliet@example.org/balcony' to='romeo@example.org' id='m1' type='chat'><body>hush</body></message>"
+    id = put(xml=xml)
+    xdb.save(mam_archive.bury, ROMEO, JULIET, "balcony", False, "m1", "m2", "2026-11-25T15:00:00Z")
+    assert "retracted" in Message.get(Message.id == id).xml
+
+
+def test_many_are_sorted_in_without_waiting_for_anybody(lite, monkeypatch):
+    monkeypatch.setattr(messages, "FRESH", 10)
+    kept = [put() for _ in range(25)]
+    xdb.settle()
+    assert ids() == kept[:20] and ids(Fresh) == kept[20:]
+
+
+def test_the_same_number_again_harms_nobody(lite):
+    id = put()
+    assert messages.settle()
+    row = (id, ROMEO, JULIET, "", "<message/>", 1, 1, 0, 0)
+    messages.put(row, 1, lambda about: None, None)
+    other = put()
+    assert messages.settle() and ids() == [id, other] and ids(Fresh) == []
+
+
+def test_what_cannot_be_sorted_in_is_tried_again(lite, monkeypatch):
+    def no_room():
+        raise StoreError("no room")
+
+    kept = [put()]
+    monkeypatch.setattr(messages, "sort_in", no_room)
+    assert not messages.settle()
+    assert messages.settle() is False and ids() == []
+    with pytest.raises(StoreError):
+        messages.write(messages.save_marks, [], []).wait()
+    kept.append(put())
+    monkeypatch.undo()
+    assert messages.settle() and ids() == kept
+
+
+def test_a_full_queue_hides_no_message(lite):
+    """Who waits for room while others sort is sorted in the next time."""
+    lite.writer.entries = 5
+    kept = []
+    senders = [gevent.spawn(lambda: kept.append(put())) for _ in range(30)]
+    gevent.idle()
+    messages.settle()
+    gevent.joinall(senders, 5)
+    assert messages.settle() and ids() == sorted(kept) and len(kept) == 30
