@@ -11,7 +11,7 @@ from peewee import fn
 
 from ..jsm import messages
 from ..jsm.messages import Mark, Message
-from ..jsm.spool import SID, unforged
+from ..jsm.stamps import SID, unforged
 from ..xmpp.element import ATTRIBUTE, Element, from_text
 from ..xmpp.errors import StanzaError
 from . import mam_search

@@ -11,7 +11,8 @@ from ..hooks import Module, Option, iq, on
 from ..jsm import messages
 from ..jsm.messages import PAGE, when
 from ..jsm.session import Session
-from ..jsm.spool import PICKING, stamped
+from ..jsm.spool import PICKING
+from ..jsm.stamps import stamped
 from ..xmpp.element import Element, from_text
 from ..xmpp.errors import StanzaError
 from ..xmpp.forms import Form
