@@ -140,8 +140,9 @@ _last = 0
 def number() -> int:
     """The next row number: never twice, never smaller than the last, time-ordered (63 bits)."""
     global _last
-    # random below the millisecond, so that two servers hardly ever give the same; the lowest bits are for the number of a node
-    _last = max(_last + 64, (int(time.time() * 1000) << 20) | (getrandbits(14) << 6))
+    now = int(time.time() * 1000) << 20
+    # each millisecond begins at random: two servers hardly ever give the same; the lowest bits are for the number of a node
+    _last = now | getrandbits(13) << 6 if now > _last else _last + 64
     return _last
 
 

@@ -8,9 +8,8 @@ it lags: that costs duplicates after a crash, never a loss.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import gevent
 
@@ -94,7 +93,9 @@ class Spool:
         self.states: dict[str, State] = {}
         self.dirty: set[str] = set()
         self.singles: list[int] = []  # delivered out of order: the mark cannot say so
-        self.counts: OrderedDict[str, int] = OrderedDict()
+        self.counts: dict[str, int] = {}
+        self.text: tuple[Element | None, str] = None, ""
+        """The stanza that was stored last: its sender's own copy is the same."""
 
     # -- in ----------------------------------------------------------------------------------
 
@@ -108,7 +109,7 @@ class Spool:
             state.upto = id
         if not archived:
             state.temporary = True
-        self._insert(id, user, stanza, archived)
+        self._insert(id, user, stanza, archived, self._unkept, stanza)
         return stamped(stanza, user, id)
 
     def store(self, user: str, stanza: Element, archived: bool) -> Ticket:
@@ -119,22 +120,23 @@ class Spool:
         if count >= self.limit:
             raise StanzaError("service-unavailable", "the user's offline storage is full")
         self.counts[user] = count + 1
-        self.counts.move_to_end(user)
         if len(self.counts) > self.COUNTED:
-            self.counts.popitem(last=False)
+            del self.counts[next(iter(self.counts))]
         state = self.states.get(user)
         if state is not None:
             state.clear = False
             state.news += 1
-        ticket = self._insert(number(), user, stanza, archived)
-        ticket.then(lambda ticket: self._fewer(user) if ticket.error is not None else None)
+        ticket = self._insert(number(), user, stanza, archived, self._unstored, (user, stanza))
         if self._takers(user):  # while the database counted, a session's own flush may have ended
             self.flush(user)
         return ticket
 
     def archive(self, user: str, stanza: Element, id: int, session: Session | None = None) -> None:
         """Keeps a copy of what the user sent, under that number."""
-        xml = stanza.to_bytes().decode()
+        stored, xml = self.text
+        if stored is not stanza:  # it went elsewhere
+            xml = stanza.to_bytes().decode()
+        self.text = None, ""
         to = stanza.to
         stream, seq = origin(session)
         if session is not None and session.sm is not None:
@@ -142,7 +144,15 @@ class Spool:
         peer, resource = (str(to.bare), to.resource or "") if to is not None else (user, "")
         messages.put((id, user, peer, resource, xml, 0, 1, stream, seq), len(xml), self._unkept, stanza)
 
-    def _insert(self, id: int, user: str, stanza: Element, archived: bool) -> Ticket:
+    def _insert(
+        self,
+        id: int,
+        user: str,
+        stanza: Element,
+        archived: bool,
+        failed: Callable[[Any], object],
+        about: Any,
+    ) -> Ticket:
         sender = stanza.from_
         peer, resource = (
             (str(sender.bare), sender.resource or "") if sender is not None else (self.host.domain, "")
@@ -151,12 +161,18 @@ class Spool:
         # where the sender's own copy follows, that one says that the stanza was dealt with: it is the last
         stream, seq = (0, 0) if session is not None and session.note(SENT) is not None else origin(session)
         xml = stanza.to_bytes().decode()
+        self.text = stanza, xml
         row = (id, user, peer, resource, xml, 1, 1 if archived else 0, stream, seq)
-        return messages.put(row, len(xml), self._unkept, stanza)
+        return messages.put(row, len(xml), failed, about)
 
     def _fewer(self, user: str) -> None:
         if user in self.counts:
             self.counts[user] = max(self.counts[user] - 1, 0)
+
+    def _unstored(self, about: tuple[str, Element]) -> None:
+        user, stanza = about
+        self._fewer(user)
+        self._unkept(stanza)
 
     def _unkept(self, stanza: Element) -> None:
         error = StanzaError("resource-constraint", "the server cannot store this now", type="wait")
