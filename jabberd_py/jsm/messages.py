@@ -14,6 +14,7 @@ from typing import Any
 from peewee import BigIntegerField, CharField, SmallIntegerField, TextField, fn
 
 from ..xdb import OWNER_LENGTH, JidField, Table, Ticket, xdb
+from ..xdb.writer import Insert
 
 PAGE = 50
 FRESH = 5_000
@@ -69,8 +70,8 @@ def mark(owner: str) -> Any:
 
 @xdb.prepared(str, int)
 def page(owner: str, position: int) -> Any:
-    """Undelivered rows behind ``position``: [(number, xml), ...]."""
-    waiting = Message.select(Message.id, Message.xml).where(
+    """Undelivered rows behind ``position``: [(number, xml, archived), ...]."""
+    waiting = Message.select(Message.id, Message.xml, Message.archived).where(
         Message.owner == owner, Message.id > position, Message.spooled == 1
     )
     return waiting.order_by(Message.id).limit(PAGE)
@@ -175,28 +176,23 @@ def sort_in() -> None:
     Fresh.delete().execute()
 
 
-def save_marks(marks: list[tuple[str, int, bool, int, list[int]]], singles: list[int]) -> None:
-    for user, mark, *_ in marks:
-        if not Mark.update(delivered=mark).where(Mark.owner == user).execute():
-            Mark.delete().where(Mark.owner == user).execute()  # MySQL counts an equal value as no change
-            Mark.create(owner=user, delivered=mark)
+def save_marks(
+    marks: list[tuple[str, int]], exact: list[tuple[str, int, int, list[int]]], singles: list[int]
+) -> None:
+    """``marks``: by user. ``exact``: (user, mark, a higher number, which rows between were not delivered); the mark alone
+    cannot say that. ``singles``: delivered; they go, unless archived."""
+    for at in range(0, len(marks), 500):
+        some = marks[at : at + 500]
+        Mark.delete().where(Mark.owner.in_([user for user, _ in some])).execute()
+        Insert(Mark._meta.database, Mark, ("owner", "delivered")).run(Mark._meta.database, some)
     sort_in()
-    for user, mark, temporary, upto, lost in marks:
-        mine = Message.owner == user
-        if temporary:
-            unwanted = Message.delete().where(
-                mine, Message.id <= mark, Message.spooled == 1, Message.archived == 0
-            )
-            unwanted.execute()
-        if lost:  # what came behind the lost ones did arrive; the mark alone cannot say so
-            got = Message.update(spooled=0).where(
-                mine, Message.id > mark, Message.id <= upto, Message.id.not_in(lost)
-            )
-            got.execute()
+    for user, mark, upto, lost in exact:
+        between = (Message.owner == user, Message.id > mark, Message.id <= upto)
+        Message.update(spooled=0).where(*between, Message.id.not_in(lost)).execute()
     for at in range(0, len(singles), 500):
-        some = singles[at : at + 500]
-        Message.delete().where(Message.id.in_(some), Message.archived == 0).execute()
-        Message.update(spooled=0).where(Message.id.in_(some)).execute()
+        ids = singles[at : at + 500]
+        Message.delete().where(Message.id.in_(ids), Message.archived == 0).execute()
+        Message.update(spooled=0).where(Message.id.in_(ids)).execute()
 
 
 def tables() -> list[Any]:

@@ -7,37 +7,37 @@ from ..xmpp.element import Element
 from ..xmpp.stamp import utc
 
 SID = "urn:xmpp:sid:0"
+STANZA_ID = f"{SID} stanza-id"
+DELAY = f"{ns.DELAY} delay"
 
 
 def stamped(stanza: Element, user: str, id: int) -> Element:
     """A copy with our stanza-id in it and nobody else's in our name (XEP-0359 section 5)."""
-    if f"{SID} stanza-id" in stanza.kids:
+    return _with(stanza, user, id, b"", ())
+
+
+def late(stanza: Element, user: str, id: int, domain: str, since: float) -> Element:
+    """The same, and it says in the name of ``domain`` since when it waited (Unix time); only we do (XEP-0203 section 6)."""
+    if DELAY in stanza.kids:
+        for delay in stanza.all("delay", ns.DELAY):
+            if delay.attrs.get("from") == domain:
+                stanza.remove(delay)
+    said = f"<delay xmlns='urn:xmpp:delay' from='{domain}' stamp='{utc(since)}'/>".encode()
+    return _with(stanza, user, id, said, (DELAY,))
+
+
+def _with(stanza: Element, user: str, id: int, more: bytes, kids: tuple[str, ...]) -> Element:
+    if STANZA_ID in stanza.kids:
         stanza = unforged(stanza, user)
     twin = Element.raw(
         stanza.name,
         stanza.ns,
         stanza.attrs,
-        b"%b<stanza-id xmlns='urn:xmpp:sid:0' by='%b' id='%d'/>" % (stanza.inner, user.encode(), id),
-        [*stanza.kids, f"{SID} stanza-id"],
+        b"%b%b<stanza-id xmlns='urn:xmpp:sid:0' by='%b' id='%d'/>" % (stanza.inner, more, user.encode(), id),
+        [*stanza.kids, *kids, STANZA_ID],
     )
     twin.uid = id
     return twin
-
-
-def delayed(stanza: Element, domain: str, since: float) -> Element:
-    """A copy that says in the name of ``domain`` since when it waited (Unix time); only we do that (XEP-0203 section 6)."""
-    if f"{ns.DELAY} delay" in stanza.kids:
-        for delay in stanza.all("delay", ns.DELAY):
-            if delay.attrs.get("from") == domain:
-                stanza.remove(delay)
-    return Element.raw(
-        stanza.name,
-        stanza.ns,
-        stanza.attrs,
-        b"%b<delay xmlns='urn:xmpp:delay' from='%b' stamp='%b'/>"
-        % (stanza.inner, domain.encode(), utc(since).encode()),
-        [*stanza.kids, f"{ns.DELAY} delay"],
-    )
 
 
 def unforged(stanza: Element, user: str) -> Element:

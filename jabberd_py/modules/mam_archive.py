@@ -205,11 +205,11 @@ def bury(user: str, peer: str, resource: str, sent: bool, original: str, id: str
 
 
 def expire(who: str, position: int, upto: int, limit: int = 500) -> int | None:
-    """Removes archived messages with numbers up to ``upto`` of one owner, or of a whole ``@domain``; what was not
-    delivered yet goes when it is. One batch; says where the next begins, or None."""
+    """Removes messages with numbers up to ``upto`` of one owner, or of a whole ``@domain``; what was not delivered yet
+    goes when it is, or (it was just being delivered) the next time. One batch; says where the next begins, or None."""
     whose = Message.owner.endswith(who) if who.startswith("@") else Message.owner == who
     query = Message.select(Message.id, Message.owner, Message.spooled).where(
-        Message.id > position, Message.id <= upto, whose, Message.archived == 1
+        Message.id > position, Message.id <= upto, whose
     )
     found = list(query.order_by(Message.id).limit(limit).tuples().iterator())
     if not found:

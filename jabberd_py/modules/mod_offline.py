@@ -114,8 +114,8 @@ class Offline(Module):
         messages.settle()
         state, position = spool.state(user), spool.mark(user)
         while True:
-            rows = spool.page(user, position)
-            for id, xml in rows:
+            rows = messages.page(user, position)
+            for id, xml, _ in rows:
                 if id not in state.waiting and (id > state.upto or id in state.lost):
                     yield id, xml
             if len(rows) < PAGE:

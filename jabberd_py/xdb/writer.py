@@ -80,7 +80,7 @@ class _Row(Ticket):
 
     __slots__ = ("failed", "refused", "writer")
 
-    def __init__(self, insert: "_Insert", writer: "Writer") -> None:
+    def __init__(self, insert: "Insert", writer: "Writer") -> None:
         super().__init__(insert, [])
         self.count, self.writer = 0, writer
         self.failed: list[tuple[Callable[[Any], object], Any]] = []
@@ -91,7 +91,7 @@ class _Row(Ticket):
             self.writer.hurry()
 
 
-class _Insert:
+class Insert:
     """INSERT of many rows of one table: one statement for 64 rows. (`executemany` is one step for each
     row, and after each the worker thread must win the interpreter back: from a busy loop 0.9 ms a row,
     this way 0.1.)"""
@@ -123,7 +123,7 @@ class Writer:
         self._queue: deque[Ticket] = deque()
         self._queued_text = self._queued = 0
         self._open: _Row | None = None  # the last ticket in the queue, if a row may join it
-        self._inserts: dict[tuple[Any, tuple[str, ...]], _Insert] = {}
+        self._inserts: dict[tuple[Any, tuple[str, ...]], Insert] = {}
         self._wake, self._go, self._room = Event(), Event(), Event()
         self.newest: Ticket | None = None  # what it was given last
         self._idle, self._closed = True, False
@@ -191,10 +191,10 @@ class Writer:
         self._queued_text += text
         return ticket
 
-    def _insert_into(self, table: Any, columns: tuple[str, ...]) -> _Insert:
+    def _insert_into(self, table: Any, columns: tuple[str, ...]) -> Insert:
         insert = self._inserts.get((table, columns))
         if insert is None:
-            insert = self._inserts[table, columns] = _Insert(self.db, table, columns)
+            insert = self._inserts[table, columns] = Insert(self.db, table, columns)
         return insert
 
     def hurry(self) -> None:
@@ -328,9 +328,9 @@ class Writer:
             self.db.dispose()
 
     def _run(self, group: list[Ticket]) -> None:
-        batches: dict[_Insert, list[Ticket]] = {}  # neighbouring `rows`, by table and columns
+        batches: dict[Insert, list[Ticket]] = {}  # neighbouring `rows`, by table and columns
         for ticket in group:
-            if ticket._work.__class__ is _Insert:
+            if ticket._work.__class__ is Insert:
                 batches.setdefault(ticket._work, []).append(ticket)
             else:
                 self._insert(batches)
@@ -338,7 +338,7 @@ class Writer:
                 self._call(ticket, ticket._work, *ticket._args)
         self._insert(batches)
 
-    def _insert(self, batches: dict[_Insert, list[Ticket]]) -> None:
+    def _insert(self, batches: dict[Insert, list[Ticket]]) -> None:
         for insert, tickets in batches.items():
             if len(tickets) > 1 or isinstance(tickets[0], _Row):
                 together = Ticket(None, None)

@@ -50,7 +50,7 @@ def test_who_settles_reads_all(store):
     kept = [put(), put(JULIET), put()]
     assert messages.settle()
     assert ids() == kept and ids(Fresh) == []
-    assert [id for id, _ in messages.page(ROMEO, 0)] == [kept[0], kept[2]]
+    assert [row[0] for row in messages.page(ROMEO, 0)] == [kept[0], kept[2]]
     kept.append(put())
     assert messages.settle() and ids() == kept
     commits = store.writer.commits
@@ -76,16 +76,16 @@ def test_a_crash_leaves_them_to_the_next_start(lite, tmp_path):
 def test_what_was_delivered_and_goes_then_is_never_sorted_in(lite):
     gone, archived = put(archived=0), put()
     hers, later = put(JULIET, archived=0), put(archived=0)
-    messages.write(messages.save_marks, [(ROMEO, archived, True, later, [])], []).wait()
+    messages.write(messages.save_marks, [(ROMEO, archived)], [], []).wait()
     assert ids() == [archived, hers, later]
     assert Mark.get(owner=ROMEO).delivered == archived and gone not in ids(Fresh)
 
 
 def test_delivered_out_of_order_before_it_is_sorted_in(store):
     first, gone, archived = put(), put(archived=0), put()
-    messages.write(messages.save_marks, [], [gone, archived]).wait()
+    messages.write(messages.save_marks, [], [], [gone, archived]).wait()
     assert ids() == [first, archived]
-    assert [id for id, _ in messages.page(ROMEO, 0)] == [first]
+    assert [row[0] for row in messages.page(ROMEO, 0)] == [first]
 
 
 def test_a_tombstone_finds_what_is_not_sorted_in(store):
@@ -120,7 +120,7 @@ def test_what_cannot_be_sorted_in_is_tried_again(lite, monkeypatch):
     assert not messages.settle()
     assert messages.settle() is False and ids() == []
     with pytest.raises(StoreError):
-        messages.write(messages.save_marks, [], []).wait()
+        messages.write(messages.save_marks, [], [], []).wait()
     kept.append(put())
     monkeypatch.undo()
     assert messages.settle() and ids() == kept
