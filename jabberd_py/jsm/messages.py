@@ -1,8 +1,8 @@
 """The rows behind the spool: messages, marks, and the queries on them.
 
-On SQLite a new message comes into `Fresh`, which has no index, and is sorted into `Message` with many others, once a second
-or before somebody reads. An index entry for each message at once would mean writing a page of the index for each: SQLite logs
-whole pages, and every owner's entries lie on another one."""
+On SQLite a new message comes into `Fresh`, which has no index, once for both its owners; it is sorted into `Message` with
+many others, once a second or before somebody reads. An index entry for each message at once would mean writing a page of
+the index for each: SQLite logs whole pages, and every owner's entries lie on another one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections.abc import Callable
 from random import getrandbits
 from typing import Any
 
-from peewee import BigIntegerField, CharField, SmallIntegerField, TextField, fn
+from peewee import BigIntegerField, CharField, SmallIntegerField, TextField, Value, fn
 
 from ..xdb import OWNER_LENGTH, JidField, Table, Ticket, xdb
 from ..xdb.writer import Insert
@@ -49,7 +49,14 @@ COLUMNS = ("id", "owner", "peer", "resource", "xml", "spooled", "archived", "str
 
 
 class Fresh(Row):
-    """What will be in `Message` soon. Nobody reads it: they `settle` first."""
+    """What will be in `Message` soon: a message that came in for ``owner``. Nobody reads it: they `settle` first. ``copy``: the
+    number of its sender's own row, sent to that ``copy_resource``; 0: there is none."""
+
+    copy = BigIntegerField()
+    copy_resource = TextField()
+
+
+FRESH_COLUMNS = (*COLUMNS, "copy", "copy_resource")
 
 
 class Mark(Table):
@@ -94,14 +101,27 @@ _stuck = False
 """Some could not be sorted in; to be tried again."""
 
 
-def put(row: tuple[Any, ...], text: int, failed: Callable[[Any], object], about: Any) -> Ticket:
-    """Like `xdb.row`, into the table of messages."""
+def put(
+    row: tuple[Any, ...],
+    failed: Callable[[Any], object],
+    about: Any,
+    copy: int = 0,
+    copy_resource: str = "",
+) -> Ticket:
+    """Like `xdb.row`, for one message in `COLUMNS`, and for its sender's row with the number ``copy``, where that is not 0."""
     global _fresh
-    ticket = xdb.row(_into, row, COLUMNS, text, failed, about)
+    text = len(row[4])
     if _into is Fresh:
+        ticket = xdb.row(Fresh, (*row, copy, copy_resource), FRESH_COLUMNS, text, failed, about)
         _fresh += 1  # now: before, another greenlet could have sorted while this one waited
         if _fresh % FRESH == 0:
             sort()
+        return ticket
+    ticket = xdb.row(Message, row, COLUMNS, text, failed, about)
+    if copy:
+        _, owner, peer, _, xml, _, _, stream, seq = row
+        mirrored = (copy, peer, owner, copy_resource, xml, 0, 1, stream, seq)
+        ticket = xdb.row(Message, mirrored, COLUMNS, text, failed, about)
     return ticket
 
 
@@ -169,11 +189,16 @@ def start() -> None:
 
 def sort_in() -> None:
     """What came, was delivered, and is not archived never gets into the big table."""
-    delivered = Mark.select(Mark.delivered).where(Mark.owner == Fresh.owner)
-    Fresh.delete().where(Fresh.archived == 0, Fresh.spooled == 1, Fresh.id <= delivered).execute()
-    rows = Fresh.select(*(getattr(Fresh, name) for name in COLUMNS)).order_by(Fresh.id)
-    Message.insert_from(rows, [getattr(Message, name) for name in COLUMNS]).on_conflict_ignore().execute()
-    Fresh.delete().execute()
+    f, into = Fresh, [getattr(Message, name) for name in COLUMNS]
+    mirrored = (f.copy, f.peer, f.owner, f.copy_resource, f.xml, Value(0), Value(1), f.stream, f.seq)
+    Message.insert_from(
+        f.select(*mirrored).where(f.copy > 0).order_by(f.copy), into
+    ).on_conflict_ignore().execute()
+    delivered = Mark.select(Mark.delivered).where(Mark.owner == f.owner)
+    f.delete().where(f.archived == 0, f.spooled == 1, f.id <= delivered).execute()
+    rows = f.select(*(getattr(f, name) for name in COLUMNS)).order_by(f.id)
+    Message.insert_from(rows, into).on_conflict_ignore().execute()
+    f.delete().execute()
 
 
 def save_marks(

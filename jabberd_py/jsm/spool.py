@@ -97,8 +97,6 @@ class Spool:
         self.singles: list[int] = []
         """Delivered out of order, so that the mark cannot say so, or to go now."""
         self.counts: dict[str, int] = {}
-        self.text: tuple[Element | None, str] = None, ""
-        """The stanza that was stored last: its sender's own copy is the same."""
 
     # -- in ----------------------------------------------------------------------------------
 
@@ -133,17 +131,14 @@ class Spool:
         return ticket
 
     def archive(self, user: str, stanza: Element, id: int, session: Session | None = None) -> None:
-        """Keeps a copy of what the user sent, under that number."""
-        stored, xml = self.text
-        if stored is not stanza:  # it went elsewhere
-            xml = stanza.to_bytes().decode()
-        self.text = None, ""
+        """Keeps a copy of what the user sent to somebody elsewhere, under that number."""
+        xml = stanza.to_bytes().decode()
         to = stanza.to
         stream, seq = origin(session)
         if session is not None and session.sm is not None:
             session.sm.stored = seq
         peer, resource = (str(to.bare), to.resource or "") if to is not None else (user, "")
-        messages.put((id, user, peer, resource, xml, 0, 1, stream, seq), len(xml), self._unkept, stanza)
+        messages.put((id, user, peer, resource, xml, 0, 1, stream, seq), self._unkept, stanza)
 
     def _insert(
         self,
@@ -158,13 +153,19 @@ class Spool:
         peer, resource = (
             (str(sender.bare), sender.resource or "") if sender is not None else (self.host.domain, "")
         )
-        session = stanza.session
-        # where the sender's own copy follows, that one says that the stanza was dealt with: it is the last
-        stream, seq = (0, 0) if session is not None and session.note(SENT) is not None else origin(session)
+        session: Session | None = stanza.session
+        stream, seq = origin(session)
         xml = stanza.to_bytes().decode()
-        self.text = stanza, xml
         row = (id, user, peer, resource, xml, 1, 1 if archived else 0, stream, seq)
-        return messages.put(row, len(xml), failed, about)
+        copy = session.note(SENT) if session is not None and session.user == peer else None
+        if copy is None or session is None:
+            return messages.put(row, failed, about)
+        to = stanza.to
+        ticket = messages.put(row, failed, about, copy, (to and to.resource) or "")
+        session.notes.pop(SENT, None)  # both rows are on their way
+        if session.sm is not None:
+            session.sm.stored = seq
+        return ticket
 
     def _fewer(self, user: str) -> None:
         if user in self.counts:

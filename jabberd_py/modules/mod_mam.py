@@ -134,7 +134,7 @@ class Archive(Module):
 
     @on("sent")
     def sent(self, session: Session, stanza: Element) -> None:
-        """The row follows that of the recipient: after a crash it says that the stanza was dealt with (`c2s/sm.py`)."""
+        """What somebody on this server got is here already (`jsm/spool.py`)."""
         if stanza.name != "message":
             return
         id = session.note(SENT)

@@ -38,7 +38,7 @@ def lite(tmp_path):
 
 def put(owner=ROMEO, archived=1, spooled=1, failed=lambda about: None, xml="<message/>"):
     id = messages.number()
-    messages.put((id, owner, JULIET, "balcony", xml, spooled, archived, 0, 0), len(xml), failed, id)
+    messages.put((id, owner, JULIET, "balcony", xml, spooled, archived, 0, 0), failed, id)
     return id
 
 
@@ -106,7 +106,7 @@ def test_the_same_number_again_harms_nobody(lite):
     id = put()
     assert messages.settle()
     row = (id, ROMEO, JULIET, "", "<message/>", 1, 1, 0, 0)
-    messages.put(row, 1, lambda about: None, None)
+    messages.put(row, lambda about: None, None)
     other = put()
     assert messages.settle() and ids() == [id, other] and ids(Fresh) == []
 
@@ -135,3 +135,22 @@ def test_a_full_queue_hides_no_message(lite):
     messages.settle()
     gevent.joinall(senders, 5)
     assert messages.settle() and ids() == sorted(kept) and len(kept) == 30
+
+
+def test_one_row_for_both_owners(store):
+    """The recipient's goes as it would alone; its sender's stays."""
+    copy, id = messages.number(), messages.number()
+    row = (id, ROMEO, JULIET, "balcony", "<message/>", 1, 0, 7, 3)
+    messages.put(row, lambda about: None, None, copy, "orchard")
+    assert messages.settle()
+    assert list(Message.select().order_by(Message.id).tuples()) == [
+        (copy, JULIET, ROMEO, "orchard", "<message/>", 0, 1, 7, 3),
+        row,
+    ]
+
+
+def test_the_senders_row_stays_when_the_recipients_is_delivered(store):
+    copy, id = messages.number(), messages.number()
+    messages.put((id, ROMEO, JULIET, "", "<message/>", 1, 0, 0, 0), lambda about: None, None, copy)
+    messages.write(messages.save_marks, [(ROMEO, id)], [], [id]).wait()
+    assert ids() == [copy]
