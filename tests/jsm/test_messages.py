@@ -154,3 +154,14 @@ def test_the_senders_row_stays_when_the_recipients_is_delivered(store):
     messages.put((id, ROMEO, JULIET, "", "<message/>", 1, 0, 0, 0), lambda about: None, None, copy)
     messages.write(messages.save_marks, [(ROMEO, id)], [], [id]).wait()
     assert ids() == [copy]
+
+
+def test_a_store_from_before_there_was_such_a_table(tmp_path):
+    xdb.open("sqlite:///store.db", [Message, Mark], str(tmp_path))
+    old = (messages.number(), ROMEO, JULIET, "", "<message/>", 1, 1, 0, 0)
+    xdb.rows(Message, [old], messages.COLUMNS).wait()
+    xdb.store.close()
+    store = open_store("sqlite:///store.db", tmp_path)
+    new = put()
+    assert messages.settle() and ids() == [old[0], new]
+    store.close()
