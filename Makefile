@@ -11,7 +11,7 @@ STORING = tests/c2s/test_sasl.py tests/c2s/test_sm.py tests/c2s/test_stream.py t
     tests/modules tests/rfc6121
 
 .DEFAULT_GOAL := help
-.PHONY: run test test-databases test-mariadb test-postgres lint docs conf load swarm bench help clean
+.PHONY: run test test-databases test-mariadb test-postgres lint docs conf load swarm bench profile help clean
 
 run: $(VENV)/run.stamp  ## start the server here; ARGS="--set c2s.port=5333" for options
 	@exec $(PY) -m jabberd_py $(ARGS)
@@ -55,6 +55,9 @@ ifdef QUICK
 else
 	ROWS='$(ROWS)' PEERS='$(PEERS)' DOCS='$(or $(DOCS),$(if $(ROWS)$(PEERS)$(ARGS),,docs))' $(PY) -m loadtest.bench $(ARGS)
 endif
+
+profile: $(VENV)/dev.stamp  ## where the CPU of a benchmark's row goes, by perf: ROW="chat 1 in flight"
+	$(PY) -m loadtest.profile "$(ROW)" $(ARGS)
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile

@@ -65,28 +65,50 @@ EVENTS = {
 
 TOLD = frozenset(list(EVENTS)[list(EVENTS).index("features") :])
 """Events that every handler hears, whatever the others say."""
+KINDS = ("message", "presence", "iq")
+
+
+class Chain(dict[str, list[Callable[..., Any]]]):
+    """The handlers of one stanza event, by the name of the stanza: who wants presence only costs a message nothing."""
+
+    def __init__(self) -> None:
+        super().__init__({kind: [] for kind in KINDS})
+        self.others: list[Callable[..., Any]] = []
+
+    def __missing__(self, name: str) -> list[Callable[..., Any]]:
+        return self.others
+
+    def add(self, handler: Callable[..., Any], kind: str | None) -> None:
+        for handlers in [self[kind]] if kind else [*self.values(), self.others]:
+            handlers.append(handler)
 
 
 class Hooks:
-    """Chains of handlers, run in the order their modules were loaded."""
+    """Chains of handlers, run in the order their modules were loaded. ``chains`` are the stanza events', ``told`` the
+    life events'."""
 
     def __init__(self) -> None:
-        self.chains: dict[str, list[Callable[..., Any]]] = {event: [] for event in EVENTS}
+        self.chains = {event: Chain() for event in EVENTS if event not in TOLD}
+        self.told: dict[str, list[Callable[..., Any]]] = {event: [] for event in TOLD}
 
-    def add(self, event: str, handler: Callable[..., Any]) -> None:
+    def add(self, event: str, handler: Callable[..., Any], kind: str | None = None) -> None:
         """Raises KeyError where there is no such event."""
-        self.chains[event].append(handler)
+        if event in TOLD:
+            self.told[event].append(handler)
+        else:
+            self.chains[event].add(handler, kind)
 
     def call(self, event: str, *args: Any) -> bool | None:
-        """Runs a stanza event: HANDLED as soon as one handler says so. What a handler raises ends the chain."""
-        for handler in self.chains[event]:
+        """Runs a stanza event, whose last argument is the stanza: HANDLED as soon as one handler says so. What a handler
+        raises ends the chain. (Every message's own events go through `chains` without this call.)"""
+        for handler in self.chains[event][args[-1].name]:
             if handler(*args) is HANDLED:
                 return True
         return None
 
     def tell(self, event: str, *args: Any) -> None:
         """Tells a life event to all; a handler that fails is logged and spoils nothing for the others."""
-        for handler in self.chains[event]:
+        for handler in self.told[event]:
             try:
                 handler(*args)
             except Exception:
@@ -101,15 +123,17 @@ def _mark(method: F, kind: str, value: Any) -> F:
     return method
 
 
-def on(*events: str) -> Callable[[F], F]:
-    """Calls the method at these events (`EVENTS`)."""
+def on(*events: str, kind: str | None = None) -> Callable[[F], F]:
+    """Calls the method at these events (`EVENTS`); ``kind``: of the stanza events, only for a message, presence or iq."""
     unknown = [event for event in events if event not in EVENTS]
     if unknown:
         raise KeyError(f"no such event: {unknown[0]}")
+    if kind is not None and (kind not in KINDS or not TOLD.isdisjoint(events)):
+        raise ValueError(f"@on({', '.join(map(repr, events))}, kind={kind!r})")
 
     def mark(method: F) -> F:
         for event in events:
-            _mark(method, "events", event)
+            _mark(method, "events", (event, kind))
         return method
 
     return mark
@@ -182,8 +206,8 @@ class Module(Section):
             if not isinstance(marks, dict) or not callable(method):
                 continue
             bound = getattr(self, name)
-            for event in marks.get("_events", ()):
-                host.hooks.add(event, bound)
+            for event, kind in marks.get("_events", ()):
+                host.hooks.add(event, bound, kind)
             for key in marks.get("_iqs", ()):
                 if key in host.iqs:
                     raise ValueError(

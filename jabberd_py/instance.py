@@ -13,6 +13,7 @@ from .hooks import HANDLED, LATER, Hooks, Module
 from .xdb import xdb
 from .xmpp.element import Element
 from .xmpp.errors import StanzaError
+from .xmpp.jid import JID
 
 if TYPE_CHECKING:
     from .router import Router
@@ -64,26 +65,25 @@ class Instance:
 
     # -- stanzas -------------------------------------------------------------------
 
-    def deliver(self, stanza: Element) -> None:
-        """A stanza for this domain. Raises StanzaError, which the router sends back."""
-        if self.hooks.call("deliver", stanza) is HANDLED:
-            return
-        to = stanza.to
-        assert to is not None
+    def deliver(self, stanza: Element, to: JID) -> None:
+        """A stanza for this domain; ``to`` is its address. Raises StanzaError, which the router sends back."""
+        for handler in self.hooks.chains["deliver"][stanza.name]:
+            if handler(stanza) is HANDLED:
+                return
         if to.node is not None:
-            self.deliver_node(stanza)
+            self.deliver_node(stanza, to)
         elif stanza.name == "iq":
             self.answer("server", stanza)
         elif self.hooks.call("server", stanza) is not HANDLED and stanza.name == "message":
             raise StanzaError("service-unavailable")
 
-    def deliver_node(self, stanza: Element) -> None:
+    def deliver_node(self, stanza: Element, to: JID) -> None:
         """A stanza for an address with a node."""
         raise StanzaError("item-not-found")
 
-    def reach(self, stanza: Element) -> None:
+    def reach(self, stanza: Element, to: JID) -> None:
         """An answer of this server's own for an address of this domain: filters of users do not apply."""
-        self.deliver(stanza)
+        self.deliver(stanza, to)
 
     def answer(self, kind: str, request: Element) -> None:
         """Finds the handler of an IQ for us, and replies. Raises StanzaError."""

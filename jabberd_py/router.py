@@ -7,6 +7,7 @@ from .instance import Instance
 from .xdb import StoreError
 from .xmpp.element import Element
 from .xmpp.errors import StanzaError, error_reply
+from .xmpp.jid import JID
 
 logger = log.get(__name__)
 
@@ -14,7 +15,7 @@ logger = log.get(__name__)
 class NoUplink(Instance):
     """The Instance for all domains that are not ours, where there is no federation: nobody is there."""
 
-    def deliver(self, stanza: Element) -> None:
+    def deliver(self, stanza: Element, to: JID) -> None:
         raise StanzaError("remote-server-not-found", "this server does not talk to other servers")
 
 
@@ -42,7 +43,7 @@ class Router:
         to = stanza.to
         assert to is not None
         try:
-            self.instances.get(to.domain, self.uplink).deliver(stanza)
+            self.instances.get(to.domain, self.uplink).deliver(stanza, to)
         except StanzaError as error:
             self.bounce(stanza, error)
         except Exception as error:
@@ -60,7 +61,7 @@ class Router:
         if to is None:
             return
         try:
-            self.instances.get(to.domain, self.uplink).reach(stanza)
+            self.instances.get(to.domain, self.uplink).reach(stanza, to)
         except StanzaError:
             pass  # an answer that cannot be delivered is answered no more
         except Exception:

@@ -6,6 +6,7 @@ import secrets
 import socket
 import ssl
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from gevent.event import Event
@@ -44,13 +45,14 @@ class Client:
 
     __slots__ = (
         "service", "stream", "address", "direct", "secure", "id", "host", "user", "mechanism", "session",
-        "stranger", "negotiation", "opened", "moved", "notes", "lang", "gone", "__weakref__",
+        "stranger", "negotiation", "opened", "moved", "notes", "lang", "gone", "send", "__weakref__",
     )  # fmt: skip
 
     def __init__(self, service: Service, sock: socket.socket, address: str, direct: bool) -> None:
         o = service.options
         self.service = service
         self.stream = Stream(sock, service.early_limits, o.buffer, o.login_timeout, service.early_rates)
+        self.send: Callable[[bytes], None] = self.stream.send
         self.address = sys.intern(address)  # many have the same one, behind a proxy all
         self.direct = direct
         self.secure = False
@@ -68,9 +70,6 @@ class Client:
         self.gone: Event | None = None
 
     # -- what a session needs of its transport ----------------------------------------------
-
-    def send(self, data: bytes) -> None:
-        self.stream.send(data)
 
     def drain(self) -> None:
         self.stream.drain()

@@ -15,6 +15,7 @@ from ..router import Router
 from ..xdb import xdb
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
+from ..xmpp.jid import JID
 from .options import ComponentOptions
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ class Component(Instance):
 
     # -- to the component ---------------------------------------------------------------------
 
-    def deliver(self, stanza: Element) -> None:
+    def deliver(self, stanza: Element, to: JID) -> None:
         """Raises StanzaError: remote-server-timeout (it is away), resource-constraint (too much waits)."""
         link = self.link
         if link is not None and not self.queue and link.room:
@@ -235,5 +236,5 @@ class Also(Instance):
     def shown_on(self, host: str) -> bool:
         return self.component.shown_on(host)
 
-    def deliver(self, stanza: Element) -> None:
-        self.component.deliver(stanza)
+    def deliver(self, stanza: Element, to: JID) -> None:
+        self.component.deliver(stanza, to)

@@ -90,13 +90,13 @@ class Host(Instance):
         if old is not None:
             self.end(old)
             old.transport.kick("conflict", "another client took this resource")
-        others = self.sessions.of(str(jid.bare))
+        others = self.sessions.of(jid.user)
         lost = [session for session in others if not session.connected]
         if (
             len(others) >= self.options.sessions_per_user and lost
         ):  # a client that never resumes locks nobody out
             min(lost, key=lambda session: session.since).transport.kick("resource-constraint")
-            others = self.sessions.of(str(jid.bare))
+            others = self.sessions.of(jid.user)
         if len(others) >= self.options.sessions_per_user:
             raise StanzaError("resource-constraint", "too many sessions of this account")
         session = Session(self, jid, transport, id, time.time())
@@ -133,17 +133,20 @@ class Host(Instance):
         stanza.session = session
         try:
             check(stanza)
-            hooks = self.hooks
-            if hooks.call("filter_out", session, stanza) is HANDLED:
-                return
-            if hooks.call("out", session, stanza) is HANDLED:
-                return
+            name, chains = stanza.name, self.hooks.chains
+            for handler in chains["filter_out"][name]:
+                if handler(session, stanza) is HANDLED:
+                    return
+            for handler in chains["out"][name]:
+                if handler(session, stanza) is HANDLED:
+                    return
             if "to" in attrs:
                 self.router.deliver(stanza)
-                hooks.tell("sent", session, stanza)
-            elif stanza.name == "iq":
+                if self.hooks.told["sent"]:
+                    self.hooks.tell("sent", session, stanza)
+            elif name == "iq":
                 self.answer_account(stanza)
-            elif stanza.name == "message":
+            elif name == "message":
                 attrs["to"] = session.user
                 self.router.deliver(stanza)
         except StanzaError as error:
@@ -161,44 +164,41 @@ class Host(Instance):
 
     # -- for this domain ------------------------------------------------------------------
 
-    def deliver_node(self, stanza: Element) -> None:
-        to = stanza.to
-        assert to is not None
+    def deliver_node(self, stanza: Element, to: JID) -> None:
         if stanza.name == "iq" and to.resource is None:
             self.answer_account(stanza)
         else:
-            delivery.deliver(self, stanza)
+            delivery.deliver(self, stanza, to)
 
     def answer_account(self, request: Element) -> None:
         """An IQ for an account, which the server answers on its behalf (RFC 6121 section 8.5.2.1.3)."""
         to, sender = request.to, request.from_
         assert sender is not None
-        if to is None or to.bare == sender.bare:
+        if to is None or to.user == sender.user:
             kind = "self"
             if to is None and request.type in ("get", "set"):
                 namespace = request.kids[0].rpartition(" ")[0]
                 if ("self", request.type, namespace) not in self.iqs:
                     kind = "server"  # older clients address nobody where they mean the server
         else:
-            if self.hooks.call("filter_in", str(to.bare), request) is HANDLED:
+            if self.hooks.call("filter_in", to.user, request) is HANDLED:
                 return
             kind = "user"
         self.answer(kind, request)
 
     def pass_on(self, session: Session, stanza: Element) -> None:
         """The last step: event ``in``, then the client."""
-        chain = self.hooks.chains["in"]
-        if not chain or self.hooks.call("in", session, stanza) is not HANDLED:
-            session.send(stanza)
+        for handler in self.hooks.chains["in"][stanza.name]:
+            if handler(session, stanza) is HANDLED:
+                return
+        session.send(stanza)
 
-    def reach(self, stanza: Element) -> None:
-        to = stanza.to
-        assert to is not None
+    def reach(self, stanza: Element, to: JID) -> None:
         session = self.sessions.find(to)
         if session is not None:
             self.pass_on(session, stanza)
         elif to.node is None:
-            self.deliver(stanza)
+            self.deliver(stanza, to)
         elif to.resource is None and stanza.name == "iq":
             self.answered(stanza)
 

@@ -83,7 +83,7 @@ class Session:
     def __init__(self, host: Host, jid: JID, transport: Transport, id: str, since: float) -> None:
         self.host = host
         self.jid = jid
-        self.user = str(jid.bare)
+        self.user = jid.user
         self.full = str(jid)
         self.transport = transport
         self.id = id

@@ -35,7 +35,7 @@ class Sessions:
 
     def find(self, jid: JID) -> Session | None:
         """The session of a full address."""
-        resources = self.users.get(str(jid.bare))
+        resources = self.users.get(jid.user)
         return None if resources is None or jid.resource is None else resources.get(jid.resource)
 
     def of(self, user: str) -> list[Session]:

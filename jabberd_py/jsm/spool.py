@@ -90,8 +90,8 @@ class Spool:
         self.host = host
         self.offline = False  # does the host keep messages for those who are not there?
         self.limit = 0
-        self.wants: Callable[[str, str], bool] = lambda user, peer: False
-        """Does the user want messages from or to that address archived?"""
+        self.wants: Callable[[str, str], bool] | None = None
+        """Does the user want messages from or to that address archived? None: there is no archive."""
         self.states: dict[str, State] = {}
         self.dirty: set[str] = set()
         self.singles: list[int] = []

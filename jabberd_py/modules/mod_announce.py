@@ -37,10 +37,10 @@ class Announce(Module):
     def stop(self) -> None:
         self.pool.kill()
 
-    @on("server")
+    @on("server", kind="message")
     def receive(self, stanza: Element) -> bool | None:
         resource = stanza.to.resource or ""
-        if stanza.name != "message" or not f"{resource}/".startswith(PREFIX):
+        if not f"{resource}/".startswith(PREFIX):
             return None
         if stanza.type == "error":
             return HANDLED

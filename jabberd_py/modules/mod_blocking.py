@@ -32,12 +32,12 @@ class Blocking(Module):
         session = self.host.sessions.find(request.from_)
         if session is not None:
             session.notes[NS] = True
-        lists = lists_of(str(request.from_.bare))
+        lists = lists_of(request.from_.user)
         return Element("blocklist", NS, *_items(lists.blocked if lists else []))
 
     @iq("set", NS, to="self")
     def change(self, request: Element) -> None:
-        user, verb = str(request.from_.bare), request.payload
+        user, verb = request.from_.user, request.payload
         jids = [_jid(item) for item in verb.elements()]
         if verb.name == "block" and jids:
             self.host["privacy"].block(user, lambda old: [*dict.fromkeys([*old, *jids])])

@@ -49,15 +49,13 @@ class Carbons(Module):
     def refuse(self, request: Element) -> None:
         raise StanzaError("not-allowed")
 
-    @on("out")
+    @on("out", kind="message")
     def sent(self, session: Session, stanza: Element) -> None:
-        if stanza.name != "message":
-            return
         others = self._enabled(session.user, [session])
         if not others or not self._eligible(session, stanza, False):
             return
         to = stanza.to
-        if to is None or str(to.bare) == session.user:
+        if to is None or to.user == session.user:
             return  # to oneself: the other side of the conversation is copied
         id = session.note(SENT)
         if id is not None:

@@ -78,18 +78,18 @@ class Delegation(Module):
 
     # -- requests -------------------------------------------------------------------------------------
 
-    @on("out")
+    @on("out", kind="iq")
     def to_nobody(self, session: Session, stanza: Element) -> bool | None:
         """A client's request without ``to`` is for its account or the host."""
-        if stanza.name != "iq" or stanza.to is not None or not self.managers:
+        if stanza.to is not None or not self.managers:
             return None
         return self._delegate(stanza)
 
-    @on("deliver")
+    @on("deliver", kind="iq")
     def to_us(self, stanza: Element) -> bool | None:
         """A request for the host or for a bare address."""
         to = stanza.to
-        if stanza.name != "iq" or to.resource is not None or not self.managers:
+        if to.resource is not None or not self.managers:
             return None
         return self._delegate(stanza)
 

@@ -12,9 +12,9 @@ class Echo(Module):
     default = False
     node = Option(str, "echo", "the name that answers, before the @")
 
-    @on("deliver")
+    @on("deliver", kind="message")
     def echo(self, stanza: Element) -> bool | None:
-        if stanza.name != "message" or stanza.type == "error" or stanza.to.node != self.node:
+        if stanza.type == "error" or stanza.to.node != self.node:
             return None
         self.host.router.deliver(stanza.copy(to=stanza.from_, from_=stanza.to))
         return HANDLED

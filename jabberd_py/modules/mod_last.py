@@ -63,10 +63,10 @@ class Last(Module):
             last = row.ended, row.status
         return Element("query", NS, last[1], seconds=max(0, int(time.time() - last[0])))
 
-    @on("filter_in")
+    @on("filter_in", kind="iq")
     def protect(self, user: str, stanza: Element) -> None:
         """A client is asked only by those who may see its presence (section 4)."""
-        if stanza.name == "iq" and stanza.type == "get" and stanza.has("query", NS):
+        if stanza.type == "get" and stanza.has("query", NS):
             self._check(user, stanza)
 
     def _check(self, user: str, request: Element) -> None:
@@ -75,10 +75,10 @@ class Last(Module):
 
     # -- what is remembered ---------------------------------------------------------------
 
-    @on("filter_out")
+    @on("filter_out", kind="presence")
     def listen(self, session: Session, stanza: Element) -> None:
         """Before the presence module takes it away."""
-        if stanza.name != "presence" or "to" in stanza.attrs:
+        if "to" in stanza.attrs:
             return
         if stanza.type == "unavailable":
             session.notes[STATUS] = (stanza.text_of("status") or "")[:STATUS_LENGTH]

@@ -43,6 +43,10 @@ class Motd(Module):
     tables = (MotdSeen,)
     message = Option(str, "", "the text; an administrator may set another one while the server runs")
 
+    @on("start")
+    def start(self) -> None:
+        self.marking: dict[str, str] = {}
+
     @property
     def text(self) -> str:
         """What is to be sent now; empty if nothing is."""
@@ -73,7 +77,7 @@ class Motd(Module):
         if session.priority < 0 or not (text := self.text):
             return
         digest = hashlib.sha256(text.encode()).hexdigest()
-        if seen(session.user) == digest:
+        if digest in (self.marking.get(session.user), seen(session.user)):
             return
         self.mark(session.user, text)
         body = Element("body", ns.CLIENT, text)
@@ -84,7 +88,13 @@ class Motd(Module):
         """The user has got this text."""
         if not self.host.options.anonymous:
             digest = hashlib.sha256(text.encode()).hexdigest()
-            xdb.write(_mark, user, digest).then(lambda ticket: seen.forget(user))
+            self.marking[user] = digest  # another session may come before it is committed
+            xdb.write(_mark, user, digest).then(lambda ticket: self._marked(user, digest))
+
+    def _marked(self, user: str, digest: str) -> None:
+        seen.forget(user)
+        if self.marking.get(user) == digest:
+            del self.marking[user]
 
 
 def _mark(user: str, digest: str) -> None:

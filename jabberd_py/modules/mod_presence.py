@@ -37,10 +37,8 @@ class Presence(Module):
 
     # -- sent by a session ----------------------------------------------------------------------------
 
-    @on("out")
+    @on("out", kind="presence")
     def sent(self, session: Session, stanza: Element) -> bool | None:
-        if stanza.name != "presence":
-            return None
         type = stanza.type
         if "to" in stanza.attrs:
             if type is None or type == "unavailable":
@@ -119,7 +117,7 @@ class Presence(Module):
     def _broadcast(self, session: Session, stanza: Element, jids: Iterable[str]) -> None:
         """The copies share one serialised payload. Ends early when the presence is no longer the session's."""
         hooks, deliver = self.host.hooks, self.host.router.deliver
-        filtered = bool(hooks.chains["filter_out"])
+        filtered = bool(hooks.chains["filter_out"]["presence"])
         copies = 0
         for jid in jids:
             if not self._holds(session, stanza):
@@ -163,7 +161,7 @@ class Presence(Module):
         if stanza.type == "unavailable":
             (session.note(DIRECTED) or {}).pop(str(to), None)
             return
-        bare = str(to.bare)
+        bare = to.user
         knows = bare == session.user or self.host["roster"].state(session.user, bare).from_
         if knows and session.presence is not None:
             return
@@ -191,7 +189,7 @@ class Presence(Module):
         """Section 4.3.2; for one who has seen directed presence 4.6.5. A stranger learns nothing, not even
         whether there is such a user."""
         to, asker = probe.to, probe.from_
-        bare = str(asker.bare)
+        bare = asker.user
         reply = Element("presence", CLIENT, from_=user, to=asker, id=probe.id)
         if bare == user or self.host["roster"].state(user, bare).from_:
             sessions = self.host.sessions.available(user)

@@ -103,11 +103,11 @@ class Privacy(Module):
         if (
             rules is None
             or jid is None
-            or str(jid.bare) == user
+            or jid.user == user
             or (jid.node is None and jid.domain == self.host.domain)
         ):
             return False  # one's own account and server are never blocked
-        return rules.denies(jid, kind, lambda: roster(user).get(str(jid.bare)))
+        return rules.denies(jid, kind, lambda: roster(user).get(jid.user))
 
     # -- the protocol ----------------------------------------------------------------------
 

@@ -41,7 +41,7 @@ class PrivateStorage(Module):
         wanted = list(request.payload.elements())
         if len(wanted) != 1:
             raise StanzaError("bad-request", "ask for one element")
-        mine = (Private.owner == str(request.from_.bare)) & (Private.key == key(wanted[0]))
+        mine = (Private.owner == request.from_.user) & (Private.key == key(wanted[0]))
         xml = Private.select(Private.xml).where(mine).scalar()
         return Element("query", NS, wanted[0]) if xml is None else from_text(xml)
 
@@ -56,7 +56,7 @@ class PrivateStorage(Module):
         for element in elements:
             queries.setdefault(key(element), Element("query", NS)).append(element)
         texts = {name: str(query) for name, query in queries.items()}
-        xdb.save(_store, str(request.from_.bare), texts, self.max_size, self.max_elements)
+        xdb.save(_store, request.from_.user, texts, self.max_size, self.max_elements)
 
     @iq("get", NS, to="user")
     @iq("set", NS, to="user")

@@ -95,11 +95,11 @@ class Privilege(Module):
 
     # -- rosters ------------------------------------------------------------------------------------
 
-    @on("deliver")
+    @on("deliver", kind="iq")
     def take(self, stanza: Element) -> bool | None:
         """IQs of components for accounts."""
         to = stanza.to
-        if stanza.name != "iq" or to.node is None or to.resource is not None:
+        if to.node is None or to.resource is not None:
             return None
         if stanza.type not in ("get", "set") or len(stanza.kids) != 1:
             return None
@@ -154,9 +154,9 @@ class Privilege(Module):
 
     # -- messages -------------------------------------------------------------------------------------
 
-    @on("server")
+    @on("server", kind="message")
     def speak(self, stanza: Element) -> bool | None:
-        if stanza.name != "message" or stanza.type == "error":
+        if stanza.type == "error":
             return None
         namespace = next((each for each in (NS, OLD) if stanza.has("privilege", each)), None)
         if namespace is None:
@@ -220,7 +220,7 @@ class Privilege(Module):
             return
         for domain in self._watching("roster"):
             sender = stanza.from_
-            if sender.domain != domain and self.host["roster"].state(user, str(sender.bare)).to:
+            if sender.domain != domain and self.host["roster"].state(user, sender.user).to:
                 self._show(domain, stanza)
 
     def _show(self, domain: str, stanza: Element) -> None:

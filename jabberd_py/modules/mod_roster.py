@@ -207,7 +207,7 @@ class Roster(Module):
         session = self.host.sessions.find(request.from_)
         if session is not None:
             session.notes[INTERESTED] = True
-        user = str(request.from_.bare)
+        user = request.from_.user
         for turns in (
             fairly,
             fairly,
@@ -226,7 +226,7 @@ class Roster(Module):
 
     @iq("set", ROSTER, to="self")
     def change(self, request: Element) -> None:
-        user, query = str(request.from_.bare), request.payload
+        user, query = request.from_.user, request.payload
         items = list(query.elements())
         if query.name != "query" or len(items) != 1 or items[0].name != "item" or items[0].ns != ROSTER:
             raise StanzaError("bad-request", "a roster is changed one item at a time")

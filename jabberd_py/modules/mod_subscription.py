@@ -29,14 +29,14 @@ class Subscription(Module):
 
     # -- sent by a user ---------------------------------------------------------------------------
 
-    @on("out")
+    @on("out", kind="presence")
     def sent(self, session: Session, stanza: Element) -> bool | None:
         type = stanza.type
-        if type not in TYPES or stanza.name != "presence":
+        if type not in TYPES:
             return None
         if stanza.to is None:
             raise StanzaError("bad-request", "to whom?")
-        user, jid = session.user, str(stanza.to.bare)
+        user, jid = session.user, stanza.to.user
         if jid == user:
             raise StanzaError("not-allowed", "everybody sees his own presence anyway")
         roster(user)  # may wait; from here to `set_state` nothing does
@@ -56,7 +56,7 @@ class Subscription(Module):
         type = stanza.type
         if type not in TYPES:
             return None
-        jid = str(stanza.from_.bare)
+        jid = stanza.from_.user
         if jid == user:
             return HANDLED
         if not self.host.users.exists(user):

@@ -19,7 +19,7 @@ class VCard(Module):
 
     @iq("get", NS, to="self")
     def own(self, request: Element) -> Element:
-        card = self.get(str(request.from_.bare))
+        card = self.get(request.from_.user)
         if card is None:
             raise StanzaError("item-not-found", "you have no vCard yet")
         return card
@@ -38,7 +38,7 @@ class VCard(Module):
             raise StanzaError("bad-request")
         if self.host.options.anonymous:
             raise StanzaError("not-allowed", "guests have no vCard")
-        self.set(str(request.from_.bare), card)
+        self.set(request.from_.user, card)
 
     @iq("set", NS, to="user")
     def forbid(self, request: Element) -> None:

@@ -55,7 +55,7 @@ class List:
 
     def denies(self, jid: JID, kind: str, contact: Contact) -> bool:
         """``kind`` is one of KINDS, or anything else for stanzas that only a rule for all stanzas meets."""
-        names = [str(jid), str(jid.bare), jid.domain]
+        names = [str(jid), jid.user, jid.domain]
         if jid.resource is not None:
             names.append(f"{jid.domain}/{jid.resource}")
         hits = [self._by_jid[name] for name in names if name in self._by_jid]

@@ -11,7 +11,7 @@ def may_see(host: Any, user: str, jid: JID | None) -> bool:
     """May ``jid`` see the presence of ``user``? The account itself may, and contacts subscribed to it."""
     if jid is None:
         return False
-    if str(jid.bare) == user:
+    if jid.user == user:
         return True
     roster = host.modules.get("roster")
-    return roster is not None and bool(roster.state(user, str(jid.bare)).from_)
+    return roster is not None and bool(roster.state(user, jid.user).from_)

@@ -45,23 +45,28 @@ class Channel:
 
     def decrypt(self, data: bytes) -> tuple[bytes, ssl.SSLError | None]:
         """What the bytes said, and the fault that ended the channel behind it."""
+        if len(data) > SLICE:
+            plain = []
+            for at in range(0, len(data), SLICE):
+                piece, fault = self.decrypt(data[at : at + SLICE])
+                plain.append(piece)
+                if fault is not None:
+                    return b"".join(plain), fault
+            return b"".join(plain), None
         tls, incoming = self.tls, self.incoming
+        incoming.write(data)
         plain = []
-        fault = None
         try:
-            for at in range(0, len(data) or 1, SLICE):
-                incoming.write(data[at : at + SLICE])
-                while incoming.pending or tls.pending():
-                    try:
-                        piece = tls.read(PIECE)
-                    except ssl.SSLWantReadError:
-                        break
-                    if not piece:
-                        break
-                    plain.append(piece)
+            while incoming.pending or tls.pending():
+                piece = tls.read(PIECE)
+                if not piece:
+                    break
+                plain.append(piece)
+        except ssl.SSLWantReadError:
+            pass
         except ssl.SSLError as error:
-            fault = error
-        return plain[0] if len(plain) == 1 else b"".join(plain), fault
+            return b"".join(plain), error
+        return plain[0] if len(plain) == 1 else b"".join(plain), None
 
     def encrypt(self, data: bytes) -> bytes:
         """Raises ssl.SSLError."""

@@ -22,6 +22,9 @@ from .channel import Secure
 from .karma import READ, Purse, Rates
 
 RECV = 16 * 1024
+EARLY = 16
+"""Reads at a stream's beginning that wait for their turn, as its end does: thousands who come back, or are cut off, at the same
+time do not hold up those who are there."""
 UNLIMITED = Rates()
 
 
@@ -34,7 +37,7 @@ class Reader:
 
     __slots__ = (
         "sock", "fd", "parser", "items", "fault", "channel", "reader", "watcher", "watching", "closing", "seen",
-        "idle", "patience", "slot", "purse", "held",
+        "idle", "patience", "slot", "purse", "held", "early",
     )  # fmt: skip
 
     def __init__(
@@ -57,6 +60,7 @@ class Reader:
         self.patience = None if patience is None else now + patience
         self.purse = Purse(rates)
         self.held = 0.0
+        self.early = EARLY
         if self.patience is not None:
             heartbeat.at(self.patience, self)
 
@@ -139,24 +143,27 @@ class Reader:
         while True:
             if purse.stanzas < 0 or purse.bytes < 0:
                 self._pay()
-            self._wait()
+            self._check()
+            if not self.watching:
+                self.watching = True
+                self.watcher.start(self._readable)
+            self._sleep()
+            if self.early:
+                self.early -= 1
+                turns.queue()
+                self._check()
             try:
                 data = self.sock.recv(RECV)
             except (BlockingIOError, InterruptedError):
                 continue
             except OSError as error:
+                turns.queue()
                 raise Closed(str(error)) from None
             if not data:
+                turns.queue()
                 raise Closed("end of file")
             purse.bytes -= len(data) + READ
             return data
-
-    def _wait(self) -> None:
-        self._check()
-        if not self.watching:
-            self.watching = True
-            self.watcher.start(self._readable)
-        self._sleep()
 
     def _sleep(self) -> None:
         """Until somebody calls `_wake`. Raises what has come in the way."""

@@ -17,6 +17,9 @@ from greenlet import getcurrent, greenlet
 SLICE = 0.002
 """Seconds of the loop that one greenlet takes at a time, and that all who have had theirs take together in one round."""
 
+LATE = 0.01
+"""Seconds after which a round of the loop is so long that newcomers wait for another."""
+
 T = TypeVar("T")
 _waiting: deque[greenlet] = deque()
 _timer: Any = None
@@ -39,6 +42,13 @@ def pause() -> None:
         if me in _waiting:
             _waiting.remove(me)
         raise
+
+
+def queue() -> None:
+    """Blocks like `pause`, if others wait already or this round of the loop has been long: for what can wait when much comes
+    at the same time."""
+    if _waiting or time.time() - gevent.get_hub().loop.now() > LATE:
+        pause()
 
 
 def _round() -> None:

@@ -27,6 +27,7 @@ from ..router import Router
 from ..xdb import xdb
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError, StreamError
+from ..xmpp.jid import JID
 from . import outbound
 from .acks import Acks
 from .commands import Federation
@@ -116,10 +117,10 @@ class Uplink(Instance):
 
     # -- stanzas ---------------------------------------------------------------------------------
 
-    def deliver(self, stanza: Element) -> None:
+    def deliver(self, stanza: Element, to: JID) -> None:
         """Raises StanzaError."""
-        sender, to = stanza.from_, stanza.to
-        assert sender is not None and to is not None
+        sender = stanza.from_
+        assert sender is not None
         if sender.domain not in self.router.instances:
             raise StanzaError("not-allowed", "this server does not pass on what others say to others")
         if not self.options.permits(to.domain):

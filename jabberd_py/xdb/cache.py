@@ -1,6 +1,5 @@
 """@cached: what a function of an owner said last, so that the message path does not ask the database."""
 
-from collections import OrderedDict
 from collections.abc import Callable
 from functools import update_wrapper
 from typing import Any, Generic, TypeVar, overload
@@ -9,52 +8,47 @@ T = TypeVar("T")
 _caches: "list[Cache[Any]]" = []
 
 
-class Cache(Generic[T]):
-    """Remembers the owners used last, `size` of them; or as many as together weigh so much, where `weigh(value)`, which
+class Cache(dict[str, T], Generic[T]):
+    """Remembers the owners asked for last, `size` of them; or as many as together weigh so much, where `weigh(value)`, which
     must not change while the value is here, says what one weighs. Whoever commits a change calls `.forget(owner)` afterwards;
     every store that opens starts with empty caches. The function must not have other effects: it may run
-    twice."""
+    twice. Who came first goes first: an owner who is in use comes back for one query, and nobody pays for keeping the order."""
 
     def __init__(self, function: Callable[[str], T], size: int, weigh: Callable[[T], int]) -> None:
         self.function, self.size, self.weigh = function, size, weigh
+        super().__init__()
         self.weight = 0
-        self._values: OrderedDict[str, T] = OrderedDict()
         self._asking: dict[str, object] = {}  # owner -> token of who asks the database now
         update_wrapper(self, function)
         _caches.append(self)
 
-    def __call__(self, owner: str) -> T:
-        values = self._values
-        if owner in values:
-            values.move_to_end(owner)
-            return values[owner]
+    __call__ = dict.__getitem__  # a hit runs no Python code
+
+    def __missing__(self, owner: str) -> T:
         token = self._asking[owner] = object()
         try:
             value = self.function(owner)  # may switch greenlets (MySQL, PostgreSQL)
             if self._asking.get(owner) is token:  # else forgotten meanwhile: what we read may be old
-                if owner in values:
-                    self.weight -= self.weigh(values[owner])
-                values[owner] = value
+                if owner in self:
+                    self.weight -= self.weigh(self[owner])
+                self[owner] = value
                 self.weight += self.weigh(value)
-                while self.weight > self.size and len(values) > 1:
-                    self.weight -= self.weigh(values.popitem(last=False)[1])
+                while self.weight > self.size and len(self) > 1:
+                    self.weight -= self.weigh(self.pop(next(iter(self))))
             return value
         finally:
             if self._asking.get(owner) is token:
                 del self._asking[owner]
 
     def forget(self, owner: str) -> None:
-        if owner in self._values:
-            self.weight -= self.weigh(self._values.pop(owner))
+        if owner in self:
+            self.weight -= self.weigh(self.pop(owner))
         self._asking.pop(owner, None)
 
     def clear(self) -> None:
+        super().clear()
         self.weight = 0
-        self._values.clear()
         self._asking.clear()
-
-    def __len__(self) -> int:
-        return len(self._values)
 
 
 def _one(value: object) -> int:

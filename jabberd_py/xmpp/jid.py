@@ -6,7 +6,6 @@
 
 import sys
 from collections.abc import Callable
-from functools import lru_cache
 from typing import NoReturn
 
 from .prep import domainprep, nodeprep, resourceprep
@@ -19,11 +18,13 @@ CACHED_LENGTH = 256  # characters; longer ones are rare, and fifty thousand of t
 class JID:
     """An address, prepared and immutable. Equal to a JID with the same parts, never to a str."""
 
-    __slots__ = ("_bare", "_text", "domain", "node", "resource")
+    __slots__ = ("_bare", "_text", "domain", "node", "resource", "user")
 
     node: str | None
     domain: str
     resource: str | None
+    user: str
+    """The bare address as text: the key of sessions, caches and tables."""
     _bare: "JID | None"
     _text: str
 
@@ -35,6 +36,7 @@ class JID:
         put(self, "resource", resource)
         put(self, "_bare", bare)
         text = f"{node}@{domain}" if node else domain
+        put(self, "user", text)
         put(self, "_text", f"{text}/{resource}" if resource else text)
 
     @property
@@ -68,15 +70,6 @@ class JID:
         return parse, (self._text,)
 
 
-def parse(text: str) -> JID:
-    """The address that `text` spells, or ValueError. A hot address costs a dict look-up."""
-    if len(text) <= CACHED_LENGTH:
-        return _cached(text)
-    if len(text) > MAX_BYTES or len(text.encode()) > MAX_BYTES:
-        raise ValueError(f"address is longer than {MAX_BYTES} bytes")
-    return _parse(text)
-
-
 def _parse(text: str) -> JID:
     bare, slash, resource = text.partition("/")
     if slash:
@@ -87,4 +80,19 @@ def _parse(text: str) -> JID:
     return JID(nodeprep(node), domainprep(domain), None, None)
 
 
-_cached: Callable[[str], JID] = lru_cache(CACHED)(_parse)
+class _Known(dict[str, JID]):
+    """The addresses parsed last. (An lru_cache would touch six objects for every hit, to keep its order.)"""
+
+    def __missing__(self, text: str) -> JID:
+        if len(text) > CACHED_LENGTH:
+            if len(text) > MAX_BYTES or len(text.encode()) > MAX_BYTES:
+                raise ValueError(f"address is longer than {MAX_BYTES} bytes")
+            return _parse(text)
+        jid = self[text] = _parse(text)
+        if len(self) > CACHED:
+            del self[next(iter(self))]
+        return jid
+
+
+parse: Callable[[str], JID] = _Known().__getitem__
+"""The address that a text spells, or ValueError. A hot address costs a dict look-up and no Python code."""

@@ -8,71 +8,35 @@ idle session costs no parser."""
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from dataclasses import dataclass
 from xml.parsers import expat
 
 from . import ns
-from .element import ATTRIBUTE, RECYCLE, ROOT, Builder, Element, clark
+from .element import RECYCLE, ROOT, Builder, Element, clark
 from .errors import StreamError
+from .root import OWN, Root, root_of
 
 _tag = re.compile(rb"""<[^>"']*+(?:"[^"]*+"[^>"']*+|'[^']*+'[^>"']*+)*+>""").match
 """A start tag that expat has accepted; ``>`` may stand in attribute values, so one must not search for it."""
 
 _STREAM = f"{ns.STREAM} stream"
 _qname = re.compile(rb"<([^\s/>]+)").match
-_OWN = {
-    uri: (f"xmlns='{uri}'".encode(), f'xmlns="{uri}"'.encode())
-    for uri in (ns.CLIENT, ns.SERVER, ns.COMPONENT, ns.COMPONENT_CONNECT)
-}
+COLON = ord(
+    ":"
+)  # bytes look for a number at once, but for other bytes only when they have made an exception first
 _POOLED = 32
 _WORK = 32 * 1024 * 1024
 """Bytes that expat may scan again for one stanza: an attribute trickled in with ``>`` in every piece takes
 GBs."""
 
 
-class Limits(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Limits:
     """What one stanza may cost."""
 
     bytes: int = 256 * 1024
     depth: int = 64
     attributes: int = 64
-
-
-class Root:
-    """What every stanza of a stream inherits from the stream's start tag."""
-
-    __slots__ = ("tag", "content", "bare", "names", "prefixes", "standard", "pool")
-
-    def __init__(self, qname: str, declared: dict[str | None, str]) -> None:
-        attrs = [
-            f"xmlns:{p}='{_quoted(uri)}'" if p else f"xmlns='{_quoted(uri)}'" for p, uri in declared.items()
-        ]
-        self.tag = f"<{qname} {' '.join(sorted(attrs))}>".encode()
-        self.content = declared.get(None, "")
-        self.bare = self.content.encode()
-        self.names = {f"{self.content} {name}": name for name in ("message", "presence", "iq")}
-        # inner XML stands by itself (also in an archive, or on a WebSocket) if it uses no prefix of the root
-        self.prefixes = tuple(f"{p}:".encode() for p in declared if p)
-        self.pool: list[Worker] = []
-        self.standard = False
-
-
-def _quoted(uri: str) -> str:
-    return uri.translate(ATTRIBUTE)
-
-
-_USUAL = {"stream": ns.STREAM, "db": "jabber:server:dialback"}
-_roots: dict[bytes, Root] = {}
-
-
-def _root(qname: str, declared: dict[str | None, str]) -> Root:
-    """One shared `Root` for each of the few usual start tags; an unusual one is its stream's own."""
-    root = Root(qname, declared)
-    usual = all(_USUAL.get(p) == uri if p else uri in _OWN for p, uri in declared.items())
-    if qname == "stream:stream" and usual:
-        root = _roots.setdefault(root.tag, root)
-        root.standard = True
-    return root
 
 
 _utf16 = re.compile(rb"[\xff\xfe]|<\0|\0").match
@@ -145,7 +109,7 @@ class Worker:
         uri, _, local = name.rpartition(" ")
         header = Header.parsed(local, uri, clark(attrs))
         assert isinstance(header, Header)
-        header.root = self.root = _root(qname, self.declared)
+        header.root = self.root = root_of(qname, self.declared)
         self.depth = 1
         tag = _tag(self.buffer, begin)
         self.done = tag.end() if tag else begin
@@ -176,51 +140,56 @@ class Worker:
         depth = self.depth = self.depth - 1
         if depth > 1:
             return
+        buffer, base = self.buffer, self.base
         if depth == 0:
-            self.done = self.base + len(self.buffer)
+            self.done = base + len(buffer)
             self.out.append(Close.parsed("stream", ns.STREAM, {}))
             return
-        begin = self.begin - self.base
-        end = self.expat.CurrentByteIndex - self.base
-        tag = _tag(self.buffer, begin)
-        assert tag is not None
-        inner_at = tag.end()
-        start_tag = tag[0]
-        if start_tag[-2] == 47:  # b"/": an empty element; expat's index already stands behind it
+        begin = self.begin - base
+        end = self.expat.CurrentByteIndex - base
+        match = _tag(buffer, begin)
+        assert match is not None
+        tag, inner_at = match[0], match.end()
+        if tag[-2] == 47:  # b"/": an empty element; expat's index already stands behind it
             inner, end = b"", inner_at
         else:
-            inner = bytes(self.buffer[inner_at:end])
-            end = self.buffer.index(b">", end) + 1  # an end tag has no attributes, so the next one is its own
+            inner = bytes(buffer[inner_at:end])
+            end = buffer.index(b">", end) + 1  # an end tag has no attributes, so the next one is its own
         if end - begin > self.limits.bytes:
             raise StreamError("policy-violation", f"a stanza of more than {self.limits.bytes} bytes")
-        self.done = self.base + end
-        self.out.append(self._stanza(start_tag, inner, begin, end))
-
-    def _stanza(self, tag: bytes, inner: bytes, begin: int, end: int) -> Element:
+        self.done = base + end
         root = self.root
         assert root is not None
+        kind = root.names.get(self.name)
+        if (
+            kind is not None
+            and root.raw
+            and COLON not in tag
+            and not tag.count(b"xmlns")
+            and (COLON not in inner or not any(map(inner.count, root.prefixes)))
+        ):  # what nearly every message is
+            self.out.append(Element.raw(kind, ns.CLIENT, self.attrs, inner, self.kids))
+        else:
+            self.out.append(self._stanza(root, kind, tag, inner, begin, end))
+
+    def _stanza(
+        self, root: Root, name: str | None, tag: bytes, inner: bytes, begin: int, end: int
+    ) -> Element:
         attrs = self.attrs
         for key in attrs:
             if " " in key:
                 attrs = clark(attrs)
                 break
-        name = root.names.get(self.name)
         content = root.content
-        if name is not None and (
-            b"xmlns" not in tag
-            or (tag.count(b"xmlns") == 1 and any(own in tag for own in _OWN.get(content, ())))
-        ):
-            for prefix in root.prefixes:
-                if prefix in inner:
-                    break
-            else:
-                if content == ns.CLIENT:
-                    return Element.raw(name, ns.CLIENT, attrs, inner, self.kids)
-                if (
-                    root.bare not in inner and b"&#" not in inner
-                ):  # does it name its namespace, perhaps in disguise?
-                    kids = [kid.replace(content + " ", ns.CLIENT + " ", 1) for kid in self.kids]
-                    return Element.raw(name, ns.CLIENT, attrs, inner, kids)
+        said = tag.count(b"xmlns")  # of a namespace that it has anyway, if at all?
+        plain = not said or (said == 1 and any(map(tag.count, OWN.get(content, ()))))
+        if name is not None and plain and not any(map(inner.count, root.prefixes)):
+            if root.raw:
+                return Element.raw(name, ns.CLIENT, attrs, inner, self.kids)
+            # does a child name the content namespace, perhaps in disguise?
+            if not inner.count(root.bare) and not inner.count(b"&#"):
+                kids = [kid.replace(content + " ", ns.CLIENT + " ", 1) for kid in self.kids]
+                return Element.raw(name, ns.CLIENT, attrs, inner, kids)
         uri, _, local = self.name.rpartition(" ")
         if not inner:
             return Element.parsed(local, ns.CLIENT if uri == content else uri, attrs)
@@ -294,11 +263,6 @@ class Worker:
                 return StreamError("unsupported-encoding", "not UTF-8")
         return StreamError("not-well-formed", expat.ErrorString(error.code))
 
-    @property
-    def idle(self) -> bool:
-        """Between two stanzas, with nothing pending: the parser could serve another stream."""
-        return self.depth == 1 and not self.buffer
-
     def drop(self) -> None:
         """It is of no more use: without its handlers it is freed at once, not when the collector comes by."""
         p = self.expat
@@ -324,40 +288,45 @@ class Parser:
             data = data.lstrip()  # white space keep-alives never reach a parser
             if not data:
                 return [], None
-            root = self.root
-            if root is None:
-                worker = Worker(self.limits)
-            elif root.pool:
-                worker = root.pool.pop()
-                worker.limits = self.limits
-            else:
-                worker = Worker(self.limits, root)
-        error = None
+            worker = self._borrow()
+        fault = None
         try:
             worker.feed(data)
-        except StreamError as fault:
-            error = fault
+        except StreamError as error:
+            fault = error
         out, worker.out = worker.out, []
-        self.root = worker.root
-        if error is None and self.root is not None and worker.base > RECYCLE and worker.depth:
-            # whatever the peer does: expat keeps all names it has met, and must not grow for ever
-            pending = bytes(worker.buffer)
-            worker.drop()
-            worker = Worker(self.limits, self.root)
-            if pending:
-                worker.feed(pending)
-        if error is not None:
+        root = self.root = worker.root
+        self.worker = worker
+        if fault is not None:
             worker.drop()
             self.worker = None
-        elif self.root is not None and worker.idle and self.root.standard:
-            self.worker = None
-            if len(self.root.pool) < _POOLED:
-                self.root.pool.append(worker)
-            else:
-                worker.drop()
-        else:
-            self.worker = worker
-        return out, error
+        elif root is not None:
+            if worker.base > RECYCLE and worker.depth:
+                worker = self.worker = self._renewed(worker, root)
+            if root.standard and worker.depth == 1 and not worker.buffer:  # between two stanzas
+                self.worker = None
+                if len(root.pool) < _POOLED:
+                    root.pool.append(worker)
+                else:
+                    worker.drop()
+        return out, fault
+
+    def _borrow(self) -> Worker:
+        root = self.root
+        if root is None or not root.pool:
+            return Worker(self.limits, root)
+        worker: Worker = root.pool.pop()
+        worker.limits = self.limits
+        return worker
+
+    def _renewed(self, worker: Worker, root: Root) -> Worker:
+        """Whatever the peer does: expat keeps all names it has met, and must not grow for ever."""
+        pending = bytes(worker.buffer)
+        worker.drop()
+        fresh = Worker(self.limits, root)
+        if pending:
+            fresh.feed(pending)
+        return fresh
 
     @property
     def pending(self) -> int:

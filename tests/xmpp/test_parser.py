@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jabberd_py.xmpp import element as elements
-from jabberd_py.xmpp import parser
+from jabberd_py.xmpp import parser, root
 from jabberd_py.xmpp.element import Element
 from jabberd_py.xmpp.parser import Close, Header, Limits, Parser
 from tests.xmpp.wire import CLIENT, ROOT, ROOTS, STREAM, meant, pieces, stanzas
@@ -229,15 +229,15 @@ def test_a_parser_that_failed_is_not_lent_again():
 
 
 def test_strange_roots_get_no_pool():
-    before = dict(parser._roots)
+    before = dict(root._roots)
     for number in range(50):
         feed([f"<stream:stream xmlns='urn:{number}' xmlns:stream='{STREAM}'><x/>".encode()])
         feed([f"<s{number}:stream xmlns='{CLIENT}' xmlns:s{number}='{STREAM}'><x/>".encode()])
         feed([f"<stream:stream xmlns='{CLIENT}' xmlns:stream='{STREAM}{number}'><x/>".encode()])
-    assert parser._roots == before
+    assert root._roots == before
     one, two = Parser(Limits()), Parser(Limits())
-    for stream, root in ((one, ROOTS["usual"]), (two, ROOTS["quotes"])):
-        stream.feed(root.encode())
+    for stream, start in ((one, ROOTS["usual"]), (two, ROOTS["quotes"])):
+        stream.feed(start.encode())
     assert one.root is two.root  # order and quotes make no difference
 
 
