@@ -133,8 +133,8 @@ def sort() -> Ticket | None:
 def write(function: Callable[..., Any], *args: Any) -> Ticket:
     """Like `xdb.write`, for a function that sorts in, too."""
     global _fresh
-    count, _fresh = _fresh, 0
     ticket = xdb.write(function, *args)
+    count, _fresh = _fresh, 0  # not before: while this waits for room, who settles must wait, too
     ticket.then(lambda ticket: _written(ticket, count))
     return ticket
 

@@ -137,6 +137,16 @@ def test_a_full_queue_hides_no_message(lite):
     assert messages.settle() and ids() == sorted(kept) and len(kept) == 30
 
 
+def test_who_settles_waits_for_a_sort_that_waits_for_room(lite):
+    kept = [put()]
+    lite.writer.entries = 1  # full
+    first = gevent.spawn(messages.sort)
+    gevent.sleep(0)
+    assert not first.ready() and ids() == []
+    assert messages.settle() and ids() == kept
+    first.join(5)
+
+
 def test_one_row_for_both_owners(store):
     """The recipient's goes as it would alone; its sender's stays."""
     copy, id = messages.number(), messages.number()
