@@ -93,8 +93,7 @@ class Users:
         if not exists(user):
             raise StanzaError("item-not-found", "there is no such account")
         self.host.hooks.tell("deleting", user)
-        messages.settle()  # what is fresh is of two owners
-        xdb.delete_owner(user)
+        xdb.delete_owner(user, messages.sort_in)  # what is fresh is of two owners
         exists.forget(user)
         self.host.kick(user, "not-authorized", "the account is gone")
 

@@ -207,9 +207,10 @@ class Xdb:
         """All tables of the open store that have an owner."""
         return list(self.store.tables) if self.store else []
 
-    def delete_owner(self, owner: str) -> int:
-        """Remove every row of an account in all tables, in one transaction; says how many there were."""
-        count: int = self.save(_delete_owner, self.owned_tables(), owner)
+    def delete_owner(self, owner: str, first: Callable[[], Any] = _nothing) -> int:
+        """Remove every row of an account in all tables, in one transaction, which begins with ``first``; says how many
+        there were."""
+        count: int = self.save(_delete_owner, self.owned_tables(), owner, first)
         forget_owner(owner)
         return count
 
@@ -227,7 +228,8 @@ def _set_document(owner: str, namespace: str, text: str | None) -> None:
         Document.insert(owner=owner, namespace=namespace, xml=text).execute()
 
 
-def _delete_owner(tables: Sequence[type[Table]], owner: str) -> int:
+def _delete_owner(tables: Sequence[type[Table]], owner: str, first: Callable[[], Any]) -> int:
+    first()
     return sum(table.delete().where(table.owner == owner).execute() for table in tables)
 
 

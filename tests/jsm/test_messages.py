@@ -1,16 +1,19 @@
 """Messages come into `Fresh` and are sorted into `Message`, on SQLite; the other databases take them at once."""
 
+from types import SimpleNamespace
+
 import gevent
 import pytest
 
 from jabberd_py.jsm import messages
 from jabberd_py.jsm.messages import Fresh, Mark, Message
+from jabberd_py.jsm.users import Account, Users
 from jabberd_py.modules import mam_archive, mam_search
 from jabberd_py.xdb import StoreError, xdb
 from tests.databases import mariadb, postgres  # noqa: F401
 
 ROMEO, JULIET = "romeo@example.org", "juliet@example.org"
-TABLES = [*messages.tables(), mam_search.ArchiveText]
+TABLES = [Account, *messages.tables(), mam_search.ArchiveText]
 
 
 def open_store(url, folder):
@@ -164,6 +167,31 @@ def test_the_senders_row_stays_when_the_recipients_is_delivered(store):
     messages.put((id, ROMEO, JULIET, "", "<message/>", 1, 0, 0, 0), lambda about: None, None, copy)
     messages.write(messages.save_marks, [(ROMEO, id)], [], [id]).wait()
     assert ids() == [copy]
+
+
+def both(owner, peer):
+    """Numbers of the sender's row and of the recipient's."""
+    copy, id = messages.number(), messages.number()
+    messages.put((id, owner, peer, "", "<message/>", 1, 1, 0, 0), lambda about: None, None, copy)
+    return copy, id
+
+
+def test_a_deleted_account_leaves_nothing_and_takes_nothing_of_others(store, monkeypatch):
+    """Whatever comes between what is asked of the writer."""
+    users = Users(SimpleNamespace(hooks=SimpleNamespace(tell=lambda *_: None), kick=lambda *_: None))
+    xdb.save(lambda: Account.create(owner=ROMEO, keys="{}", created=0.0))
+    left = [both(ROMEO, JULIET)[0], both(JULIET, ROMEO)[1]]
+    write = xdb.write
+
+    def late(function, *args):
+        if function is not messages.sort_in:
+            left.extend([both(ROMEO, JULIET)[0], both(JULIET, ROMEO)[1]])
+        return write(function, *args)
+
+    monkeypatch.setattr(xdb, "write", late)
+    users.delete(ROMEO)
+    assert messages.settle() and ids() == left and ids(Fresh) == []
+    assert {row.owner for row in Message.select()} == {JULIET}
 
 
 def test_a_store_from_before_there_was_such_a_table(tmp_path):
