@@ -121,6 +121,7 @@ class Spool:
         self.counts[user] = count + 1
         if len(self.counts) > self.COUNTED:
             del self.counts[next(iter(self.counts))]
+        xdb.room(len(stanza.to_bytes()))  # while it waited with a number, the mark could pass it
         state = self.states.get(user)
         if state is not None:
             state.clear = False
@@ -253,8 +254,9 @@ class Spool:
             state.upto, state.saved = max(state.upto, mark), max(state.saved, mark)
             while True:
                 news = state.news
+                lost = sorted(state.lost)[:PAGE]  # those that come meanwhile may have no row yet
                 settle()
-                lost = sorted(state.lost)[:PAGE]
+                lost = [id for id in lost if id in state.lost]
                 rows = self.rows(lost)
                 for id in set(lost).difference(row[0] for row in rows):
                     state.lost.pop(id, None)  # the row is gone

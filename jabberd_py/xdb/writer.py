@@ -169,8 +169,7 @@ class Writer:
         Should the row not be kept, ``failed(about)`` is called, where and as the callback of a ticket would be; the
         ticket has an error only if the whole transaction failed. The row may gather with others for a moment, until
         somebody waits for it."""
-        if self._queued >= self.entries or self._queued_text + text > self.text or self._closed:
-            self._wait_for_room(text)
+        self.room(text)
         ticket = self._open
         if (
             ticket is None
@@ -197,6 +196,11 @@ class Writer:
             insert = self._inserts[table, columns] = Insert(self.db, table, columns)
         return insert
 
+    def room(self, text: int) -> None:
+        """Blocks while the queue is full. Then a row of so many characters can be given at once."""
+        if self._queued >= self.entries or self._queued_text + text > self.text or self._closed:
+            self._wait_for_room(text)
+
     def hurry(self) -> None:
         """What has gathered so far is written now."""
         if self._queue:
@@ -204,8 +208,7 @@ class Writer:
 
     def _put(self, ticket: Ticket, hurry: bool) -> Ticket:
         size = ticket.size
-        if self._queued >= self.entries or self._queued_text + size > self.text or self._closed:
-            self._wait_for_room(size)
+        self.room(size)
         self._queue.append(ticket)
         self.newest, self._open = ticket, None
         self._queued += ticket.count
