@@ -117,12 +117,19 @@ def put(
         if _fresh % FRESH == 0:
             sort()
         return ticket
-    ticket = xdb.row(Message, row, COLUMNS, text, failed, about)
-    if copy:
-        _, owner, peer, _, xml, _, _, stream, seq = row
-        mirrored = (copy, peer, owner, copy_resource, xml, 0, 1, stream, seq)
-        ticket = xdb.row(Message, mirrored, COLUMNS, text, failed, about)
-    return ticket
+    if not copy:
+        return xdb.row(Message, row, COLUMNS, text, failed, about)
+    told = []
+
+    def once(about: Any) -> None:
+        if not told:
+            told.append(about)
+            failed(about)
+
+    xdb.row(Message, row, COLUMNS, text, once, about)
+    _, owner, peer, _, xml, _, _, stream, seq = row
+    mirrored = (copy, peer, owner, copy_resource, xml, 0, 1, stream, seq)
+    return xdb.row(Message, mirrored, COLUMNS, text, once, about)
 
 
 def sort() -> Ticket | None:
@@ -173,15 +180,17 @@ def when(id: int) -> float:
 
 
 def start() -> None:
-    """The store was opened. The clock may have been set back since the newest row was written."""
+    """The store was opened. The clock may have been set back since the newest row was written: new ones shall have larger
+    numbers, and none that a mark has passed."""
     global _last, _into, _fresh, _stuck
     _into = (
         Fresh if xdb.store is not None and xdb.store.db.threaded else Message
     )  # the others log rows, not pages
     _fresh, _stuck = 1, False  # a crash may have left some
     settle()
-    for table in (Message, Fresh):
-        _last = max(_last, table.select(table.id).order_by(table.id.desc()).limit(1).scalar() or 0)
+    newest = [table.select(fn.MAX(table.id)).scalar() for table in (Message, Fresh)]
+    newest.append(Mark.select(fn.MAX(Mark.delivered)).scalar())  # its message may have gone
+    _last = max(_last, *(id or 0 for id in newest))
 
 
 # -- in the writer -------------------------------------------------------------------------------

@@ -176,6 +176,26 @@ def both(owner, peer):
     return copy, id
 
 
+def test_who_is_told_of_a_failure_is_told_once(store, monkeypatch):
+    told = []
+    row = (messages.number() + 1, ROMEO, JULIET, "", "<message/>", 1, 1, 0, 0)
+    with monkeypatch.context() as broken:
+        broken.setattr(store.writer, "_commit", lambda group: "no room")
+        messages.put(row, told.append, "sender", messages.number())
+        xdb.settle()
+    assert told == ["sender"]
+    assert messages.settle() and ids() == []
+
+
+def test_a_clock_that_was_set_back_gives_no_number_that_a_mark_has_passed(store, monkeypatch):
+    """The message that it stands for was delivered, and is gone."""
+    mark = messages.number() + (1 << 50)
+    messages.write(messages.save_marks, [(ROMEO, mark)], [], []).wait()
+    monkeypatch.setattr(messages, "_last", 0)
+    messages.start()
+    assert messages.number() > mark
+
+
 def test_a_deleted_account_leaves_nothing_and_takes_nothing_of_others(store, monkeypatch):
     """Whatever comes between what is asked of the writer."""
     users = Users(SimpleNamespace(hooks=SimpleNamespace(tell=lambda *_: None), kick=lambda *_: None))
