@@ -13,8 +13,11 @@ from typing import Any
 
 from peewee import BigIntegerField, CharField, SmallIntegerField, TextField, Value, fn
 
+from .. import log
 from ..xdb import OWNER_LENGTH, JidField, Table, Ticket, xdb
 from ..xdb.writer import Insert
+
+logger = log.get(__name__)
 
 PAGE = 50
 FRESH = 5_000
@@ -98,7 +101,7 @@ _into: type[Row] = Message
 _fresh = 0
 """Rows that were put and not sorted yet."""
 _stuck = False
-"""Some could not be sorted in; to be tried again."""
+"""Some could not be sorted in; to be tried again. Until then new ones are not fresh: their senders learn what does not work."""
 
 
 def put(
@@ -111,7 +114,7 @@ def put(
     """Like `xdb.row`, for one message in `COLUMNS`, and for its sender's row with the number ``copy``, where that is not 0."""
     global _fresh
     text = len(row[4])
-    if _into is Fresh:
+    if _into is Fresh and not _stuck:
         ticket = xdb.row(Fresh, (*row, copy, copy_resource), FRESH_COLUMNS, text, failed, about)
         _fresh += 1  # now: before, another greenlet could have sorted while this one waited
         if _fresh % FRESH == 0:
@@ -151,6 +154,8 @@ def _written(ticket: Ticket, count: int) -> None:
     if ticket.error is None:
         _stuck = False
     elif count:
+        if not _stuck:
+            logger.error("the newest messages cannot be sorted in", reason=str(ticket.error))
         _fresh, _stuck = _fresh + count, True
 
 

@@ -11,6 +11,7 @@ from peewee import fn
 
 from ..jsm import messages
 from ..jsm.messages import Mark, Message
+from ..jsm.spool import settle
 from ..jsm.stamps import SID, unforged
 from ..xmpp.element import ATTRIBUTE, Element, from_text
 from ..xmpp.errors import StanzaError
@@ -57,8 +58,8 @@ def _bounds(query: Query) -> tuple[int, int]:
 
 
 def page(user: str, query: Query, limit: int) -> Page:
-    """Raises StanzaError: item-not-found."""
-    messages.settle()  # the client may ask for what it has just sent or got
+    """Raises StanzaError (item-not-found), StoreError."""
+    settle()  # the client may ask for what it has just sent or got
     known = set(query.known)
     if known:
         mine = Message.select().where(Message.owner == user, Message.archived == 1, Message.id.in_(known))
@@ -172,8 +173,8 @@ def _clean(user: str, xml: str) -> str:
 
 
 def ends(user: str) -> list[int]:
-    """The numbers of the first and the last message, or nothing."""
-    messages.settle()
+    """The numbers of the first and the last message, or nothing. Raises StoreError."""
+    settle()
     mine = [Message.owner == user, Message.archived == 1]
     return [id for backwards in (False, True) for id in _ids(mine, -1, LAST, backwards, 1)]
 

@@ -11,7 +11,7 @@ from ..hooks import Module, Option, iq, on
 from ..jsm import messages
 from ..jsm.messages import PAGE, when
 from ..jsm.session import Session
-from ..jsm.spool import PICKING
+from ..jsm.spool import PICKING, settle
 from ..jsm.stamps import stamped
 from ..xmpp.element import Element, from_text
 from ..xmpp.errors import StanzaError
@@ -111,7 +111,7 @@ class Offline(Module):
         """(number, xml) of all messages that wait for the user and are in nobody's hands, the oldest first."""
         spool = self.host.spool
         spool.save_marks()
-        messages.settle()
+        settle()
         state, position = spool.state(user), spool.mark(user)
         while True:
             rows = messages.page(user, position)

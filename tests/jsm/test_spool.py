@@ -78,4 +78,3 @@ def test_what_waited_for_room_in_the_queue_is_delivered(spool, host, monkeypatch
     storing.get(timeout=5)
     flushed(spool)
     assert bodies(host) == ["early"]
-
