@@ -122,7 +122,7 @@ def put(
         return ticket
     if not copy:
         return xdb.row(Message, row, COLUMNS, text, failed, about)
-    told = []
+    told: list[Any] = []
 
     def once(about: Any) -> None:
         if not told:

@@ -10,7 +10,9 @@ from jabberd_py.jsm import messages
 from jabberd_py.jsm.messages import Fresh, Mark, Message
 from jabberd_py.jsm.users import Account, Users
 from jabberd_py.modules import mam_archive, mam_search
-from jabberd_py.xdb import StoreError, xdb
+from jabberd_py.xdb import StoreError, copying, xdb
+from jabberd_py.xdb.db import open_database
+from jabberd_py.xdb.table import Document
 from tests.databases import mariadb, postgres  # noqa: F401
 
 ROMEO, JULIET = "romeo@example.org", "juliet@example.org"
@@ -190,10 +192,10 @@ def test_the_senders_row_stays_when_the_recipients_is_delivered(store):
     assert ids() == [copy]
 
 
-def both(owner, peer):
-    """Numbers of the sender's row and of the recipient's."""
+def both(sender, recipient):
+    """The numbers of the sender's row and of the recipient's."""
     copy, id = messages.number(), messages.number()
-    messages.put((id, owner, peer, "", "<message/>", 1, 1, 0, 0), lambda about: None, None, copy)
+    messages.put((id, recipient, sender, "", "<message/>", 1, 1, 0, 0), lambda about: None, None, copy)
     return copy, id
 
 
@@ -221,18 +223,39 @@ def test_a_deleted_account_leaves_nothing_and_takes_nothing_of_others(store, mon
     """Whatever comes between what is asked of the writer."""
     users = Users(SimpleNamespace(hooks=SimpleNamespace(tell=lambda *_: None), kick=lambda *_: None))
     xdb.save(lambda: Account.create(owner=ROMEO, keys="{}", created=0.0))
-    left = [both(ROMEO, JULIET)[0], both(JULIET, ROMEO)[1]]
+    left = [both(JULIET, ROMEO)[0], both(ROMEO, JULIET)[1]]
     write = xdb.write
 
     def late(function, *args):
         if function is not messages.sort_in:
-            left.extend([both(ROMEO, JULIET)[0], both(JULIET, ROMEO)[1]])
+            left.extend([both(JULIET, ROMEO)[0], both(ROMEO, JULIET)[1]])
         return write(function, *args)
 
     monkeypatch.setattr(xdb, "write", late)
     users.delete(ROMEO)
     assert messages.settle() and ids() == left and ids(Fresh) == []
     assert {row.owner for row in Message.select()} == {JULIET}
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "mariadb", "postgres"])
+def test_a_copy_of_a_store_with_fresh_ones(request, lite, tmp_path, kind):
+    """As a kill left it; the other database, which has no fresh ones of its own, sorts them in, too."""
+    there = "sqlite:///there.db" if kind == "sqlite" else request.getfixturevalue(kind).fresh()
+    old = put()
+    assert messages.settle()
+    gone, waiting, (sent, received) = put(archived=0), put(JULIET, archived=0), both(ROMEO, JULIET)
+    xdb.save(lambda: Mark.create(owner=ROMEO, delivered=waiting))
+    assert ids(Fresh) == [gone, waiting, received] and ids() == [old]
+    lite.close()
+    source, target = (open_database(url, str(tmp_path), alone=True) for url in ("sqlite:///store.db", there))
+    list(copying.copy(source, target, [Document, *TABLES]))
+    source.dispose_all()
+    target.dispose_all()
+    store = open_store(there, tmp_path)
+    assert ids() == [old, waiting, sent, received] and ids(Fresh) == []
+    assert Message.get_by_id(sent).owner == ROMEO and Message.get_by_id(received).owner == JULIET
+    assert messages.number() > received
+    store.close()
 
 
 def test_a_store_from_before_there_was_such_a_table(tmp_path):
