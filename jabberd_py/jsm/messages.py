@@ -129,7 +129,8 @@ def put(
             told.append(about)
             failed(about)
 
-    xdb.row(Message, row, COLUMNS, text, once, about)
+    # only the last of the two says that the sender's stanza was dealt with: a crash may come between
+    xdb.row(Message, (*row[:7], 0, 0), COLUMNS, text, once, about)
     _, owner, peer, _, xml, _, _, stream, seq = row
     mirrored = (copy, peer, owner, copy_resource, xml, 0, 1, stream, seq)
     return xdb.row(Message, mirrored, COLUMNS, text, once, about)
