@@ -220,6 +220,15 @@ class Spool:
         state.clear = False
         state.news += 1
 
+    def missed(self, user: str, id: int) -> None:
+        """The session that was to get it ended while its row waited for room in the writer's queue."""
+        gevent.spawn(self._missed, user, id)  # when it has been given to the others, too
+
+    def _missed(self, user: str, id: int) -> None:
+        self.undelivered(user, [id])
+        self.dirty.add(user)
+        self.flush(user)
+
     def held(self, user: str, sessions: list[Session]) -> bool:
         """May there be older messages for these sessions in the store? Then a new one is stored too, and follows them."""
         state = self.states.get(user)

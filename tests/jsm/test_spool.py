@@ -7,9 +7,11 @@ import pytest
 from gevent.event import Event
 
 from jabberd_py.jsm import messages
+from jabberd_py.jsm.session import Session
 from jabberd_py.jsm.spool import Spool
 from jabberd_py.xdb import xdb
 from jabberd_py.xmpp.element import from_text
+from jabberd_py.xmpp.jid import parse
 
 ROMEO = "romeo@example.org"
 
@@ -20,11 +22,18 @@ class Host:
     domain = "example.org"
 
     def __init__(self):
-        self.session = SimpleNamespace(connected=True, drain=lambda: None, note=lambda key: None, sm=None)
+        self.session = self.login()
         self.sessions = SimpleNamespace(
-            best=lambda user: [self.session], of=lambda user: [self.session], users={}
+            best=lambda user: [self.session],
+            of=lambda user: [self.session],
+            find=lambda jid: self.session,
+            users={},
         )
         self.got = []
+
+    def login(self):
+        transport = SimpleNamespace(send=lambda data: None, drain=lambda: None)
+        return Session(self, parse(f"{ROMEO}/orchard"), transport, "s1", 0.0)
 
     def pass_on(self, session, stanza):
         self.got.append(stanza)
@@ -40,7 +49,7 @@ def host(tmp_path):
 
 @pytest.fixture
 def spool(host):
-    spool = Spool(host)
+    spool = host.spool = Spool(host)
     spool.offline, spool.limit = True, 10
     return spool
 
@@ -78,3 +87,16 @@ def test_what_waited_for_room_in_the_queue_is_delivered(spool, host, monkeypatch
     storing.get(timeout=5)
     flushed(spool)
     assert bodies(host) == ["early"]
+
+
+def test_what_is_given_to_a_session_that_has_ended_goes_to_the_next(spool, host):
+    """As when its row waited for room in the writer's queue; but another session got it, or will say so."""
+    flushed(spool)
+    old, host.session = host.session, host.login()
+    late, got = spool.keep(ROMEO, message("late"), False), spool.keep(ROMEO, message("got"), False)
+    old.send(late)
+    old.send(got)
+    host.session.send(got)
+    gevent.sleep(0)
+    flushed(spool)
+    assert bodies(host) == ["late"]
