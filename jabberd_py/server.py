@@ -38,6 +38,7 @@ from .s2s.options import S2S
 from .s2s.outbound import Outbound
 from .s2s.uplink import Uplink
 from .xdb import Store, StoreError, StoreInUse, Table, xdb
+from .xdb.options import StoreOptions
 from .xmpp.prep import domainprep
 
 logger = log.get(__name__)
@@ -75,6 +76,7 @@ def schema() -> Schema:
         top=Top,
         sections={
             "log": LogOptions,
+            "store": StoreOptions,
             "c2s": C2S,
             "s2s": S2S,
             "dns": DNS,
@@ -124,7 +126,7 @@ class Server:
             self._take_ports()  # first: what most often goes wrong leaves nothing behind
             self._make_data()
             database = self.config.top.database or "sqlite:///jabberd.sqlite"  # type: ignore[attr-defined]
-            self.store = xdb.open(database, tables(), str(self.data))
+            self.store = xdb.open(database, tables(), str(self.data), options=self.config["store"])
             messages.start()
             self._load_certificates(self.config)
             self.components.configure(self.config.components)  # type: ignore[arg-type]

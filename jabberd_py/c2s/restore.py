@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import json
 import secrets
 import time
@@ -11,7 +12,7 @@ from peewee import fn
 
 from ..heartbeat import heartbeat
 from ..jsm.host import Host
-from ..jsm.messages import Message
+from ..jsm.messages import Fresh, Message
 from ..jsm.session import Session
 from ..xdb import xdb
 from ..xmpp.element import from_text
@@ -65,12 +66,17 @@ def restore(service: Service) -> None:
 
 def _counted() -> dict[int, int]:
     """By the number of the stream: how many of its stanzas the recent messages say were handled."""
-    newest = Message.select(fn.MAX(Message.id)).scalar() or 0
-    recent = Message.select(Message.stream, Message.seq).where(
-        Message.id > newest - (RECENT * 1000 << 20), Message.stream > 0
-    )
+    newest = max(table.select(fn.MAX(table.id)).scalar() or 0 for table in (Message, Fresh))
+    recent = [  # fresh ones are there only if they could not be sorted in
+        table.select(table.id, table.stream, table.seq)
+        .where(table.id > newest - (RECENT * 1000 << 20), table.stream > 0)
+        .order_by(table.id)
+        .tuples()
+        .iterator()
+        for table in (Message, Fresh)
+    ]
     counted: dict[int, int] = {}
-    for stream, seq in recent.order_by(Message.id).tuples().iterator():
+    for _, stream, seq in heapq.merge(*recent):
         counted[stream] = seq
     return counted
 

@@ -1,19 +1,30 @@
-"""The rows behind the spool: messages, marks, and the queries on them."""
+"""The rows behind the spool: messages, marks, and the queries on them.
+
+On SQLite a new message comes into `Fresh`, which has no index, once for both its owners; it is sorted into `Message` with
+many others, once a second or before somebody reads. An index entry for each message at once would mean writing a page of
+the index for each: SQLite logs whole pages, and every owner's entries lie on another one."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from random import getrandbits
 from typing import Any
 
-from peewee import BigIntegerField, CharField, SmallIntegerField, TextField, fn
+from peewee import BigIntegerField, CharField, SmallIntegerField, TextField, Value, fn
 
-from ..xdb import OWNER_LENGTH, JidField, Table, xdb
+from .. import log
+from ..xdb import OWNER_LENGTH, JidField, Table, Ticket, xdb
+from ..xdb.writer import Insert
+
+logger = log.get(__name__)
 
 PAGE = 50
+FRESH = 5_000
+"""Rows that are sorted in together, at most: that takes about 50 ms, and other writes wait for it."""
 
 
-class Message(Table):
+class Row(Table):
     """``id``: milliseconds since 1970 in the upper bits, see `number`. ``peer`` and ``resource``: the other side.
     ``spooled``: it came in and counts as undelivered past the mark. ``archived``: its owner wants it kept. ``stream`` and
     ``seq``: the sender's resumable stream (XEP-0198) and its count, so that a resumed sender repeats nothing."""
@@ -28,12 +39,27 @@ class Message(Table):
     stream = BigIntegerField()
     seq = BigIntegerField()
 
+
+class Message(Row):
+    """All messages, but for the newest."""
+
     class Meta:
         # one index serves pages of all and of one contact: a second one would double what a message costs to store
         indexes = ((("owner", "id", "peer"), False),)
 
 
 COLUMNS = ("id", "owner", "peer", "resource", "xml", "spooled", "archived", "stream", "seq")
+
+
+class Fresh(Row):
+    """What will be in `Message` soon: a message that came in for ``owner``. Nobody reads it: they `settle` first. ``copy``: the
+    number of its sender's own row, sent to that ``copy_resource``; 0: there is none."""
+
+    copy = BigIntegerField()
+    copy_resource = TextField()
+
+
+FRESH_COLUMNS = (*COLUMNS, "copy", "copy_resource")
 
 
 class Mark(Table):
@@ -54,8 +80,8 @@ def mark(owner: str) -> Any:
 
 @xdb.prepared(str, int)
 def page(owner: str, position: int) -> Any:
-    """Undelivered rows behind ``position``: [(number, xml), ...]."""
-    waiting = Message.select(Message.id, Message.xml).where(
+    """Undelivered rows behind ``position``: [(number, xml, archived), ...]."""
+    waiting = Message.select(Message.id, Message.xml, Message.archived).where(
         Message.owner == owner, Message.id > position, Message.spooled == 1
     )
     return waiting.order_by(Message.id).limit(PAGE)
@@ -63,9 +89,83 @@ def page(owner: str, position: int) -> Any:
 
 @xdb.prepared(str, int)
 def count(owner: str, position: int) -> Any:
+    """Without the newest."""
     return Message.select(fn.COUNT(Message.id)).where(
         Message.owner == owner, Message.id > position, Message.spooled == 1
     )
+
+
+# -- into the table ------------------------------------------------------------------------------
+
+_into: type[Row] = Message
+_fresh = 0
+"""Rows that were put and not sorted yet."""
+_stuck = False
+"""Some could not be sorted in; to be tried again. Until then new ones are not fresh: their senders learn what does not work."""
+
+
+def put(
+    row: tuple[Any, ...],
+    failed: Callable[[Any], object],
+    about: Any,
+    copy: int = 0,
+    copy_resource: str = "",
+) -> Ticket:
+    """Like `xdb.row`, for one message in `COLUMNS`, and for its sender's row with the number ``copy``, where that is not 0."""
+    global _fresh
+    text = len(row[4])
+    if _into is Fresh and not _stuck:
+        ticket = xdb.row(Fresh, (*row, copy, copy_resource), FRESH_COLUMNS, text, failed, about)
+        _fresh += 1  # now: before, another greenlet could have sorted while this one waited
+        if _fresh % FRESH == 0:
+            sort()
+        return ticket
+    if not copy:
+        return xdb.row(Message, row, COLUMNS, text, failed, about)
+    told: list[Any] = []
+
+    def once(about: Any) -> None:
+        if not told:
+            told.append(about)
+            failed(about)
+
+    # only the last of the two says that the sender's stanza was dealt with: a crash may come between
+    xdb.row(Message, (*row[:7], 0, 0), COLUMNS, text, once, about)
+    _, owner, peer, _, xml, _, _, stream, seq = row
+    mirrored = (copy, peer, owner, copy_resource, xml, 0, 1, stream, seq)
+    return xdb.row(Message, mirrored, COLUMNS, text, once, about)
+
+
+def sort() -> Ticket | None:
+    """Sorts in what was put so far, if there is any."""
+    return write(sort_in) if _fresh else None
+
+
+def write(function: Callable[..., Any], *args: Any) -> Ticket:
+    """Like `xdb.write`, for a function that sorts in, too."""
+    global _fresh
+    ticket = xdb.write(function, *args)
+    count, _fresh = _fresh, 0  # not before: while this waits for room, who settles must wait, too
+    ticket.then(lambda ticket: _written(ticket, count))
+    return ticket
+
+
+def _written(ticket: Ticket, count: int) -> None:
+    global _fresh, _stuck
+    if ticket.error is None:
+        _stuck = False
+    elif count:
+        if not _stuck:
+            logger.error("the newest messages cannot be sorted in", reason=str(ticket.error))
+        _fresh, _stuck = _fresh + count, True
+
+
+def settle() -> bool:
+    """Returns when all messages that were put so far can be read, or could not be kept. False: the newest are kept, but cannot
+    be read now."""
+    sort()
+    xdb.settle()
+    return not _stuck
 
 
 _last = 0
@@ -74,8 +174,9 @@ _last = 0
 def number() -> int:
     """The next row number: never twice, never smaller than the last, time-ordered (63 bits)."""
     global _last
-    # random below the millisecond, so that two servers hardly ever give the same; the lowest bits are for the number of a node
-    _last = max(_last + 64, (int(time.time() * 1000) << 20) | (getrandbits(14) << 6))
+    now = int(time.time() * 1000) << 20
+    # each millisecond begins at random: two servers hardly ever give the same; the lowest bits are for the number of a node
+    _last = now | getrandbits(13) << 6 if now > _last else _last + 64
     return _last
 
 
@@ -85,32 +186,54 @@ def when(id: int) -> float:
 
 
 def start() -> None:
-    """The clock may have been set back since the newest row was written."""
-    global _last
-    _last = max(_last, Message.select(Message.id).order_by(Message.id.desc()).limit(1).scalar() or 0)
+    """The store was opened. The clock may have been set back since the newest row was written: new ones shall have larger
+    numbers, and none that a mark has passed."""
+    global _last, _into, _fresh, _stuck
+    _into = (
+        Fresh if xdb.store is not None and xdb.store.db.threaded else Message
+    )  # the others log rows, not pages
+    _fresh, _stuck = 1, False  # a crash may have left some
+    settle()
+    newest = [table.select(fn.MAX(table.id)).scalar() for table in (Message, Fresh)]
+    newest.append(Mark.select(fn.MAX(Mark.delivered)).scalar())  # its message may have gone
+    _last = max(_last, *(id or 0 for id in newest))
 
 
-def save_marks(marks: list[tuple[str, int, bool, int, list[int]]], singles: list[int]) -> None:
-    for user, mark, temporary, upto, lost in marks:
-        if not Mark.update(delivered=mark).where(Mark.owner == user).execute():
-            Mark.delete().where(Mark.owner == user).execute()  # MySQL counts an equal value as no change
-            Mark.create(owner=user, delivered=mark)
-        mine = Message.owner == user
-        if temporary:
-            unwanted = Message.delete().where(
-                mine, Message.id <= mark, Message.spooled == 1, Message.archived == 0
-            )
-            unwanted.execute()
-        if lost:  # what came behind the lost ones did arrive; the mark alone cannot say so
-            got = Message.update(spooled=0).where(
-                mine, Message.id > mark, Message.id <= upto, Message.id.not_in(lost)
-            )
-            got.execute()
+# -- in the writer -------------------------------------------------------------------------------
+
+
+def sort_in() -> None:
+    """What came, was delivered, and is not archived never gets into the big table."""
+    f, into = Fresh, [getattr(Message, name) for name in COLUMNS]
+    mirrored = (f.copy, f.peer, f.owner, f.copy_resource, f.xml, Value(0), Value(1), f.stream, f.seq)
+    Message.insert_from(
+        f.select(*mirrored).where(f.copy > 0).order_by(f.copy), into
+    ).on_conflict_ignore().execute()
+    delivered = Mark.select(Mark.delivered).where(Mark.owner == f.owner)
+    f.delete().where(f.archived == 0, f.spooled == 1, f.id <= delivered).execute()
+    rows = f.select(*(getattr(f, name) for name in COLUMNS)).order_by(f.id)
+    Message.insert_from(rows, into).on_conflict_ignore().execute()
+    f.delete().execute()
+
+
+def save_marks(
+    marks: list[tuple[str, int]], exact: list[tuple[str, int, int, list[int]]], singles: list[int]
+) -> None:
+    """``marks``: by user. ``exact``: (user, mark, a higher number, which rows between were not delivered); the mark alone
+    cannot say that. ``singles``: delivered; they go, unless archived."""
+    for at in range(0, len(marks), 500):
+        some = marks[at : at + 500]
+        Mark.delete().where(Mark.owner.in_([user for user, _ in some])).execute()
+        Insert(Mark._meta.database, Mark, ("owner", "delivered")).run(Mark._meta.database, some)
+    sort_in()
+    for user, mark, upto, lost in exact:
+        between = (Message.owner == user, Message.id > mark, Message.id <= upto)
+        Message.update(spooled=0).where(*between, Message.id.not_in(lost)).execute()
     for at in range(0, len(singles), 500):
-        some = singles[at : at + 500]
-        Message.delete().where(Message.id.in_(some), Message.archived == 0).execute()
-        Message.update(spooled=0).where(Message.id.in_(some)).execute()
+        ids = singles[at : at + 500]
+        Message.delete().where(Message.id.in_(ids), Message.archived == 0).execute()
+        Message.update(spooled=0).where(Message.id.in_(ids)).execute()
 
 
 def tables() -> list[Any]:
-    return [Message, Mark]
+    return [Message, Fresh, Mark]

@@ -116,7 +116,10 @@ class Session:
             return
         self.transport.send(stanza.to_bytes())
         if stanza.uid:
-            self.host.spool.delivered(self.user, stanza.uid)
+            if self.host.sessions.find(self.jid) is self:
+                self.host.spool.delivered(self.user, stanza.uid)
+            else:
+                self.host.spool.missed(self.user, stanza.uid)
 
     def drain(self) -> None:
         """Blocks until the client has taken, or acknowledged, most of what it was sent."""

@@ -8,21 +8,19 @@ it lags: that costs duplicates after a crash, never a loss.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import gevent
 
 from .. import log
-from ..xdb import Ticket, xdb
-from ..xmpp import ns
+from ..xdb import StoreError, Ticket, xdb
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
 from ..xmpp.parser import reread
-from ..xmpp.stamp import utc
 from . import messages
-from .messages import COLUMNS, PAGE, Message, number, when
+from .messages import PAGE, Message, number, when
+from .stamps import late, stamped
 
 if TYPE_CHECKING:
     from .host import Host
@@ -30,7 +28,6 @@ if TYPE_CHECKING:
 
 logger = log.get(__name__)
 
-SID = "urn:xmpp:sid:0"
 SENT = "archive: sent"
 """The note of a session with the number of the message that it is just sending, if that is to be archived."""
 RETRY = 5.0
@@ -39,49 +36,10 @@ PICKING = "offline: flexible"
 """The note of a session that picks the waiting messages itself (XEP-0013): they do not come by themselves."""
 
 
-def stamped(stanza: Element, user: str, id: int) -> Element:
-    """A copy with our stanza-id in it and nobody else's in our name (XEP-0359 section 5)."""
-    if f"{SID} stanza-id" in stanza.kids:
-        stanza = unforged(stanza, user)
-    twin = Element.raw(
-        stanza.name,
-        stanza.ns,
-        stanza.attrs,
-        b"%b<stanza-id xmlns='urn:xmpp:sid:0' by='%b' id='%d'/>" % (stanza.inner, user.encode(), id),
-        [*stanza.kids, f"{SID} stanza-id"],
-    )
-    twin.uid = id
-    return twin
-
-
-def delayed(stanza: Element, domain: str, since: float) -> Element:
-    """A copy that says in the name of ``domain`` since when it waited (Unix time); only we do that (XEP-0203 section 6)."""
-    if f"{ns.DELAY} delay" in stanza.kids:
-        for delay in stanza.all("delay", ns.DELAY):
-            if delay.attrs.get("from") == domain:
-                stanza.remove(delay)
-    return Element.raw(
-        stanza.name,
-        stanza.ns,
-        stanza.attrs,
-        b"%b<delay xmlns='urn:xmpp:delay' from='%b' stamp='%b'/>"
-        % (stanza.inner, domain.encode(), utc(since).encode()),
-        [*stanza.kids, f"{ns.DELAY} delay"],
-    )
-
-
-def unforged(stanza: Element, user: str) -> Element:
-    """Without stanza-ids that claim to be by ``user``'s account."""
-    twin = Element.parsed(stanza.name, stanza.ns, stanza.attrs)
-    return twin.append(
-        *(
-            child
-            for child in stanza.children
-            if isinstance(child, str)
-            or (child.name, child.ns) != ("stanza-id", SID)
-            or child.attrs.get("by") != user
-        )
-    )
+def settle() -> None:
+    """All messages so far can be read. Raises StoreError."""
+    if not messages.settle():
+        raise StoreError("the newest messages cannot be read")
 
 
 def origin(session: Session | None) -> tuple[int, int]:
@@ -96,24 +54,24 @@ class State:
 
     upto       every row up to this one has been given to a session
     clear      and there are none behind it
-    waiting    the rows that a client has yet to acknowledge
+    waiting    the rows that a client has yet to acknowledge, and: does the archive keep them, then? (None: that is not known)
     lost       those up to ``upto`` whose session ended before it did: to be given out again
     ahead      behind ``upto``, but acknowledged; the rows may not say so yet
     news       counts what became undelivered, so that a delivery under way notices
-    temporary  may there be rows that go once delivered?
+    saved      the mark that the store knows, or will
     """
 
-    __slots__ = ("upto", "clear", "waiting", "lost", "ahead", "flushing", "news", "temporary")
+    __slots__ = ("upto", "clear", "waiting", "lost", "ahead", "flushing", "news", "saved")
 
     def __init__(self) -> None:
         self.upto = 0
         self.clear = False
-        self.waiting: dict[int, None] = {}
-        self.lost: dict[int, None] = {}
+        self.waiting: dict[int, bool | None] = {}
+        self.lost: dict[int, bool | None] = {}
         self.ahead: dict[int, None] = {}
         self.flushing = False
         self.news = 0
-        self.temporary = True
+        self.saved = 0
 
     @property
     def mark(self) -> int:
@@ -125,6 +83,8 @@ class Spool:
     """The kept messages of one host's users."""
 
     COUNTED = 10_000
+    SINGLES = 100_000
+    """Of these no more wait while the store cannot write; what is dropped stays in the store, or comes twice after a crash."""
 
     def __init__(self, host: Host) -> None:
         self.host = host
@@ -134,8 +94,9 @@ class Spool:
         """Does the user want messages from or to that address archived? None: there is no archive."""
         self.states: dict[str, State] = {}
         self.dirty: set[str] = set()
-        self.singles: list[int] = []  # delivered out of order: the mark cannot say so
-        self.counts: OrderedDict[str, int] = OrderedDict()
+        self.singles: list[int] = []
+        """Delivered out of order, so that the mark cannot say so, or to go now."""
+        self.counts: dict[str, int] = {}
 
     # -- in ----------------------------------------------------------------------------------
 
@@ -144,12 +105,10 @@ class Spool:
         commit fail, the sender gets an error."""
         state = self.state(user)
         id = number()
-        state.waiting[id] = None  # first: a full writer makes us wait, and others see the state
+        state.waiting[id] = archived  # first: a full writer makes us wait, and others see the state
         if state.clear:
             state.upto = id
-        if not archived:
-            state.temporary = True
-        self._insert(id, user, stanza, archived)
+        self._insert(id, user, stanza, archived, self._unkept, stanza)
         return stamped(stanza, user, id)
 
     def store(self, user: str, stanza: Element, archived: bool) -> Ticket:
@@ -160,45 +119,63 @@ class Spool:
         if count >= self.limit:
             raise StanzaError("service-unavailable", "the user's offline storage is full")
         self.counts[user] = count + 1
-        self.counts.move_to_end(user)
         if len(self.counts) > self.COUNTED:
-            self.counts.popitem(last=False)
+            del self.counts[next(iter(self.counts))]
+        xdb.room(len(stanza.to_bytes()))  # while it waited with a number, the mark could pass it
         state = self.states.get(user)
         if state is not None:
             state.clear = False
             state.news += 1
-        ticket = self._insert(number(), user, stanza, archived)
-        ticket.then(lambda ticket: self._fewer(user) if ticket.error is not None else None)
+        ticket = self._insert(number(), user, stanza, archived, self._unstored, (user, stanza))
         if self._takers(user):  # while the database counted, a session's own flush may have ended
             self.flush(user)
         return ticket
 
     def archive(self, user: str, stanza: Element, id: int, session: Session | None = None) -> None:
-        """Keeps a copy of what the user sent, under that number."""
+        """Keeps a copy of what the user sent to somebody elsewhere, under that number."""
         xml = stanza.to_bytes().decode()
         to = stanza.to
         stream, seq = origin(session)
         if session is not None and session.sm is not None:
             session.sm.stored = seq
         peer, resource = (str(to.bare), to.resource or "") if to is not None else (user, "")
-        row = (id, user, peer, resource, xml, 0, 1, stream, seq)
-        xdb.row(Message, row, COLUMNS, len(xml), self._unkept, stanza)
+        messages.put((id, user, peer, resource, xml, 0, 1, stream, seq), self._unkept, stanza)
 
-    def _insert(self, id: int, user: str, stanza: Element, archived: bool) -> Ticket:
+    def _insert(
+        self,
+        id: int,
+        user: str,
+        stanza: Element,
+        archived: bool,
+        failed: Callable[[Any], object],
+        about: Any,
+    ) -> Ticket:
         sender = stanza.from_
         peer, resource = (
             (str(sender.bare), sender.resource or "") if sender is not None else (self.host.domain, "")
         )
-        session = stanza.session
-        # where the sender's own copy follows, that one says that the stanza was dealt with: it is the last
-        stream, seq = (0, 0) if session is not None and session.note(SENT) is not None else origin(session)
+        session: Session | None = stanza.session
+        stream, seq = origin(session)
         xml = stanza.to_bytes().decode()
         row = (id, user, peer, resource, xml, 1, 1 if archived else 0, stream, seq)
-        return xdb.row(Message, row, COLUMNS, len(xml), self._unkept, stanza)
+        copy = session.note(SENT) if session is not None and session.user == peer else None
+        if copy is None or session is None:
+            return messages.put(row, failed, about)
+        to = stanza.to
+        ticket = messages.put(row, failed, about, copy, (to and to.resource) or "")
+        session.notes.pop(SENT, None)  # both rows are on their way
+        if session.sm is not None:
+            session.sm.stored = seq
+        return ticket
 
     def _fewer(self, user: str) -> None:
         if user in self.counts:
             self.counts[user] = max(self.counts[user] - 1, 0)
+
+    def _unstored(self, about: tuple[str, Element]) -> None:
+        user, stanza = about
+        self._fewer(user)
+        self._unkept(stanza)
 
     def _unkept(self, stanza: Element) -> None:
         error = StanzaError("resource-constraint", "the server cannot store this now", type="wait")
@@ -220,10 +197,12 @@ class Spool:
         state = self.states.get(user)
         if state is None or id not in state.waiting:
             return
-        del state.waiting[id]
+        archived = state.waiting.pop(id)
         if id > state.upto:
-            self.singles.append(id)
             state.ahead[id] = None
+            self.singles.append(id)
+        elif not archived:
+            self.singles.append(id)
         self.dirty.add(user)
 
     def undelivered(self, user: str, ids: list[int]) -> None:
@@ -235,11 +214,20 @@ class Spool:
         elsewhere = {id for sm in others for id in sm.unacknowledged()}
         for id in ids:
             if id in state.waiting and id not in elsewhere:
-                del state.waiting[id]
+                archived = state.waiting.pop(id)
                 if id <= state.upto:
-                    state.lost[id] = None
+                    state.lost[id] = archived
         state.clear = False
         state.news += 1
+
+    def missed(self, user: str, id: int) -> None:
+        """The session that was to get it ended while its row waited for room in the writer's queue."""
+        gevent.spawn(self._missed, user, id)  # when it has been given to the others, too
+
+    def _missed(self, user: str, id: int) -> None:
+        self.undelivered(user, [id])
+        self.dirty.add(user)
+        self.flush(user)
 
     def held(self, user: str, sessions: list[Session]) -> bool:
         """May there be older messages for these sessions in the store? Then a new one is stored too, and follows them."""
@@ -261,28 +249,31 @@ class Spool:
     def _takers(self, user: str) -> list[Session]:
         """The best sessions, if a client is there to take what they are sent: a lost session's queue is small."""
         sessions = self.host.sessions.best(user)
-        return sessions if any(session.connected for session in sessions) else []
+        for session in sessions:
+            if session.connected:
+                return sessions
+        return []
 
     def _flush(self, user: str, state: State) -> None:
         try:
-            self.save_marks()
-            xdb.settle()
-            state.upto = max(state.upto, self.mark(user))
+            if user in self.dirty:
+                self.save_marks()
+            settle()
+            mark = self.mark(user)
+            state.upto, state.saved = max(state.upto, mark), max(state.saved, mark)
             while True:
                 news = state.news
-                xdb.settle()
-                lost = sorted(state.lost)[:PAGE]
+                lost = sorted(state.lost)[:PAGE]  # those that come meanwhile may have no row yet
+                settle()
+                lost = [id for id in lost if id in state.lost]
                 rows = self.rows(lost)
-                for id in set(lost).difference(id for id, _ in rows):
+                for id in set(lost).difference(row[0] for row in rows):
                     state.lost.pop(id, None)  # the row is gone
-                rows = rows or self.page(user, state.upto)
-                if not rows and state.news == news:
+                rows = rows or messages.page(user, state.upto)
+                if not self._hand_over(user, rows, state):
+                    return
+                if not lost and len(rows) < PAGE and state.news == news:
                     break
-                for id, xml in rows:
-                    known = id in state.waiting or id in state.ahead
-                    if not known and not self._hand_over(user, id, xml, state):
-                        return
-                    state.upto = max(state.upto, id)
             state.clear = True
             state.ahead.clear()
             self.counts.pop(user, None)
@@ -295,25 +286,30 @@ class Spool:
             self.singles += state.ahead  # once more: those that were saved meanwhile are still in `ahead`
             xdb.release()
 
-    def _hand_over(self, user: str, id: int, xml: str, state: State) -> bool:
-        """False if there is nobody to take it any more."""
-        for session in self._takers(user):
-            session.drain()  # a long queue must not overflow the buffer of one who reads as fast as the line allows
+    def _hand_over(self, user: str, rows: list[tuple[int, str, int]], state: State) -> bool:
+        """False if there is nobody to take them any more."""
         sessions = self._takers(user)
-        if not sessions:
-            return False
-        state.lost.pop(id, None)
-        state.upto = max(state.upto, id)
-        self._fewer(user)
-        try:
-            stanza = reread(xml.encode())
-        except ValueError as error:  # the disk spoilt it: those behind it shall not wait for ever
-            logger.error("a stored message cannot be read", user=user, number=id, reason=str(error))
-            return True
-        state.waiting[id] = None
-        stanza = stamped(delayed(stanza, self.host.domain, when(id)), user, id)
-        for session in sessions:
-            self.host.pass_on(session, stanza)
+        for id, xml, archived in rows:
+            if id in state.waiting or id in state.ahead:
+                state.upto = max(state.upto, id)
+                continue
+            for session in sessions:
+                session.drain()  # a long queue must not overflow the buffer of one who reads as fast as the line allows
+            sessions = self._takers(user)
+            if not sessions:
+                return False
+            state.lost.pop(id, None)
+            state.upto = max(state.upto, id)
+            self._fewer(user)
+            try:
+                stanza = reread(xml.encode())
+            except ValueError as error:  # the disk spoilt it: those behind it shall not wait for ever
+                logger.error("a stored message cannot be read", user=user, number=id, reason=str(error))
+                continue
+            state.waiting[id] = bool(archived)
+            stanza = late(stanza, user, id, self.host.domain, when(id))
+            for session in sessions:
+                self.host.pass_on(session, stanza)
         return True
 
     # -- the store -----------------------------------------------------------------------------
@@ -322,15 +318,11 @@ class Spool:
         rows = messages.mark(user)
         return int(rows[0][0]) if rows else 0
 
-    def rows(self, ids: list[int]) -> list[tuple[int, str]]:
+    def rows(self, ids: list[int]) -> list[tuple[int, str, int]]:
         if not ids:
             return []
-        query = Message.select(Message.id, Message.xml).where(Message.id.in_(ids)).order_by(Message.id)
-        return [(id, xml) for id, xml in query.tuples().iterator()]
-
-    def page(self, user: str, position: int) -> list[tuple[int, str]]:
-        """Undelivered rows behind ``position``: (number, xml)."""
-        return messages.page(user, position)
+        query = Message.select(Message.id, Message.xml, Message.archived).where(Message.id.in_(ids))
+        return list(query.order_by(Message.id).tuples().iterator())
 
     def count(self, user: str) -> int:
         """How many messages lie past the mark."""
@@ -339,20 +331,22 @@ class Spool:
     def save_marks(self, last: bool = False) -> Ticket | None:
         """Writes what was delivered since the last time; forgets users who have gone. ``last``: the server stops, and
         the next one shall know exactly what was delivered, also behind the marks."""
-        marks: list[tuple[str, int, bool, int, list[int]]] = []
+        marks: list[tuple[str, int]] = []
+        exact: list[tuple[str, int, int, list[int]]] = []
         users, self.dirty = self.dirty, set()
         for user in self.states.keys() if last else users & self.states.keys():
             state = self.states[user]
-            pending = [*state.waiting, *state.lost]
-            if state.mark > 0:
-                exact = last or self._left(user, state)
-                marks.append((user, state.mark, state.temporary, state.upto, pending if exact else []))
-            state.temporary = bool(state.waiting)
+            mark = state.mark
+            if mark > state.saved:
+                state.saved = mark
+                marks.append((user, mark))
+            if mark < state.upto and (last or self._left(user, state)):
+                exact.append((user, mark, state.upto, [*state.waiting, *state.lost]))
         singles, self.singles = self.singles, []
-        if not marks and not singles:
+        if not marks and not exact and not singles:
             self._saved(None, users, singles)
-            return None
-        ticket = xdb.write(messages.save_marks, marks, singles)
+            return messages.sort()
+        ticket = messages.write(messages.save_marks, marks, exact, singles)
         ticket.then(lambda ticket: self._saved(ticket, users, singles))
         return ticket
 
@@ -363,16 +357,19 @@ class Spool:
         """The rows say it now, or the next second will try again."""
         failed = ticket is not None and ticket.error is not None
         if failed:
-            self.singles += singles
+            self.singles = [*singles, *self.singles][-self.SINGLES :]
             self.dirty |= users
+        done = set(singles)
         for user in users & self.states.keys():
             state = self.states[user]
             if failed:
-                state.temporary = True
+                state.saved = 0
             elif self._left(user, state) and user not in self.dirty:
                 del self.states[user]
-            elif not state.flushing:  # a delivery that has read a page already must not forget what it knew
-                for id in singles:
+            elif (
+                state.ahead and not state.flushing
+            ):  # a delivery has read a page already, and must not forget what it knew
+                for id in done.intersection(state.ahead):
                     state.ahead.pop(id, None)
 
     def gone(self, user: str) -> None:

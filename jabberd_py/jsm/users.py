@@ -16,6 +16,7 @@ from ..xmpp import sasl
 from ..xmpp.errors import StanzaError
 from ..xmpp.jid import JID, parse
 from ..xmpp.prep import passprep
+from . import messages
 
 if TYPE_CHECKING:
     from .host import Host
@@ -92,7 +93,7 @@ class Users:
         if not exists(user):
             raise StanzaError("item-not-found", "there is no such account")
         self.host.hooks.tell("deleting", user)
-        xdb.delete_owner(user)
+        xdb.delete_owner(user, messages.sort_in)  # what is fresh is of two owners
         exists.forget(user)
         self.host.kick(user, "not-authorized", "the account is gone")
 

@@ -9,9 +9,10 @@ from typing import Any
 import gevent
 from peewee import fn
 
+from ..jsm import messages
 from ..jsm.messages import Mark, Message
-from ..jsm.spool import SID, unforged
-from ..xdb import xdb
+from ..jsm.spool import settle
+from ..jsm.stamps import SID, unforged
 from ..xmpp.element import ATTRIBUTE, Element, from_text
 from ..xmpp.errors import StanzaError
 from . import mam_search
@@ -57,8 +58,8 @@ def _bounds(query: Query) -> tuple[int, int]:
 
 
 def page(user: str, query: Query, limit: int) -> Page:
-    """Raises StanzaError: item-not-found."""
-    xdb.settle()  # the client may ask for what it has just sent or got
+    """Raises StanzaError (item-not-found), StoreError."""
+    settle()  # the client may ask for what it has just sent or got
     known = set(query.known)
     if known:
         mine = Message.select().where(Message.owner == user, Message.archived == 1, Message.id.in_(known))
@@ -172,8 +173,8 @@ def _clean(user: str, xml: str) -> str:
 
 
 def ends(user: str) -> list[int]:
-    """The numbers of the first and the last message, or nothing."""
-    xdb.settle()
+    """The numbers of the first and the last message, or nothing. Raises StoreError."""
+    settle()
     mine = [Message.owner == user, Message.archived == 1]
     return [id for backwards in (False, True) for id in _ids(mine, -1, LAST, backwards, 1)]
 
@@ -183,6 +184,7 @@ def ends(user: str) -> list[int]:
 
 def bury(user: str, peer: str, resource: str, sent: bool, original: str, id: str, stamp: str) -> None:
     """Puts a tombstone in the place of a message that its sender retracts (XEP-0424 section 5). ``id``: the retraction's."""
+    messages.sort_in()
     needle = f" id='{original.translate(ATTRIBUTE)}'"
     query = Message.select(Message.id, Message.resource, Message.xml).where(
         Message.owner == user, Message.peer == peer, Message.archived == 1
@@ -204,11 +206,11 @@ def bury(user: str, peer: str, resource: str, sent: bool, original: str, id: str
 
 
 def expire(who: str, position: int, upto: int, limit: int = 500) -> int | None:
-    """Removes archived messages with numbers up to ``upto`` of one owner, or of a whole ``@domain``; what was not
-    delivered yet goes when it is. One batch; says where the next begins, or None."""
+    """Removes messages with numbers up to ``upto`` of one owner, or of a whole ``@domain``; what was not delivered yet
+    goes when it is, or (it was just being delivered) the next time. One batch; says where the next begins, or None."""
     whose = Message.owner.endswith(who) if who.startswith("@") else Message.owner == who
     query = Message.select(Message.id, Message.owner, Message.spooled).where(
-        Message.id > position, Message.id <= upto, whose, Message.archived == 1
+        Message.id > position, Message.id <= upto, whose
     )
     found = list(query.order_by(Message.id).limit(limit).tuples().iterator())
     if not found:

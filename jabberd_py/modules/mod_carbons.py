@@ -6,7 +6,8 @@ from collections import deque
 
 from ..hooks import Module, iq, on
 from ..jsm.session import Session
-from ..jsm.spool import SENT, stamped
+from ..jsm.spool import SENT
+from ..jsm.stamps import stamped
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
 from ..xmpp.ns import CLIENT, FORWARD

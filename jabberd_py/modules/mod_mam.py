@@ -92,9 +92,14 @@ class Archive(Module):
         optional(int), None, "messages kept for one user; with more, the oldest go; none: no limit", min=0
     )
 
-    @on("start")
+    active = False
+    policy = "never"
+
+    @on("start", "reload")
     def start(self) -> None:
-        if not self.host.options.anonymous:
+        self.policy = self.archive
+        self.active = not self.host.options.anonymous
+        if self.active:
             self.host.spool.wants = self.wants
 
     # -- what is kept ------------------------------------------------------------------------
@@ -102,7 +107,7 @@ class Archive(Module):
     def wants(self, user: str, peer: str) -> bool:
         """Does the user want messages from or to that address kept (XEP-0441 section 2.3)?"""
         chosen = preferences(user)
-        policy = self.archive
+        policy = self.policy
         if chosen is not None:
             policy, always, never = chosen
             if always or never:
@@ -119,7 +124,7 @@ class Archive(Module):
         """A copy for one's other clients names the row before it is there (mod_carbons)."""
         if session.note(SENT) is not None:
             del session.notes[SENT]  # the last one was not routed
-        if stanza.name != "message" or not worth(stanza) & ARCHIVED or self.host.options.anonymous:
+        if stanza.name != "message" or not self.active or not worth(stanza) & ARCHIVED:
             return
         to = stanza.to
         if to is None or str(to.bare) == session.user:
@@ -129,7 +134,7 @@ class Archive(Module):
 
     @on("sent")
     def sent(self, session: Session, stanza: Element) -> None:
-        """The row follows that of the recipient: after a crash it says that the stanza was dealt with (`c2s/sm.py`)."""
+        """What somebody on this server got is here already (`jsm/spool.py`)."""
         if stanza.name != "message":
             return
         id = session.note(SENT)

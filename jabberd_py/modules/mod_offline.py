@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..hooks import Module, Option, iq, on
+from ..jsm import messages
 from ..jsm.messages import PAGE, when
 from ..jsm.session import Session
-from ..jsm.spool import PICKING, stamped
-from ..xdb import xdb
+from ..jsm.spool import PICKING, settle
+from ..jsm.stamps import stamped
 from ..xmpp.element import Element, from_text
 from ..xmpp.errors import StanzaError
 from ..xmpp.forms import Form
@@ -110,11 +111,11 @@ class Offline(Module):
         """(number, xml) of all messages that wait for the user and are in nobody's hands, the oldest first."""
         spool = self.host.spool
         spool.save_marks()
-        xdb.settle()
+        settle()
         state, position = spool.state(user), spool.mark(user)
         while True:
-            rows = spool.page(user, position)
-            for id, xml in rows:
+            rows = messages.page(user, position)
+            for id, xml, _ in rows:
                 if id not in state.waiting and (id > state.upto or id in state.lost):
                     yield id, xml
             if len(rows) < PAGE:

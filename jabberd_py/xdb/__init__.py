@@ -19,6 +19,7 @@ from . import damage, schema
 from .cache import Cache, cached, clear_all, forget_owner
 from .db import StoreError, one_line, open_database
 from .lock import Lock, StoreInUse
+from .options import StoreOptions
 from .prepared import Prepared
 from .table import OWNER_LENGTH, Document, JidField, Table
 from .writer import QUEUE_ENTRIES, Ticket, Writer
@@ -50,6 +51,7 @@ class Store:
         *,
         migrations: Sequence[schema.Migration] | None = None,
         queue: int = QUEUE_ENTRIES,
+        options: StoreOptions | None = None,
     ) -> None:
         self.tables: list[type[Table]] = list(dict.fromkeys((Document, *tables)))
         self._lock: Lock | None = None
@@ -72,7 +74,7 @@ class Store:
             raise StoreError(f"{error.filename or folder}: {error.strerror}") from None
         where = path or url.rpartition("@")[2]  # never the password
         self.db.bind(self.tables)
-        self.writer = Writer(self.db, queue)
+        self.writer = Writer(self.db, queue, gather=(options or StoreOptions()).commit_delay)
         try:
             known = schema.MIGRATIONS if migrations is None else migrations
             self.migrated: list[str] = self.writer.call(schema.prepare, self.db, self.tables, known)
@@ -125,12 +127,13 @@ def _nothing() -> None:
 
 
 class Xdb:
-    """The facade. `write`, `rows`, `row` and `release` are the open store's own methods: see writer.py, db.py."""
+    """The facade. `write`, `rows`, `row`, `room` and `release` are the open store's own methods: see writer.py, db.py."""
 
     store: Store | None
     write: Callable[..., Ticket]
     rows: Callable[[type[Table], Sequence[tuple[Any, ...]], tuple[str, ...]], Ticket]
     row: Callable[..., Ticket]
+    room: Callable[[int], None]
     release: Callable[[], None]  # the server calls it when a stanza is done
 
     def __init__(self) -> None:
@@ -141,6 +144,7 @@ class Xdb:
         self.write = store.writer.write if store else _closed
         self.rows = store.writer.rows if store else _closed
         self.row = store.writer.row if store else _closed
+        self.room = store.writer.room if store else _closed
         self.release = store.db.release if store else _nothing
 
     def open(
@@ -156,9 +160,13 @@ class Xdb:
 
     @property
     def newest(self) -> Ticket | None:
-        """The last write that is still on its way, or None: when it is done, so are all before it."""
+        """The last write that is still on its way, or None: when it is done, so are all before it. Who asks wants to know
+        soon: nothing of it gathers any longer."""
         ticket = self.store.writer.newest if self.store else None
-        return None if ticket is None or ticket.done else ticket
+        if ticket is None or ticket.done:
+            return None
+        ticket.hurry()
+        return ticket
 
     def settle(self) -> None:
         """Returns when all that was given to the writer so far is committed, or has failed."""
@@ -201,9 +209,10 @@ class Xdb:
         """All tables of the open store that have an owner."""
         return list(self.store.tables) if self.store else []
 
-    def delete_owner(self, owner: str) -> int:
-        """Remove every row of an account in all tables, in one transaction; says how many there were."""
-        count: int = self.save(_delete_owner, self.owned_tables(), owner)
+    def delete_owner(self, owner: str, first: Callable[[], Any] = _nothing) -> int:
+        """Remove every row of an account in all tables, in one transaction, which begins with ``first``; says how many
+        there were."""
+        count: int = self.save(_delete_owner, self.owned_tables(), owner, first)
         forget_owner(owner)
         return count
 
@@ -221,7 +230,8 @@ def _set_document(owner: str, namespace: str, text: str | None) -> None:
         Document.insert(owner=owner, namespace=namespace, xml=text).execute()
 
 
-def _delete_owner(tables: Sequence[type[Table]], owner: str) -> int:
+def _delete_owner(tables: Sequence[type[Table]], owner: str, first: Callable[[], Any]) -> int:
+    first()
     return sum(table.delete().where(table.owner == owner).execute() for table in tables)
 
 

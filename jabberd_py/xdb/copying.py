@@ -16,7 +16,7 @@ import peewee
 from . import schema
 from .db import Mysql, Postgres, StoreError, one_line
 from .schema import INCOMPLETE, MIGRATIONS, SchemaVersion
-from .writer import _Insert
+from .writer import Insert
 
 ROWS = 500  # of one batch, at most
 TEXT = 1 << 20  # characters of one batch: more, and the next one is smaller
@@ -77,7 +77,7 @@ def _copy(source: Any, target: Any, tables: list[Any], force: bool) -> Iterator[
         versions = [row for batch in _batches(source, SchemaVersion) for row in batch]
         with target.atomic():
             target.execute_sql(f"DELETE FROM {_quoted(target, SchemaVersion)}")
-            _Insert(target, SchemaVersion, _columns(SchemaVersion)).run(target, versions)
+            Insert(target, SchemaVersion, _columns(SchemaVersion)).run(target, versions)
     target.release()
     yield results
 
@@ -147,7 +147,7 @@ def _prepare(db: Any, tables: Sequence[Any], force: bool) -> None:
 
 def _mark(db: Any) -> None:
     row = (INCOMPLETE, "a copy is under way", time.time())
-    _Insert(db, SchemaVersion, ("number", "what", "at")).run(db, [row])
+    Insert(db, SchemaVersion, ("number", "what", "at")).run(db, [row])
 
 
 # --- rows -----------------------------------------------------------------------------------------------
@@ -204,7 +204,7 @@ def _batches(db: Any, table: Any) -> Iterator[list[tuple[Any, ...]]]:
 
 def _add(db: Any, table: Any, rows: list[tuple[Any, ...]]) -> None:
     with db.atomic():
-        _Insert(db, table, _columns(table)).run(db, rows)
+        Insert(db, table, _columns(table)).run(db, rows)
 
 
 # --- row numbers that never come twice --------------------------------------------------------------------

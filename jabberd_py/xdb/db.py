@@ -100,6 +100,9 @@ class Sqlite(peewee.SqliteDatabase):
             connection.execute("PRAGMA busy_timeout = 500")  # ms: while SQLite waits, the loop waits
         else:
             connection.execute("PRAGMA cache_size = -16000")  # KiB: pages of the indexes stay at hand
+            connection.execute(
+                "PRAGMA temp_store = MEMORY"
+            )  # a savepoint's pages, else a file for each group
         return connection
 
     def _close(self, conn: Any) -> None:

@@ -2,7 +2,9 @@
 
 Whoever has something to keep calls `write` or `rows` and gets a `Ticket`, in order. One greenlet takes
 what has piled up, runs it as one transaction, commits, and completes the tickets; meanwhile the next group
-piles up. Nothing waits on purpose: one lonely write is a group of one. SQLite's statements and its fsync
+piles up. Single rows (`row`), for which nobody waits, gather for a moment first: a commit costs much, and its
+last row little. Whatever else is written, and whoever wants to know about a row (`Ticket.wait`, `Ticket.hurry`),
+makes the writer go at once. SQLite's statements and its fsync
 run in a worker thread of this writer, so the loop never waits for the disk; MySQL's and PostgreSQL's run
 in the greenlet itself, whose I/O is cooperative.
 
@@ -49,6 +51,7 @@ class Ticket:
         """Block this greenlet until the commit; return what the function returned, or raise what it
         raised, or StoreError. After `timeout` seconds: TimeoutError, and the write is still on its way."""
         if not self.done:
+            self.hurry()
             event = Event()
             self.then(lambda ticket: event.set())
             if not event.wait(timeout):
@@ -67,21 +70,28 @@ class Ticket:
         else:
             self._callbacks.append(callback)
 
+    def hurry(self) -> None:
+        """Somebody waits: a row that gathers goes now. (What is no single row always does.)"""
+
 
 class _Row(Ticket):
     """The ticket of rows that came one by one, right behind one another. They are committed together, but each may be
     refused alone: then its own ``failed`` is told, and this ticket has no error."""
 
-    __slots__ = ("failed", "refused")
+    __slots__ = ("failed", "refused", "writer")
 
-    def __init__(self, insert: "_Insert") -> None:
+    def __init__(self, insert: "Insert", writer: "Writer") -> None:
         super().__init__(insert, [])
-        self.count = 0
+        self.count, self.writer = 0, writer
         self.failed: list[tuple[Callable[[Any], object], Any]] = []
         self.refused: list[tuple[Callable[[Any], object], Any]] = []
 
+    def hurry(self) -> None:
+        if not self.done:
+            self.writer.hurry()
 
-class _Insert:
+
+class Insert:
     """INSERT of many rows of one table: one statement for 64 rows. (`executemany` is one step for each
     row, and after each the worker thread must win the interpreter back: from a busy loop 0.9 ms a row,
     this way 0.1.)"""
@@ -103,15 +113,18 @@ class _Insert:
 
 
 class Writer:
-    def __init__(self, db: Any, entries: int = QUEUE_ENTRIES, text: int = QUEUE_TEXT) -> None:
+    def __init__(
+        self, db: Any, entries: int = QUEUE_ENTRIES, text: int = QUEUE_TEXT, gather: float = 0.0
+    ) -> None:
         self.db, self.entries, self.text = db, entries, text
+        self.gather = gather  # seconds that single rows wait for others
         self.trouble: str | None = None  # why the last group was lost; None: it was not
         self.commits = self.failures = 0  # groups since the start
         self._queue: deque[Ticket] = deque()
         self._queued_text = self._queued = 0
         self._open: _Row | None = None  # the last ticket in the queue, if a row may join it
-        self._inserts: dict[tuple[Any, tuple[str, ...]], _Insert] = {}
-        self._wake, self._room = Event(), Event()
+        self._inserts: dict[tuple[Any, tuple[str, ...]], Insert] = {}
+        self._wake, self._go, self._room = Event(), Event(), Event()
         self.newest: Ticket | None = None  # what it was given last
         self._idle, self._closed = True, False
         self._worker = ThreadPool(1) if db.threaded else None
@@ -127,7 +140,7 @@ class Writer:
         for value in args:
             if value.__class__ is str:
                 size += len(value)
-        return self._put(Ticket(function, args, size))
+        return self._put(Ticket(function, args, size), True)
 
     def rows(self, table: Any, rows: Sequence[tuple[Any, ...]], columns: tuple[str, ...]) -> Ticket:
         """Insert tuples of plain values (str, int, float, bytes, None: no peewee conversions) into
@@ -141,7 +154,7 @@ class Writer:
             for value in row:
                 if value.__class__ is str:
                     size += len(value)
-        return self._put(Ticket(insert, rows, size))
+        return self._put(Ticket(insert, rows, size), True)
 
     def row(
         self,
@@ -154,9 +167,9 @@ class Writer:
     ) -> Ticket:
         """Like `rows`, for one row of ``text`` characters, cheap enough for every message: neighbours share a ticket.
         Should the row not be kept, ``failed(about)`` is called, where and as the callback of a ticket would be; the
-        ticket has an error only if the whole transaction failed."""
-        if self._queued >= self.entries or self._queued_text + text > self.text or self._closed:
-            self._wait_for_room(text)
+        ticket has an error only if the whole transaction failed. The row may gather with others for a moment, until
+        somebody waits for it."""
+        self.room(text)
         ticket = self._open
         if (
             ticket is None
@@ -164,8 +177,8 @@ class Writer:
             or ticket._work.columns is not columns
             or ticket._work.table is not table
         ):
-            ticket = _Row(self._insert_into(table, columns))
-            self._put(ticket)
+            ticket = _Row(self._insert_into(table, columns), self)
+            self._put(ticket, self._queued >= GROUP)
             self._open = ticket
         if len(row) != ticket._work.width:
             raise ValueError(f"{len(row)} values for the {ticket._work.width} columns {columns}")
@@ -177,16 +190,25 @@ class Writer:
         self._queued_text += text
         return ticket
 
-    def _insert_into(self, table: Any, columns: tuple[str, ...]) -> _Insert:
+    def _insert_into(self, table: Any, columns: tuple[str, ...]) -> Insert:
         insert = self._inserts.get((table, columns))
         if insert is None:
-            insert = self._inserts[table, columns] = _Insert(self.db, table, columns)
+            insert = self._inserts[table, columns] = Insert(self.db, table, columns)
         return insert
 
-    def _put(self, ticket: Ticket) -> Ticket:
+    def room(self, text: int) -> None:
+        """Blocks while the queue is full. Then a row of so many characters can be given at once."""
+        if self._queued >= self.entries or self._queued_text + text > self.text or self._closed:
+            self._wait_for_room(text)
+
+    def hurry(self) -> None:
+        """What has gathered so far is written now."""
+        if self._queue:
+            self._go.set()
+
+    def _put(self, ticket: Ticket, hurry: bool) -> Ticket:
         size = ticket.size
-        if self._queued >= self.entries or self._queued_text + size > self.text or self._closed:
-            self._wait_for_room(size)
+        self.room(size)
         self._queue.append(ticket)
         self.newest, self._open = ticket, None
         self._queued += ticket.count
@@ -194,12 +216,15 @@ class Writer:
         if self._idle:
             self._idle = False
             self._wake.set()
+        if hurry:
+            self._go.set()
         return ticket
 
     def _wait_for_room(self, size: int) -> None:
         if gevent.getcurrent() is self._greenlet:  # a callback: were it to wait, nobody would make room
             return
         while self._queue and (self._queued >= self.entries or self._queued_text + size > self.text):
+            self._go.set()
             self._room.clear()
             self._room.wait()
         if self._closed:
@@ -212,6 +237,7 @@ class Writer:
     def close(self) -> None:
         """Write what is queued, then stop. Later writes raise StoreError."""
         self._closed = True
+        self._go.set()
         self._wake.set()
         self._greenlet.join()
         self.call(self.db.dispose_all)
@@ -230,6 +256,7 @@ class Writer:
                 self._wake.clear()
                 self._idle = False
                 continue
+            self._go.wait(self.gather)
             group, count = [], 0
             while self._queue and count < GROUP:
                 ticket = self._queue.popleft()
@@ -239,6 +266,7 @@ class Writer:
                 group.append(ticket)
             if not self._queue:
                 self._open = None  # it has left: no row may join it any more
+                self._go.clear()
             self._room.set()
             try:
                 reason = self.call(self._commit, group)
@@ -303,9 +331,9 @@ class Writer:
             self.db.dispose()
 
     def _run(self, group: list[Ticket]) -> None:
-        batches: dict[_Insert, list[Ticket]] = {}  # neighbouring `rows`, by table and columns
+        batches: dict[Insert, list[Ticket]] = {}  # neighbouring `rows`, by table and columns
         for ticket in group:
-            if ticket._work.__class__ is _Insert:
+            if ticket._work.__class__ is Insert:
                 batches.setdefault(ticket._work, []).append(ticket)
             else:
                 self._insert(batches)
@@ -313,7 +341,7 @@ class Writer:
                 self._call(ticket, ticket._work, *ticket._args)
         self._insert(batches)
 
-    def _insert(self, batches: dict[_Insert, list[Ticket]]) -> None:
+    def _insert(self, batches: dict[Insert, list[Ticket]]) -> None:
         for insert, tickets in batches.items():
             if len(tickets) > 1 or isinstance(tickets[0], _Row):
                 together = Ticket(None, None)

@@ -1,15 +1,22 @@
 """Dates and times as XMPP writes them (XEP-0082)."""
 
 import re
+import time
 from datetime import UTC, datetime, timedelta
 
 _datetime = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.([0-9]{1,20}))?(?:Z|([+-])([0-9]{2}):([0-5][0-9]))"
 ).fullmatch
 
+LATE = datetime(9999, 12, 31, tzinfo=UTC).timestamp()
+
 
 def utc(timestamp: float, fraction: bool = False) -> str:
     """Seconds since 1970 as "2026-11-23T00:00:00Z"; with `fraction`, to the millisecond."""
+    if not fraction and 0 <= timestamp < LATE:
+        return time.strftime(
+            "%Y-%m-%dT%H:%M:%SZ", time.gmtime(timestamp)
+        )  # half the time: for each message that waited
     when = datetime.fromtimestamp(timestamp if fraction else timestamp // 1, UTC)
     return when.isoformat(timespec="milliseconds" if fraction else "seconds")[:-6] + "Z"
 

@@ -48,6 +48,7 @@ def fill(server):
         )
         if number % 100 == 99:
             romeo.sync()
+    romeo.iq("get", "<metadata xmlns='urn:xmpp:mam:2'/>")  # who reads, sorts in
     romeo.close()
 
 

@@ -14,6 +14,7 @@ from peewee import IntegerField, IntegrityError, TextField
 
 from jabberd_py.xdb import StoreError, Table, xdb
 from jabberd_py.xdb import writer as writer_module
+from jabberd_py.xdb.options import StoreOptions
 
 COLUMNS = ("owner", "number", "text")
 
@@ -321,6 +322,79 @@ def test_single_rows_count_for_the_bounds_of_the_queue(store, held):
     assert store.writer._queued == store.writer._queued_text == 0
     with pytest.raises(ValueError, match="2 values for the 3 columns"):
         xdb.row(Line, ("romeo@a", 1), COLUMNS, 1, sent.append, 1)
+
+
+# --- rows gather ---
+
+
+@pytest.fixture
+def patient(tmp_path):
+    """A store whose rows gather for ever, unless somebody waits."""
+    store = xdb.open("sqlite:///store.db", [Line, Other], str(tmp_path), queue=100)
+    store.writer.gather = 3600
+    gevent.idle()
+    yield store
+    store.close()
+
+
+def gathering(store, *tickets):
+    commits = store.writer.commits
+    gevent.idle()
+    return not any(ticket.done for ticket in tickets) and store.writer.commits == commits
+
+
+WAITS = {
+    "the ticket": lambda ticket: ticket.wait(5),
+    "all so far": lambda ticket: xdb.settle(),
+    "the newest": lambda ticket: xdb.newest.wait(5),
+    "a function": lambda ticket: xdb.save(numbers),
+    "other rows": lambda ticket: line(3).wait(5),
+}
+
+
+@pytest.mark.parametrize("somebody_waits", WAITS.values(), ids=WAITS.keys())
+def test_rows_gather_until_somebody_waits(patient, somebody_waits):
+    tickets = [single(1), single(2)]
+    assert gathering(patient, *tickets)
+    somebody_waits(tickets[0])
+    assert all(ticket.done for ticket in tickets) and numbers()[:2] == [1, 2]
+    assert patient.writer.commits == 1
+    assert gathering(patient, single(99))
+
+
+def test_close_does_not_wait_for_rows_to_gather(patient, tmp_path):
+    tickets = [single(1), single(2)]
+    assert gathering(patient, *tickets)
+    patient.close()
+    assert all(ticket.done and ticket.error is None for ticket in tickets)
+
+
+def test_a_filling_queue_gathers_no_longer(patient, monkeypatch):
+    monkeypatch.setattr(writer_module, "GROUP", 2)
+    monkeypatch.setattr(writer_module, "SHARED", 2)
+    tickets = [single(1), single(2)]
+    assert gathering(patient, *tickets)
+    single(3)
+    with gevent.Timeout(5):
+        while not tickets[-1].done:
+            gevent.sleep(0.001)
+
+
+def test_a_full_queue_gathers_no_longer(patient):
+    sender = gevent.spawn(lambda: [single(number) for number in range(101)])
+    assert len(sender.get(timeout=5)) == 101
+    xdb.settle()
+    assert numbers() == list(range(101))
+
+
+def test_rows_gather_for_a_moment_only(tmp_path):
+    store = xdb.open(
+        "sqlite:///store.db", [Line], str(tmp_path), options=StoreOptions({"commit_delay": "1ms"})
+    )
+    ticket, done = single(1), Event()
+    ticket.then(lambda ticket: done.set())
+    assert done.wait(5) and numbers() == [1]
+    store.close()
 
 
 # --- trouble ---
