@@ -138,7 +138,7 @@ class Spool:
         stream, seq = origin(session)
         if session is not None and session.sm is not None:
             session.sm.stored = seq
-        peer, resource = (str(to.bare), to.resource or "") if to is not None else (user, "")
+        peer, resource = (to.user, to.resource or "") if to is not None else (user, "")
         messages.put((id, user, peer, resource, xml, 0, 1, stream, seq), self._unkept, stanza)
 
     def _insert(
@@ -152,7 +152,7 @@ class Spool:
     ) -> Ticket:
         sender = stanza.from_
         peer, resource = (
-            (str(sender.bare), sender.resource or "") if sender is not None else (self.host.domain, "")
+            (sender.user, sender.resource or "") if sender is not None else (self.host.domain, "")
         )
         session: Session | None = stanza.session
         stream, seq = origin(session)

@@ -42,7 +42,7 @@ def _matching(user: str, query: Query, resource: bool = True) -> list[Any]:
     """What a row must fulfil, besides lying between the bounds."""
     found = [Message.owner == user, Message.archived == 1]
     if query.peer is not None:
-        found.append(Message.peer == str(query.peer.bare))
+        found.append(Message.peer == query.peer.user)
         if resource and query.peer.resource is not None:
             found.append(Message.resource == query.peer.resource)
     if query.ids is not None:
@@ -194,7 +194,7 @@ def bury(user: str, peer: str, resource: str, sent: bool, original: str, id: str
             continue
         stanza = from_text(xml)
         sender = stanza.from_
-        if stanza.id != original or sender is None or str(sender.bare) != (user if sent else peer):
+        if stanza.id != original or sender is None or sender.user != (user if sent else peer):
             continue
         if stanza.has("x", "http://jabber.org/protocol/muc#user") and other != resource:
             continue  # all in a room share its bare address

@@ -119,15 +119,15 @@ class Archive(Module):
         item = self.host["roster"].item(user, peer.partition("/")[0])
         return item is not None and item.listed
 
-    @on("out")
+    @on("out", kind="message")
     def number(self, session: Session, stanza: Element) -> None:
         """A copy for one's other clients names the row before it is there (mod_carbons)."""
         if session.note(SENT) is not None:
             del session.notes[SENT]  # the last one was not routed
-        if stanza.name != "message" or not self.active or not worth(stanza) & ARCHIVED:
+        if not self.active or not worth(stanza) & ARCHIVED:
             return
         to = stanza.to
-        if to is None or str(to.bare) == session.user:
+        if to is None or to.user == session.user:
             return  # to oneself: it is kept when it arrives
         if self.wants(session.user, str(to)):
             session.notes[SENT] = number()
@@ -141,14 +141,14 @@ class Archive(Module):
         if id is not None:
             del session.notes[SENT]
             self.host.spool.archive(session.user, stanza, id, session)
-        if f"{RETRACT} retract" in stanza.kids and str(stanza.to.bare) != session.user:
-            self._bury(session.user, str(stanza.to.bare), stanza.to.resource, True, stanza)
+        if f"{RETRACT} retract" in stanza.kids and stanza.to.user != session.user:
+            self._bury(session.user, stanza.to.user, stanza.to.resource, True, stanza)
 
     @on("received", "offline")
     def received(self, user: str, stanza: Element, sessions: Any = None) -> None:
         if f"{RETRACT} retract" in stanza.kids and stanza.from_ is not None:
             sender = stanza.from_
-            self._bury(user, str(sender.bare), sender.resource, str(sender.bare) == user, stanza)
+            self._bury(user, sender.user, sender.resource, sender.user == user, stanza)
 
     def _bury(self, user: str, peer: str, resource: str | None, sent: bool, stanza: Element) -> None:
         original, id = stanza.child("retract", RETRACT).attrs.get("id"), stanza.id
@@ -160,7 +160,7 @@ class Archive(Module):
 
     @iq("get", NS, to="self")
     def show(self, request: Element) -> Element:
-        user, name = str(request.from_.bare), request.payload.name
+        user, name = request.from_.user, request.payload.name
         if name == "query":
             return mam_query.form()
         if name == "prefs":
@@ -176,7 +176,7 @@ class Archive(Module):
     def change(self, request: Element) -> Any:
         payload: Any = request.payload
         if payload.name == "prefs":
-            return self._set_preferences(str(request.from_.bare), payload)
+            return self._set_preferences(request.from_.user, payload)
         if payload.name != "query":
             raise StanzaError("bad-request")
         session = self.host.sessions.find(request.from_)
