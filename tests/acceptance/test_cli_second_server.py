@@ -24,7 +24,7 @@ PLACES: dict[str, type[Any]] = {
 OPTIONS = {
     prefix + name: option for prefix, owner in PLACES.items() for name, option in options_of(owner).items()
 }
-TEXTS = ["no", "yes", "17", "6000", "12000", "3h", "128 KiB", "debug", "json", "SCRAM-SHA-1"]
+TEXTS = ["no", "yes", "17", "6000", "12000", "3h", "70ms", "128 KiB", "debug", "json", "SCRAM-SHA-1"]
 TEXTS += [
     "[romeo@example.org]",
     "mailto:you@example.org",

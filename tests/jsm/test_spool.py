@@ -64,7 +64,7 @@ def flushed(spool):
     spool.flush(ROMEO)
     with gevent.Timeout(5):
         while spool.state(ROMEO).flushing:
-            gevent.sleep(0)
+            gevent.sleep(0.001)
 
 
 def bodies(host):
