@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import os
-import shlex
 import shutil
 import signal
 import ssl
@@ -24,6 +23,7 @@ from .component.options import ComponentOptions, ListenerOptions
 from .component.service import Components, Conflict
 from .config import Config, ConfigError, Schema
 from .heartbeat import heartbeat
+from .hello import say_hello
 from .hooks import Option, Section, optional
 from .http.metrics import Figure, Metrics, MetricsOptions
 from .jsm import messages
@@ -367,7 +367,7 @@ def run(path: str | None, overrides: list[str]) -> int:
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 10, 10)
-    _say_hello(server)
+    say_hello(server)
     server.stopping.wait()
     return 0
 
@@ -376,26 +376,3 @@ def _one_line(error: BaseException) -> str:
     if isinstance(error, OSError) and error.filename:
         return f"{error.filename}: {error.strerror}"
     return " ".join(str(error).split())
-
-
-def _jabberctl(server: Server) -> str:
-    """How to call it for this server, as it is installed here."""
-    beside = Path(sys.executable).with_name("jabberctl")
-    command = [str(beside)] if beside.exists() else [sys.executable, "-m", "jabberd_py.ctl"]
-    return shlex.join([*command, "--socket", str(server.control.path)])
-
-
-def _say_hello(server: Server) -> None:
-    if server.fresh is not None:
-        print(f"made the data folder: {server.data}")
-    if server.store is not None and server.store.migrated:
-        print(f"made the database ready: {server.store.where} ({', '.join(server.store.migrated)})")
-    for path in server.certificates.made:
-        print(f"made a self-signed certificate: {path}")
-    for kind, address, port in server.listening():
-        print(f"listening {kind} {address} {port}")
-    print(f"hosts: {', '.join(server.config.hosts)}")
-    domain = next(iter(server.config.hosts))
-    if not any(host.users.all() for host in server.hosts):
-        print(f"there is no account yet; make the first one: {_jabberctl(server)} accounts add you@{domain}")
-    print("ready", flush=True)
