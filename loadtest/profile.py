@@ -9,6 +9,7 @@ import gc
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -42,7 +43,7 @@ def profile(row: Row, seconds: float, symbols: bool) -> str:
         perf = subprocess.Popen(["perf", "record", "-q", "-e", "cpu-clock", "-F", "1999", "-o", data, "-p", str(loop)],
                                 stderr=subprocess.DEVNULL)  # fmt: skip
         figure = row.measure(Bed(peer, size))
-        perf.send_signal(2)
+        perf.send_signal(signal.SIGINT)
         perf.wait()
         found = shares(data, "pid,dso", loop)
         lines = [f"| {row.name}, {row.unit} | {figure:.1f} |", "|---|---|"]
@@ -57,7 +58,7 @@ def profile(row: Row, seconds: float, symbols: bool) -> str:
 
 
 def shares(data: Path, sort: str, loop: int) -> Counter[str]:
-    """Percent of the samples by thread and ..."""
+    """Percent of the samples by thread and by what ``sort``, a key of perf report, names second: library or function."""
     report = subprocess.run(["perf", "report", "-i", data, "--stdio", "-g", "none", "--sort", sort],
                             capture_output=True, text=True, check=True).stdout  # fmt: skip
     found: Counter[str] = Counter()
