@@ -11,16 +11,14 @@ import ssl
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from OpenSSL import SSL, crypto
 
+from .callbacks import ALPN, install
 from .channel import PIECE, SLICE
 from .dnsrv import literal
 from .identity import a_labels
 
-ALPN = b"xmpp-server"
-"""XEP-0368."""
 EXPORTER = b"EXPORTER-Channel-Binding"
 DEPTH = 10
 """Certificates above the peer's own that OpenSSL looks at."""
@@ -45,13 +43,10 @@ class PeerContext:
         context.set_mode(SSL.MODE_RELEASE_BUFFERS)
         context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
         context.set_session_id(ALPN)
-        context.set_verify(SSL.VERIFY_PEER, _go_on)
         context.set_verify_depth(DEPTH)
         context.set_alpn_protos([ALPN])
-        context.set_alpn_select_callback(_select)
         self.find = find
-        if find is not None:
-            context.set_tlsext_servername_callback(self._named)
+        install(context, self._named if find is not None else None)
         try:
             context.set_cipher_list(ciphers.encode())
             context.use_certificate_chain_file(str(certificate))
@@ -183,14 +178,6 @@ class _Outgoing:
             while True:
                 pieces.append(self.tls.bio_read(PIECE))
         return b"".join(pieces)
-
-
-def _go_on(tls: SSL.Connection, cert: crypto.X509, code: int, depth: int, good: int) -> bool:
-    return True
-
-
-def _select(tls: SSL.Connection, offered: list[bytes]) -> Any:
-    return ALPN if ALPN in offered else SSL.NO_OVERLAPPING_PROTOCOLS
 
 
 def _der(cert: crypto.X509) -> bytes:
