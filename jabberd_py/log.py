@@ -8,19 +8,21 @@ A call below the level costs a comparison, so pass values and format nothing. Le
 changed at any time, also for loggers bound before. What a peer sent is escaped: it cannot forge a line.
 """
 
+from __future__ import annotations
+
 import json
 import logging
 import sys
+import threading
 import time
+import traceback
 from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any, Self, TextIO
 
 import gevent
-import structlog
 from gevent.event import Event
-from structlog.processors import format_exc_info
-from structlog.typing import Processor
+from gevent.hub import Hub
 
 DEBUG, INFO, WARNING, ERROR = LEVELS = (10, 20, 30, 40)
 NAMES = dict(zip(("debug", "info", "warning", "error"), LEVELS, strict=True))
@@ -140,7 +142,7 @@ class Tail:
                 yield self.render(self.lines.popleft())
             if self.missed:
                 missed, self.missed = self.missed, 0
-                yield self.render(_line("warning", "lines missed", logger="log", count=missed))
+                yield self.render(_line("warning", "lines missed", {"logger": "log", "count": missed}))
             elif not self.open:
                 return
             elif not self.lines:
@@ -155,11 +157,13 @@ _threshold = WARNING  # the lowest level that any output wants
 def _adjust() -> None:
     global _threshold
     _threshold = min(output.level for output in _outputs)
-    logging.getLogger().setLevel(_threshold)
+    # no debug lines of libraries: peewee's have every value that goes into the database
+    logging.getLogger().setLevel(max(INFO, _threshold))
 
 
-def _line(level: str, event: Any, **fields: Any) -> Line:
-    return {"time": time.time(), "level": level, "event": event} | fields
+def _line(level: str, event: Any, fields: dict[str, Any]) -> Line:
+    first = {"time": time.time(), "level": level, "event": event}
+    return first | fields | first  # a field replaces none of them
 
 
 def _emit(line: Line) -> None:
@@ -172,23 +176,25 @@ def _emit(line: Line) -> None:
 # -- loggers ---------------------------------------------------------------------------------------------
 
 
-class _Sink:
-    """What structlog calls last: the processed line goes to all outputs."""
+class Logger:
+    """Carries what was bound to it (``bind`` makes a new one) into each line.
 
-    def line(self, **fields: Any) -> None:
-        _emit(fields)
+    A field ``exc_info`` adds a traceback: an exception, or True for the one that is being handled.
+    """
 
+    __slots__ = ("fields",)
 
-def _stamp(_: Any, __: str, fields: Any) -> Any:
-    first = {"time": time.time(), "level": fields["level"], "event": fields["event"]}
-    return first | {name: value for name, value in fields.items() if name not in first}
+    def __init__(self, fields: dict[str, Any]) -> None:
+        self.fields = fields
 
-
-class Logger(structlog.BoundLoggerBase):
-    """Carries what was bound to it (``bind``, ``unbind`` make a new one) into each line."""
+    def bind(self, **fields: Any) -> Logger:
+        """A logger that carries these, too."""
+        return Logger(self.fields | fields)
 
     def _line(self, level: str, event: str, fields: dict[str, Any]) -> None:
-        self._proxy_to_logger("line", event, **(fields | {"level": level}))
+        if exc_info := fields.pop("exc_info", None):
+            fields["exception"] = _traceback(sys.exception() if exc_info is True else exc_info)
+        _emit(_line(level, event, self.fields | fields))
 
     def debug(self, event: str, **fields: Any) -> None:
         if _threshold <= DEBUG:
@@ -215,26 +221,46 @@ class Logger(structlog.BoundLoggerBase):
         return _threshold <= DEBUG
 
 
-class _Bridge(logging.Handler):
-    """Lines of libraries that use the standard library's logging."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        try:
-            level = next((name for name, number in NAMES.items() if record.levelno <= number), "error")
-            line = _line(level, record.getMessage(), logger=record.name)
-            if record.exc_info:
-                line = dict(format_exc_info(None, level, line | {"exc_info": record.exc_info}))
-            _emit(line)
-        except Exception:
-            self.handleError(record)
-
-
-_processors: list[Processor] = [_stamp, format_exc_info]
+def _traceback(error: BaseException | None) -> str:
+    return "" if error is None else "".join(traceback.format_exception(error)).rstrip()
 
 
 def get(name: str) -> Logger:
     """The logger of a part of the server; it may be asked for before ``setup``."""
-    return Logger(_Sink(), _processors, {"logger": name})
+    return Logger({"logger": name})
+
+
+# -- what others write ------------------------------------------------------------------------------------
+
+
+class _Bridge(logging.Handler):
+    """Lines of libraries that use the standard library's logging, and Python's warnings."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            level = next((name for name, number in NAMES.items() if record.levelno <= number), "error")
+            fields: dict[str, Any] = {"logger": record.name}
+            if record.exc_info and record.exc_info[1]:
+                fields["exception"] = _traceback(record.exc_info[1])
+            _emit(_line(level, record.getMessage(), fields))
+        except Exception:
+            self.handleError(record)
+
+
+_lost = get("python")
+
+
+def _lost_error(error: BaseException | None, where: object) -> None:
+    _lost.error("nobody caught an exception", where=where, exc_info=error)
+
+
+def _catch_all() -> None:
+    """What Python and gevent would print by themselves becomes lines of the log."""
+    logging.getLogger().addHandler(_Bridge())
+    logging.captureWarnings(True)
+    threading.excepthook = lambda lost: _lost_error(lost.exc_value, lost.thread)
+    sys.unraisablehook = lambda lost: _lost_error(lost.exc_value, lost.err_msg or lost.object)
+    Hub.print_exception = lambda hub, where, kind, error, trace: _lost_error(error, where)
 
 
 def setup(level: str = "info", format: str = "text", stream: TextIO | None = None) -> None:
@@ -242,9 +268,8 @@ def setup(level: str = "info", format: str = "text", stream: TextIO | None = Non
     if level not in NAMES or format not in RENDERERS:
         raise ValueError(f"no such log level or format: {level}, {format}")
     _main.level, _main.format, _main.stream = NAMES[level], format, stream
-    root = logging.getLogger()
-    if not any(isinstance(handler, _Bridge) for handler in root.handlers):
-        root.addHandler(_Bridge())
+    if not any(isinstance(handler, _Bridge) for handler in logging.getLogger().handlers):
+        _catch_all()
     _adjust()
 
 

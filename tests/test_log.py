@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import threading
 
 import gevent
 import pytest
@@ -176,3 +177,27 @@ def test_a_slow_reader_misses_lines_and_is_told(stream):
         heard = list(lines)
     assert [line.rsplit("  ", 1)[1] for line in heard] == ["n=0", "n=1", "n=2", "count=7"]
     assert "lines missed" in heard[-1]
+
+
+# -- what others would write past it ---------------------------------------------------------------------
+
+
+def test_what_python_and_gevent_print_by_themselves_are_lines_too(stream):
+    log.setup("info", "json", stream)
+
+    def fall():
+        raise ValueError("lost")
+
+    gevent.spawn(fall).join()
+    thread = threading.Thread(target=fall)
+    thread.start()
+    thread.join()
+    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert [line["event"] for line in lines] == ["nobody caught an exception"] * 2
+    assert all("ValueError: lost" in line["exception"] for line in lines)
+
+
+def test_what_libraries_say_for_their_makers_is_not_said(stream):
+    log.setup("debug", "text", stream)
+    logging.getLogger("peewee").debug("INSERT ... %s", "a secret key")
+    assert "secret" not in stream.getvalue()

@@ -1,8 +1,9 @@
 """OpenSSL's callbacks for streams between servers, made by ctypes instead of cffi.
 
-pyOpenSSL has cffi make its callbacks, in memory that is writable and executable. Where a system forbids such memory (the systemd
-unit does: ``MemoryDenyWriteExecute``), the server could not start. Python's own ctypes takes its callbacks from a table of
-ready-made ones, which needs no such memory. All three are made once and live for ever, so no context can outlive its own.
+pyOpenSSL has cffi make its callbacks, in memory that is writable and executable. A system may forbid such memory (the
+systemd unit does: ``MemoryDenyWriteExecute``), and the server could not start. Python's own ctypes takes its callbacks
+from a table of ready-made ones, which needs no such memory. All three are made once and live for ever, so no context
+can outlive its own.
 """
 
 from __future__ import annotations

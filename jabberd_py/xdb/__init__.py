@@ -7,7 +7,6 @@ all writes go through the writer: `xdb.save(function, *args)` returns when commi
 `xdb.rows` give a Ticket."""
 
 import hashlib
-import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -15,6 +14,7 @@ from typing import Any
 
 import peewee
 
+from .. import log
 from . import damage, schema
 from .cache import Cache, cached, clear_all, forget_owner
 from .db import StoreError, one_line, open_database
@@ -36,7 +36,7 @@ __all__ = [
     "cached",
     "xdb",
 ]
-log = logging.getLogger(__name__)
+logger = log.get(__name__)
 
 
 class Store:
@@ -89,12 +89,12 @@ class Store:
     def _look(self, path: str) -> None:
         """Was the last server killed? Then its file may be damaged: find out, and mend it."""
         if self._lock is not None and self._lock.unclean:
-            log.info("the store was not closed in peace: looking through it")
+            logger.info("the store was not closed in peace: looking through it")
             self.found = damage.examine(
                 path, [table._meta.table_name for table in self.tables if table.derived]
             )
             for each in self.found:
-                log.warning("%s", each)
+                logger.warning(each)
 
     @property
     def trouble(self) -> str | None:

@@ -12,7 +12,6 @@ A function that fails undoes its own changes only (a savepoint); its ticket rais
 transaction itself fails (disk full, read-only, database gone), nothing of the group is kept, and all its
 tickets raise StoreError. The next group tries anew, with a new connection."""
 
-import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
@@ -22,9 +21,10 @@ import gevent
 from gevent.event import Event
 from gevent.threadpool import ThreadPool
 
+from .. import log
 from .db import StoreError, one_line
 
-log = logging.getLogger(__name__)
+logger = log.get(__name__)
 
 QUEUE_ENTRIES = 10_000  # more, and whoever writes next waits
 QUEUE_TEXT = 64 << 20  # characters of text in the queue, likewise
@@ -276,9 +276,9 @@ class Writer:
 
     def _complete(self, group: list[Ticket], reason: str | None) -> None:
         if reason is not None and self.trouble is None:
-            log.error("the store cannot write: %s", reason)
+            logger.error("the store cannot write", reason=reason)
         elif reason is None and self.trouble is not None:
-            log.warning("the store writes again")
+            logger.warning("the store writes again")
         self.trouble = reason
         if reason is None:
             self.commits += 1
@@ -302,7 +302,7 @@ class Writer:
             try:
                 callback(argument)
             except Exception:
-                log.exception("a callback of a ticket failed")
+                logger.exception("a callback of a ticket failed")
 
     # --- in the worker thread (SQLite) or the writer's greenlet ---
 
