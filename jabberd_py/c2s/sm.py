@@ -18,9 +18,9 @@ from gevent.event import Event
 from .. import log
 from ..heartbeat import heartbeat
 from ..jsm.host import Host
-from ..jsm.messages import number
 from ..jsm.session import Session
 from ..xdb import Ticket, xdb
+from ..xdb.numbers import number
 from ..xmpp.element import Element, from_text
 from ..xmpp.errors import StanzaError, StreamError
 from ..xmpp.sm import ASK, WRAP, answer, count_of, newly

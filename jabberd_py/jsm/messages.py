@@ -6,15 +6,14 @@ the index for each: SQLite logs whole pages, and every owner's entries lie on an
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
-from random import getrandbits
 from typing import Any
 
 from peewee import BigIntegerField, CharField, SmallIntegerField, TextField, Value, fn
 
 from .. import log
 from ..xdb import OWNER_LENGTH, JidField, Table, Ticket, xdb
+from ..xdb.numbers import above
 from ..xdb.writer import Insert
 
 logger = log.get(__name__)
@@ -25,7 +24,7 @@ FRESH = 5_000
 
 
 class Row(Table):
-    """``id``: milliseconds since 1970 in the upper bits, see `number`. ``peer`` and ``resource``: the other side.
+    """``id``: milliseconds since 1970 in the upper bits, see `xdb.numbers`. ``peer`` and ``resource``: the other side.
     ``spooled``: it came in and counts as undelivered past the mark. ``archived``: its owner wants it kept. ``stream`` and
     ``seq``: the sender's resumable stream (XEP-0198) and its count, so that a resumed sender repeats nothing."""
 
@@ -168,27 +167,10 @@ def settle() -> bool:
     return not _stuck
 
 
-_last = 0
-
-
-def number() -> int:
-    """The next row number: never twice, never smaller than the last, time-ordered (63 bits)."""
-    global _last
-    now = int(time.time() * 1000) << 20
-    # each millisecond begins at random: two servers hardly ever give the same; the lowest bits are for the number of a node
-    _last = now | getrandbits(13) << 6 if now > _last else _last + 64
-    return _last
-
-
-def when(id: int) -> float:
-    """The time that is in a row number."""
-    return (id >> 20) / 1000
-
-
 def start() -> None:
     """The store was opened. The clock may have been set back since the newest row was written: new ones shall have larger
     numbers, and none that a mark has passed."""
-    global _last, _into, _fresh, _stuck
+    global _into, _fresh, _stuck
     _into = (
         Fresh if xdb.store is not None and xdb.store.db.threaded else Message
     )  # the others log rows, not pages
@@ -196,7 +178,7 @@ def start() -> None:
     settle()
     newest = [table.select(fn.MAX(table.id)).scalar() for table in (Message, Fresh)]
     newest.append(Mark.select(fn.MAX(Mark.delivered)).scalar())  # its message may have gone
-    _last = max(_last, *(id or 0 for id in newest))
+    above(*newest)
 
 
 # -- in the writer -------------------------------------------------------------------------------

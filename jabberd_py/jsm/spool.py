@@ -15,11 +15,12 @@ import gevent
 
 from .. import log
 from ..xdb import StoreError, Ticket, xdb
+from ..xdb.numbers import number, when
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
 from ..xmpp.parser import reread
 from . import messages
-from .messages import PAGE, Message, number, when
+from .messages import PAGE, Message
 from .stamps import late, stamped
 
 if TYPE_CHECKING:

@@ -16,13 +16,13 @@ import gevent
 from peewee import CharField, TextField
 
 from ..hooks import LATER, Module, Option, duration, every, iq, on, optional
-from ..jsm.messages import number, when
 from ..jsm.session import Session
 from ..jsm.spool import SENT
 from ..jsm.worth import ARCHIVED, worth
 from ..net.turns import pause
 from ..router import unexpected
 from ..xdb import OWNER_LENGTH, Table, cached, xdb
+from ..xdb.numbers import number, when
 from ..xmpp import rsm
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError

@@ -9,10 +9,11 @@ from collections.abc import Iterator
 
 from ..hooks import Module, Option, iq, on
 from ..jsm import messages
-from ..jsm.messages import PAGE, when
+from ..jsm.messages import PAGE
 from ..jsm.session import Session
 from ..jsm.spool import PICKING, settle
 from ..jsm.stamps import stamped
+from ..xdb.numbers import when
 from ..xmpp.element import Element, from_text
 from ..xmpp.errors import StanzaError
 from ..xmpp.forms import Form

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from peewee import BigIntegerField, CharField, TextField
 
-from ..jsm.messages import number
 from ..jsm.worth import worth
 from ..xdb import OWNER_LENGTH, Table, Ticket, xdb
+from ..xdb.numbers import number
 from ..xmpp.element import Element, from_text
 
 

@@ -10,8 +10,9 @@ from jabberd_py.jsm import messages
 from jabberd_py.jsm.messages import Fresh, Mark, Message
 from jabberd_py.jsm.users import Account, Users
 from jabberd_py.modules import mam_archive, mam_search
-from jabberd_py.xdb import StoreError, copying, xdb
+from jabberd_py.xdb import StoreError, copying, numbers, xdb
 from jabberd_py.xdb.db import open_database
+from jabberd_py.xdb.numbers import number
 from jabberd_py.xdb.table import Document
 from tests.databases import mariadb, postgres  # noqa: F401
 
@@ -43,7 +44,7 @@ def lite(tmp_path):
 
 
 def put(owner=ROMEO, archived=1, spooled=1, failed=lambda about: None, xml="<message/>"):
-    id = messages.number()
+    id = number()
     messages.put((id, owner, JULIET, "balcony", xml, spooled, archived, 0, 0), failed, id)
     return id
 
@@ -80,7 +81,7 @@ def test_a_crash_leaves_them_to_the_next_start(lite, tmp_path):
     assert ids(Fresh) == kept
     messages.start()
     assert ids() == kept and ids(Fresh) == []
-    assert messages.number() > kept[-1]
+    assert number() > kept[-1]
 
 
 def test_what_was_delivered_and_goes_then_is_never_sorted_in(lite):
@@ -161,7 +162,7 @@ def test_who_settles_waits_for_a_sort_that_waits_for_room(lite):
 
 def test_a_stream_is_counted_by_what_cannot_be_sorted_in_too(lite, monkeypatch):
     def row(stream, seq):
-        messages.put((messages.number(), ROMEO, JULIET, "", "<message/>", 1, 1, stream, seq), print, "unkept")
+        messages.put((number(), ROMEO, JULIET, "", "<message/>", 1, 1, stream, seq), print, "unkept")
 
     row(1, 1), row(2, 7)
     assert messages.settle()
@@ -175,7 +176,7 @@ def test_a_stream_is_counted_by_what_cannot_be_sorted_in_too(lite, monkeypatch):
 
 def test_one_row_for_both_owners(store):
     """The recipient's goes as it would alone; its sender's stays."""
-    copy, id = messages.number(), messages.number()
+    copy, id = number(), number()
     row = (id, ROMEO, JULIET, "balcony", "<message/>", 1, 0, 7, 3)
     messages.put(row, lambda about: None, None, copy, "orchard")
     assert messages.settle()
@@ -189,13 +190,13 @@ def test_the_senders_row_comes_last_and_counts_the_stanza(store, monkeypatch):
     monkeypatch.setattr(messages, "_into", Message)
     monkeypatch.setattr(xdb, "row", lambda table, row, *_: rows.append(row))
     rows = []
-    copy, id = messages.number(), messages.number()
+    copy, id = number(), number()
     messages.put((id, ROMEO, JULIET, "", "<message/>", 1, 1, 7, 3), lambda about: None, None, copy)
     assert [(row[0], row[-2:]) for row in rows] == [(id, (0, 0)), (copy, (7, 3))]
 
 
 def test_the_senders_row_stays_when_the_recipients_is_delivered(store):
-    copy, id = messages.number(), messages.number()
+    copy, id = number(), number()
     messages.put((id, ROMEO, JULIET, "", "<message/>", 1, 0, 0, 0), lambda about: None, None, copy)
     messages.write(messages.save_marks, [(ROMEO, id)], [], [id]).wait()
     assert ids() == [copy]
@@ -203,17 +204,17 @@ def test_the_senders_row_stays_when_the_recipients_is_delivered(store):
 
 def both(sender, recipient):
     """The numbers of the sender's row and of the recipient's."""
-    copy, id = messages.number(), messages.number()
+    copy, id = number(), number()
     messages.put((id, recipient, sender, "", "<message/>", 1, 1, 0, 0), lambda about: None, None, copy)
     return copy, id
 
 
 def test_who_is_told_of_a_failure_is_told_once(store, monkeypatch):
     told = []
-    row = (messages.number() + 1, ROMEO, JULIET, "", "<message/>", 1, 1, 0, 0)
+    row = (number() + 1, ROMEO, JULIET, "", "<message/>", 1, 1, 0, 0)
     with monkeypatch.context() as broken:
         broken.setattr(store.writer, "_commit", lambda group: "no room")
-        messages.put(row, told.append, "sender", messages.number())
+        messages.put(row, told.append, "sender", number())
         xdb.settle()
     assert told == ["sender"]
     assert messages.settle() and ids() == []
@@ -221,11 +222,11 @@ def test_who_is_told_of_a_failure_is_told_once(store, monkeypatch):
 
 def test_a_clock_that_was_set_back_gives_no_number_that_a_mark_has_passed(store, monkeypatch):
     """The message that it stands for was delivered, and is gone."""
-    mark = messages.number() + (1 << 50)
+    mark = number() + (1 << 50)
     messages.write(messages.save_marks, [(ROMEO, mark)], [], []).wait()
-    monkeypatch.setattr(messages, "_last", 0)
+    monkeypatch.setattr(numbers, "_last", 0)
     messages.start()
-    assert messages.number() > mark
+    assert number() > mark
 
 
 def test_a_deleted_account_leaves_nothing_and_takes_nothing_of_others(store, monkeypatch):
@@ -263,13 +264,13 @@ def test_a_copy_of_a_store_with_fresh_ones(request, lite, tmp_path, kind):
     store = open_store(there, tmp_path)
     assert ids() == [old, waiting, sent, received] and ids(Fresh) == []
     assert Message.get_by_id(sent).owner == ROMEO and Message.get_by_id(received).owner == JULIET
-    assert messages.number() > received
+    assert number() > received
     store.close()
 
 
 def test_a_store_from_before_there_was_such_a_table(tmp_path):
     xdb.open("sqlite:///store.db", [Message, Mark], str(tmp_path))
-    old = (messages.number(), ROMEO, JULIET, "", "<message/>", 1, 1, 0, 0)
+    old = (number(), ROMEO, JULIET, "", "<message/>", 1, 1, 0, 0)
     xdb.rows(Message, [old], messages.COLUMNS).wait()
     xdb.store.close()
     store = open_store("sqlite:///store.db", tmp_path)
