@@ -1,4 +1,4 @@
-"""What a feature may say: ``@on(event)``, ``@iq(type, namespace)``, ``@http(path)``, ``@command(name)``,
+"""What a feature may say: ``@on(event)``, ``@iq(type, namespace, name)``, ``@http(path)``, ``@command(name)``,
 ``@every(seconds)``, and typed options.
 
 Order is the order in which modules are loaded (`jabberd_py.modules.ORDER`), and nothing else: there are no priorities.
@@ -139,13 +139,14 @@ def on(*events: str, kind: str | None = None) -> Callable[[F], F]:
     return mark
 
 
-def iq(type: str, namespace: str, to: str = "server") -> Callable[[F], F]:
-    """Answers IQs of ``type`` (get, set) whose payload is in ``namespace``, sent to the domain (``server``), to the
-    sender's own account or to nobody (``self``), or to another account (``user``). The method takes the request, and
-    returns the payload of the result, or None, or `LATER`, or raises StanzaError."""
-    if type not in ("get", "set") or to not in ("server", "self", "user"):
-        raise ValueError(f"@iq({type!r}, {namespace!r}, to={to!r})")
-    return lambda method: _mark(method, "iqs", (to, type, namespace))
+def iq(type: str, namespace: str, name: str, *, to: str = "server") -> Callable[[F], F]:
+    """Answers IQs of ``type`` (get, set) whose payload is the element ``name`` in ``namespace``. ``to`` is one of the
+    targets that the instance's class declares: of a host ``server`` (the domain), ``self`` (the sender's own account,
+    or nobody), ``user`` (another account). The method takes the request, and returns the payload of the result, or
+    None, or `LATER`, or raises StanzaError. Raises ValueError for another type."""
+    if type not in ("get", "set"):
+        raise ValueError(f"@iq({type!r}, {namespace!r}, {name!r}): an IQ request is a get or a set")
+    return lambda method: _mark(method, "iqs", (to, type, namespace, name))
 
 
 def http(path: str, *methods: str) -> Callable[[F], F]:
@@ -209,11 +210,7 @@ class Module(Section):
             for event, kind in marks.get("_events", ()):
                 host.hooks.add(event, bound, kind)
             for key in marks.get("_iqs", ()):
-                if key in host.iqs:
-                    raise ValueError(
-                        f"{self.name}: {key} has a handler already: {host.iqs[key].__qualname__}"
-                    )
-                host.iqs[key] = bound
+                host.add_iq(key, bound)
             for command_name, help in marks.get("_commands", ()):
                 host.commands[command_name] = (bound, help)
             for seconds in marks.get("_jobs", ()):

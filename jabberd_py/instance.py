@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 Kind = type[Module]
 Handler = Callable[[Element], "Element | None"]
+Key = tuple[str, str, str, str]
+"""Which IQs: (target, type, namespace and name of the payload)."""
 
 
 PATIENCE = 30.0
@@ -31,6 +33,8 @@ class Instance:
 
     category, type, title = "server", "im", "jabberd_py"
     """The identity that service discovery shows (XEP-0030)."""
+    targets: tuple[str, ...] = ("server",)
+    """To whom IQs can be that handlers answer, as `@iq(to=...)` names them."""
     grants: Any = None
     """What an external service may do with users' data (XEP-0355, XEP-0356)."""
 
@@ -38,7 +42,7 @@ class Instance:
         self.router = router
         self.domain = domain
         self.hooks = Hooks()
-        self.iqs: dict[tuple[str, str, str], Handler] = {}
+        self.iqs: dict[Key, Handler] = {}
         self.commands: dict[str, tuple[Callable[..., Any], str]] = {}
         self.jobs: list[tuple[float, Callable[[], Any]]] = []
         self.pages: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {}
@@ -58,6 +62,16 @@ class Instance:
         module = self.modules[kind.name] = kind(self, settings)
         self.lasting += module.lasting
         return module
+
+    def add_iq(self, key: Key, handler: Handler) -> None:
+        """The handler answers such IQs from now on. Raises ValueError: no such target, or another one does already."""
+        if key[0] not in self.targets:
+            raise ValueError(
+                f"{handler.__qualname__}: @iq(to={key[0]!r}); here there are {', '.join(self.targets)}"
+            )
+        if key in self.iqs:
+            raise ValueError(f"{handler.__qualname__}: {self.iqs[key].__qualname__} answers {key} already")
+        self.iqs[key] = handler
 
     def shown_on(self, host: str) -> bool:
         """Does that host show this domain among its services?"""
@@ -85,19 +99,26 @@ class Instance:
         """An answer of this server's own for an address of this domain: filters of users do not apply."""
         self.deliver(stanza, to)
 
-    def answer(self, kind: str, request: Element) -> None:
-        """Finds the handler of an IQ for us, and replies. Raises StanzaError."""
+    def answer(self, target: str, request: Element) -> None:
+        """Finds the handler of an IQ for us, and replies. Raises StanzaError: service-unavailable (a namespace that
+        ``target`` does not know, RFC 6120 section 8.4), bad-request (its namespace has no such element)."""
         type = request.type
         if type not in ("get", "set"):
             self.answered(request)
             return
-        namespace, _, _ = request.kids[0].rpartition(" ")
-        handler = self.iqs.get((kind, type, namespace))
+        namespace, _, name = request.kids[0].rpartition(" ")
+        handler = self.iqs.get((target, type, namespace, name))
         if handler is None:
+            if self.knows(target, type, namespace):
+                raise StanzaError("bad-request", f"no such element in {namespace}")
             raise StanzaError("service-unavailable")
         result = handler(request)
         if result is not LATER:
             self.router.reply(request.reply(result))
+
+    def knows(self, target: str, type: str, namespace: str) -> bool:
+        """Is any payload of that namespace answered there?"""
+        return any(key[:3] == (target, type, namespace) for key in self.iqs)
 
     # -- IQs of our own --------------------------------------------------------------
 

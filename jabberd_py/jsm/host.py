@@ -66,6 +66,8 @@ def check(stanza: Element) -> None:
 class Host(Instance):
     """One domain's users. ``sessions`` and ``users`` are theirs; modules hook in between."""
 
+    targets = ("server", "self", "user")
+
     def __init__(self, router: Router, domain: str, options: HostOptions) -> None:
         super().__init__(router, domain)
         self.options = options
@@ -73,9 +75,8 @@ class Host(Instance):
         self.sessions = Sessions()
         self.users = Users(self)
         self.spool = Spool(self)
-        self.iqs["server", "set", ns.SESSION] = lambda request: (
-            None
-        )  # of RFC 3921; older clients insist on it
+        # of RFC 3921; older clients insist on it
+        self.add_iq(("server", "set", ns.SESSION, "session"), lambda request: None)
 
     # -- sessions --------------------------------------------------------------------
 
@@ -175,16 +176,16 @@ class Host(Instance):
         to, sender = request.to, request.from_
         assert sender is not None
         if to is None or to.user == sender.user:
-            kind = "self"
+            target = "self"
             if to is None and request.type in ("get", "set"):
                 namespace = request.kids[0].rpartition(" ")[0]
-                if ("self", request.type, namespace) not in self.iqs:
-                    kind = "server"  # older clients address nobody where they mean the server
+                if not self.knows("self", request.type, namespace):
+                    target = "server"  # older clients address nobody where they mean the server
         else:
             if self.hooks.call("filter_in", to.user, request) is HANDLED:
                 return
-            kind = "user"
-        self.answer(kind, request)
+            target = "user"
+        self.answer(target, request)
 
     def pass_on(self, session: Session, stanza: Element) -> None:
         """The last step: event ``in``, then the client."""

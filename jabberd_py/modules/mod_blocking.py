@@ -25,35 +25,36 @@ class Blocking(Module):
         super().__init__(host, settings)
         self.forgiving: set[str] = set()  # users who are just unblocking everybody: that push names nobody
 
-    @iq("get", NS, to="self")
+    @iq("get", NS, "blocklist", to="self")
     def show(self, request: Element) -> Element:
-        if request.payload.name != "blocklist":
-            raise StanzaError("bad-request")
         session = self.host.sessions.find(request.from_)
         if session is not None:
             session.notes[NS] = True
         lists = lists_of(request.from_.user)
         return Element("blocklist", NS, *_items(lists.blocked if lists else []))
 
-    @iq("set", NS, to="self")
-    def change(self, request: Element) -> None:
-        user, verb = request.from_.user, request.payload
-        jids = [_jid(item) for item in verb.elements()]
-        if verb.name == "block" and jids:
-            self.host["privacy"].block(user, lambda old: [*dict.fromkeys([*old, *jids])])
-            for item, jid in zip(verb.elements(), jids, strict=True):
-                for report in item.elements():
-                    self.host.hooks.tell("reported", user, jid, report)
-        elif verb.name == "unblock" and jids:
+    @iq("set", NS, "block", to="self")
+    def block(self, request: Element) -> None:
+        user, items = request.from_.user, list(request.payload.elements())
+        jids = [_jid(item) for item in items]
+        if not jids:
+            raise StanzaError("bad-request", "whom?")
+        self.host["privacy"].block(user, lambda old: [*dict.fromkeys([*old, *jids])])
+        for item, jid in zip(items, jids, strict=True):
+            for report in item.elements():
+                self.host.hooks.tell("reported", user, jid, report)
+
+    @iq("set", NS, "unblock", to="self")
+    def unblock(self, request: Element) -> None:
+        user, jids = request.from_.user, {_jid(item) for item in request.payload.elements()}
+        if jids:
             self.host["privacy"].block(user, lambda old: [jid for jid in old if jid not in jids])
-        elif verb.name == "unblock":
-            self.forgiving.add(user)
-            try:
-                self.host["privacy"].block(user, lambda old: [])
-            finally:
-                self.forgiving.discard(user)
-        else:
-            raise StanzaError("bad-request")
+            return
+        self.forgiving.add(user)
+        try:
+            self.host["privacy"].block(user, lambda old: [])
+        finally:
+            self.forgiving.discard(user)
 
     @on("blocked")
     def push_block(self, user: str, jids: list[str]) -> None:

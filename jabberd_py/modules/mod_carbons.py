@@ -32,20 +32,19 @@ class Carbons(Module):
     account_features = features
     lasting = (NS,)
 
-    @iq("set", NS, to="self")
+    @iq("set", NS, "enable", to="self")
+    @iq("set", NS, "disable", to="self")
     def switch(self, request: Element) -> None:
         session = self.host.sessions.find(request.from_)
-        name = request.payload.name
         if session is None:
             raise StanzaError("not-allowed")
-        if name == "enable":
+        if request.payload.name == "enable":
             session.notes[NS] = True
-        elif name == "disable":
-            session.notes.pop(NS, None)
         else:
-            raise StanzaError("bad-request")
+            session.notes.pop(NS, None)
 
-    @iq("set", NS, to="user")
+    @iq("set", NS, "enable", to="user")
+    @iq("set", NS, "disable", to="user")
     def refuse(self, request: Element) -> None:
         raise StanzaError("not-allowed")
 

@@ -35,12 +35,12 @@ class Disco(Module):
 
     # -- the domain --------------------------------------------------------------------
 
-    @iq("get", DISCO_INFO)
+    @iq("get", DISCO_INFO, "query")
     def info(self, request: Element) -> Element:
         node = request.payload.attrs.get("node")
         return self.describe() if node is None else self._node("disco_node", request, node)
 
-    @iq("get", DISCO_ITEMS)
+    @iq("get", DISCO_ITEMS, "query")
     def show_items(self, request: Element) -> Element:
         node = request.payload.attrs.get("node")
         if node is not None:
@@ -53,7 +53,7 @@ class Disco(Module):
         return self._with_nested(
             False,
             [(host.category, host.type, self.title or host.title), *self._all("identities")],
-            [*self._all("features"), *(ns for to, _, ns in host.iqs if to == "server")],
+            [*self._all("features"), *(ns for to, _, ns, _ in host.iqs if to == "server")],
             self._ask("disco_forms"),
         )
 
@@ -79,8 +79,8 @@ class Disco(Module):
 
     # -- accounts ----------------------------------------------------------------------
 
-    @iq("get", DISCO_INFO, to="self")
-    @iq("get", DISCO_INFO, to="user")
+    @iq("get", DISCO_INFO, "query", to="self")
+    @iq("get", DISCO_INFO, "query", to="user")
     def account_info(self, request: Element) -> Element:
         node = request.payload.attrs.get("node")
         if node is not None:
@@ -92,12 +92,12 @@ class Disco(Module):
         return self._with_nested(
             True,
             [("account", type, None), *self._all("account_identities")],
-            [*self._all("account_features"), *(ns for to, _, ns in self.host.iqs if own and to == "self")],
+            [*self._all("account_features"), *(ns for to, _, ns, _ in self.host.iqs if own and to == "self")],
             [],
         )
 
-    @iq("get", DISCO_ITEMS, to="self")
-    @iq("get", DISCO_ITEMS, to="user")
+    @iq("get", DISCO_ITEMS, "query", to="self")
+    @iq("get", DISCO_ITEMS, "query", to="user")
     def show_account_items(self, request: Element) -> Element:
         node = request.payload.attrs.get("node")
         if node is not None:

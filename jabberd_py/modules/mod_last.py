@@ -44,12 +44,12 @@ class Last(Module):
         self.started = time.monotonic()
         self.leaving: dict[str, tuple[float, str]] = {}  # on their way to the store
 
-    @iq("get", NS)
+    @iq("get", NS, "query")
     def uptime(self, request: Element) -> Element:
         return Element("query", NS, seconds=int(time.monotonic() - self.started))
 
-    @iq("get", NS, to="self")
-    @iq("get", NS, to="user")
+    @iq("get", NS, "query", to="self")
+    @iq("get", NS, "query", to="user")
     def last(self, request: Element) -> Element:
         user = str((request.to or request.from_).bare)
         self._check(user, request)

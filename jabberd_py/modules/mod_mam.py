@@ -158,30 +158,23 @@ class Archive(Module):
 
     # -- queries -----------------------------------------------------------------------------
 
-    @iq("get", NS, to="self")
-    def show(self, request: Element) -> Element:
-        user, name = request.from_.user, request.payload.name
-        if name == "query":
-            return mam_query.form()
-        if name == "prefs":
-            return self._preferences(user)
-        if name != "metadata":
-            raise StanzaError("bad-request")
+    @iq("get", NS, "query", to="self")
+    def form(self, request: Element) -> Element:
+        return mam_query.form()
+
+    @iq("get", NS, "metadata", to="self")
+    def ends(self, request: Element) -> Element:
         metadata = Element("metadata", NS)
-        for tag, id in zip(("start", "end"), mam_archive.ends(user), strict=False):
+        for tag, id in zip(("start", "end"), mam_archive.ends(request.from_.user), strict=False):
             metadata.append(Element(tag, NS, id=id, timestamp=utc(when(id), fraction=True)))
         return metadata
 
-    @iq("set", NS, to="self")
-    def change(self, request: Element) -> Any:
-        payload: Any = request.payload
-        if payload.name == "prefs":
-            return self._set_preferences(request.from_.user, payload)
-        if payload.name != "query":
-            raise StanzaError("bad-request")
+    @iq("set", NS, "query", to="self")
+    def query(self, request: Element) -> Any:
         session = self.host.sessions.find(request.from_)
         if session is None:
             raise StanzaError("forbidden")
+        payload: Any = request.payload
         query = mam_query.read(payload)
         queue = session.notes.setdefault(QUERIES, deque())
         if len(queue) > QUEUE:
@@ -191,8 +184,11 @@ class Archive(Module):
             gevent.spawn(self._answer, session, queue)
         return LATER
 
-    @iq("get", NS, to="user")
-    @iq("set", NS, to="user")
+    @iq("get", NS, "query", to="user")
+    @iq("set", NS, "query", to="user")
+    @iq("get", NS, "metadata", to="user")
+    @iq("get", NS, "prefs", to="user")
+    @iq("set", NS, "prefs", to="user")
     def forbid(self, request: Element) -> None:
         raise StanzaError("forbidden")
 
@@ -232,15 +228,18 @@ class Archive(Module):
 
     # -- preferences (XEP-0441) ----------------------------------------------------------------
 
-    def _preferences(self, user: str) -> Element:
-        policy, always, never = preferences(user) or Preferences(self.archive)
+    @iq("get", NS, "prefs", to="self")
+    def preferences(self, request: Element) -> Element:
+        policy, always, never = preferences(request.from_.user) or Preferences(self.archive)
         lists = (("always", always), ("never", never))
         lists_of = (
             Element(name, NS, *(Element("jid", NS, jid) for jid in sorted(jids))) for name, jids in lists
         )
         return Element("prefs", NS, *lists_of, default=policy)
 
-    def _set_preferences(self, user: str, prefs: Element) -> Element:
+    @iq("set", NS, "prefs", to="self")
+    def set_preferences(self, request: Element) -> Element:
+        user, prefs = request.from_.user, request.payload
         if self.host.options.anonymous:
             raise StanzaError("not-allowed", "guests keep nothing here")
         policy = prefs.attrs.get("default")
@@ -249,7 +248,7 @@ class Archive(Module):
         always, never = (_addresses(prefs.child(name, NS)) for name in ("always", "never"))
         xdb.save(_set_preferences, user, policy, json.dumps(always), json.dumps(never))
         preferences.forget(user)
-        return self._preferences(user)
+        return self.preferences(request)
 
     # -- retention -----------------------------------------------------------------------------
 

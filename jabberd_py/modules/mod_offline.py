@@ -61,7 +61,7 @@ class Offline(Module):
         items = (Element("item", space, jid=user, node=_node(id), name=sender) for id, sender in headers)
         return Element("query", space, *items)
 
-    @iq("get", NS, to="self")
+    @iq("get", NS, "offline", to="self")
     def view(self, request: Element) -> None:
         user = self._owner(request)
         session = self.host.sessions.find(request.from_)
@@ -80,7 +80,7 @@ class Offline(Module):
                 stanza.uid = 0  # seen is not taken: only `remove` does that
                 self.host.pass_on(session, stanza)
 
-    @iq("set", NS, to="self")
+    @iq("set", NS, "offline", to="self")
     def remove(self, request: Element) -> None:
         user, spool = self._owner(request), self.host.spool
         gone = self._ids(user) if _only(request, "purge") else self._picked(user, request, "remove")
@@ -93,8 +93,8 @@ class Offline(Module):
         if ticket is not None:
             ticket.wait()
 
-    @iq("get", NS, to="user")
-    @iq("set", NS, to="user")
+    @iq("get", NS, "offline", to="user")
+    @iq("set", NS, "offline", to="user")
     def refuse(self, request: Element) -> None:
         raise StanzaError("forbidden")
 
@@ -143,4 +143,4 @@ def _node(id: int) -> str:
 
 
 def _only(request: Element, name: str) -> bool:
-    return request.payload.name == "offline" and [e.name for e in request.payload.elements()] == [name]
+    return [e.name for e in request.payload.elements()] == [name]

@@ -16,12 +16,12 @@ class Ping(Module):
     features = (NS,)
     account_features = (NS,)
 
-    @iq("get", NS)
-    @iq("get", NS, to="self")
+    @iq("get", NS, "ping")
+    @iq("get", NS, "ping", to="self")
     def pong(self, request: Element) -> None:
         return None
 
-    @iq("get", NS, to="user")
+    @iq("get", NS, "ping", to="user")
     def pong_for(self, request: Element) -> None:
         user = str(request.to)
         if not (may_see(self.host, user, request.from_) and self.host.users.exists(user)):

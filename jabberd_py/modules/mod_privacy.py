@@ -111,7 +111,7 @@ class Privacy(Module):
 
     # -- the protocol ----------------------------------------------------------------------
 
-    @iq("get", NS, to="self")
+    @iq("get", NS, "query", to="self")
     def show(self, request: Element) -> Element:
         session, asked = self._session(request), list(request.payload.elements())
         lists = lists_of(session.user) or Lists({})
@@ -137,7 +137,7 @@ class Privacy(Module):
                 query.append(Element(name, NS, name=value))
         return query.append(*(Element("list", NS, name=name) for name in lists.lists))
 
-    @iq("set", NS, to="self")
+    @iq("set", NS, "query", to="self")
     def change(self, request: Element) -> None:
         session, asked = self._session(request), list(request.payload.elements())
         if len(asked) != 1 or asked[0].name not in ("active", "default", "list"):

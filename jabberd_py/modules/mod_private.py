@@ -36,7 +36,7 @@ class PrivateStorage(Module):
     max_size = Option(size, "256 KiB", "bytes that one user may keep")
     max_elements = Option(int, 500, "different elements that one user may keep", min=1)
 
-    @iq("get", NS, to="self")
+    @iq("get", NS, "query", to="self")
     def show(self, request: Element) -> Element:
         wanted = list(request.payload.elements())
         if len(wanted) != 1:
@@ -45,7 +45,7 @@ class PrivateStorage(Module):
         xml = Private.select(Private.xml).where(mine).scalar()
         return Element("query", NS, wanted[0]) if xml is None else from_text(xml)
 
-    @iq("set", NS, to="self")
+    @iq("set", NS, "query", to="self")
     def store(self, request: Element) -> None:
         if self.host.options.anonymous:
             raise StanzaError("not-allowed", "guests keep nothing here")
@@ -58,8 +58,8 @@ class PrivateStorage(Module):
         texts = {name: str(query) for name, query in queries.items()}
         xdb.save(_store, request.from_.user, texts, self.max_size, self.max_elements)
 
-    @iq("get", NS, to="user")
-    @iq("set", NS, to="user")
+    @iq("get", NS, "query", to="user")
+    @iq("set", NS, "query", to="user")
     def forbid(self, request: Element) -> None:
         raise StanzaError("forbidden")
 

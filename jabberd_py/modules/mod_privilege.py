@@ -104,7 +104,7 @@ class Privilege(Module):
         if stanza.type not in ("get", "set") or len(stanza.kids) != 1:
             return None
         namespace, _, name = stanza.kids[0].rpartition(" ")
-        if namespace == ROSTER:
+        if (namespace, name) == (ROSTER, "query"):
             grants = self._grants(stanza.from_)
             if grants is None:
                 return None  # mod_roster forbids it
@@ -121,7 +121,7 @@ class Privilege(Module):
         user = str(stanza.to)
         if not self.host.users.exists(user):
             raise StanzaError("item-not-found")
-        result = self.host.iqs["self", stanza.type, ROSTER](stanza.copy(from_=user))
+        result = self.host.iqs["self", stanza.type, ROSTER, "query"](stanza.copy(from_=user))
         if stanza.type == "set":
             self._subscribe(user, stanza)
         self.host.router.reply(stanza.reply(result))

@@ -121,14 +121,14 @@ class Register(Module):
 
     # -- users -----------------------------------------------------------------------------
 
-    @iq("get", NS)
+    @iq("get", NS, "query")
     def show(self, request: Element) -> Element:
         node = self._user(request).node
         note = Element("instructions", NS, "You can change your password or remove your account.")
         fields = (Element("username", NS, node), Element("password", NS))
         return Element("query", NS, Element("registered", NS), note, *fields)
 
-    @iq("set", NS)
+    @iq("set", NS, "query")
     def change(self, request: Element) -> None:
         user, query = self._user(request), request.payload
         if query.child("remove", NS) is None:

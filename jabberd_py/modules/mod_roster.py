@@ -199,10 +199,10 @@ class Roster(Module):
         if stream.user is not None:
             features.append(Element("ver", VERSIONING))
 
-    @iq("get", ROSTER, to="self")
+    @iq("get", ROSTER, "query", to="self")
     def show(self, request: Element) -> Element | None:
         query = request.payload
-        if query.name != "query" or any(query.elements()):
+        if any(query.elements()):
             raise StanzaError("bad-request")
         session = self.host.sessions.find(request.from_)
         if session is not None:
@@ -224,11 +224,11 @@ class Roster(Module):
                 break
         return answer
 
-    @iq("set", ROSTER, to="self")
+    @iq("set", ROSTER, "query", to="self")
     def change(self, request: Element) -> None:
         user, query = request.from_.user, request.payload
         items = list(query.elements())
-        if query.name != "query" or len(items) != 1 or items[0].name != "item" or items[0].ns != ROSTER:
+        if len(items) != 1 or items[0].name != "item" or items[0].ns != ROSTER:
             raise StanzaError("bad-request", "a roster is changed one item at a time")
         element = items[0]
         try:
@@ -249,8 +249,8 @@ class Roster(Module):
         self._keep(user, jid, item)
         self.push(user, jid, item)
 
-    @iq("get", ROSTER, to="user")
-    @iq("set", ROSTER, to="user")
+    @iq("get", ROSTER, "query", to="user")
+    @iq("set", ROSTER, "query", to="user")
     def refuse(self, request: Element) -> None:
         raise StanzaError("forbidden", "that is somebody else's roster")
 

@@ -16,8 +16,8 @@ class Time(Module):
 
     features = (NS,)
 
-    @iq("get", NS)
-    @iq("get", NS, to="self")
+    @iq("get", NS, "time")
+    @iq("get", NS, "time", to="self")
     def now(self, request: Element) -> Element:
         moment = time.time()
         offset = time.localtime(moment).tm_gmtoff // 60

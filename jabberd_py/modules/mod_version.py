@@ -18,7 +18,7 @@ class Version(Module):
     reveal_version = Option(bool, True, "tell strangers which version this is")
     reveal_os = Option(bool, False, "tell strangers which operating system this is")
 
-    @iq("get", NS)
+    @iq("get", NS, "query")
     def version(self, request: Element) -> Element:
         return Element(
             "query", NS,
