@@ -130,7 +130,7 @@ class Instance:
         answer: Any = AsyncResult()
         self.asked[id] = (request.attrs.get("to"), request.attrs.get("from"), answer)
         try:
-            self.router.deliver(request)
+            gevent.spawn(self._send, request)  # the queue of a greenlet that waits would wait, too
             xdb.release()
             reply: Element = answer.get(timeout=timeout)
             return reply
@@ -138,6 +138,10 @@ class Instance:
             raise StanzaError("remote-server-timeout", "no answer in time") from None
         finally:
             del self.asked[id]
+
+    def _send(self, request: Element) -> None:
+        with xdb.unit():
+            self.router.deliver(request)
 
     def answered(self, stanza: Element) -> None:
         """An IQ result or error for this domain or a bare address: who has asked gets it."""

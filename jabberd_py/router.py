@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from greenlet import getcurrent, greenlet
+
 from . import log
 from .instance import Instance
+from .net.turns import fairly
 from .xdb import StoreError
 from .xmpp.element import Element
 from .xmpp.errors import StanzaError, error_reply
@@ -20,9 +25,18 @@ class NoUplink(Instance):
 
 
 class Router:
+    """Never recurses: what a handler sends while its greenlet delivers a stanza goes to the end of that greenlet's queue.
+    The outermost call works the queue off, in order.
+
+    instances  domain -> the Instance that answers for it
+    uplink     the Instance for all other domains
+    queues     greenlet that delivers a stanza -> what is to follow: (step, stanza)
+    """
+
     def __init__(self) -> None:
         self.instances: dict[str, Instance] = {}
         self.uplink: Instance = NoUplink(self, "")
+        self.queues: dict[greenlet, list[tuple[Callable[[Element], None], Element]]] = {}
 
     @property
     def everybody(self) -> list[Instance]:
@@ -39,7 +53,44 @@ class Router:
         self.instances.pop(domain, None)
 
     def deliver(self, stanza: Element) -> None:
-        """Takes a stanza with good ``from`` and ``to`` where it belongs. Never raises: the sender gets an error."""
+        """Takes a stanza with good ``from`` and ``to`` where it belongs. Never raises: the sender gets an error. Returns when
+        the stanza and all that followed from it are dealt with; called from a handler, it returns at once."""
+        me = getcurrent()
+        if me in self.queues:
+            self.queues[me].append((self._deliver, stanza))
+            return
+        queue = self.queues[me] = []
+        try:
+            self._deliver(stanza)
+            if queue:
+                self._follow(queue)
+        finally:
+            del self.queues[me]
+
+    def bounce(self, stanza: Element, error: StanzaError) -> None:
+        """Sends the error reply, if the stanza is of a kind that gets one."""
+        answer = error_reply(stanza, error)
+        if answer is not None and answer.to is not None:
+            self.reply(answer)
+
+    def reply(self, stanza: Element) -> None:
+        """Delivers an answer that this server gives itself, like `deliver`. Never raises."""
+        me = getcurrent()
+        if me in self.queues:
+            self.queues[me].append((self._reply, stanza))
+            return
+        queue = self.queues[me] = [(self._reply, stanza)]
+        try:
+            self._follow(queue)
+        finally:
+            del self.queues[me]
+
+    def _follow(self, queue: list[tuple[Callable[[Element], None], Element]]) -> None:
+        """Works the queue off; it grows meanwhile. A long one is worked off in turns with other greenlets."""
+        for step, stanza in fairly(queue):
+            step(stanza)
+
+    def _deliver(self, stanza: Element) -> None:
         to = stanza.to
         assert to is not None
         try:
@@ -49,14 +100,7 @@ class Router:
         except Exception as error:
             self.bounce(stanza, unexpected(error))
 
-    def bounce(self, stanza: Element, error: StanzaError) -> None:
-        """Sends the error reply, if the stanza is of a kind that gets one."""
-        answer = error_reply(stanza, error)
-        if answer is not None and answer.to is not None:
-            self.reply(answer)
-
-    def reply(self, stanza: Element) -> None:
-        """Delivers an answer that this server gives itself. Never raises."""
+    def _reply(self, stanza: Element) -> None:
         to = stanza.to
         if to is None:
             return
