@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .instance import Instance
 
 __all__ = [
-    "EVENTS", "HANDLED", "LATER", "PASS", "Hooks", "Module", "Option", "Progress", "Section", "command", "duration",
+    "EVENTS", "HANDLED", "LATER", "PASS", "Command", "Hooks", "Module", "Option", "Progress", "Section", "command", "duration",
     "every", "http", "iq", "list_of", "mapping_of", "on", "optional", "size",
 ]  # fmt: skip
 
@@ -26,6 +26,7 @@ LATER: Any = object()
 """What an @iq handler returns that will answer by itself, with `router.reply(request.reply(...))` or `router.bounce`."""
 logger = log.get(__name__)
 F = TypeVar("F", bound=Callable[..., Any])
+Access = Literal["admin", "owner", "anyone"]
 
 EVENTS = {
     # stanza events, in the order a stanza meets them: the first handler that returns HANDLED ends the chain
@@ -154,11 +155,32 @@ def http(path: str, *methods: str) -> Callable[[F], F]:
     return lambda method: _mark(method, "http", (path, methods or ("GET",)))
 
 
-def command(name: str, *, help: str | None = None) -> Callable[[F], F]:
-    """An administrator's command such as ``accounts add``. The method's parameters, with their annotations and
-    defaults, are the command's arguments; its docstring is the help. It returns plain data (dict, list, text, None),
-    or yields ``Progress`` and at last the data. One that takes ``jid`` runs on that address's host."""
-    return lambda method: _mark(method, "commands", (name, help or (method.__doc__ or "").strip()))
+class Command(NamedTuple):
+    """What `command` says of a method. ``access``: who may run it; ``owner`` is the owner of the account that it is about, and
+    every administrator. ``changes``: it changes something, so the log keeps who ran it. ``offline``: it can do with the
+    store alone, without a server that runs."""
+
+    name: str
+    help: str
+    access: Access = "admin"
+    changes: bool = False
+    offline: bool = False
+
+
+def command(
+    name: str,
+    *,
+    help: str | None = None,
+    access: Access = "admin",
+    changes: bool = False,
+    offline: bool = False,
+) -> Callable[[F], F]:
+    """A command such as ``accounts add``. The method's parameters, with their annotations (`commands`) and defaults, are
+    the command's arguments; its docstring is the help. It returns plain data (dict, list, text, None), or yields
+    ``Progress`` and at last the data."""
+    return lambda method: _mark(
+        method, "commands", Command(name, help or (method.__doc__ or "").strip(), access, changes, offline)
+    )
 
 
 class Progress(NamedTuple):
@@ -211,8 +233,8 @@ class Module(Section):
                 host.hooks.add(event, bound, kind)
             for key in marks.get("_iqs", ()):
                 host.add_iq(key, bound)
-            for command_name, help in marks.get("_commands", ()):
-                host.commands[command_name] = (bound, help)
+            for each in marks.get("_commands", ()):
+                host.commands[each.name] = (each, bound)
             for seconds in marks.get("_jobs", ()):
                 host.jobs.append((seconds, bound))
             for path, methods in marks.get("_http", ()):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import gevent
 from gevent.event import AsyncResult
 
-from .hooks import HANDLED, LATER, Hooks, Module
+from .hooks import HANDLED, LATER, Command, Hooks, Module
 from .xdb import xdb
 from .xmpp.element import Element
 from .xmpp.errors import StanzaError
@@ -43,7 +43,7 @@ class Instance:
         self.domain = domain
         self.hooks = Hooks()
         self.iqs: dict[Key, Handler] = {}
-        self.commands: dict[str, tuple[Callable[..., Any], str]] = {}
+        self.commands: dict[str, tuple[Command, Callable[..., Any]]] = {}
         self.jobs: list[tuple[float, Callable[[], Any]]] = []
         self.pages: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {}
         self.modules: dict[str, Module] = {}
@@ -72,6 +72,15 @@ class Instance:
         if key in self.iqs:
             raise ValueError(f"{handler.__qualname__}: {self.iqs[key].__qualname__} answers {key} already")
         self.iqs[key] = handler
+
+    @property
+    def admins(self) -> list[str] | None:
+        """Bare addresses of its administrators. None: they are those of the server as a whole."""
+        return None
+
+    def is_admin(self, jid: JID) -> bool:
+        """May that address administer this instance?"""
+        return self.router.is_admin(jid) if self.admins is None else jid.user in self.admins
 
     def shown_on(self, host: str) -> bool:
         """Does that host show this domain among its services?"""

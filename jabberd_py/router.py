@@ -7,6 +7,7 @@ from collections.abc import Callable
 from greenlet import getcurrent, greenlet
 
 from . import log
+from .commands import Registry
 from .instance import Instance
 from .net.turns import fairly
 from .xdb import StoreError
@@ -31,12 +32,14 @@ class Router:
     instances  domain -> the Instance that answers for it
     uplink     the Instance for all other domains
     queues     greenlet that delivers a stanza -> what is to follow: (step, stanza)
+    commands   what an administrator can say, to any of the instances
     """
 
     def __init__(self) -> None:
         self.instances: dict[str, Instance] = {}
         self.uplink: Instance = NoUplink(self, "")
         self.queues: dict[greenlet, list[tuple[Callable[[Element], None], Element]]] = {}
+        self.commands = Registry(self)
 
     @property
     def everybody(self) -> list[Instance]:
@@ -51,6 +54,11 @@ class Router:
 
     def remove(self, domain: str) -> None:
         self.instances.pop(domain, None)
+
+    def is_admin(self, jid: JID) -> bool:
+        """May that address administer the server as a whole? Who administers every host may."""
+        hosts = [each.admins for each in self.instances.values() if each.admins is not None]
+        return bool(hosts) and all(jid.user in admins for admins in hosts)
 
     def deliver(self, stanza: Element) -> None:
         """Takes a stanza with good ``from`` and ``to`` where it belongs. Never raises: the sender gets an error. Returns when

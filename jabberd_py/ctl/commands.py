@@ -8,7 +8,7 @@ import resource
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import dns.exception
 import dns.resolver
@@ -17,6 +17,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 from .. import __version__, log
+from ..commands import Failed
 from ..hooks import Progress, command
 from ..xdb import Store, archive, health
 
@@ -61,24 +62,22 @@ class Commands:
         """The external components: who is connected, what waits for them, what went wrong."""
         return self.server.components.rows()
 
-    @command("reload")
+    @command("reload", changes=True)
     def reload(self) -> None:
         """Read the configuration and the certificates again; on a mistake all stays as it was."""
         try:
             self.server.reload()
         except Exception as error:  # ConfigError and more: all say in one line what is wrong
-            raise ValueError(str(error)) from None
+            raise Failed(str(error)) from None
 
-    @command("stop")
+    @command("stop", changes=True)
     def stop(self) -> None:
         """Stop the server."""
         gevent.spawn(self.server.stop)
 
     @command("watch")
-    def watch(self, level: str = "info") -> log.Tail:
-        """Show the log as it is written: debug, info, warning or error."""
-        if level not in log.NAMES:
-            raise ValueError(f"no such level: {level} (known: {', '.join(log.NAMES)})")
+    def watch(self, level: Literal["debug", "info", "warning", "error"] = "info") -> log.Tail:
+        """Show the log as it is written."""
         return log.tail(level)
 
     @command("check config")
@@ -87,7 +86,7 @@ class Commands:
         try:
             fresh = self.server.settings()
         except Exception as error:
-            raise ValueError(str(error)) from None
+            raise Failed(str(error)) from None
         return {"hosts": list(fresh.hosts), "modules": {d: list(h.enabled) for d, h in fresh.hosts.items()}}
 
     @command("check store")
@@ -102,7 +101,7 @@ class Commands:
         found = [{"check": "at the start", "found": "", "trouble": each} for each in store.found]
         return [*health.check(store.db, store.tables, _slowly), last, *found]
 
-    @command("backup")
+    @command("backup", changes=True)
     def backup(self, file: Path) -> Iterator[Any]:
         """Write the store, as it is at one moment, and the certificates to a new file (.tar.gz)."""
         store = self._store()
@@ -112,7 +111,7 @@ class Commands:
 
     def _store(self) -> Store:
         if self.server.store is None:
-            raise ValueError("the server has no store")
+            raise Failed("the server has no store")
         return self.server.store
 
     @command("check certificates")

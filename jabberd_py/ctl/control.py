@@ -3,7 +3,8 @@
 -> {"command": "accounts add", "args": {"jid": "romeo@example.org", "password": "secret"}}
 <- {"progress": [3, 10, "..."]}         any number of them, from long commands
 <- {"line": "..."}                      endlessly, from ``watch``
-<- {"result": ...} or {"error": "..."}  at last; then the next request may come
+<- {"result": ...}                      at last; then the next request may come
+<- {"error": "...", "kind": "failed"}   instead, `commands.CommandError.kind`; "argument": which one is wrong
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ from __future__ import annotations
 import errno
 import json
 import os
+import pwd
 import socket
 import stat
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,11 +25,10 @@ from gevent.pool import Pool
 from gevent.server import StreamServer
 
 from .. import log
+from ..commands import Caller, CommandError, NotAllowed, WrongArgument, typed
 from ..hooks import Progress
-from ..xdb import StoreError, xdb
-from ..xmpp.errors import StanzaError
+from ..xdb import xdb
 from .commands import Commands
-from .registry import CommandError, Registry
 
 if TYPE_CHECKING:
     from ..server import Server
@@ -46,7 +47,8 @@ class Control:
 
     def __init__(self, server: Server, path: str) -> None:
         self.path = Path(path)
-        self.registry = Registry(server.router, Commands(server))
+        self.registry = server.router.commands
+        self.registry.add(Commands(server))
         self.listener: StreamServer | None = None
 
     def start(self) -> None:
@@ -100,53 +102,67 @@ class Control:
 
     def _serve(self, sock: socket.socket, address: object) -> None:
         try:
-            _, uid, _ = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+            pid, uid, _ = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
             if uid not in (0, os.geteuid()):
-                logger.warning("somebody else tried the control socket", uid=uid)
-                _send(sock, {"error": "only the server's own user may do that"})
+                logger.warning("somebody else tried the control socket", uid=uid, process=pid)
+                _send(
+                    sock,
+                    failure(
+                        NotAllowed(f"only {' and '.join(sorted({user(os.geteuid()), 'root'}))} may do that")
+                    ),
+                )
                 return
+            caller = Caller(user(uid), "jabberctl", f"process {pid}", operator=True)
             with sock.makefile("rb") as lines:
                 while line := lines.readline(LONGEST + 1):
                     if len(line) > LONGEST:
-                        _send(sock, {"error": f"a request of more than {LONGEST} bytes"})
+                        _send(sock, failure(WrongArgument(f"a request of more than {LONGEST} bytes")))
                         return
-                    for answer in self._answers(line, sock):
+                    for answer in self._answers(caller, line, sock):
                         _send(sock, answer)
         except (OSError, gevent.Timeout):
             pass  # the client is gone, or does not read
 
-    def _answers(self, line: bytes, sock: socket.socket) -> Iterator[dict[str, Any]]:
+    def _answers(self, caller: Caller, line: bytes, sock: socket.socket) -> Iterator[dict[str, Any]]:
         try:
             with xdb.unit():
-                result = self._run(line)
-                if isinstance(result, log.Tail):
-                    yield from _follow(result, sock)
-                    result = None
-                elif isinstance(result, Iterator):
-                    items, result = result, None
-                    for item in items:
-                        if isinstance(item, Progress):
-                            yield {"progress": list(item)}
-                        else:
-                            result = item
+                result = None
+                for item in self._run(caller, line):
+                    if isinstance(item, Progress):
+                        yield {"progress": list(item)}
+                    elif isinstance(item, log.Tail):
+                        yield from _follow(item, sock)
+                    else:
+                        result = item
                 yield {"result": result}
-        except (CommandError, StanzaError, StoreError, ValueError, OSError) as error:
-            yield {"error": one_line(error)}
         except Exception as error:
-            logger.exception("a command failed")
-            yield {"error": f"the command failed, see the log: {one_line(error) or type(error).__name__}"}
+            yield failure(typed(error))
 
-    def _run(self, line: bytes) -> Any:
+    def _run(self, caller: Caller, line: bytes) -> Iterable[Any]:
         try:
             request = json.loads(line)
             name, args = request["command"], request.get("args") or {}
             if not isinstance(name, str) or not isinstance(args, dict):
                 raise TypeError
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-            raise CommandError('a request looks like {"command": "...", "args": {...}}') from None
+            raise WrongArgument('a request looks like {"command": "...", "args": {...}}') from None
         if name == "commands":
-            return self.registry.describe()
-        return self.registry.run(name, args)
+            return [self.registry.describe(caller)]
+        return self.registry.run(caller, name, args)
+
+
+def failure(error: CommandError) -> dict[str, Any]:
+    """The last answer to a request that did not work."""
+    answer = {"error": str(error), "kind": error.kind}
+    return answer | ({"argument": error.argument} if error.argument is not None else {})
+
+
+def user(uid: int) -> str:
+    """The name of a user of this machine."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"user {uid}"
 
 
 def _send(sock: socket.socket, answer: dict[str, Any]) -> None:
@@ -170,12 +186,3 @@ def _follow(tail: log.Tail, sock: socket.socket) -> Iterator[dict[str, Any]]:
                 yield {"line": line}
         finally:
             waiter.kill()
-
-
-def one_line(error: BaseException) -> str:
-    """What went wrong, for a person."""
-    if isinstance(error, StanzaError):
-        return error.text or error.condition
-    if isinstance(error, OSError) and error.filename:
-        return f"{error.filename}: {error.strerror}"
-    return log.clean(" ".join(str(error).split()))

@@ -20,8 +20,8 @@ from .offline import ALWAYS, CONFIG, WITHOUT, Failed, load
 from .show import progress_bar, show
 
 SOCKET = "JABBERCTL_SOCKET"
-TYPES = {"text": click.STRING, "integer": click.INT, "number": click.FLOAT, "flag": click.BOOL,
-         "path": click.Path(resolve_path=True)}  # fmt: skip
+TYPES: dict[str, Any] = {"integer": click.INT, "number": click.FLOAT, "path": click.Path(resolve_path=True)}
+"""Kinds of arguments that are looked at here; all else the server knows better."""
 
 
 def default_path(config_file: str | None) -> str:
@@ -150,20 +150,22 @@ class Group(click.Group):
 def make_command(entry: dict[str, Any], name: str) -> click.Command:
     """What the server says of a command, for click: required parameters are arguments, others options."""
     params: list[click.Parameter] = []
-    for each in entry["parameters"]:
-        key, kind = each["name"], each["type"]
+    for each in entry["arguments"]:
+        key, kind, default = each["name"], each["kind"], each["default"]
+        wanted = click.Choice(each["choices"]) if each["choices"] else TYPES.get(kind, click.STRING)
         dashed = "--" + key.replace("_", "-")
-        if key == "password":
+        if kind == "password":
             params.append(
                 click.Option([dashed], help="Asked for if missing; '-' reads it from standard input.")
             )
         elif each["required"]:
-            params.append(click.Argument([key], type=TYPES[kind]))
+            params.append(click.Argument([key], type=wanted))
         elif kind == "flag":
-            params.append(click.Option([dashed], is_flag=True, default=each["default"]))
+            params.append(click.Option([dashed], is_flag=True, default=default))
         else:
-            params.append(click.Option([dashed], type=TYPES[kind], default=each["default"],
-                                       show_default=each["default"] not in (None, "")))  # fmt: skip
+            params.append(
+                click.Option([dashed], type=wanted, default=default, show_default=default not in (None, ""))
+            )
     params.append(click.Option(["--json", "as_json"], is_flag=True, help="Print JSON."))
 
     def run(as_json: bool, **args: Any) -> None:

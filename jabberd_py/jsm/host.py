@@ -205,9 +205,9 @@ class Host(Instance):
 
     # -- for modules -------------------------------------------------------------------------
 
-    def is_admin(self, jid: JID | str) -> bool:
-        bare = str(parse(jid).bare if isinstance(jid, str) else jid.bare)
-        return bare in self.options.admins
+    @property
+    def admins(self) -> list[str]:
+        return self.options.admins
 
     def push(self, session: Session, type: str, payload: Element) -> None:
         """An IQ from the account to one of its own sessions (a roster push, say)."""

@@ -8,67 +8,78 @@ from typing import Any
 
 import xmltodict
 
+from ..arguments import AccountAddress, Password, SessionAddress
 from ..hooks import Module, Progress, command
 from ..jsm.session import Session
 from ..jsm.users import Account
+from ..options import brief
 from ..xdb import xdb
 from ..xmpp.errors import StanzaError
 from ..xmpp.stamp import utc
+
+MOST = 1_000_000
+"""Accounts that one command makes."""
 
 
 class Admin(Module):
     """Accounts and sessions, as an administrator sees them."""
 
-    @command("accounts add")
-    def add(self, jid: str, password: str, count: int = 1) -> Iterator[Any]:
+    @command("accounts add", changes=True, offline=True)
+    def add(self, jid: AccountAddress, password: Password, count: int = 1) -> Iterator[Any]:
         """Make an account; with a count, that many: name1@domain, name2@domain..."""
-        user = self.host.users.jid(jid)
-        if not 1 <= count <= 1_000_000:
-            raise ValueError("the count must be from 1 to 1000000")
+        if not 1 <= count <= MOST:
+            raise ValueError(f"count: must be from 1 to {MOST}")
         if count == 1:
-            self.host.users.create(str(user), password)
-            yield {"jid": str(user)}
+            self.host.users.create(jid.user, password)
+            yield {"jid": jid.user}
             return
         for number in range(1, count + 1):
-            name = f"{user.node}{number}@{user.domain}"
+            name = f"{jid.node}{number}@{jid.domain}"
             self.host.users.create(name, password)
             yield Progress(number, count, name)
         yield {"created": count}
 
-    @command("accounts passwd")
-    def passwd(self, jid: str, password: str) -> None:
+    @command("accounts passwd", changes=True, offline=True)
+    def passwd(self, jid: AccountAddress, password: Password) -> None:
         """Set another password."""
-        self.host.users.set_password(self._user(jid), password)
+        self.host.users.set_password(jid.user, password)
 
-    @command("accounts delete")
-    def delete(self, jid: str) -> None:
+    @command("accounts delete", changes=True, offline=True)
+    def delete(self, jid: AccountAddress) -> None:
         """Remove an account and all its data; its sessions end."""
-        self.host.users.delete(self._user(jid))
+        self.host.users.delete(jid.user)
 
-    @command("accounts disable")
-    def disable(self, jid: str) -> None:
+    @command("accounts disable", changes=True, offline=True)
+    def disable(self, jid: AccountAddress) -> None:
         """Keep an account, but let nobody log in to it; its sessions end."""
-        self.host.users.disable(self._user(jid))
+        self.host.users.disable(jid.user)
 
-    @command("accounts enable")
-    def enable(self, jid: str) -> None:
+    @command("accounts enable", changes=True, offline=True)
+    def enable(self, jid: AccountAddress) -> None:
         """Let a disabled account log in again."""
-        self.host.users.disable(self._user(jid), False)
+        self.host.users.disable(jid.user, False)
 
-    @command("accounts kick")
-    def kick(self, jid: str, reason: str = "") -> dict[str, int]:
-        """End all sessions of an account."""
-        return {"sessions": self.host.kick(self._user(jid), "policy-violation", reason or None)}
+    @command("accounts kick", changes=True)
+    def kick(self, jid: SessionAddress, reason: str = "") -> dict[str, int]:
+        """End all sessions of an account, or the one of romeo@example.org/garden."""
+        found = self.host.sessions.of(jid.user)
+        if jid.resource is not None:
+            found = [each for each in found if each.jid == jid]
+        for each in found:
+            each.transport.kick("policy-violation", reason or None)
+        if not found:
+            raise StanzaError("item-not-found", f"{brief(str(jid))} is not connected")
+        return {"sessions": len(found)}
 
-    @command("accounts list")
+    @command("accounts list", offline=True)
     def everybody(self) -> list[dict[str, Any]]:
         """All accounts."""
         return [self._row(account) for account in self.host.users.all()]
 
-    @command("accounts show")
-    def show(self, jid: str) -> dict[str, Any]:
+    @command("accounts show", offline=True)
+    def show(self, jid: AccountAddress) -> dict[str, Any]:
         """One account with its sessions and its vCard."""
-        user = self._user(jid)
+        user = jid.user
         account = Account.select().where(Account.owner == user).first()
         if account is None:
             raise StanzaError("item-not-found", "there is no such account")
@@ -83,9 +94,6 @@ class Admin(Module):
     def sessions(self) -> list[dict[str, Any]]:
         """Everybody who is connected."""
         return [self._session(session) for session in self.host.sessions]
-
-    def _user(self, jid: str) -> str:
-        return str(self.host.users.jid(jid))
 
     def _row(self, account: Account) -> dict[str, Any]:
         return {

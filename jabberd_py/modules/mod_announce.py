@@ -9,6 +9,7 @@ import gevent
 from gevent.pool import Pool
 
 from .. import log
+from ..arguments import Lines
 from ..hooks import HANDLED, Module, command, on
 from ..jsm.users import Account
 from ..xdb import xdb
@@ -57,8 +58,8 @@ class Announce(Module):
             raise StanzaError("item-not-found", "there are: online, all, motd, motd/update, motd/delete")
         return HANDLED
 
-    @command("announce")
-    def announce(self, text: str, all: bool = False) -> None:
+    @command("announce", changes=True)
+    def announce(self, text: Lines, all: bool = False) -> None:
         """Write to everybody who is online, or to all accounts."""
         message = Element("message", ns.CLIENT, Element("body", ns.CLIENT, text), from_=self.host.domain)
         self._send(message, self._accounts() if all else self._online())

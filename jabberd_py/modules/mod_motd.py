@@ -6,6 +6,7 @@ import hashlib
 
 from peewee import CharField
 
+from ..arguments import Lines
 from ..hooks import Module, Option, command, on
 from ..jsm.session import Session
 from ..xdb import OWNER_LENGTH, Table, cached, xdb
@@ -58,12 +59,12 @@ class Motd(Module):
         """The message of the day of each host."""
         return {"text": self.text}
 
-    @command("motd set")
-    def set(self, text: str) -> None:
+    @command("motd set", changes=True)
+    def set(self, text: Lines) -> None:
         """Set the message of the day: users get it when they next come online. Empty: no message."""
         self._keep(text)
 
-    @command("motd reset")
+    @command("motd reset", changes=True)
     def reset(self) -> None:
         """Go back to the message of the configuration."""
         self._keep(None)

@@ -9,6 +9,7 @@ from typing import Any
 from peewee import FloatField, TextField
 
 from .. import log
+from ..arguments import Address
 from ..hooks import Module, Option, command, on, size
 from ..xdb import JidField, Table, xdb
 from ..xmpp.element import Element
@@ -58,7 +59,7 @@ class Reports(Module):
         logger.warning("reported", jid=jid, by=user, reason=reason)
 
     @command("reports list")
-    def show(self, reported: str = "") -> list[dict[str, Any]]:
+    def show(self, reported: Address | None = None) -> list[dict[str, Any]]:
         """What users have reported, newest first; with an address, what was reported of it."""
         rows = (
             Report.select().where(Report.owner.endswith("@" + self.host.domain)).order_by(Report.time.desc())
@@ -66,15 +67,15 @@ class Reports(Module):
         return [
             {"time": utc(row.time), "jid": row.jid, "reason": row.reason, "by": row.owner, "text": row.text,
              "messages": json.loads(row.messages), "may tell": row.allowed}
-            for row in rows if reported in ("", row.jid)
+            for row in rows if reported is None or row.jid == str(reported)
         ]  # fmt: skip
 
-    @command("reports clear")
-    def clear(self, reported: str = "") -> dict[str, int]:
+    @command("reports clear", changes=True)
+    def clear(self, reported: Address | None = None) -> dict[str, int]:
         """Forget all reports, or those of one address."""
         mine = Report.owner.endswith("@" + self.host.domain)
-        if reported:
-            mine &= Report.jid == reported
+        if reported is not None:
+            mine &= Report.jid == str(reported)
         return {"removed": xdb.save(lambda: Report.delete().where(mine).execute())}
 
 

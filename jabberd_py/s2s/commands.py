@@ -8,8 +8,8 @@ from typing import Any
 
 import gevent
 
+from ..arguments import Domain
 from ..hooks import Module, command
-from ..xmpp.jid import parse
 from .outgoing import Outgoing
 from .pair import Pair
 
@@ -34,14 +34,11 @@ class Federation(Module):
         return rows
 
     @command("check federation")
-    def check(self, domain: str, host: str | None = None) -> Iterator[Any]:
+    def check(self, domain: Domain, host: Domain | None = None) -> Iterator[Any]:
         """Walk the way to another server, step by step: the name server's answer, the connection, TLS, the certificate, and
         whether it lets us send; on a stream of its own, for one of our hosts (by default the first)."""
         uplink = self.host
-        try:
-            remote = parse(domain).domain
-        except ValueError as error:
-            raise ValueError(f"not a domain: {error}") from None
+        remote = domain
         local = host or next(iter(uplink.router.instances))
         if local not in uplink.router.instances:
             raise ValueError(f"{local} is not served here")

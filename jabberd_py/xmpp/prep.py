@@ -24,6 +24,7 @@ _ascii_printable = re.compile(r"[ -~]+").fullmatch
 # Arabic digits and the Katakana middle dot: each makes PRECIS look at the whole text
 _costly = re.compile("[\u0660-\u0669\u06f0-\u06f9\u30fb]").findall
 MAX_COST = 4096  # such characters times all characters: a few milliseconds
+_code_point = re.compile(r"U\+([0-9A-F]{4,6})").search
 _LABEL = r"(?!..--)[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"  # "xn--" and its kind are left to idna
 _ascii_domain = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\.?").fullmatch
 
@@ -34,8 +35,8 @@ def nodeprep(text: str) -> str:
     if _ascii_node(text):
         return text.lower()
     node = _stable(_username.enforce, text, "node")
-    if _not_in_node(node):  # looked for afterwards: a full-width @ becomes a plain one
-        raise ValueError("this character may not be in the node of an address")
+    if wrong := _not_in_node(node):  # looked for afterwards: a full-width @ becomes a plain one
+        raise ValueError(f"{wrong[0]!r} may not be in the node")
     return node
 
 
@@ -78,10 +79,21 @@ def _stable(prepare: Callable[[str], str], text: str, part: str) -> str:
         done = prepare(text)
         again = prepare(done)
     except UnicodeError as error:
-        raise ValueError(f"{part} not allowed: {getattr(error, 'reason', error)}") from None
+        raise ValueError(_reason(error, part)) from None
     if done != again:
         raise ValueError(f"{part} has no stable form")
     return _bound(done, part)
+
+
+def _reason(error: UnicodeError, part: str) -> str:
+    """Which character is wrong, where it is a single one; never the whole text, which may be long."""
+    if isinstance(error, UnicodeEncodeError):
+        if error.end - error.start == 1:
+            return f"{error.object[error.start]!r} may not be in the {part}"
+        return f"{part} not allowed: {error.reason}"
+    if isinstance(error, idna.InvalidCodepoint) and (found := _code_point(str(error))):
+        return f"{chr(int(found[1], 16))!r} may not be in the {part}"
+    return f"{part} not allowed: {str(error)[:100]}"
 
 
 def _bound(text: str, part: str, limit: int = MAX_BYTES) -> str:

@@ -1,0 +1,153 @@
+"""Kinds of arguments: what a command may be given, told by the annotations of its parameters.
+
+    def kick(self, jid: SessionAddress, reason: str = "", how: Literal["softly", "at once"] = "softly") -> None:
+
+Plain types are ``str``, ``int``, ``float``, ``bool`` and ``Path``; ``Literal`` is a choice; all others stand here. Each
+is an `options.Kind`: it converts text as well as values, and raises ValueError with a sentence for a person.
+"""
+
+from __future__ import annotations
+
+import inspect
+import types
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
+
+from .options import KINDS, Kind, brief, duration, kind, size
+from .xmpp.jid import JID, parse
+from .xmpp.prep import domainprep, passprep
+
+
+def address(value: Any) -> JID:
+    """An XMPP address. Raises ValueError with a sentence that names what is wrong, and no more than a line of it."""
+    if not isinstance(value, str):
+        raise ValueError(f"must be an address, not {brief(value)}")
+    try:
+        return parse(value)
+    except ValueError as error:
+        raise ValueError(f"{brief(value)} is not an address: {error}") from None
+
+
+def session(value: Any) -> JID:
+    """An account (``romeo@example.org``), or one of its sessions (``romeo@example.org/garden``)."""
+    jid = address(value)
+    if jid.node is None:
+        raise ValueError(f"{brief(value)} is not the address of a user: write NAME@{jid.domain}")
+    return jid
+
+
+def account(value: Any) -> JID:
+    """An account. What one resource has in addition is a mistake."""
+    jid = session(value)
+    if jid.resource is not None:
+        raise ValueError(f"{brief(value)} is not the address of an account: leave out /{brief(jid.resource)}")
+    return jid
+
+
+def domain(value: Any) -> str:
+    """A domain name."""
+    if not isinstance(value, str):
+        raise ValueError(f"must be a domain, not {brief(value)}")
+    try:
+        return domainprep(value)
+    except ValueError as error:
+        raise ValueError(f"{brief(value)} is not a domain: {error}") from None
+
+
+def password(value: Any) -> str:
+    """A password, never shown and never logged."""
+    if not isinstance(value, str):
+        raise ValueError("must be text")
+    passprep(value)
+    return value
+
+
+def path(value: Any) -> Path:
+    """A file of the machine where the server runs."""
+    if not isinstance(value, str) or not value or "\0" in value:
+        raise ValueError(f"must be a path, not {brief(value)}")
+    return Path(value)
+
+
+def text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"must be text, not {brief(value)}")
+    return value
+
+
+ACCOUNT, SESSION, PASSWORD = kind(account), kind(session), kind(password)
+Address = Annotated[JID, kind(address)]
+AccountAddress = Annotated[JID, ACCOUNT]
+"""An account of a host that is served here. The command runs on that host."""
+SessionAddress = Annotated[JID, SESSION]
+"""An account or one of its sessions. The command runs on that account's host."""
+Domain = Annotated[str, kind(domain)]
+Password = Annotated[str, PASSWORD]
+Lines = Annotated[str, Kind("lines", "text", text)]
+"""A text of several lines."""
+Size = Annotated[int, size]
+Duration = Annotated[float, duration]
+
+FIELDS = {"account": "jid-single", "session": "jid-single", "address": "jid-single", "password": "text-private",
+          "choice": "list-single", "flag": "boolean", "lines": "text-multi"}  # fmt: skip
+"""Kind -> the type of its field in a data form (XEP-0004). All others are text-single."""
+PLAIN: dict[Any, Kind[Any]] = {
+    str: kind(text), Path: kind(path), int: KINDS[int], float: KINDS[float],
+    bool: Kind("flag", "yes or no", KINDS[bool].parse),
+}  # fmt: skip
+
+
+class Argument(NamedTuple):
+    """One argument of a command. ``choices`` is empty unless the kind is ``choice``."""
+
+    name: str
+    kind: Kind[Any]
+    required: bool
+    default: Any = None
+    choices: tuple[str, ...] = ()
+
+    @property
+    def field(self) -> str:
+        """The type of its field in a data form (XEP-0004 section 3.3)."""
+        return FIELDS.get(self.kind.name, "text-single")
+
+    def convert(self, value: Any) -> Any:
+        """Raises ValueError, with a sentence that begins with the argument's name."""
+        try:
+            return self.kind(value)
+        except ValueError as error:
+            raise ValueError(f"{self.name}: {error}") from None
+
+    def describe(self) -> dict[str, Any]:
+        default = None if self.required or self.default is None else self.kind.show(self.default)
+        return {"name": self.name, "kind": self.kind.name, "required": self.required, "default": default,
+                "choices": list(self.choices), "field": self.field}  # fmt: skip
+
+
+HOST = Argument("host", kind(domain), False)
+"""What every command of instances takes that could run on several: only this one."""
+
+
+def argument(parameter: inspect.Parameter) -> Argument:
+    """Raises TypeError where the annotation is of no known kind: a mistake of who wrote the command."""
+    wanted, choices = parameter.annotation, ()
+    if get_origin(wanted) in (Union, types.UnionType):
+        wanted = next(each for each in get_args(wanted) if each is not type(None))
+    found = next((each for each in getattr(wanted, "__metadata__", ()) if isinstance(each, Kind)), None)
+    if get_origin(wanted) is Literal:
+        choices = get_args(wanted)
+        found = _choice(choices)
+    found = found or PLAIN.get(wanted)
+    if found is None:
+        raise TypeError(f"{parameter.name}: {wanted} is no kind of argument")
+    required = parameter.default is inspect.Parameter.empty
+    return Argument(parameter.name, found, required, None if required else parameter.default, choices)
+
+
+def _choice(choices: tuple[str, ...]) -> Kind[str]:
+    def choice(value: Any) -> str:
+        if value not in choices:
+            raise ValueError(f"must be one of {', '.join(choices)}, not {brief(value)}")
+        return str(value)
+
+    return kind(choice)

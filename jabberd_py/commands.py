@@ -1,0 +1,320 @@
+"""What an administrator can say. The command line, ad-hoc commands, HTTP and a console are faces of one `Registry`.
+
+A command is a method marked with `hooks.command`. It belongs to an instance, to a module of one, or to the server as a
+whole. Its annotations say what kind of thing each argument is, so that a face can check it, ask for it or make a form of it:
+
+    @command("accounts kick", changes=True)
+    def kick(self, jid: SessionAddress, reason: str = "", ...) -> dict[str, int]:
+
+A parameter of type `Caller` is no argument: the registry fills in who calls.
+"""
+
+from __future__ import annotations
+
+import inspect
+import types
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from . import log
+from .arguments import ACCOUNT, HOST, PASSWORD, SESSION, Argument, argument
+from .hooks import Command, Progress
+from .instance import Instance
+from .options import brief, nearest
+from .xdb import StoreError
+from .xmpp.errors import StanzaError
+from .xmpp.jid import JID
+
+if TYPE_CHECKING:
+    from .router import Router
+
+logger = log.get("audit")
+MASK = "***"
+
+
+# -- who calls, and what may go wrong ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who runs a command.
+
+    name      for the log: a user of the machine, or an XMPP address
+    face      how: jabberctl, ad-hoc, http, console
+    where     from where: a process, or an IP address
+    jid       the XMPP address, where there is one
+    operator  it is the server's own user, who may do everything
+    """
+
+    name: str
+    face: str
+    where: str = ""
+    jid: JID | None = None
+    operator: bool = False
+
+
+class CommandError(Exception):
+    """``str()`` is one line for a person, ``kind`` is for programs; ``argument`` is the name of a wrong one."""
+
+    kind = "failed"
+
+    def __init__(self, message: str, argument: str | None = None) -> None:
+        super().__init__(message)
+        self.argument = argument
+
+
+class Failed(CommandError):
+    """All was right, and it did not work."""
+
+
+class WrongArgument(CommandError):
+    kind = "wrong argument"
+
+
+class NoSuchThing(CommandError):
+    """No such command, host, account..."""
+
+    kind = "no such thing"
+
+
+class NotAllowed(CommandError):
+    kind = "not allowed"
+
+
+def one_line(error: BaseException) -> str:
+    """What went wrong, for a person."""
+    if isinstance(error, StanzaError):
+        return error.text or error.condition
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return log.clean(" ".join(str(error).split()))
+
+
+def typed(error: Exception) -> CommandError:
+    """What a command raised, as one of ours. What nobody expected goes to the log, with its traceback."""
+    if isinstance(error, CommandError):
+        return error
+    line = one_line(error)
+    if isinstance(error, StanzaError):
+        if error.condition == "item-not-found":
+            return NoSuchThing(line)
+        return NotAllowed(line) if error.condition in ("forbidden", "not-allowed") else Failed(line)
+    if isinstance(error, ValueError):
+        return WrongArgument(line)
+    if isinstance(error, StoreError | OSError):
+        return Failed(line)
+    logger.exception("a command failed", exc_info=error)
+    return Failed(f"the command failed, see the log: {line or type(error).__name__}")
+
+
+# -- all commands ----------------------------------------------------------------------------------------------
+
+
+@cache
+def _signature(function: Callable[..., Any]) -> tuple[dict[str, Argument], str | None]:
+    """The arguments of a command by name, and the name of the parameter that takes the caller."""
+    arguments, caller = dict[str, Argument](), None
+    for each in list(inspect.signature(function, eval_str=True).parameters.values())[1:]:
+        if each.annotation is Caller:
+            caller = each.name
+        else:
+            arguments[each.name] = argument(each)
+    return arguments, caller
+
+
+class Bound(NamedTuple):
+    """A command and whose it is. ``place`` is None for the server as a whole."""
+
+    command: Command
+    method: Callable[..., Any]
+    place: Instance | None
+
+    @property
+    def arguments(self) -> dict[str, Argument]:
+        return _signature(self.method.__func__)[0]  # type: ignore[attr-defined]
+
+    @property
+    def account(self) -> Argument | None:
+        """The argument that says on which host the command runs."""
+        return next((each for each in self.arguments.values() if each.kind in (ACCOUNT, SESSION)), None)
+
+    def call(self, caller: Caller, values: Mapping[str, Any]) -> Any:
+        parameter = _signature(self.method.__func__)[1]  # type: ignore[attr-defined]
+        return self.method(**values, **({parameter: caller} if parameter else {}))
+
+
+class Registry:
+    """The commands of all instances of a router, and those of the server as a whole."""
+
+    def __init__(self, router: Router) -> None:
+        self.router = router
+        self.top: dict[str, Bound] = {}
+
+    def add(self, owner: object) -> None:
+        """The marked methods of ``owner`` are commands of the server as a whole."""
+        for command, method in marked(owner):
+            self.top[command.name] = Bound(command, method, None)
+
+    def find(self, name: str) -> list[Bound]:
+        """One for each place where there is that command. Raises NoSuchThing."""
+        if name in self.top:
+            return [self.top[name]]
+        places = [each for each in self.router.everybody if name in each.commands]
+        if not places:
+            raise NoSuchThing(f"no such command: {brief(name)}" + nearest(name, self.names()))
+        return [Bound(*each.commands[name], each) for each in places]
+
+    def names(self) -> list[str]:
+        found = set(self.top)
+        for each in self.router.everybody:
+            found.update(each.commands)
+        return sorted(found)
+
+    def describe(self, caller: Caller) -> list[dict[str, Any]]:
+        """What a face needs to offer the commands that the caller may run: name, help, arguments, changes, access."""
+        found = []
+        for name in self.names():
+            bound = self.find(name)
+            if not any(self._permits(caller, each) for each in bound):
+                continue
+            command, arguments = bound[0].command, dict(bound[0].arguments)
+            if bound[0].place is not None and bound[0].account is None:
+                arguments.setdefault("host", HOST)
+            found.append({
+                "name": name, "help": " ".join(command.help.split()), "access": command.access,
+                "changes": command.changes, "arguments": [each.describe() for each in arguments.values()],
+            })  # fmt: skip
+        return found
+
+    def run(self, caller: Caller, name: str, args: Mapping[str, Any]) -> Iterator[Any]:
+        """Yields `Progress` and at last the result: plain data, or a `log.Tail`. Raises CommandError. A command that changes
+        something leaves a line in the log, and so does one that was not allowed."""
+        bound = self.find(name)
+        outcome, audit = "done", bound[0].command.changes
+        try:
+            yield from _everywhere(caller, self._choose(caller, bound, args))
+        except Exception as error:
+            failure = typed(error)
+            outcome, audit = str(failure), audit or isinstance(failure, NotAllowed)
+            raise failure from None
+        except BaseException:  # the caller went away
+            outcome = "broken off"
+            raise
+        finally:
+            if audit:
+                shown = {key: _shown(bound[0].arguments.get(key), value) for key, value in args.items()}
+                logger.info("command", command=name, by=caller.name, via=caller.face, where=caller.where,
+                            arguments=shown, result=outcome)  # fmt: skip
+
+    def _choose(
+        self, caller: Caller, bound: list[Bound], args: Mapping[str, Any]
+    ) -> list[tuple[Bound, dict[str, Any]]]:
+        """Where the command is to run, and with which values. Raises CommandError."""
+        first, wanted = bound[0], dict(bound[0].arguments)
+        if first.place is not None and first.account is None:
+            wanted.setdefault("host", HOST)
+        values = convert(wanted, args)
+        target = None
+        if first.account is not None:
+            target = values[first.account.name].domain if first.account.name in values else None
+        elif first.place is not None and "host" not in first.arguments:
+            target = values.pop("host", None)
+        if target is not None and first.place is not None:
+            bound = [each for each in bound if each.place is not None and each.place.domain == target]
+            if not bound:
+                raise NoSuchThing(self._elsewhere(target, first.command.name))
+        allowed = [each for each in bound if self._permits(caller, each, values)]
+        if not allowed:
+            raise NotAllowed(
+                f"{caller.name} may not run '{first.command.name}'" + (f" on {target}" if target else "")
+            )
+        return [(each, values) for each in allowed]
+
+    def _elsewhere(self, target: str, name: str) -> str:
+        if target in self.router.instances:
+            return f"{target} does not know the command '{name}'"
+        known = [domain for domain, each in self.router.instances.items() if name in each.commands]
+        return f"{target} is not served here" + nearest(target, known)
+
+    def _permits(self, caller: Caller, bound: Bound, values: Mapping[str, Any] | None = None) -> bool:
+        """``values`` None: may the caller run it with any values at all?"""
+        access = bound.command.access
+        if caller.operator or access == "anyone":
+            return True
+        if caller.jid is None:
+            return False
+        if access == "owner" and bound.account is not None:
+            jid = caller.jid if values is None else values.get(bound.account.name)
+            if jid is not None and jid.user == caller.jid.user:
+                return True
+        place = self.router if bound.place is None else bound.place
+        return place.is_admin(caller.jid)
+
+
+def marked(owner: object) -> Iterator[tuple[Command, Callable[..., Any]]]:
+    """The commands among the methods of ``owner``. Raises TypeError where an argument is of no known kind."""
+    for name in dir(type(owner)):
+        for command in getattr(getattr(type(owner), name, None), "__dict__", {}).get("_commands", ()):
+            method = getattr(owner, name)
+            _signature(method.__func__)
+            yield command, method
+
+
+def convert(wanted: Mapping[str, Argument], args: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of the arguments that were given, each of its own kind. Raises WrongArgument."""
+    for name in args:
+        if name not in wanted:
+            raise WrongArgument(f"no such argument: {brief(name)}" + nearest(str(name), wanted), str(name))
+    values = {}
+    for name, each in wanted.items():
+        if args.get(name) is not None:
+            try:
+                values[name] = each.convert(args[name])
+            except ValueError as error:
+                raise WrongArgument(str(error), name) from None
+        elif each.required:
+            raise WrongArgument(f"{name} is missing", name)
+    return values
+
+
+def _shown(known: Argument | None, value: Any) -> Any:
+    """The value as the log may have it."""
+    return MASK if known is not None and known.kind is PASSWORD and value is not None else value
+
+
+def _everywhere(caller: Caller, runs: list[tuple[Bound, dict[str, Any]]]) -> Iterator[Any]:
+    """Lists of several hosts are joined, other results are told apart by domain."""
+    results: dict[str, Any] = {}
+    for bound, values in runs:
+        result = bound.call(caller, values)
+        if isinstance(result, types.GeneratorType):
+            items, result = result, None
+            for item in items:
+                if isinstance(item, Progress):
+                    yield item
+                else:
+                    result = item
+        results["" if bound.place is None else bound.place.domain] = result
+    yield _joined(results)
+
+
+def _joined(results: dict[str, Any]) -> Any:
+    values = list(results.values())
+    if len(values) == 1:
+        return values[0]
+    if all(value is None for value in values):
+        return None
+    if all(isinstance(value, list) for value in values):
+        return [row for value in values for row in value]
+    return results
+
+
+def outcome(items: Iterable[Any]) -> Any:
+    """The result of `Registry.run`, for a face that shows no progress. Raises CommandError."""
+    result = None
+    for item in items:
+        if not isinstance(item, Progress):
+            result = item
+    return result
