@@ -88,7 +88,9 @@ def test_one_of_two_sessions_is_kicked(server, make_client):
     assert [each["jid"] for each in data(server, "accounts", "show", "two@localhost")["sessions"]] == [
         second.jid
     ]
-    fails(run(server, "accounts", "kick", "two@localhost/nobody"), 1, "'two@localhost/nobody' is not connected")
+    fails(
+        run(server, "accounts", "kick", "two@localhost/nobody"), 1, "'two@localhost/nobody' is not connected"
+    )
 
 
 def test_the_log_keeps_who_changed_what_and_no_password(server):
