@@ -54,9 +54,10 @@ class StanzaError(Exception):
 
 
 def error_reply(stanza: Element, error: StanzaError) -> Element | None:
-    """The stanza that tells the sender, or None: errors and IQ results are never answered (section 8.3.1)."""
+    """The stanza that tells the sender, or None: errors and IQ results are never answered (section 8.3.1). An IQ of
+    an unknown type gets its error (section 8.2.3)."""
     type = stanza.type
-    if type == "error" or (stanza.name == "iq" and type not in ("get", "set")):
+    if type == "error" or (stanza.name == "iq" and type == "result"):
         return None
     answer = Element(stanza.name)
     attrs = stanza.attrs

@@ -60,6 +60,25 @@ def test_a_nonsense_payload_changes_nothing(romeo):
     romeo.gets(f"<iq type='error' id='p'><error><bad-request xmlns='{STANZAS}'/></error></iq>")
 
 
+@pytest.mark.parametrize("type", ["", "type=''", "type='question'", "type='GET'", "type='normal'"])
+def test_an_iq_of_unknown_type_is_a_bad_request(romeo, juliet, type):
+    error = f"<error type='modify'><bad-request xmlns='{STANZAS}'/></error>"
+    for number, to in enumerate((romeo.domain, romeo.bare, "", juliet.domain, juliet.bare, juliet.jid)):
+        address = f"to='{to}'" if to else ""
+        for id in (f"id='t{number}'", ""):
+            romeo.send(f"<iq {type} {id} {address}><ping xmlns='urn:xmpp:ping'/></iq>")
+            romeo.gets(f"<iq type='error' {id}>{error}</iq>")
+    juliet.nothing("<iq/>")
+
+
+def test_results_and_errors_stay_unanswered(romeo, juliet):
+    for to in (romeo.domain, romeo.bare, juliet.domain, juliet.bare, f"{juliet.bare}/gone"):
+        romeo.send(f"<iq type='result' id='r' to='{to}'/>")
+        romeo.send(f"<iq type='result' id='r' to='{to}'><a xmlns='urn:a'/><b xmlns='urn:b'/></iq>")
+        romeo.send(f"<iq type='error' id='r' to='{to}'><error type='cancel'/></iq>")
+    romeo.nothing("<iq id='r'/>")
+
+
 def test_an_unknown_namespace_is_no_service(romeo):
     for to in (f" to='{romeo.domain}'", f" to='{romeo.bare}'", ""):
         romeo.send(f"<iq type='get' id='u'{to}><ping xmlns='urn:example:ping'/></iq>")
