@@ -43,10 +43,11 @@ class Subscription(Module):
         old = self.host["roster"].state(user, jid)
         new, route = outbound(old, type)
         self.host["roster"].set_state(user, jid, new, push=False)
+        self._push(user, jid, old, new)  # before the answer to the stanza can be there
         if route:
             stanza.attrs |= {"from": user, "to": jid}
             self.host.router.deliver(stanza)
-        self._tell(user, jid, old, new)
+        self._share(user, jid, old, new)
         return HANDLED
 
     # -- received for a user ------------------------------------------------------------------------
@@ -60,9 +61,7 @@ class Subscription(Module):
         if jid == user:
             return HANDLED
         if not self.host.users.exists(user):
-            if type == "subscribe":
-                self._answer(user, jid, "unsubscribed")
-            return HANDLED
+            return HANDLED  # section 8.5.1: in silence
         contacts = roster(user)  # may wait; from here to `set_state` nothing does
         old = self.host["roster"].state(user, jid)
         new, deliver, answer = inbound(old, type)
@@ -73,13 +72,14 @@ class Subscription(Module):
                 raise StanzaError("resource-constraint", "too many wait for an answer already")
             request = self._record(stanza)
         self.host["roster"].set_state(user, jid, new, request, push=False)
-        if answer is not None:
-            self._answer(user, jid, answer)
         if deliver:
             for session in self.host.sessions.of(user):
                 if session.presence is not None or (type != "subscribe" and session.note(INTERESTED)):
                     self.host.pass_on(session, stanza)
-        self._tell(user, jid, old, new)
+        self._push(user, jid, old, new)
+        if answer is not None:
+            self.host.router.deliver(Element("presence", CLIENT, from_=user, to=jid, type=answer))
+        self._share(user, jid, old, new)
         return HANDLED
 
     def _record(self, stanza: Element) -> str:
@@ -88,14 +88,14 @@ class Subscription(Module):
             return text
         return str(Element("presence", CLIENT, from_=stanza.from_, to=stanza.to, type="subscribe"))
 
-    def _answer(self, user: str, jid: str, type: str) -> None:
-        self.host.router.deliver(Element("presence", CLIENT, from_=user, to=jid, type=type))
-
-    def _tell(self, user: str, jid: str, old: State, new: State) -> None:
-        """After the stanza itself: the user's resources see the item, then the contact sees more or less."""
+    def _push(self, user: str, jid: str, old: State, new: State) -> None:
+        """The user's resources are told of the item, if it has changed."""
         item = self.host["roster"].item(user, jid)
         if item is not None and _shown(old) != _shown(new):
             self.host["roster"].push(user, jid, item)
+
+    def _share(self, user: str, jid: str, old: State, new: State) -> None:
+        """The contact sees more or less of the user's presence, after the stanza that says so."""
         if old.from_ != new.from_:
             self.host["roster"].share(user, jid, new.from_)
 

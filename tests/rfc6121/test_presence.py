@@ -128,6 +128,69 @@ def test_a_pre_approved_contact_need_not_wait(romeo: Client, juliet: Client) -> 
     juliet.nothing("<presence type='subscribe'/>")
 
 
+def item(jid, **attributes):
+    said = " ".join(f"{name}='{value}'" for name, value in {"ask": "!absent", **attributes}.items())
+    return f"<iq type='set'><query xmlns='jabber:iq:roster'><item jid='{jid}' {said}/></query></iq>"
+
+
+def test_who_asks_a_pre_approved_contact_sees_each_state_once(romeo: Client, juliet: Client) -> None:
+    for client in (romeo, juliet):
+        client.iq("get", "<query xmlns='jabber:iq:roster'/>")
+    juliet.send(f"<presence type='subscribed' to='{romeo.bare}'/>")
+    juliet.sync()
+    romeo.send(f"<presence type='subscribe' to='{juliet.bare}'/>")
+    romeo.gets(f"<presence type='!absent' from='{juliet.jid}'/>")
+    pushes = [
+        (item.get("subscription"), item.get("ask"))
+        for element in romeo.inbox
+        for item in element.iter("{jabber:iq:roster}item")
+    ]
+    assert pushes == [("none", "subscribe"), ("to", None)]
+    juliet.gets(item(romeo.bare, subscription="none", approved="true"))
+    juliet.gets(item(romeo.bare, subscription="from", approved="true"))
+    juliet.nothing("<iq type='set'/>")
+
+
+def test_the_own_unavailable_presence_comes_back(romeo: Client, make_client: Any) -> None:
+    other = make_client(romeo.account)
+    romeo.send("<presence type='unavailable' id='u'><status>gone</status></presence>")
+    for client in (romeo, other):
+        client.gets(
+            f"<presence type='unavailable' id='u' from='{romeo.jid}' to='{romeo.bare}'><status>gone</status></presence>"
+        )
+    romeo.send("<presence type='unavailable'/>")  # nobody sees it available: nobody is told again
+    romeo.nothing("<presence type='unavailable'/>")
+    other.nothing("<presence type='unavailable'/>")
+
+
+@pytest.mark.parametrize("type", ["subscribe", "subscribed", "unsubscribe", "unsubscribed"])
+@pytest.mark.parametrize("resource", ["", "/balcony"])
+def test_an_account_that_does_not_exist_keeps_silent(
+    romeo: Client, topology: Any, type: str, resource: str
+) -> None:
+    romeo.send(f"<presence type='{type}' to='nobody-at-all@{topology.juliet.domain}{resource}'/>")
+    romeo.sync(topology.juliet.domain)
+    romeo.nothing(f"<presence from='nobody-at-all@{topology.juliet.domain}'/>")
+
+
+def test_a_request_to_nobody_stays_pending(romeo: Client, topology: Any) -> None:
+    romeo.iq("get", "<query xmlns='jabber:iq:roster'/>")
+    nobody = f"nobody-at-all@{topology.juliet.domain}"
+    romeo.send(f"<presence type='subscribe' to='{nobody}'/>")
+    romeo.gets(item(nobody, subscription="none", ask="subscribe"))
+    romeo.sync(topology.juliet.domain)
+    romeo.nothing("<iq type='set'/>")
+
+
+def test_one_who_has_seen_directed_presence_hears_the_end_once(romeo: Client, juliet: Client) -> None:
+    romeo.send(f"<presence to='{juliet.jid}'/>")
+    juliet.gets(f"<presence from='{romeo.jid}' to='{juliet.jid}'/>")
+    subscribe_both(romeo, juliet)
+    romeo.send("<presence type='unavailable'/>")
+    juliet.gets(f"<presence type='unavailable' from='{romeo.jid}'/>")
+    juliet.nothing(f"<presence type='unavailable' from='{romeo.jid}'/>")
+
+
 def test_a_withdrawn_pre_approval_is_worth_nothing(romeo: Client, juliet: Client) -> None:
     for type in ("subscribed", "unsubscribed"):
         juliet.send(f"<presence type='{type}' to='{romeo.bare}'/>")
