@@ -155,6 +155,13 @@ class Host(Instance):
         except Exception as error:
             self.refuse(session, stanza, unexpected(error))
 
+    def lets_out(self, session: Session, stanza: Element) -> bool:
+        """May this be sent in the session's name? For what the server itself sends there: event ``filter_out``."""
+        try:
+            return self.hooks.call("filter_out", session, stanza) is not HANDLED
+        except StanzaError:
+            return False
+
     def refuse(self, session: Session, stanza: Element, error: StanzaError) -> None:
         """Answers straight to the session: routed, the error would come from an address that a filter may stop."""
         answer = error_reply(stanza, error)

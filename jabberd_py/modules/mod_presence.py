@@ -94,7 +94,7 @@ class Presence(Module):
             self.host.hooks.tell("shown", session, stanza)
             subscribers = self.host["roster"].subscribers(session.user)
             known = set(subscribers) if directed else ()
-            jids = [*(jid for jid in directed if jid not in known), *subscribers]
+            jids = [*(jid for jid in directed if jid.partition("/")[0] not in known), *subscribers]
         else:
             jids = list(directed)
         if not ended:
@@ -105,7 +105,8 @@ class Presence(Module):
             gevent.spawn(self._afterwards, session, stanza, jids)
         if was:
             own = stanza.copy(to=session.user)
-            for resource in self.host.sessions.available(session.user):
+            resources = self.host.sessions.available(session.user)
+            for resource in resources if ended or session in resources else [session, *resources]:
                 self.host.pass_on(resource, own)
         if willing:
             self.host.hooks.tell("unavailable", session)
@@ -114,24 +115,22 @@ class Presence(Module):
         with xdb.unit():
             self._broadcast(session, stanza, fairly(jids))
 
-    def _broadcast(self, session: Session, stanza: Element, jids: Iterable[str]) -> None:
-        """The copies share one serialised payload. Ends early when the presence is no longer the session's."""
-        hooks, deliver = self.host.hooks, self.host.router.deliver
-        filtered = bool(hooks.chains["filter_out"]["presence"])
-        copies = 0
+    def _broadcast(self, session: Session, stanza: Element, jids: Iterable[str]) -> int:
+        """The copies share one serialised payload. Ends early when the presence is no longer the session's. Returns how
+        many were sent: who is blocked gets none."""
+        host, deliver = self.host, self.host.router.deliver
+        filtered = bool(host.hooks.chains["filter_out"]["presence"])
+        copies = sent = 0
         for jid in jids:
             if not self._holds(session, stanza):
                 break
             copies += 1
             copy = stanza.copy(to=jid)
-            if filtered:
-                try:
-                    if hooks.call("filter_out", session, copy) is HANDLED:
-                        continue
-                except StanzaError:
-                    continue
-            deliver(copy)
+            if not filtered or host.lets_out(session, copy):
+                deliver(copy)
+                sent += 1
         session.work += copies // FAN
+        return sent
 
     def _holds(self, session: Session, stanza: Element) -> bool:
         """Others had their turns: is that still what is to be said of the session's address?"""
@@ -196,11 +195,9 @@ class Presence(Module):
             if to.resource is not None:
                 sessions = [session for session in sessions if session.jid == to]
                 reply.from_ = to
-            for session in sessions:
-                self._broadcast(session, session.presence, [str(asker)])  # who is blocked sees nothing
-            if sessions:
+            if sum(self._broadcast(session, session.presence, [str(asker)]) for session in sessions):
                 return
-            reply.attrs["type"] = "unavailable"
+            reply.attrs["type"] = "unavailable"  # also for whom a privacy list hides the user from
         else:
             session = self.host.sessions.find(to)
             seen = session and session.note(DIRECTED)

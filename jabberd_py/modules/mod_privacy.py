@@ -12,7 +12,9 @@ from ..xdb import OWNER_LENGTH, Table, cached, xdb
 from ..xmpp.element import Element, from_text
 from ..xmpp.errors import StanzaError
 from ..xmpp.jid import JID, parse
+from ..xmpp.ns import CLIENT
 from ..xmpp.subscription import State
+from .mod_presence import DIRECTED
 from .mod_roster import roster
 from .privacy_rules import NAME_LENGTH, NS, Item, List, Lists, read, read_items
 
@@ -231,14 +233,14 @@ class Privacy(Module):
     def _presence(self, user: str) -> Callable[[], None]:
         """Notes who sees whom; the function it returns, called after a change, tells those who now see more
         or less (notes of XEP-0016 sections 2.9 and 2.10, XEP-0191 sections 3.3 and 3.4)."""
-        sessions = self.host.sessions.available(user)
+        sessions = [s for s in self.host.sessions.of(user) if s.presence is not None or s.note(DIRECTED)]
         states = [(parse(jid), contact.state) for jid, contact in roster(user).items()] if sessions else []
         before = self._seen(user, sessions, states)
 
         def tell() -> None:
             after = self._seen(user, sessions, states)
             for (session, jid, way), hidden in after.items():
-                if hidden != before[session, jid, way] and session.presence is not None:
+                if hidden != before.get((session, jid, way), False):
                     self._tell(session, jid, way, hidden)
 
         return tell
@@ -249,8 +251,11 @@ class Privacy(Module):
         lists = lists_of(user) or Lists({})
         seen = {}
         for session in sessions:
-            rules = self._list(lists, session)
-            for jid, state in states:
+            rules, shown = self._list(lists, session), session.presence is not None
+            for address in session.note(DIRECTED) or ():
+                jid = parse(address)
+                seen[session, jid, "directed"] = self._denies(user, rules, jid, "presence-out")
+            for jid, state in states if shown else ():
                 if state.from_:
                     seen[session, jid, "presence-out"] = self._denies(user, rules, jid, "presence-out")
                 if state.to:
@@ -258,15 +263,21 @@ class Privacy(Module):
         return seen
 
     def _tell(self, session: Session, jid: JID, way: str, hidden: bool) -> None:
-        if way == "presence-out" and hidden:
-            gone = Element("presence", type="unavailable", from_=session.full, to=jid)
+        if way == "directed" and not hidden:
+            return  # it is for the client to say so again (RFC 6121 section 4.6)
+        if way == "directed":
+            session.note(DIRECTED).pop(str(jid), None)
+        if session.presence is None and way != "directed":
+            return
+        if way != "presence-in" and hidden:
+            gone = Element("presence", CLIENT, type="unavailable", from_=session.full, to=jid)
             self.host.router.deliver(gone)
         elif way == "presence-out":
             self.host.router.deliver(session.presence.copy(from_=session.full, to=jid))
         elif hidden:
-            session.send(Element("presence", type="unavailable", from_=jid, to=session.full))
+            session.send(Element("presence", CLIENT, type="unavailable", from_=jid, to=session.full))
         else:
-            self.host.router.deliver(Element("presence", type="probe", from_=session.user, to=jid))
+            self.host.router.deliver(Element("presence", CLIENT, type="probe", from_=session.user, to=jid))
 
 
 def _kind(stanza: Element) -> str:

@@ -190,7 +190,8 @@ class Roster(Module):
                 presence = session.presence.copy(to=jid)
             else:
                 presence = Element("presence", CLIENT, from_=session.full, to=jid, type="unavailable")
-            self.host.router.deliver(presence)
+            if self.host.lets_out(session, presence):
+                self.host.router.deliver(presence)
 
     # -- from clients ---------------------------------------------------------------------------------
 

@@ -1,5 +1,7 @@
 """XEP-0191: Blocking Command."""
 
+import pytest
+
 from tests.client import subscribe_both
 
 NS = "urn:xmpp:blocking"
@@ -136,6 +138,42 @@ def test_presence_goes_and_comes_back(romeo, juliet):
     juliet.gets(f"<presence type='!absent' from='{romeo.jid}'><show>dnd</show></presence>")
     romeo.send(f"<message to='{juliet.bare}'><body>again</body></message>")
     juliet.gets("<message><body>again</body></message>")
+
+
+@pytest.mark.parametrize("available", [True, False])
+def test_a_room_that_is_blocked_sees_the_user_leave(romeo, juliet, available):
+    room = juliet.jid  # to the server a room is an address that has been sent presence
+    if not available:
+        romeo.send("<presence type='unavailable'/>")
+    romeo.send(f"<presence to='{room}'><x xmlns='http://jabber.org/protocol/muc'/></presence>")
+    juliet.gets(f"<presence type='!absent' from='{romeo.jid}' to='{room}'/>")
+    block(romeo, juliet.bare)
+    juliet.gets(f"<presence type='unavailable' from='{romeo.jid}' to='{room}'/>")
+    romeo.abort()
+    juliet.nothing(f"<presence from='{romeo.jid}'/>")
+
+
+def test_who_was_blocked_in_a_room_must_be_sent_presence_again(romeo, juliet):
+    romeo.send(f"<presence to='{juliet.jid}'/>")
+    juliet.gets(f"<presence type='!absent' from='{romeo.jid}'/>")
+    block(romeo, juliet.domain)
+    juliet.gets(f"<presence type='unavailable' from='{romeo.jid}'/>")
+    block(romeo, verb="unblock")
+    juliet.nothing(f"<presence from='{romeo.jid}'/>")
+    romeo.send(f"<presence to='{juliet.jid}'><show>chat</show></presence>")
+    juliet.gets(f"<presence type='!absent' from='{romeo.jid}'><show>chat</show></presence>")
+    romeo.abort()
+    juliet.gets(f"<presence type='unavailable' from='{romeo.jid}'/>")
+
+
+def test_presence_sent_from_each_session_ends_at_the_block(romeo, juliet, make_client):
+    other = make_client(romeo.account)
+    for client in (romeo, other):
+        client.send(f"<presence to='{juliet.jid}'/>")
+    block(romeo, juliet.jid)
+    for client in (romeo, other):
+        juliet.gets(f"<presence type='unavailable' from='{client.jid}'/>")
+    juliet.nothing("<presence type='unavailable'/>")
 
 
 def test_strangers_see_nothing_of_it(romeo, juliet):

@@ -246,6 +246,37 @@ def test_not_seeing_presence(romeo, juliet):
     juliet.gets(f"<presence type='!absent' from='{romeo.jid}'><show>dnd</show></presence>")
 
 
+def hides(client, kinds="<presence-out/>"):
+    put(client, "out", f"<item action='deny' order='1'>{kinds}</item>")
+    choose(client, "active", "out")
+
+
+def test_who_has_seen_directed_presence_sees_it_end_when_it_is_hidden(romeo, juliet):
+    juliet.send(f"<presence to='{romeo.jid}'/>")
+    romeo.gets(f"<presence type='!absent' from='{juliet.jid}'/>")
+    hides(juliet)
+    romeo.gets(f"<presence type='unavailable' from='{juliet.jid}' to='{romeo.jid}'/>")
+    juliet.abort()
+    romeo.nothing(f"<presence from='{juliet.jid}'/>")
+
+
+def test_a_new_contact_does_not_see_hidden_presence(romeo, juliet):
+    hides(juliet)
+    romeo.send(f"<presence type='subscribe' to='{juliet.bare}'/>")
+    juliet.gets(f"<presence type='subscribe' from='{romeo.bare}'/>")
+    juliet.send(f"<presence type='subscribed' to='{romeo.bare}'/>")
+    romeo.gets(f"<presence type='subscribed' from='{juliet.bare}'/>")
+    romeo.nothing(f"<presence type='!absent' from='{juliet.jid}'/>")
+
+
+def test_a_hidden_user_answers_probes_as_one_who_is_away(romeo, juliet):
+    subscribe_both(romeo, juliet)
+    hides(juliet)
+    romeo.gets(f"<presence type='unavailable' from='{juliet.jid}'/>")
+    romeo.send(f"<presence type='probe' to='{juliet.bare}'/>")
+    romeo.gets(f"<presence type='unavailable' from='{juliet.bare}'/>")
+
+
 # -- the rules alone ---------------------------------------------------------------------------
 
 
