@@ -7,7 +7,7 @@
       localhost:
       example.org:
         admins: [romeo@example.org]                 # options of Schema.host
-        modules: {register: false, motd: {text: hi}}
+        modules: {register: false, motd: {enabled: true, text: hi}}
     components:
       irc.example.org: {secret: s3cret}             # options of Schema.component
 
@@ -46,6 +46,8 @@ __all__ += ["duration", "list_of", "mapping_of", "optional", "size"]  # for thos
 
 Path = tuple[str, ...]
 Place = tuple[str, int | None]  # file (or where else) and line
+FILE = ENVIRONMENT + "CONFIG"
+"""The variable that names the file."""
 DEEPEST = 16  # levels of nesting; aliases can make YAML endless
 DOMAINS = ("hosts", "components")  # mappings of domains to what is said of them
 SWITCHES = {"true", "yes", "on", "false", "no", "off"}
@@ -71,6 +73,7 @@ class HostConfig:
     section: Section
     modules: dict[str, dict[str, Any]]
     enabled: list[str]  # names of modules to load, in the order of Schema.modules
+    idle: list[str] = field(default_factory=list)  # modules with options that nobody has switched on or off
 
 
 @dataclass(frozen=True)
@@ -111,7 +114,7 @@ def load(
     if path is not None:
         source.read(path)
     for name in sorted(environ or ()):  # sorted: a whole key comes before its parts
-        if name.startswith(ENVIRONMENT):
+        if name.startswith(ENVIRONMENT) and name != FILE:
             source.set_variable(name, (environ or {})[name])
     for override in overrides:
         source.set_path(override)
@@ -178,6 +181,8 @@ class _Source:
     def tidy(self) -> None:
         """Long forms for short ones: a list of hosts, ``module: true``."""
         hosts = self.data.get("hosts")
+        if isinstance(hosts, str):
+            self.fail(("hosts",), f"must be a list of domains: write [{brief(hosts, quoted=False)}]")
         if isinstance(hosts, list) and all(isinstance(host, str) for host in hosts):
             if len(set(hosts)) < len(hosts):
                 self.fail(("hosts",), "the same domain twice")
@@ -217,9 +222,24 @@ class _Source:
 
     def set_variable(self, name: str, text: str) -> None:
         path = tuple(name.removeprefix(ENVIRONMENT).lower().split("__"))
+        if path[0] not in (known := self.tops()):
+            raise ConfigError(name, None, f"{'.'.join(path)}: no such option" + self.variable(name, known))
         if path[0] in DOMAINS and len(path) > 1:
             path = (path[0], self.known_domain(path[0], path[1]), *path[2:])
         self.set(path, self.value(text, name, ".".join(path)), name)
+
+    def tops(self) -> set[str]:
+        """What may stand at the top level."""
+        return {*options_of(self.schema.top), *self.schema.sections, *DOMAINS, "modules"}
+
+    def variable(self, name: str, tops: set[str]) -> str:
+        """What the variable was meant to be called, as the end of a message."""
+        names = [*tops, *(f"modules__{module}" for module in self.schema.modules)]
+        owners = {**self.schema.sections, **{f"modules__{n}": m for n, m in self.schema.modules.items()}}
+        names += [f"{section}__{option}" for section, owner in owners.items() for option in options_of(owner)]
+        known = [ENVIRONMENT + each.upper() for each in names]
+        exactly = [each for each in known if each.replace("__", "_") == re.sub("_+", "_", name)]
+        return f" (did you mean '{exactly[0]}'?)" if exactly else nearest(name, known)
 
     def known_domain(self, kind: str, word: str) -> str:
         """``example_org`` is example.org (shells know no dots in names) if that is among those so far."""
@@ -313,12 +333,12 @@ class _Checker:
             options = dict(value or {})
             switch = options.pop("enabled", None)
             settings = self.settings(self.schema.modules[name], (*path, name), options, ["enabled"])
-            found[name] = (self.switch((*path, name), switch, mentioned=value is not None), settings)
+            found[name] = (self.switch((*path, name), switch), settings)
         return found
 
-    def switch(self, path: Path, value: Any, mentioned: bool) -> bool | None:
+    def switch(self, path: Path, value: Any) -> bool | None:
         if value is None:
-            return True if mentioned else None
+            return None
         try:
             return Option(bool, False, "").convert(value)
         except ValueError as error:
@@ -366,13 +386,15 @@ class _Checker:
     ) -> HostConfig:
         """Each level's word about a module overrides the one before."""
         settings: dict[str, dict[str, Any]] = {}
-        enabled = []
+        enabled, idle = [], []
         for name, module in self.schema.modules.items():
-            on, settings[name] = bool(module.default), {}
+            on, settings[name], said = bool(module.default), {}, False
             for level in levels:
                 switch, options = level.get(name, (None, {}))
-                on = on if switch is None else switch
+                on, said = (on, said) if switch is None else (switch, True)
                 settings[name] |= options
             if on:
                 enabled.append(name)
-        return HostConfig(domain, section, settings, enabled)
+            elif settings[name] and not said:
+                idle.append(name)
+        return HostConfig(domain, section, settings, enabled, idle)

@@ -22,8 +22,8 @@ Durations are written 10s, 5m, 1h or 30d; sizes 64k, 256 KiB or 1 MiB. Relative 
 working directory."""
 
 MODULES = """\
-Modules: what every host can do. `name: false` switches one off, `name: true` on; options mean on, unless
-`enabled: false` stands among them. A host may say otherwise under its own `modules`."""
+Modules: what every host can do. `name: false` switches one off, `name: true` on. With options it is
+`enabled: true` that switches on what is off by default. A host may say otherwise under its own `modules`."""
 
 HOSTS = """The domains to serve, one entry each, with their own options and modules."""
 

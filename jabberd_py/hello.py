@@ -27,7 +27,12 @@ def say_hello(server: Server) -> None:
         print(f"made a self-signed certificate: {path}")
     for kind, address, port in server.listening():
         print(f"listening {kind} {address} {port}")
-    print(f"hosts: {', '.join(server.config.hosts)}")
+    hosts = server.config.hosts
+    print(f"hosts: {', '.join(hosts)}")
+    if opened := [domain for domain, host in hosts.items() if "register" in host.enabled]:
+        print(f"registration is open: anybody may make an account on {', '.join(opened)} (modules.register)")
+    for name in dict.fromkeys(name for host in hosts.values() for name in host.idle):
+        print(f"modules.{name} has options but is off: 'enabled: true' among them switches it on")
     domain = next(iter(server.config.hosts))
     if not any(host.users.all() for host in server.hosts):
         print(f"there is no account yet; make the first one: {_jabberctl(server)} accounts add you@{domain}")

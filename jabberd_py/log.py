@@ -254,13 +254,19 @@ def _lost_error(error: BaseException | None, where: object) -> None:
     _lost.error("nobody caught an exception", where=where, exc_info=error)
 
 
+def _greenlet_error(error: BaseException | None, where: object) -> None:
+    """Of a thread pool (a pair) gevent tells as well; there the error is raised where the result is waited for."""
+    if not isinstance(where, tuple):
+        _lost_error(error, where)
+
+
 def _catch_all() -> None:
     """What Python and gevent would print by themselves becomes lines of the log."""
     logging.getLogger().addHandler(_Bridge())
     logging.captureWarnings(True)
     threading.excepthook = lambda lost: _lost_error(lost.exc_value, lost.thread)
     sys.unraisablehook = lambda lost: _lost_error(lost.exc_value, lost.err_msg or lost.object)
-    Hub.print_exception = lambda hub, where, kind, error, trace: _lost_error(error, where)
+    Hub.print_exception = lambda hub, where, kind, error, trace: _greenlet_error(error, where)
 
 
 def setup(level: str = "info", format: str = "text", stream: TextIO | None = None) -> None:

@@ -51,9 +51,9 @@ class Kind(Generic[T]):
             raise ValueError(f"must be {self.expects}, not {brief(value)}") from error
 
 
-def brief(value: Any) -> str:
+def brief(value: Any, quoted: bool = True) -> str:
     """The value as an error message shows it: on one line, of bounded length."""
-    text = "nothing" if value is None else repr(value)
+    text = "nothing" if value is None else repr(value) if quoted else str(value)
     return text if len(text) <= LONGEST else text[: LONGEST - 3] + "..."
 
 

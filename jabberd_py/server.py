@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
 import shutil
@@ -29,6 +30,7 @@ from .http.metrics import Figure, Metrics, MetricsOptions
 from .jsm import messages
 from .jsm.host import Host, HostOptions
 from .jsm.users import Account
+from .net import certfiles
 from .net.accept import Listener
 from .net.dnsrv import DNS, Resolver
 from .net.tls import Certificates, TLSOptions
@@ -126,7 +128,13 @@ class Server:
             self._take_ports()  # first: what most often goes wrong leaves nothing behind
             self._make_data()
             database = self.config.top.database or "sqlite:///jabberd.sqlite"  # type: ignore[attr-defined]
-            self.store = xdb.open(database, tables(), str(self.data), options=self.config["store"])
+            try:
+                self.store = xdb.open(database, tables(), str(self.data), options=self.config["store"])
+            except StoreInUse:
+                raise
+            except StoreError as error:
+                where = "database" if self.config.top.database else "data"  # type: ignore[attr-defined]
+                raise self.config.error(str(error), where) from None
             messages.start()
             self._load_certificates(self.config)
             self.components.configure(self.config.components)  # type: ignore[arg-type]
@@ -172,8 +180,13 @@ class Server:
         missing = [each for each in (self.data, *self.data.parents) if not each.exists()]
         try:
             self.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except FileExistsError:
+            raise self.config.error(f"{self.data} is no folder", "data") from None
         except OSError as error:
             raise self.config.error(f"cannot make {error.filename}: {error.strerror}", "data") from None
+        if not os.access(self.data, os.R_OK | os.W_OK | os.X_OK):
+            reason = certfiles.unusable(self.data, PermissionError(errno.EACCES, "Permission denied"))
+            raise self.config.error(reason, "data")
         self.fresh = missing[-1] if missing else None
 
     def _load_certificates(self, settings: Config) -> None:
@@ -214,6 +227,7 @@ class Server:
         from .ctl.control import Control
 
         heartbeat.start()
+        self.jobs.append(heartbeat.every(24 * 3600, self.certificates.warn))
         self.control = Control(self, self.config["ctl"].socket or str(self.data / "jabberctl.sock"))
         try:
             self.control.start()
@@ -233,6 +247,10 @@ class Server:
         """Reads the configuration, the certificates and the log level again; on a mistake everything stays as it was.
         Raises ConfigError, ValueError, OSError."""
         fresh = self.settings()
+        try:
+            self.c2s.check(fresh["c2s"])
+        except OptionError as error:
+            raise fresh.error(str(error), "c2s", error.option) from None
         if self.uplink is not None:
             try:
                 self.uplink.check(fresh["s2s"])
@@ -329,8 +347,8 @@ class Server:
 
     def listening(self) -> list[tuple[str, str, int]]:
         """(kind, address, port) of every listener."""
-        found: list[Any] = [*self.listeners] if self.metrics is None else [*self.listeners, self.metrics]
-        return [(each.kind, *each.bound) for each in found]
+        metrics: list[Any] = self.metrics.listeners if self.metrics is not None else []
+        return [(each.kind, *each.bound) for each in [*self.listeners, *metrics]]
 
     @property
     def listeners(self) -> list[Listener]:

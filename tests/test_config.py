@@ -230,8 +230,8 @@ def test_a_domain_may_contain_dots_in_a_path(conf, override, domain, value):
 def test_set_reaches_the_modules_of_a_host(conf):
     text = "hosts: {example.org: {modules: {motd: {text: a}}}, other: }"
     config = conf(text, "hosts.example.org.modules.register.limit=9", "hosts.example.org.modules.motd=no")
-    assert config.hosts["example.org"].enabled == ["register"]
-    assert config.hosts["example.org"].modules["register"] == {"limit": 9}
+    host = config.hosts["example.org"]
+    assert (host.enabled, host.idle, host.modules["register"]) == ([], ["register"], {"limit": 9})
     assert config.hosts["other"].enabled == ["motd"]
 
 
@@ -272,7 +272,7 @@ def test_the_environment_reaches_everything(conf):
     host = config.hosts["example.org"]
     assert (host.section.admins, host.enabled, host.modules["register"]) == (
         ["a@b"],
-        ["register"],
+        [],
         {"limit": 7},
     )
 
@@ -285,13 +285,15 @@ def test_the_environment_reaches_everything(conf):
     [
         ("", "", False),
         ("register: true", "", True),
-        ("register: {limit: 5}", "", True),
-        ("register: {}", "", True),
+        ("register: {limit: 5}", "", False),
+        ("register: {limit: 5, enabled: yes}", "", True),
+        ("register: {}", "", False),
         ("register: ", "", False),
         ("register: {limit: 5, enabled: no}", "", False),
         ("register: true", "register: false", False),
         ("register: false", "register: true", True),
-        ("register: false", "register: {limit: 5}", True),
+        ("register: false", "register: {limit: 5}", False),
+        ("register: true", "register: {limit: 5}", True),
         ("register: true", "register: {enabled: false}", False),
         ("register: true", "register: ", True),
     ],

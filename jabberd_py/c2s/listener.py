@@ -146,8 +146,18 @@ class Service:
             for listener in self.listeners:
                 listener.go_on()
 
+    @staticmethod
+    def check(options: C2S) -> None:
+        """What one option alone cannot tell. Raises OptionError."""
+        if not options.tls and options.require_tls and options.port is not None:
+            raise OptionError(
+                "tls",
+                "nobody could log in at c2s.port: set require_tls: false, too, or port: null",
+            )
+
     def open(self) -> None:
         """Takes the ports, without serving yet. Raises OptionError."""
+        self.check(self.options)
         for address in self.options.address:
             for kind, port in (("c2s", self.options.port), ("c2s_direct", self.options.direct_port)):
                 if port is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import os
 import resource
 import time
@@ -13,12 +12,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import dns.exception
 import dns.resolver
 import gevent
-from cryptography import x509
-from cryptography.hazmat.primitives import serialization
 
 from .. import __version__, log
 from ..commands import Failed
 from ..hooks import Progress, command
+from ..net import certfiles
 from ..xdb import Store, archive, health
 
 if TYPE_CHECKING:
@@ -32,7 +30,6 @@ SERVICES = {
 }
 DNS_TIME = 5.0
 """Seconds for one question."""
-SOON = datetime.timedelta(days=21)
 
 
 class Commands:
@@ -118,7 +115,7 @@ class Commands:
     def check_certificates(self) -> list[dict[str, Any]]:
         """Names, keys and dates of the certificates."""
         folder = self.server.certificates.folder
-        return [_certificate(host.domain, folder) for host in self.server.hosts]
+        return [certfiles.report(host.domain, folder).row() for host in self.server.hosts]
 
     @command("check dns")
     def check_dns(self) -> list[dict[str, Any]]:
@@ -143,39 +140,6 @@ def _pss() -> int:
         if line.startswith("Pss:"):
             return int(line.split()[1]) * 1024
     return 0
-
-
-def _certificate(domain: str, folder: Path) -> dict[str, Any]:
-    path = folder / f"{domain}.pem"
-    row: dict[str, Any] = {"domain": domain, "file": str(path), "expires": None, "names": [], "trouble": []}
-    try:
-        cert = x509.load_pem_x509_certificate(path.read_bytes())
-        key_file = folder / f"{domain}.key"
-        key_bytes = (key_file if key_file.exists() else path).read_bytes()
-        key = serialization.load_pem_private_key(key_bytes, None)
-    except (OSError, ValueError, TypeError) as error:
-        return row | {"trouble": [f"cannot be read: {error}"]}
-    expires, now = cert.not_valid_after_utc, datetime.datetime.now(datetime.UTC)
-    try:
-        san = cert.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-        names = san.get_values_for_type(x509.DNSName)
-    except x509.ExtensionNotFound:
-        names = []
-    trouble = []
-    if key.public_key() != cert.public_key():
-        trouble.append("the key is not this certificate's")
-    if now >= expires:
-        trouble.append("has expired")
-    elif now + SOON >= expires:
-        trouble.append(f"expires in {(expires - now).days} days")
-    if now < cert.not_valid_before_utc:
-        trouble.append("is not valid yet")
-    ascii_domain = domain if domain.isascii() else domain.encode("idna").decode()
-    if not {ascii_domain, "*." + ascii_domain.partition(".")[2]} & {name.lower() for name in names}:
-        trouble.append(f"is not for {domain}")
-    if cert.issuer == cert.subject:
-        trouble.append("is self-signed")
-    return row | {"expires": expires.isoformat(), "names": names, "trouble": trouble}
 
 
 def _srv(domain: str, service: str) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+import socket
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
@@ -10,8 +10,12 @@ from gevent.pywsgi import WSGIServer
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector, make_wsgi_app
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
-from ..hooks import Option, Section, optional
+from .. import log
+from ..hooks import Option, Section, list_of, optional
+from ..net.ports import listen
 from ..options import OptionError
+
+logger = log.get(__name__)
 
 PREFIX = "jabberd_"
 WAITING = 20
@@ -21,7 +25,7 @@ WAITING = 20
 class MetricsOptions(Section):
     """Metrics for Prometheus, over plain HTTP: for this machine, or behind a proxy that asks who is there."""
 
-    address = Option(str, "127.0.0.1", "address to listen on")
+    address = Option(list_of(str), ["127.0.0.1"], "addresses to listen on")
     port = Option[int | None](
         optional(int), None, "port, usually 9273; 0 takes any free one, null none", min=0, max=65535
     )
@@ -52,29 +56,50 @@ class _Collector:
             yield family
 
 
+class _Errors:
+    """Where pywsgi writes what went wrong."""
+
+    @staticmethod
+    def write(text: str) -> None:
+        logger.warning("a request failed", said=text.strip())
+
+
+class Place(NamedTuple):
+    """One address that is listened on."""
+
+    kind: str
+    bound: tuple[str, int]
+
+
 class Metrics:
     """``figures`` is asked anew for every request. Takes its port at once; raises OptionError."""
-
-    kind = "metrics"
 
     def __init__(self, options: MetricsOptions, figures: Callable[[], Iterable[Figure]]) -> None:
         registry = CollectorRegistry()
         registry.register(_Collector(figures))
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
-        place = (options.address, options.port or 0)
-        quiet = logging.getLogger(__name__)
-        self.server = WSGIServer(place, make_wsgi_app(registry), spawn=WAITING, log=None, error_log=quiet)
-        try:
-            self.server.init_socket()
-        except OSError as error:
-            reason = f"cannot listen on {options.address} port {options.port}: {error.strerror}"
-            raise OptionError("port", reason) from None
-        self.bound = self.server.socket.getsockname()[:2]
+        self.servers: list[WSGIServer] = []
+        port = options.port or 0
+        for address in options.address:
+            try:
+                listening = listen(address, port, WAITING)
+            except OSError as error:
+                self.close()
+                raise OptionError(
+                    "port", f"cannot listen on {address} port {port}: {error.strerror}"
+                ) from None
+            listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # an answer is two writes
+            self.servers.append(
+                WSGIServer(listening, make_wsgi_app(registry), spawn=WAITING, log=None, error_log=_Errors())
+            )
+        self.listeners = [Place("metrics", each.socket.getsockname()[:2]) for each in self.servers]
 
     def start(self) -> None:
-        self.server.start()
+        for each in self.servers:
+            each.start()
 
     def close(self) -> None:
-        self.server.stop(0)
-        self.server.close()
+        for each in self.servers:
+            each.stop(0)
+            each.close()

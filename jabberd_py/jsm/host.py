@@ -9,6 +9,7 @@ from typing import Any
 from .. import log
 from ..hooks import HANDLED, Option, Section, list_of
 from ..instance import Instance
+from ..options import brief
 from ..router import Router, unexpected
 from ..xmpp import ns
 from ..xmpp.element import Element
@@ -28,10 +29,26 @@ PRESENCE_TYPES = frozenset(
 )
 
 
+def bare_address(text: Any) -> str:
+    """The address of an account, prepared."""
+    try:
+        address = parse(str(text))
+    except ValueError as error:
+        raise ValueError(f"{brief(text)} is no address: {error}") from None
+    if not address.node:
+        name = brief(text, quoted=False)
+        raise ValueError(f"{brief(text)} is no account's address, it has no @: write {name}@DOMAIN")
+    if address.resource:
+        raise ValueError(f"{brief(text)}: an account's address ends before the /")
+    return str(address)
+
+
 class HostOptions(Section):
     """A domain with users."""
 
-    admins = Option[list[str]](list_of(str), [], "bare addresses of those who may administer this host")
+    admins = Option[list[str]](
+        list_of(bare_address), [], "bare addresses of those who may administer this host"
+    )
     anonymous = Option(
         bool, False, "let anybody in without an account (SASL ANONYMOUS); such a host has no accounts"
     )

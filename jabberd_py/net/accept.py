@@ -11,6 +11,7 @@ import gevent
 from gevent.server import StreamServer
 
 from .. import log
+from .ports import listen
 
 logger = log.get(__name__)
 
@@ -36,18 +37,7 @@ class Listener(StreamServer):
         self.kind = kind
         self.room = room
         self.bound = (address, port)
-        family = socket.AF_INET6 if ":" in address else socket.AF_INET
-        listening = socket.socket(family, socket.SOCK_STREAM)
-        try:
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if family == socket.AF_INET6:
-                listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(address != "::"))
-            listening.bind((address, port))
-            listening.listen(BACKLOG)
-            listening.setblocking(False)
-        except OSError:
-            listening.close()
-            raise
+        listening = listen(address, port, BACKLOG)
         self.bound = listening.getsockname()[:2]
         super().__init__(listening, serve)
 

@@ -13,10 +13,14 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID, ObjectIdentifier
 
+from .. import log
 from ..options import Option, OptionError, Section, optional
 from ..xmpp.jid import parse
 from ..xmpp.prep import domainprep
+from . import certfiles
 from .peertls import PeerContext
+
+logger = log.get(__name__)
 
 XMPP_ADDR = ObjectIdentifier("1.3.6.1.5.5.7.8.5")
 LIFETIME = datetime.timedelta(days=3650)
@@ -84,19 +88,34 @@ class Certificates:
         self.made: list[Path] = []
 
     def load(self, domains: Iterable[str]) -> None:
-        """Raises OSError or ValueError, naming the file, or OptionError; the old contexts stay then."""
+        """Raises OSError or ValueError, naming the file, or OptionError; the old contexts stay then. What the new ones will
+        be refused for is logged."""
         contexts, peers = {}, {}
         for domain in domains:
             certificate, key = self.folder / f"{domain}.pem", self.folder / f"{domain}.key"
             if not certificate.exists() and not key.exists():
-                make_self_signed([domain], certificate, key)
+                try:
+                    make_self_signed([domain], certificate, key)
+                except OSError as error:
+                    raise OptionError(
+                        "certificates", certfiles.unusable(Path(error.filename or certificate), error)
+                    ) from None
                 self.made.append(certificate)
+            certfiles.read(certificate, key)
             context = contexts[domain] = self._context(certificate, key)
             # gevent's own setter wraps the callback for its sockets; our TLS lives in memory
             _ssl._SSLContext.sni_callback.__set__(context, self._sni)  # type: ignore[union-attr]
             chosen = key if key.exists() else None
             peers[domain] = PeerContext(certificate, chosen, self.options.ciphers, self._peer)
         self.contexts, self.peers = contexts, peers
+        self.warn()
+
+    def warn(self) -> None:
+        """Logs which certificates are for others, not yet or no more valid, or about to end."""
+        for domain in self.contexts:
+            report = certfiles.report(domain, self.folder)
+            for each in report.trouble:
+                logger.warning(f"the certificate {each}", domain=domain, file=str(report.file))
 
     def _context(self, certificate: Path, key: Path) -> ssl.SSLContext:
         context = Context(ssl.PROTOCOL_TLS_SERVER)
@@ -110,12 +129,11 @@ class Certificates:
         except ssl.SSLError:
             raise OptionError("ciphers", "OpenSSL knows no cipher of these") from None
         try:
-            context.load_cert_chain(certificate, key if key.exists() else None)
+            context.load_cert_chain(certificate, key if key.exists() else None, _no_pass_phrase)
             context.end_point = _end_point(certificate)
-        except (ssl.SSLError, ValueError):
-            raise ValueError(f"{certificate}: no certificate, or not that of {key.name}") from None
-        except OSError as error:
-            raise ValueError(f"{certificate}: {error.strerror}") from None
+        except (ssl.SSLError, ValueError) as error:
+            reason = getattr(error, "reason", None) or error
+            raise ValueError(f"{certificate}: OpenSSL does not take it: {reason}") from None
         if self.options.client_ca:
             try:
                 context.load_verify_locations(self.options.client_ca)
@@ -145,6 +163,11 @@ class Certificates:
     def direct(self) -> ssl.SSLContext:
         """For direct TLS, before the client has named its domain (XEP-0368)."""
         return next(iter(self.contexts.values()))
+
+
+def _no_pass_phrase() -> str:
+    """OpenSSL would else ask the terminal."""
+    return ""
 
 
 def end_point(context: ssl.SSLContext) -> bytes:

@@ -167,8 +167,8 @@ def test_a_port_that_is_taken(
     file.write_text(f"data: {nothing_made}\nc2s:\n  address: 127.0.0.1\n  port: 0\n  direct_port: 0\n"
                     .replace(f" {option}: 0", f" {option}: {port}"))  # fmt: skip
     line = 4 if option == "port" else 5
-    assert clone.refuses("--config", str(file)) == (
-        f"{file}:{line}: c2s.{option}: cannot listen on 127.0.0.1 port {port}: Address already in use"
+    assert clone.refuses("--config", str(file)).startswith(
+        f"{file}:{line}: c2s.{option}: cannot listen on 127.0.0.1 port {port}: Address already in use by python"
     )
 
 
@@ -197,7 +197,7 @@ def test_a_certificate_that_is_none(clone: Clone, tmp_path: Path, nothing_made: 
     pem = tmp_path / "localhost.pem"
     pem.write_text("no certificate")
     said = clone.refuses(*ANY, "--set", f"data={nothing_made}", "--set", f"tls.certificates={tmp_path}")
-    assert said == f"{pem}: no certificate, or not that of localhost.key"
+    assert said == f"{pem}: holds no certificate in PEM format"
 
 
 def test_a_database_that_does_not_answer(clone: Clone, nothing_made: Path) -> None:

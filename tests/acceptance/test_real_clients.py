@@ -18,7 +18,7 @@ class House:
     def __init__(self, run: Run, data: Path) -> None:
         self.run, self.data = run, data
         self.options = [*ANY_PORT.split(), "--set", f"data={data}", "--set", "hosts=[localhost, other.localhost]",
-                        "--set", "modules.register={per_address: 0}"]  # fmt: skip
+                        "--set", "modules.register={enabled: true, per_address: 0}"]  # fmt: skip
         self.server: Running = run(*self.options, make=True)
 
     def restart(self) -> None:

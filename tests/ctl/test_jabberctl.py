@@ -201,7 +201,9 @@ def test_a_certificate_that_fits_nothing(start_server):
     folder = server.data / "certificates"
     (folder / "localhost.pem").write_bytes((folder / "other.localhost.pem").read_bytes())
     row = data(server, "check", "certificates")[0]
-    assert row["trouble"] == ["the key is not this certificate's", "is not for localhost", "is self-signed"]
+    assert row["trouble"] == [
+        f"{folder / 'localhost.key'}: is the key of another certificate than localhost.pem"
+    ]
 
 
 def test_reload_keeps_all_on_a_mistake(start_server):
