@@ -1,7 +1,8 @@
 """What a feature may say: ``@on(event)``, ``@iq(type, namespace, name)``, ``@http(path)``, ``@command(name)``,
 ``@every(seconds)``, and typed options.
 
-Order is the order in which modules are loaded (`jabberd_py.modules.ORDER`), and nothing else: there are no priorities.
+Order is the order in which modules are loaded (`jabberd_py.modules.ORDER`), and within a module the order in which its class
+defines its handlers, base classes first. There are no priorities.
 """
 
 from __future__ import annotations
@@ -196,6 +197,12 @@ def every(seconds: float) -> Callable[[F], F]:
     return lambda method: _mark(method, "jobs", seconds)
 
 
+def _defined(kind: type) -> list[str]:
+    """The names in a class in the order of their definition, those of base classes first. A method that is defined
+    again keeps its place."""
+    return list(dict.fromkeys(name for base in reversed(kind.__mro__) for name in vars(base)))
+
+
 class Module(Section):
     """One feature of an instance. Its options are read as attributes; ``self.host`` is the instance.
 
@@ -223,7 +230,7 @@ class Module(Section):
     def __init__(self, host: Instance, settings: Mapping[str, Any] | None = None) -> None:
         super().__init__(settings)
         self.host: Any = host
-        for name in dir(type(self)):
+        for name in _defined(type(self)):
             method = getattr(type(self), name, None)
             marks = getattr(method, "__dict__", {})
             if not isinstance(marks, dict) or not callable(method):
