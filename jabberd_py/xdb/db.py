@@ -4,7 +4,7 @@
 
 - `threaded`: the writer's statements block this process and belong into a worker thread (SQLite only);
 - `lost(error)`: this error is the database's trouble (disk full, read-only, gone), not the statement's;
-- `release()`: this greenlet's unit of work is over, its connection goes back to the pool (SQLite: no-op);
+- `release()`: a connection that this greenlet took with `connect()` goes back to the pool (SQLite: no-op);
 - `dispose_all()`: close what this thread may close.
 """
 
@@ -47,13 +47,13 @@ class _ThreadState(peewee._ConnectionState, native_local):  # type: ignore[misc,
 
 
 class _Rows:
-    """The result of a query, already read. An open SQLite cursor would hold its snapshot over a switch of
-    greenlets, and what another greenlet reads through the shared connection meanwhile would miss what was
-    committed since."""
+    """The result of a query, already read: its connection is free for others. (An open SQLite cursor would hold its
+    snapshot over a switch of greenlets, and what another greenlet reads through the shared connection meanwhile would
+    miss what was committed since.)"""
 
     def __init__(self, cursor: Any) -> None:
         self.description = cursor.description
-        self.rowcount, self.lastrowid = cursor.rowcount, cursor.lastrowid
+        self.rowcount, self.lastrowid = cursor.rowcount, getattr(cursor, "lastrowid", None)
         self._rows = iter(cursor.fetchall())
 
     def fetchone(self) -> Any:
@@ -153,13 +153,13 @@ class Sqlite(peewee.SqliteDatabase):
 
 
 class _GreenletState(peewee._ConnectionState, greenlet_local):
-    """A connection per greenlet, for as long as its unit of work lasts."""
+    """A connection per greenlet, for as long as its statement or transaction lasts."""
 
     lease: Any = None
 
 
 class _Lease:
-    """Gives the connection back when the unit of work ends, or when its greenlet dies without saying so."""
+    """Gives the connection back when it was used, or when its greenlet dies without saying so."""
 
     def __init__(self, pool: "_Pooled", connection: Any) -> None:
         self.pool, self.connection = pool, connection
@@ -173,9 +173,10 @@ class _Lease:
 
 
 class _Pooled(peewee.Database):
-    """A bounded pool under peewee's `connect` and `close`. Opens at the first query (autoconnect); nothing
-    in here that runs after a query may do network I/O, because a lease may end inside the garbage
-    collector."""
+    """A bounded pool under peewee's `connect` and `close`. A query takes a connection, reads all its rows and gives
+    the connection back: nobody who waits for a peer can hold one. Only a transaction, and who calls `connect`, keeps
+    it for longer. Nothing in here that runs after a query may do network I/O, because a lease may end inside the
+    garbage collector."""
 
     threaded = False
     FRESH = 5.0  # seconds a connection may lie idle and be trusted without asking the server
@@ -192,6 +193,15 @@ class _Pooled(peewee.Database):
         if opened:
             self._state.lease = _Lease(self, self._state.conn)
         return opened
+
+    def execute_sql(self, sql: str, params: Any = None) -> Any:
+        lent = self._state.closed  # for this one statement
+        try:
+            cursor = super().execute_sql(sql, params)
+            return _Rows(cursor) if lent and cursor.description is not None else cursor
+        finally:
+            if lent:
+                self.release()
 
     def _connect(self) -> Any:
         if not self._free.acquire(timeout=10):

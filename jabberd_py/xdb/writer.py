@@ -232,7 +232,12 @@ class Writer:
 
     def call(self, function: Callable[..., Any], *args: Any) -> Any:
         """Run a function where the writer runs, outside of any transaction (to open, migrate and close)."""
-        return self._worker.apply(function, args) if self._worker is not None else function(*args)
+        if self._worker is not None:
+            return self._worker.apply(function, args)
+        try:
+            return function(*args)
+        finally:
+            self.db.release()
 
     def close(self) -> None:
         """Write what is queued, then stop. Later writes raise StoreError."""

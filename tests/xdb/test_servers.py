@@ -125,3 +125,43 @@ def test_the_database_restarts(database, server, login):
     roster_add(juliet, "romeo@localhost")
     with gevent.Timeout(10):
         assert juliet.iq("get", f"<query xmlns='{ROSTER}'/>").findall(f".//{{{ROSTER}}}item")
+
+
+def test_readers_that_do_not_read_hold_no_connection(database, start_server):
+    """More than the pool has connections: they ask for what is kept and take none of it. Others log in and ask."""
+    limits = {"buffer": "4 MiB", "rate_bytes": "1 GiB", "rate_stanzas": 100_000}
+    config = {"hosts": {"localhost": {}}, "database": database.url, "c2s": limits}
+    server = start_server(config, "slow")
+    for name in ("nurse", "mercutio"):
+        if name not in server.ctl("accounts", "list"):
+            server.ctl("accounts", "add", f"{name}@localhost", "--password", "secret")
+
+    def login(name, resource):
+        return Client(server.address("c2s"), "localhost").login(name, "secret", resource)
+
+    mercutio = login("mercutio", "desk").available()
+    body = "x" * 50_000
+    for number in range(300):  # the kernel takes some megabytes unread
+        mercutio.send(
+            f"<message to='nurse@localhost' type='chat' id='{number}'><body>{body}</body></message>"
+        )
+    mercutio.sync()
+    greedy = [login("nurse", f"archive{number}") for number in range(6)]
+    greedy += [login("nurse", f"offline{number}") for number in range(6)]
+    for number, client in enumerate(greedy):
+        client.reader.kill()
+        query = "<query xmlns='urn:xmpp:mam:2'><set xmlns='http://jabber.org/protocol/rsm'><max>250</max></set></query>"
+        fetch = "<offline xmlns='http://jabber.org/protocol/offline'><fetch/></offline>"
+        client.send(
+            f"<iq type='set' id='q'>{query}</iq>" if number < 6 else f"<iq type='get' id='q'>{fetch}</iq>"
+        )
+    for number in range(8):  # those queries are under way, and all that follows goes through the same pool
+        mercutio.sync()
+        other = login("mercutio", f"other{number}")
+        with gevent.Timeout(5):
+            assert other.iq("get", f"<query xmlns='{ROSTER}'/>").get("type") == "result"
+            assert other.iq("get", "<query xmlns='urn:xmpp:mam:2'/>").get("type") == "result"
+        other.close()
+    for client in greedy:
+        client.abort()
+    mercutio.close()
