@@ -6,6 +6,8 @@ from .element import Element
 
 NS = "http://jabber.org/protocol/rsm"
 MAX_ID = 1024  # characters of an item's id; ours are far shorter
+MOST = 2**31 - 1
+"""Whoever asks for more means all: pages have a limit of their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +56,10 @@ def _number(asked: Element, name: str) -> int | None:
     if text is None:
         return None
     text = text.strip()
-    if not (text.isascii() and text.isdigit() and len(text) < 10):
+    if not (text.isascii() and text.isdigit()):
         raise ValueError(f"{name} is not a number")
-    return int(text)
+    digits = text.lstrip("0")[:11]
+    return min(int(digits or "0"), MOST)
 
 
 def _id(asked: Element, name: str) -> str | None:
