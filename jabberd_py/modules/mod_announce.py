@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import gevent
 from gevent.pool import Pool
 
 from .. import log
 from ..arguments import Lines
 from ..hooks import HANDLED, Module, command, on
 from ..jsm.users import Account
-from ..xdb import xdb
+from ..net.turns import fairly
 from ..xmpp import ns
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
@@ -23,7 +22,7 @@ PREFIX = "announce/"
 AT_ONCE = 4
 """Announcements on their way at a time."""
 PAGE = 200
-"""Users served before others get their turn."""
+"""Accounts that are read at a time."""
 
 
 class Announce(Module):
@@ -112,13 +111,9 @@ class Announce(Module):
 def _work(items: Iterator[Any], step: Callable[[Any], object]) -> None:
     count = 0
     try:
-        for count, item in enumerate(items, 1):
+        for item in fairly(items):
             step(item)
-            if count % PAGE == 0:
-                xdb.release()
-                gevent.sleep(0)
+            count += 1
         logger.info("announced", to=count)
     except Exception:
         logger.exception("an announcement stopped half way", to=count)
-    finally:
-        xdb.release()

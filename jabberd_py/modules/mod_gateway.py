@@ -9,7 +9,7 @@ import gevent
 
 from ..hooks import Module, on
 from ..jsm.session import Session
-from ..xdb import xdb
+from ..net.turns import fairly
 from ..xmpp.element import Element
 from ..xmpp.jid import parse
 from ..xmpp.ns import CLIENT
@@ -30,21 +30,18 @@ class Gateway(Module):
         gevent.spawn(self._hide, component)
 
     def _probe(self, component: Any) -> None:
-        with xdb.unit():
-            for session, jid in self._contacts(component):
-                probe = Element("presence", CLIENT, from_=session.full, to=jid, type="probe")
-                self.host.router.deliver(probe)
+        for session, jid in self._contacts(component):
+            probe = Element("presence", CLIENT, from_=session.full, to=jid, type="probe")
+            self.host.router.deliver(probe)
 
     def _hide(self, component: Any) -> None:
-        with xdb.unit():
-            for session, jid in self._contacts(component):
-                presence = Element("presence", CLIENT, from_=jid, to=session.user, type="unavailable")
-                self.host.pass_on(session, presence)
+        for session, jid in self._contacts(component):
+            presence = Element("presence", CLIENT, from_=jid, to=session.user, type="unavailable")
+            self.host.pass_on(session, presence)
 
     def _contacts(self, component: Any) -> Iterator[tuple[Session, str]]:
         """Who is here, and whose presence there he sees."""
-        for session in self.host.sessions:
-            gevent.sleep(0)  # there may be many
-            for jid in self.host["roster"].subscriptions(session.user):
+        for session in fairly(self.host.sessions):
+            for jid in fairly(self.host["roster"].subscriptions(session.user)):
                 if session.presence is not None and parse(jid).domain in component.domains:
                     yield session, jid

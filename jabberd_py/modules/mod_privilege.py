@@ -14,7 +14,7 @@ from ..hooks import HANDLED, Module, Option, on
 from ..instance import Instance
 from ..jsm.host import check
 from ..jsm.session import Session
-from ..xdb import xdb
+from ..net.turns import fairly
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
 from ..xmpp.jid import JID, parse
@@ -81,17 +81,15 @@ class Privilege(Module):
     def _catch_up(self, domain: str, contacts: bool) -> None:
         """The presence that the component has missed. Of contacts elsewhere it is asked for once each."""
         probed: set[str] = set()
-        with xdb.unit():
-            for session in self.host.sessions:
-                if session.presence is None:
-                    continue
-                self._show(domain, session.presence.copy(from_=session.full))
-                for jid in self.host["roster"].subscriptions(session.user) if contacts else ():
-                    if jid not in probed and parse(jid).domain != self.host.domain:
-                        probed.add(jid)
-                        probe = Element("presence", CLIENT, from_=session.user, to=jid, type="probe")
-                        self.host.router.deliver(probe)
-                gevent.sleep(0)
+        for session in fairly(self.host.sessions):
+            if session.presence is None:
+                continue
+            self._show(domain, session.presence.copy(from_=session.full))
+            for jid in fairly(self.host["roster"].subscriptions(session.user) if contacts else ()):
+                if jid not in probed and parse(jid).domain != self.host.domain:
+                    probed.add(jid)
+                    probe = Element("presence", CLIENT, from_=session.user, to=jid, type="probe")
+                    self.host.router.deliver(probe)
 
     # -- rosters ------------------------------------------------------------------------------------
 
@@ -195,12 +193,11 @@ class Privilege(Module):
 
     def _ask(self, stanza: Element, inner: Element, user: str) -> None:
         try:
-            with xdb.unit():
-                answer = self.host.ask(inner.copy(from_=user, to=inner.to or user))
-                answer.attrs["id"] = inner.attrs["id"]
-                forwarded = Element("forwarded", FORWARD, answer)
-                payload = Element("privilege", stanza.payload.ns, forwarded)
-                self.host.router.reply(stanza.reply(payload))
+            answer = self.host.ask(inner.copy(from_=user, to=inner.to or user))
+            answer.attrs["id"] = inner.attrs["id"]
+            forwarded = Element("forwarded", FORWARD, answer)
+            payload = Element("privilege", stanza.payload.ns, forwarded)
+            self.host.router.reply(stanza.reply(payload))
         except StanzaError as error:
             self.host.router.bounce(stanza, error)
         finally:

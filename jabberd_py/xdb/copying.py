@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import gevent
 import peewee
 
+from ..net.turns import pause
 from . import schema
 from .db import Mysql, Postgres, StoreError, one_line
 from .schema import INCOMPLETE, MIGRATIONS, SchemaVersion
@@ -57,7 +57,7 @@ def _copy(source: Any, target: Any, tables: list[Any], force: bool) -> Iterator[
                 digest.update("".join(map(repr, batch)).encode())
                 rows += len(batch)
                 yield done + rows, total, f"copying {_name(table)}"
-                gevent.sleep(0)  # a running server has other things to do
+                pause()  # a running server has other things to do
             done += rows
             _go_on_from(target, table, _last(source, table))
             results.append({"table": _name(table), "rows": rows, "checksum": digest.hexdigest()})
@@ -67,7 +67,7 @@ def _copy(source: Any, target: Any, tables: list[Any], force: bool) -> Iterator[
                 digest.update("".join(map(repr, batch)).encode())
                 rows += len(batch)
                 yield done + rows, total, f"comparing {_name(table)}"
-                gevent.sleep(0)
+                pause()
             done += rows
             if (rows, digest.hexdigest()) != (result["rows"], result["checksum"]):
                 raise StoreError(
