@@ -124,8 +124,7 @@ class StreamManagement:
         if self.refusal is not None and (h - self.refusal) % WRAP < WRAP // 2:
             self.refusal = None
             self.save()
-        if self.room is not None:
-            self.room.set()
+        self._has_room()
         if count and self.queue and self.client is not None:
             self.asked = True
             self.client.stream.send(ASK)
@@ -147,8 +146,14 @@ class StreamManagement:
         while len(self.queue) > o.unacknowledged // 2 or self.bytes > o.buffer // 2:
             if self.client is None or self.client.stream.closing:
                 return
-            self.room = Event()
+            if self.room is None:
+                self.room = Event()
             self.room.wait(5)
+
+    def _has_room(self) -> None:
+        room, self.room = self.room, None
+        if room is not None:
+            room.set()
 
     # -- in ------------------------------------------------------------------------------
 
@@ -205,8 +210,7 @@ class StreamManagement:
         self.client = None
         self.session.transport = self
         self.asked = False
-        if self.room is not None:
-            self.room.set()
+        self._has_room()
         wait = self.service.options.resume_timeout
         self.expires = time.time() + wait
         if not self.service.stopping:  # then all are saved together, when the last stanza has been dealt with

@@ -19,6 +19,7 @@ from ..xdb.writer import Insert
 logger = log.get(__name__)
 
 PAGE = 50
+HEADERS = 250
 FRESH = 5_000
 """Rows that are sorted in together, at most: that takes about 50 ms, and other writes wait for it."""
 
@@ -84,6 +85,15 @@ def page(owner: str, position: int) -> Any:
         Message.owner == owner, Message.id > position, Message.spooled == 1
     )
     return waiting.order_by(Message.id).limit(PAGE)
+
+
+@xdb.prepared(str, int)
+def headers(owner: str, position: int) -> Any:
+    """Like `page`, but more of them, and without what they say: [(number, peer, resource), ...]."""
+    waiting = Message.select(Message.id, Message.peer, Message.resource).where(
+        Message.owner == owner, Message.id > position, Message.spooled == 1
+    )
+    return waiting.order_by(Message.id).limit(HEADERS)
 
 
 @xdb.prepared(str, int)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from ..net.turns import fairly
 from ..xmpp.element import Element
+from ..xmpp.errors import StanzaError
 from ..xmpp.jid import JID
 
 if TYPE_CHECKING:
     from .host import Host
+
+T = TypeVar("T")
 
 
 class Transport(Protocol):
@@ -124,6 +129,16 @@ class Session:
     def drain(self) -> None:
         """Blocks until the client has taken, or acknowledged, most of what it was sent."""
         (self.transport if self.sm is None else self.sm).drain()
+
+    def pace(self, items: Iterable[T]) -> Iterator[T]:
+        """The items, to be sent to the client one after the other, in turns with what others do and as fast as the client
+        takes them. Blocks; not for the greenlet that reads from the client. Raises StanzaError (recipient-unavailable)
+        when the client is gone."""
+        for item in fairly(items):
+            self.drain()
+            if not self.connected or self.host.sessions.find(self.jid) is not self:
+                raise StanzaError("recipient-unavailable")
+            yield item
 
     def __repr__(self) -> str:
         return f"<Session {self.full}>"

@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import gevent
 from peewee import fn
 
 from ..jsm import messages
 from ..jsm.messages import Mark, Message
 from ..jsm.spool import settle
 from ..jsm.stamps import SID, unforged
+from ..net.turns import pause
+from ..xdb import xdb
 from ..xmpp.element import ATTRIBUTE, Element, from_text
 from ..xmpp.errors import StanzaError
 from . import mam_search
@@ -23,6 +24,8 @@ CHUNK = 25
 COUNTED = 1000
 """Results are counted up to here with each page; more only for those who ask for nothing but the count."""
 SLICE = 10_000
+BATCH = 500
+"""Rows that retention looks at in one transaction."""
 LOOK_BACK = 1000
 """Messages of a conversation in which the one that is retracted is looked for."""
 RETRACT = "urn:xmpp:message-retract:1"
@@ -30,11 +33,11 @@ RETRACT = "urn:xmpp:message-retract:1"
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """``ids``: row numbers, in order. ``complete``: none follow in the direction of paging."""
+    """``ids``: row numbers, in order. ``complete``: none follow in the direction of paging. ``count``: of all pages together,
+    None if that takes too long."""
 
     ids: list[int]
     complete: bool
-    index: int | None
     count: int | None
 
 
@@ -73,7 +76,7 @@ def page(user: str, query: Query, limit: int) -> Page:
     asked = query.page
     if limit == 0:
         count = None if words else _count(matching, *whole, LAST)
-        return Page([], False, None, count)
+        return Page([], False, count)
     if asked.after:
         above = max(above, number(asked.after))
     if asked.before:
@@ -92,14 +95,9 @@ def page(user: str, query: Query, limit: int) -> Page:
         count = len(ids)
     elif not words:
         count = _count(matching, *whole, COUNTED)
-    index = None
     if backwards:
         ids.reverse()
-        if not asked.before and count is not None:
-            index = count - len(ids)
-    elif not asked.after:
-        index = 0
-    return Page(ids, complete, index, count)
+    return Page(ids, complete, count)
 
 
 def _ids(matching: list[Any], above: int, below: int, backwards: bool, limit: int) -> list[int]:
@@ -119,7 +117,7 @@ def _search(
         if len(found) >= limit or len(some) < SLICE // 20:
             return found
         above, below = (above, some[-1]) if backwards else (some[-1], below)
-        gevent.sleep(0)
+        pause()
 
 
 def _sliced(
@@ -137,7 +135,7 @@ def _sliced(
         if edge is None or len(found) >= limit:
             return found
         above, below = (above, edge) if backwards else (edge, below)
-        gevent.sleep(0)
+        pause()
 
 
 def _count(matching: list[Any], above: int, below: int, most: int) -> int | None:
@@ -155,16 +153,16 @@ def _count(matching: list[Any], above: int, below: int, most: int) -> int | None
         if total > most:
             return None
         above = last
-        gevent.sleep(0)
+        pause()
 
 
-def rows(user: str, ids: list[int]) -> Iterator[list[tuple[int, str]]]:
-    """(number, xml) of these, in this order, a few at a time. What has gone meanwhile is left out."""
+def rows(user: str, ids: list[int]) -> Iterator[tuple[int, str]]:
+    """(number, xml) of these, in this order; read a few at a time. What has gone meanwhile is left out."""
     for at in range(0, len(ids), CHUNK):
         some = ids[at : at + CHUNK]
         query = Message.select(Message.id, Message.xml).where(Message.id.in_(some)).tuples().iterator()
         texts = dict(query)
-        yield [(id, _clean(user, texts[id])) for id in some if id in texts]
+        yield from ((id, _clean(user, texts[id])) for id in some if id in texts)
 
 
 def _clean(user: str, xml: str) -> str:
@@ -186,10 +184,7 @@ def bury(user: str, peer: str, resource: str, sent: bool, original: str, id: str
     """Puts a tombstone in the place of a message that its sender retracts (XEP-0424 section 5). ``id``: the retraction's."""
     messages.sort_in()
     needle = f" id='{original.translate(ATTRIBUTE)}'"
-    query = Message.select(Message.id, Message.resource, Message.xml).where(
-        Message.owner == user, Message.peer == peer, Message.archived == 1
-    )
-    for row, other, xml in query.order_by(Message.id.desc()).limit(LOOK_BACK).tuples().iterator():
+    for row, other, xml in _conversation(user, peer):
         if needle not in xml:
             continue
         stanza = from_text(xml)
@@ -205,16 +200,34 @@ def bury(user: str, peer: str, resource: str, sent: bool, original: str, id: str
         return
 
 
-def expire(who: str, position: int, upto: int, limit: int = 500) -> int | None:
+def _conversation(user: str, peer: str) -> Iterator[tuple[int, str, str]]:
+    """(number, resource, xml) of the last messages with that address, the newest first; a few are in memory at a time."""
+    below = LAST
+    for _ in range(LOOK_BACK // CHUNK):
+        rows = Message.select(Message.id, Message.resource, Message.xml).where(
+            Message.owner == user, Message.peer == peer, Message.archived == 1, Message.id < below
+        )
+        some = list(rows.order_by(Message.id.desc()).limit(CHUNK).tuples().iterator())
+        yield from some
+        if len(some) < CHUNK:
+            return
+        below = some[-1][0]
+
+
+def expire(who: str, position: int, upto: int, limit: int = BATCH) -> int | None:
     """Removes messages with numbers up to ``upto`` of one owner, or of a whole ``@domain``; what was not delivered yet
     goes when it is, or (it was just being delivered) the next time. One batch; says where the next begins, or None."""
-    whose = Message.owner.endswith(who) if who.startswith("@") else Message.owner == who
     query = Message.select(Message.id, Message.owner, Message.spooled).where(
-        Message.id > position, Message.id <= upto, whose
+        Message.id > position, Message.id <= upto
     )
-    found = list(query.order_by(Message.id).limit(limit).tuples().iterator())
-    if not found:
+    if not who.startswith("@"):
+        query = query.where(Message.owner == who)
+    read = list(query.order_by(Message.id).limit(limit).tuples().iterator())
+    if not read:
         return None
+    found = [
+        row for row in read if row[1].endswith(who)
+    ]  # here: the database would look for a batch through all hosts'
     marks = dict(
         Mark.select(Mark.owner, Mark.delivered)
         .where(Mark.owner.in_({r[1] for r in found}))
@@ -226,16 +239,44 @@ def expire(who: str, position: int, upto: int, limit: int = 500) -> int | None:
     Message.update(archived=0).where(Message.id.in_(waiting)).execute()
     Message.delete().where(Message.id.in_(gone)).execute()
     mam_search.ArchiveText.delete().where(mam_search.ArchiveText.id.in_([*gone, *waiting])).execute()
-    return found[-1][0] if len(found) == limit else None
+    return read[-1][0] if len(read) == limit else None
 
 
-def too_many(domain: str, most: int) -> list[tuple[str, int]]:
-    """(owner, number of the newest message that must go) of those with more than so many."""
-    rows = Message.select(Message.owner).where(Message.owner.endswith(f"@{domain}")).group_by(Message.owner)
-    found = []
-    for (owner,) in rows.having(fn.COUNT(Message.id) > most).tuples().iterator():
-        mine = Message.select(Message.id).where(Message.owner == owner, Message.archived == 1)
-        last = mine.order_by(Message.id.desc()).offset(most).limit(1).scalar()
-        if last is not None:
-            found.append((owner, last))
-    return found
+# -- who has too many ----------------------------------------------------------------------------
+
+
+@xdb.prepared(str)
+def _next_owner(owner: str) -> Any:
+    return Message.select(Message.owner).where(Message.owner > owner).order_by(Message.owner).limit(1)
+
+
+def too_many(domain: str, most: int) -> Iterator[tuple[str, int]]:
+    """(owner, number of the newest message that must go) of those with more than so many. Owner by owner, in turns with
+    what others do: the index knows them."""
+    settle()
+    owner = ""
+    while rows := _next_owner(owner):
+        ((owner,),) = rows
+        if owner.endswith(f"@{domain}"):
+            last = _beyond(owner, most)
+            if last is not None:
+                yield owner, last
+        pause()
+
+
+def _beyond(owner: str, most: int) -> int | None:
+    """The newest message behind so many newer ones, or None. Read in slices."""
+    mine = Message.select(Message.id).where(Message.owner == owner)
+    if mine.order_by(Message.id.desc()).offset(most).limit(1).scalar() is None:
+        return None  # that takes the index alone
+    below = LAST
+    while True:
+        size = min(SLICE, most + 1)
+        rows = mine.where(Message.archived == 1, Message.id < below).order_by(Message.id.desc()).limit(size)
+        some = [id for (id,) in rows.tuples().iterator()]
+        if len(some) > most:
+            return some[-1]
+        if len(some) < size:
+            return None
+        most, below = most - len(some), some[-1]
+        pause()

@@ -9,18 +9,15 @@ from __future__ import annotations
 
 import json
 import time
-from collections import deque
 from typing import Any, NamedTuple
 
-import gevent
 from peewee import CharField, TextField
 
-from ..hooks import LATER, Module, Option, duration, every, iq, on, optional
+from ..hooks import Module, Option, duration, every, iq, on, optional
+from ..jsm.answers import later
 from ..jsm.session import Session
 from ..jsm.spool import SENT
 from ..jsm.worth import ARCHIVED, worth
-from ..net.turns import pause
-from ..router import unexpected
 from ..xdb import OWNER_LENGTH, Table, cached, xdb
 from ..xdb.numbers import number, when
 from ..xmpp import rsm
@@ -35,10 +32,6 @@ from .mam_query import NS, Query
 POLICIES = ("always", "roster", "never")
 LISTED = 1000
 """Addresses in each of the two lists of a user's preferences."""
-QUEUE = 10
-"""Queries of one session that may wait for the one that is being answered."""
-QUERIES = "mam: queries"
-
 YOUNG = 120.0
 """Seconds that a message stays whatever the limits say: a resumable stream counts by it (`c2s/restore.py`)."""
 
@@ -171,18 +164,9 @@ class Archive(Module):
 
     @iq("set", NS, "query", to="self")
     def query(self, request: Element) -> Any:
-        session = self.host.sessions.find(request.from_)
-        if session is None:
-            raise StanzaError("forbidden")
         payload: Any = request.payload
         query = mam_query.read(payload)
-        queue = session.notes.setdefault(QUERIES, deque())
-        if len(queue) > QUEUE:
-            raise StanzaError("resource-constraint", "wait for the other queries' results", type="wait")
-        queue.append((request, query))
-        if len(queue) == 1:
-            gevent.spawn(self._answer, session, queue)
-        return LATER
+        return later(self.host, request, lambda session: self._send(session, query))
 
     @iq("get", NS, "query", to="user")
     @iq("set", NS, "query", to="user")
@@ -192,36 +176,16 @@ class Archive(Module):
     def forbid(self, request: Element) -> None:
         raise StanzaError("forbidden")
 
-    def _answer(self, session: Session, queue: deque[tuple[Element, Query]]) -> None:
-        """A greenlet of its own: it waits for the client, who must be heard meanwhile (it may have to acknowledge)."""
-        router = self.host.router
-        while queue:
-            request, query = queue[0]
-            try:
-                router.reply(request.reply(self._send(session, query)))
-            except StanzaError as error:
-                router.bounce(request, error)
-            except Exception as error:
-                router.bounce(request, unexpected(error))
-            finally:
-                queue.popleft()
-                xdb.release()
-
     def _send(self, session: Session, query: Query) -> Element:
         """The results to the session; returns what ends them."""
         user = session.user
         page = mam_archive.page(user, query, query.page.limit(self.page, self.largest_page))
         session.work += len(page.ids) // 10  # karma: many results cost more than the one query
-        for some in mam_archive.rows(user, page.ids[::-1] if query.flip else page.ids):
-            session.drain()
-            pause()
-            if self.host.sessions.find(session.jid) is not session:
-                raise StanzaError("recipient-unavailable")
-            for id, xml in some:
-                result = mam_query.result(user, session.full, query.id, id, when(id), xml)
-                self.host.pass_on(session, result)
+        for id, xml in session.pace(mam_archive.rows(user, page.ids[::-1] if query.flip else page.ids)):
+            result = mam_query.result(user, session.full, query.id, id, when(id), xml)
+            self.host.pass_on(session, result)
         first, last = (str(page.ids[0]), str(page.ids[-1])) if page.ids else (None, None)
-        fin = Element("fin", NS, rsm.answer(first, last, page.count, page.index))
+        fin = Element("fin", NS, rsm.answer(first, last, page.count, query.page.index))
         if page.complete:
             fin.attrs["complete"] = "true"
         return fin
@@ -258,7 +222,7 @@ class Archive(Module):
         if self.keep is not None:
             self._expire(f"@{self.host.domain}", int((time.time() - self.keep) * 1000) << 20)
         if self.keep_most is not None:
-            for owner, last in xdb.save(mam_archive.too_many, self.host.domain, self.keep_most):
+            for owner, last in mam_archive.too_many(self.host.domain, self.keep_most):
                 self._expire(owner, last)
 
     def _expire(self, who: str, upto: int) -> None:

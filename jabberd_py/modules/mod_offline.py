@@ -5,14 +5,17 @@ What lies in the spool past the mark (`jsm/spool.py`) is delivered when a sessio
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from ..hooks import Module, Option, iq, on
 from ..jsm import messages
-from ..jsm.messages import PAGE
+from ..jsm.answers import later
+from ..jsm.messages import HEADERS, PAGE
 from ..jsm.session import Session
 from ..jsm.spool import PICKING, settle
 from ..jsm.stamps import stamped
+from ..net.turns import fairly
 from ..xdb.numbers import when
 from ..xmpp.element import Element, from_text
 from ..xmpp.errors import StanzaError
@@ -57,26 +60,28 @@ class Offline(Module):
                 Form("result", form_type=NS).field("number_of_messages", value=len(self._ids(user))).element(),
             )  # fmt: skip
         space = request.payload.ns
-        headers = ((id, from_text(xml).attrs.get("from")) for id, xml in self._waiting(user))
+        headers = fairly(self._headers(user))
         items = (Element("item", space, jid=user, node=_node(id), name=sender) for id, sender in headers)
-        return Element("query", space, *items)
+        query = Element("query", space, *items)
+        query.serialise(fairly)
+        return query
 
     @iq("get", NS, "offline", to="self")
-    def view(self, request: Element) -> None:
+    def view(self, request: Element) -> Any:
         user = self._owner(request)
-        session = self.host.sessions.find(request.from_)
-        if session is None:
-            raise StanzaError("forbidden")
-        fetch = _only(request, "fetch")
-        picked = None if fetch else self._picked(user, request, "view")
-        for id, xml in self._waiting(user):
+        picked = None if _only(request, "fetch") else set(self._picked(user, request, "view"))
+        return later(self.host, request, lambda session: self._send(session, picked))
+
+    def _send(self, session: Session, picked: set[int] | None) -> None:
+        """Those messages, or all that wait."""
+        for id, xml in session.pace(self._waiting(session.user)):
             if picked is None or id in picked:
                 stanza = from_text(xml)
                 stanza.append(
                     Element("delay", DELAY, from_=self.host.domain, stamp=utc(when(id))),
                     Element("offline", NS, Element("item", NS, node=_node(id))),
                 )
-                stanza = stamped(stanza, user, id)
+                stanza = stamped(stanza, session.user, id)
                 stanza.uid = 0  # seen is not taken: only `remove` does that
                 self.host.pass_on(session, stanza)
 
@@ -110,21 +115,31 @@ class Offline(Module):
 
     def _waiting(self, user: str) -> Iterator[tuple[int, str]]:
         """(number, xml) of all messages that wait for the user and are in nobody's hands, the oldest first."""
+        for id, xml, _ in self._pages(user, messages.page, PAGE):
+            yield id, xml
+
+    def _headers(self, user: str) -> Iterator[tuple[int, str]]:
+        """(number, sender) of the same."""
+        for id, peer, resource in self._pages(user, messages.headers, HEADERS):
+            yield id, f"{peer}/{resource}" if resource else peer
+
+    def _pages(self, user: str, page: Callable[[str, int], list[Any]], size: int) -> Iterator[Any]:
         spool = self.host.spool
         spool.save_marks()
         settle()
         state, position = spool.state(user), spool.mark(user)
         while True:
-            rows = messages.page(user, position)
-            for id, xml, _ in rows:
+            rows = page(user, position)
+            for row in rows:
+                id = row[0]
                 if id not in state.waiting and (id > state.upto or id in state.lost):
-                    yield id, xml
-            if len(rows) < PAGE:
+                    yield row
+            if len(rows) < size:
                 return
             position = rows[-1][0]
 
     def _ids(self, user: str) -> list[int]:
-        return [id for id, _ in self._waiting(user)]
+        return [id for id, _ in fairly(self._headers(user))]
 
     def _picked(self, user: str, request: Element, action: str) -> list[int]:
         items = list(request.payload.elements())

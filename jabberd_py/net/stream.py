@@ -180,19 +180,24 @@ class Stream(Reader):
             self.flush()
         if not self.rest:
             self.backlog.weigh(self, 0)
-        if self.room is not None:
-            self.room.set()
+        self._has_room()
         if self.closing and not self.rest:
             self._half_close()
 
     def drain(self) -> None:
-        """Blocks this greenlet while more than half of the buffer waits for the peer; for those who have much to send."""
+        """Blocks this greenlet while more than half of the buffer waits for the peer; for those who have much to send.
+        Several may wait at a time."""
         while not self.closing and self.size + len(self.rest) > self.cap // 2:
-            self.room = Event()
             self.flush()
             if self.rest:
+                if self.room is None:
+                    self.room = Event()
                 self.room.wait(LINGER)
-        self.room = None
+
+    def _has_room(self) -> None:
+        room, self.room = self.room, None
+        if room is not None:
+            room.set()
 
     # -- the end ----------------------------------------------------------------------------
 
@@ -248,8 +253,7 @@ class Stream(Reader):
             self.writer = None
         self._forget()
         self.parser.reset()
-        if self.room is not None:
-            self.room.set()
+        self._has_room()
         self.sock.close()
         gevent.get_hub().loop.run_callback(self._wake)
 

@@ -66,15 +66,15 @@ def test_pages(store):
     ids = keep(*map(str, range(25)))
     keep("hers", owner=NURSE, at=1500)
     keep("only spooled", archived=0, at=2000)
-    assert ask(limit=10) == mam_archive.Page(ids[:10], False, 0, 25)
+    assert ask(limit=10) == mam_archive.Page(ids[:10], False, 25)
     assert ask(f"<after>{ids[9]}</after>", 10).ids == ids[10:20]
     last = ask(f"<after>{ids[19]}</after>", 10)
     assert last.ids == ids[20:] and last.complete
-    assert ask("<before/>", 10) == mam_archive.Page(ids[15:], False, 15, 25)
-    assert ask(f"<before>{ids[5]}</before>", 10) == mam_archive.Page(ids[:5], True, None, 25)
+    assert ask("<before/>", 10) == mam_archive.Page(ids[15:], False, 25)
+    assert ask(f"<before>{ids[5]}</before>", 10) == mam_archive.Page(ids[:5], True, 25)
     assert ask(limit=0).count == 25
     assert mam_archive.ends(ROMEO) == [ids[0], ids[-1]]
-    assert [id for some in mam_archive.rows(ROMEO, ids[::-1]) for id, _ in some] == ids[::-1]
+    assert [id for id, _ in mam_archive.rows(ROMEO, ids[::-1])] == ids[::-1]
 
 
 def test_a_long_archive_is_counted_only_when_asked(store, monkeypatch):
@@ -93,7 +93,7 @@ def test_resources_in_slices(store, monkeypatch):
     whom = {"with": "juliet@example.net/street"}
     assert ask(limit=2, **whom).ids == street[:2]
     assert ask("<before/>", 2, **whom).ids == street[1:]
-    assert ask(limit=5, **whom) == mam_archive.Page(street, True, 0, 3)
+    assert ask(limit=5, **whom) == mam_archive.Page(street, True, 3)
     assert ask(limit=5, **{"with": "juliet@example.net/none"}).ids == []
 
 
@@ -128,7 +128,7 @@ def test_a_tombstone_leaves_the_index(store):
         "2026-01-01T00:00:00Z",
     )
     assert find("secret") == []
-    (((_, xml),),) = mam_archive.rows(ROMEO, [one])
+    ((_, xml),) = mam_archive.rows(ROMEO, [one])
     stone = from_text(xml)
     assert stone.child("retracted", mam_archive.RETRACT).attrs == {"id": "r", "stamp": "2026-01-01T00:00:00Z"}
     assert not stone.has("body") and stone.id == f"m{one}"
@@ -156,7 +156,7 @@ def test_what_is_old_goes_and_what_waits_stays_until_it_is_delivered(store):
 def test_too_many(store):
     ids = keep(*map(str, range(10)))
     keep("few", owner=NURSE, at=3000)
-    ((owner, last),) = xdb.save(mam_archive.too_many, "example.org", 4)
+    ((owner, last),) = mam_archive.too_many("example.org", 4)
     assert (owner, last) == (ROMEO, ids[5])
     expire(owner, last, 3)
     assert ask().ids == ids[6:]

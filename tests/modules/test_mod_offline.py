@@ -1,6 +1,10 @@
 """XEP-0160: Offline Messages, and XEP-0013: Flexible Offline Message Retrieval."""
 
+import gevent
 import pytest
+
+from tests.client import Client
+from tests.conftest import CONFIG
 
 NS = "http://jabber.org/protocol/offline"
 INFO = "http://jabber.org/protocol/disco#info"
@@ -108,8 +112,6 @@ def test_a_forged_stamp_of_the_server_goes(romeo, absent, make_client):
 
 
 def test_a_full_store_and_a_crash(start_server):
-    from tests.client import Client
-
     server = start_server({"modules": {"offline": {"limit": 2}}})
     for name in ("romeo", "juliet"):
         server.ctl("accounts", "add", f"{name}@localhost", "--password", "secret")
@@ -232,3 +234,34 @@ def test_a_removed_message_stays_in_the_archive(romeo, absent, make_client):
     assert offline(client, "set", "<purge/>").get("type") == "result"
     client.iq("set", "<query xmlns='urn:xmpp:mam:2'/>")
     client.gets("<message><result xmlns='urn:xmpp:mam:2'>...</result></message>")
+
+
+@pytest.mark.parametrize("managed", [False, True])
+def test_who_reads_slowly_gets_all_that_he_fetches(start_server, managed):
+    """Far more than the server keeps for one who does not read, and more than may be unacknowledged."""
+    limits = {"buffer": "128 KiB", "unacknowledged": 20, "rate_bytes": "1 GiB", "rate_stanzas": 100_000}
+    server = start_server({**CONFIG, "c2s": limits})
+    for user in ("romeo", "juliet"):
+        Client(server.address()).connect().register(user, "secret").close()
+    romeo = Client(server.address()).login("romeo", "secret", "orchard").available()
+    for number in range(200):
+        body = f"<body>{'x' * 30_000}</body>"
+        romeo.send(f"<message to='juliet@localhost' type='chat' id='{number}'>{body}</message>")
+    romeo.sync()
+    juliet = Client(server.address()).login("juliet", "secret", "balcony")
+    if managed:
+        juliet.send(f"<enable xmlns='{SM}'/>")
+        juliet.gets(f"<enabled xmlns='{SM}'/>")
+    juliet.reader.kill()
+    juliet.send(f"<iq type='get' id='fetch'><offline xmlns='{NS}'><fetch/></offline></iq>")
+    for _ in range(5):
+        romeo.sync()  # nobody waits for her
+    juliet.reader = gevent.spawn(juliet._read)
+    for number in range(200):
+        juliet.gets(f"<message id='{number}'/>", 20)
+        if managed:
+            juliet.send(f"<a xmlns='{SM}' h='{number + 1}'/>")
+    juliet.gets("<iq type='result' id='fetch'/>")
+    assert len(headers(juliet)) == 200
+    for client in (romeo, juliet):
+        client.close()
