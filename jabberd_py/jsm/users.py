@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hmac
+import itertools
 import json
 import secrets
 import time
@@ -15,7 +17,7 @@ from ..xdb import OWNER_LENGTH, Table, cached, xdb
 from ..xmpp import sasl
 from ..xmpp.errors import StanzaError
 from ..xmpp.jid import JID, parse
-from ..xmpp.prep import passprep
+from ..xmpp.prep import password_forms
 from . import messages
 
 if TYPE_CHECKING:
@@ -23,10 +25,12 @@ if TYPE_CHECKING:
 
 HASHES = ("sha1", "sha256", "sha512")
 SECRET = "jabberd_py:sasl-secret"
+ROUNDS = "jabberd_py:scram-iterations"
 
 
 class Account(Table):
-    """``keys``: JSON, hash name to [iterations, salt, stored key, server key], the bytes as base64."""
+    """``keys``: JSON, hash name to [iterations, salt, stored key, server key], the bytes as base64. A stored key and a
+    server key follow for each further form that clients make of the password (`prep.password_forms`)."""
 
     owner = CharField(max_length=OWNER_LENGTH)
     keys = TextField()
@@ -53,6 +57,7 @@ class Users:
     def __init__(self, host: Host) -> None:
         self.host = host
         self._secret: bytes | None = None
+        self._rounds: list[int] | None = None
 
     def exists(self, user: str) -> bool:
         """Also True for one who is here now without an account (SASL ANONYMOUS)."""
@@ -117,29 +122,40 @@ class Users:
     # -- keys ------------------------------------------------------------------------
 
     def _derive(self, password: str) -> str:
-        passprep(password)  # raises ValueError before any work
+        password_forms(password)  # raises ValueError before any work
         iterations = self.host.options.scram_iterations
+        self._note_rounds(iterations)
         keys = {}
         for name in HASHES:
             salt = secrets.token_bytes(sasl.SALT_BYTES)
+            xdb.release()
             made = gevent.get_hub().threadpool.apply(sasl.derive, (name, password, salt, iterations))
-            parts = (made.salt, made.stored_key, made.server_key)
-            keys[name] = [made.iterations, *(b64encode(part).decode() for part in parts)]
+            parts = [salt, *itertools.chain(*made.pairs)]
+            keys[name] = [iterations, *(b64encode(part).decode() for part in parts)]
         return json.dumps(keys)
 
     def keys(self, user: str | None, hash_name: str) -> sasl.ScramKeys:
-        """The keys of an account, or lasting fake ones where there is no such account: a stranger cannot tell."""
+        """The keys of an account, or lasting fake ones where there is no such account: a stranger cannot tell. An account
+        that lacks keys of this hash gets fake ones, too."""
         rows = _account(user) if user is not None else []
-        fake = sasl.fake_keys(self.secret, user or "", hash_name, self.host.options.scram_iterations)
-        if not rows:
+        fake = sasl.fake_keys(self.secret, user or "", hash_name, self._iterations(user or ""))
+        found = json.loads(rows[0][0]).get(hash_name) if rows else None
+        if not found:
             return fake
-        iterations, *parts = json.loads(rows[0][0])[hash_name]
-        return sasl.ScramKeys(b64decode(parts[0]), iterations, b64decode(parts[1]), b64decode(parts[2]))
+        iterations, *texts = found
+        salt, stored_key, server_key, *more = map(b64decode, texts)
+        return sasl.ScramKeys(
+            salt, iterations, stored_key, server_key, tuple(zip(more[::2], more[1::2], strict=True))
+        )
 
     def verify(self, user: str | None, password: str) -> bool:
-        """Is that the password? Takes as long for a stranger. PBKDF2 runs on a thread."""
-        keys = self.keys(user, "sha256")
-        right = gevent.get_hub().threadpool.apply(sasl.verify_plain, (keys, "sha256", password))
+        """Is that the password? Takes as long for a stranger. PBKDF2 runs on a thread, which this greenlet waits for."""
+        rows = _account(user) if user is not None else []
+        kept = json.loads(rows[0][0]) if rows else {}
+        name = next((each for each in ("sha256", "sha512", "sha1") if each in kept), "sha256")
+        keys = self.keys(user, name)
+        xdb.release()
+        right = gevent.get_hub().threadpool.apply(sasl.verify_plain, (keys, name, password))
         return bool(right)
 
     @property
@@ -152,3 +168,19 @@ class Users:
                 xdb.set(self.host.domain, SECRET, stored)
             self._secret = bytes.fromhex(stored)
         return self._secret
+
+    def _note_rounds(self, iterations: int) -> list[int]:
+        """Remembers that accounts may have so many rounds; all such numbers, as the option was changed over time."""
+        if self._rounds is None:
+            self._rounds = [int(each) for each in (xdb.get(self.host.domain, ROUNDS) or "").split()]
+        if iterations not in self._rounds:
+            self._rounds = [*self._rounds, iterations]
+            xdb.set(self.host.domain, ROUNDS, " ".join(map(str, self._rounds)))
+        return self._rounds
+
+    def _iterations(self, user: str) -> int:
+        """The rounds that a stranger's fake keys show: one of the numbers that accounts here may have. The newest alone would
+        tell older accounts from strangers."""
+        rounds = self._note_rounds(self.host.options.scram_iterations)
+        digest = hmac.digest(self.secret, f"rounds\0{user}".encode(), "sha256")
+        return rounds[int.from_bytes(digest[:4]) % len(rounds)]

@@ -6,14 +6,21 @@ costs milliseconds at most.
 """
 
 import re
+import stringprep
 from collections.abc import Callable
 from ipaddress import IPv6Address
+from unicodedata import ucd_3_2_0
 
 import idna
 from precis_i18n import get_profile
 
 MAX_BYTES = 1023  # of each part, RFC 7622 3.1
 MAX_PASSWORD = 255  # bytes
+_not_in_sasl = (
+    stringprep.in_table_c12, stringprep.in_table_c21_c22, stringprep.in_table_c3, stringprep.in_table_c4,
+    stringprep.in_table_c5, stringprep.in_table_c6, stringprep.in_table_c7, stringprep.in_table_c8,
+    stringprep.in_table_c9,
+)  # fmt: skip
 
 _username = get_profile("UsernameCaseMapped")
 _opaque = get_profile("OpaqueString")
@@ -65,6 +72,35 @@ def passprep(text: str) -> str:
         return _opaque.enforce(text)
     except UnicodeError:
         return text
+
+
+def saslprep(text: str) -> str:
+    """A password as older clients prepare it (RFC 4013, which stringprep's Unicode 3.2 belongs to). Characters that Unicode
+    3.2 does not know pass (RFC 3454 section 7). Raises ValueError where clients would refuse the password."""
+    mapped = "".join(
+        " " if stringprep.in_table_c12(each) else each for each in text if not stringprep.in_table_b1(each)
+    )
+    done = ucd_3_2_0.normalize("NFKC", mapped)
+    if not done or any(prohibited(each) for each in done for prohibited in _not_in_sasl):
+        raise ValueError("this character may not be in a password")
+    right_to_left = [stringprep.in_table_d1(each) for each in done]
+    if any(right_to_left):  # RFC 3454 section 6
+        if any(map(stringprep.in_table_d2, done)) or not (right_to_left[0] and right_to_left[-1]):
+            raise ValueError("a password does not mix both directions of writing")
+    return done
+
+
+def password_forms(text: str) -> list[str]:
+    """All that clients make of one password before they hash it: by RFC 8265 (`passprep`), by RFC 4013 (`saslprep`), and
+    nothing. One form, if it is printable ASCII. Raises ValueError as `passprep` does."""
+    forms = [passprep(text)]
+    if not _ascii_printable(text):
+        try:
+            forms.append(saslprep(text))
+        except ValueError:
+            pass
+        forms.append(text)
+    return list(dict.fromkeys(forms))
 
 
 def _idna(text: str) -> str:

@@ -12,7 +12,7 @@ from base64 import b64decode, b64encode
 from collections.abc import Callable
 from typing import NamedTuple
 
-from .prep import MAX_BYTES, MAX_PASSWORD, passprep
+from .prep import MAX_BYTES, password_forms
 
 SALT_BYTES = 16  # of every account: a fake salt must look like a real one
 MAX_MESSAGE = 4096  # bytes; a name, an authzid and a nonce fit in
@@ -33,32 +33,54 @@ class SaslError(Exception):
 
 
 class ScramKeys(NamedTuple):
-    """What is kept of a password, for one hash: none of it lets anyone log in."""
+    """What is kept of a password, for one hash: none of it lets anyone log in.
+
+    ``others``: (stored key, server key) for each further form that clients make of the password (`password_forms`), from
+    the same salt: the server shows the salt before it knows which form the client uses.
+    """
 
     salt: bytes
     iterations: int
     stored_key: bytes
     server_key: bytes
+    others: tuple[tuple[bytes, bytes], ...] = ()
+
+    @property
+    def pairs(self) -> tuple[tuple[bytes, bytes], ...]:
+        """(stored key, server key) for each form."""
+        return ((self.stored_key, self.server_key), *self.others)
 
 
 def derive(hash_name: str, password: str, salt: bytes, iterations: int) -> ScramKeys:
     """Keys for "sha1", "sha256" or "sha512"; ValueError if the password is empty or too long.
 
-    Takes milliseconds by design: call it on a thread.
+    Takes milliseconds by design, for each form of the password: call it on a thread.
     """
-    salted = hashlib.pbkdf2_hmac(hash_name, passprep(password).encode(), salt, iterations)
+    return _derive(hash_name, password_forms(password), salt, iterations)
+
+
+def _derive(hash_name: str, forms: list[str], salt: bytes, iterations: int) -> ScramKeys:
+    first, *others = (_pair(hash_name, form, salt, iterations) for form in forms)
+    return ScramKeys(salt, iterations, *first, tuple(others))
+
+
+def _pair(hash_name: str, form: str, salt: bytes, iterations: int) -> tuple[bytes, bytes]:
+    salted = hashlib.pbkdf2_hmac(hash_name, form.encode(), salt, iterations)
     client_key = hmac.digest(salted, b"Client Key", hash_name)
     server_key = hmac.digest(salted, b"Server Key", hash_name)
-    return ScramKeys(salt, iterations, hashlib.new(hash_name, client_key).digest(), server_key)
+    return hashlib.new(hash_name, client_key).digest(), server_key
 
 
 def verify_plain(keys: ScramKeys, hash_name: str, password: str) -> bool:
-    """Is it the password of these keys? As slow as `derive`."""
-    try:
-        derived = derive(hash_name, password, keys.salt, keys.iterations)
-    except ValueError:
+    """Is it the password of these keys, of at most MAX_MESSAGE bytes? As slow as `derive`, whatever the keys are."""
+    if not 0 < len(password) <= MAX_MESSAGE:
         return False
-    return hmac.compare_digest(derived.stored_key, keys.stored_key)
+    try:
+        forms = password_forms(password)
+    except ValueError:  # too long to be prepared, but prepared passwords can be that long
+        forms = [password]
+    given = _derive(hash_name, forms, keys.salt, keys.iterations)
+    return any([hmac.compare_digest(one, kept) for one, _ in given.pairs for kept, _ in keys.pairs])
 
 
 def fake_keys(secret: bytes, username: str, hash_name: str, iterations: int) -> ScramKeys:
@@ -68,7 +90,7 @@ def fake_keys(secret: bytes, username: str, hash_name: str, iterations: int) -> 
     """
 
     def made(what: str) -> bytes:
-        return hmac.digest(secret, f"{what}\0{hash_name}\0{username}".encode(), hash_name)
+        return hmac.digest(secret, f"{what}\0{hash_name}\0{iterations}\0{username}".encode(), hash_name)
 
     return ScramKeys(made("salt")[:SALT_BYTES], iterations, made("stored"), made("server"))
 
@@ -141,13 +163,14 @@ class Scram:
         if not hmac.compare_digest(nonce[2:].encode(), self._nonce.encode()):
             raise SaslError("not-authorized", "other-error")
         said = self._said + without_proof.encode()
-        signature = hmac.digest(keys.stored_key, said, self._hash_name)
-        if len(given) != len(signature):
+        if len(given) != len(keys.stored_key):
             raise SaslError("malformed-request", "invalid proof")
-        client_key = bytes(a ^ b for a, b in zip(given, signature, strict=True))
-        if not hmac.compare_digest(hashlib.new(self._hash_name, client_key).digest(), keys.stored_key):
-            raise SaslError("not-authorized")
-        return b"v=" + b64encode(hmac.digest(keys.server_key, said, self._hash_name))
+        for stored_key, server_key in keys.pairs:
+            signature = hmac.digest(stored_key, said, self._hash_name)
+            client_key = bytes(a ^ b for a, b in zip(given, signature, strict=True))
+            if hmac.compare_digest(hashlib.new(self._hash_name, client_key).digest(), stored_key):
+                return b"v=" + b64encode(hmac.digest(server_key, said, self._hash_name))
+        raise SaslError("not-authorized")
 
     def _binding_data(self, flag: str) -> bytes:
         if flag.startswith("p="):
@@ -169,9 +192,9 @@ def plain(message: bytes) -> tuple[str, str, str]:
     if len(parts) != 3 or not parts[1] or not parts[2]:
         raise SaslError("malformed-request")
     authzid, username, password = parts
-    for part, limit in ((authzid, MAX_BYTES), (username, MAX_BYTES), (password, MAX_PASSWORD)):
-        if len(part.encode()) > limit:
-            raise SaslError("malformed-request", f"more than {limit} bytes")
+    for part in (authzid, username):  # SASLprep may make a password ten times as long: it has the rest of the message
+        if len(part.encode()) > MAX_BYTES:
+            raise SaslError("malformed-request", f"more than {MAX_BYTES} bytes")
     return authzid, username, password
 
 
