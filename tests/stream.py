@@ -26,8 +26,9 @@ TIMEOUT = 5.0
 class Stream:
     """`tls`: "starttls", "direct" or "none". Certificates are verified only against a given `cafile`.
 
-    `certificate`: (certificate file, key file) of the client, for EXTERNAL. `polite`: answer the server's
-    </stream:stream>. `stream`: the attributes of the server's last header. `received`: all bytes, decrypted.
+    `certificate`: (certificate file, key file) of the client, for EXTERNAL. `source`: our own address.
+    `polite`: answer the server's </stream:stream>. `stream`: the attributes of the server's last header.
+    `received`: all bytes, decrypted.
     """
 
     numbers = itertools.count(1)
@@ -40,10 +41,12 @@ class Stream:
         cafile: str | None = None,
         *,
         certificate: tuple[str, str] | None = None,
+        source: str | None = None,
         maximum: ssl.TLSVersion = ssl.TLSVersion.MAXIMUM_SUPPORTED,
     ) -> None:
         assert tls in ("starttls", "direct", "none"), tls
         self.address, self.domain, self.tls, self.polite = address, domain, tls, True
+        self.source = (source, 0) if source else None
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         self.context.check_hostname = cafile is not None
         self.context.verify_mode = ssl.CERT_REQUIRED if cafile else ssl.CERT_NONE
@@ -81,7 +84,7 @@ class Stream:
 
     def open_socket(self) -> None:
         """TCP alone: for tests that speak for themselves with `raw`."""
-        self.socket = socket.create_connection(self.address, timeout=TIMEOUT)
+        self.socket = socket.create_connection(self.address, TIMEOUT, self.source)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.socket.settimeout(None)
         self._read_on()

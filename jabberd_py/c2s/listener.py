@@ -9,13 +9,14 @@ from ..hooks import Option, Section, duration, list_of, optional, size
 from ..net.accept import Listener
 from ..net.backlog import Backlog
 from ..net.crowd import Crowd
-from ..net.karma import Karma, Rates
+from ..net.karma import Rates
 from ..net.tls import Certificates
 from ..options import OptionError
 from ..router import Router
 from ..xmpp.errors import StreamError
 from ..xmpp.parser import Limits
 from .client import Client
+from .guard import Guard
 from .restore import restore
 from .sm import StreamManagement
 
@@ -96,10 +97,21 @@ class C2S(Section):
         int, 5000, "streams not yet logged in, of all addresses together; who comes then has to wait", min=1
     )
     failures_per_address = Option(
-        int, 30, "wrong passwords from one address, refilled at one in ten seconds", min=1
+        int,
+        30,
+        "wrong passwords from one address, refilled at one in ten seconds; then only accounts that have logged in from "
+        "there may do so",
+        min=1,
     )
     failures_per_account = Option(
-        int, 20, "wrong passwords for one account, refilled at one in ten seconds", min=1
+        int, 20, "wrong passwords for one account from one address, refilled at one in ten seconds", min=1
+    )
+    failures_per_account_in_all = Option(
+        int,
+        100,
+        "wrong passwords for one account from all addresses, refilled at one in ten seconds; then logins from addresses "
+        "that are new to the account are tried one a second",
+        min=1,
     )
 
 
@@ -116,6 +128,7 @@ class Service:
         self.lost_bytes = 0
         self.stopping = False
         self.crowd = Crowd()
+        self.guard = Guard()
         self.backlog = Backlog(0)
         self.listeners: list[Listener] = []
         self.configure(options)
@@ -133,8 +146,7 @@ class Service:
             client.stream.limit(self.early_rates if client.user is None else self.rates)
         self.crowd.limit(o.streams_per_address, o.logins_per_address, o.logins_in_all)
         self.backlog.limit = o.buffer_in_all
-        self.by_address = Karma(0.1, options.failures_per_address)
-        self.by_account = Karma(0.1, options.failures_per_account)
+        self.guard.limit(options)
         self._go_on()
 
     def _room(self) -> bool:

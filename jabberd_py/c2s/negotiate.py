@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import secrets
 from base64 import b64decode, b64encode
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import gevent
 
 from .. import log
 from ..jsm.host import Host, check
 from ..net.channel import Channel
-from ..net.karma import neighbourhood
 from ..net.tls import client_names, end_point
+from ..xdb import xdb
 from ..xmpp import ns
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError, StreamError, error_reply
@@ -151,19 +151,20 @@ class Negotiation:
             self._check_authzid(self.scram.authzid)
             self._say("challenge", challenge)
         else:
+            self._check_guard()  # many exchanges may have begun before the first one failed
             said = self.scram.final(message)
             self._succeed(self.account, said)
 
     def _lookup(self, username: str) -> ScramKeys:
         self.account = self._address(username)
-        self._check_karma()
+        self._admit()
         mechanism = self.mechanism.removesuffix("-PLUS")
         return self._host.users.keys(self.account, HASH[mechanism])
 
     def _plain(self, message: bytes) -> None:
         authzid, username, password = plain(message)
         self.account = self._address(username)
-        self._check_karma()
+        self._admit()
         if not self._host.users.verify(self.account, password):
             raise SaslError("not-authorized")
         self._check_authzid(authzid)
@@ -210,15 +211,25 @@ class Negotiation:
             if not same:
                 raise SaslError("invalid-authzid", "one account cannot act for another")
 
-    def _check_karma(self) -> None:
-        service = self.client.service
-        if (
-            service.by_address.left(neighbourhood(self.client.address)) < 1
-            or self.account is not None
-            and service.by_account.left(self.account) < 1
-        ):
-            logger.warning("too many wrong passwords", address=self.client.address, user=self.account)
-            raise SaslError("temporary-auth-failure", "too many attempts, try again later")
+    def _admit(self) -> None:
+        """May this password be tried? Blocks while others come first. Raises SaslError."""
+        guard, address = self.client.service.guard, self.client.address
+        self._check_guard()
+        wait = guard.wait(self.account, address)
+        if wait:
+            xdb.release()
+            gevent.sleep(wait)
+            self._check_guard()
+        if wait is None:
+            self._refuse()
+
+    def _check_guard(self) -> None:
+        if self.client.service.guard.refuses(self.account, self.client.address):
+            self._refuse()
+
+    def _refuse(self) -> NoReturn:
+        logger.warning("too many wrong passwords", address=self.client.address, user=self.account)
+        raise SaslError("temporary-auth-failure", "too many attempts, try again later")
 
     def _succeed(self, user: str | None, said: bytes | None = None, anonymous: bool = False) -> None:
         users = self._host.users
@@ -226,6 +237,8 @@ class Negotiation:
             raise SaslError("not-authorized")  # somebody found the fake keys' password: never
         if not anonymous and users.disabled(user):
             raise SaslError("account-disabled")
+        if not anonymous:
+            self.client.service.guard.succeeded(user, self.client.address)
         self._say("success", said)
         self.client.authenticated(user, self.mechanism)
         self.scram = None
@@ -240,10 +253,9 @@ class Negotiation:
         self.scram = None
         self.mechanism = ""
         if error.condition == "not-authorized":
-            client.service.by_address.spend(neighbourhood(client.address))
-            if self.account is not None:
-                client.service.by_account.spend(self.account)
+            client.service.guard.failed(self.account, client.address)
             logger.warning("login failed", session=client.id, address=client.address, user=self.account)
+            xdb.release()
             gevent.sleep(secrets.randbelow(50) / 1000)  # blurs what timing could still tell
         # the text of a wrong proof says nothing about the account
         text = Element("text", ns.SASL, error.text) if error.text else None

@@ -47,6 +47,7 @@ class Components:
         self.listeners: list[Listener] = []
         self.connecting: dict[str, gevent.Greenlet] = {}
         self.strangers = 0
+        self.karma = Karma(0.1, 1)
         self.running = False
 
     def check(self, components: Mapping[str, ComponentOptions], hosts: Mapping[str, object]) -> None:
@@ -74,7 +75,7 @@ class Components:
         """Takes the port if some component is to be waited for. Raises OptionError."""
         self.options = options
         self.limits = Limits(options.max_stanza, options.max_depth, options.max_attributes)
-        self.karma = Karma(0.1, options.failures)
+        self.karma.limit(0.1, options.failures)
         awaited = any(each.connect is None for each in components.values())
         if self.listeners or options.port is None or not awaited:
             return

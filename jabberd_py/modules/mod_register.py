@@ -25,7 +25,7 @@ RESERVED = [
     "server", "support", "sysadmin", "system", "webmaster", "xmpp",
 ]  # fmt: skip
 REGISTERED = "registered"
-"""The note on a stream: it has made its account."""
+"""The note on a stream: how many accounts it has made."""
 
 
 class Register(Module):
@@ -41,6 +41,7 @@ class Register(Module):
     per_address = Option(
         int, 5, "accounts one address (IPv6: /64) may ask for in a row; 0: any number", min=0
     )
+    per_stream = Option(int, 1, "accounts that may be made on one stream, before it logs in", min=1)
     refill = Option(duration, "1h", "time after which an address may ask for one account more", min=1)
 
     def __init__(self, host: Instance, settings: Mapping[str, Any] | None = None) -> None:
@@ -49,8 +50,7 @@ class Register(Module):
 
     def configure(self, settings: Mapping[str, Any]) -> None:
         super().configure(settings)
-        if (self.karma.rate, self.karma.burst) != (1 / self.refill, self.per_address):
-            self.karma = Karma(1 / self.refill, self.per_address)
+        self.karma.limit(1 / self.refill, self.per_address)
 
     # -- before login --------------------------------------------------------------------
 
@@ -105,14 +105,15 @@ class Register(Module):
         if node in {name.lower() for name in self.reserved}:
             raise StanzaError("not-acceptable", "that name is reserved")
         self._check_password(password)
-        if stream.notes.get(REGISTERED):
+        made = stream.notes.get(REGISTERED, 0)
+        if made >= self.per_stream:
             raise StanzaError("not-acceptable", "this stream has made its account")
         # names that are taken cost as much: else anybody could try which ones exist
         if self.per_address and not self.karma.spend(neighbourhood(stream.address)):
             logger.warning("too many registrations", address=stream.address)
             raise StanzaError("not-acceptable", "too many accounts from your address", type="wait")
         self.host.users.create(f"{node}@{self.host.domain}", password)
-        stream.notes[REGISTERED] = True
+        stream.notes[REGISTERED] = made + 1
         logger.info("registered", user=f"{node}@{self.host.domain}", address=stream.address)
 
     def _check_password(self, password: str) -> None:

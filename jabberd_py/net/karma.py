@@ -14,26 +14,48 @@ READ = 50
 
 
 class Karma:
-    """``burst`` tokens for each key, and ``rate`` new ones a second. Remembers the `SIZE` keys used last."""
+    """``burst`` tokens for each key, and ``rate`` new ones a second. Remembers the `SIZE` keys used last, and of each what it
+    owes: other limits forgive nothing."""
 
     def __init__(self, rate: float, burst: float) -> None:
+        self._owed: OrderedDict[Hashable, tuple[float, float]] = OrderedDict()
+        self.limit(rate, burst)
+
+    def limit(self, rate: float, burst: float) -> None:
+        """Other limits from now on; what was spent is spent."""
         self.rate, self.burst = rate, burst
-        self._buckets: OrderedDict[Hashable, tuple[float, float]] = OrderedDict()
 
     def left(self, key: Hashable) -> float:
-        tokens, when = self._buckets.get(key, (self.burst, 0.0))
-        return min(self.burst, tokens + (time.monotonic() - when) * self.rate)
+        """Tokens; fewer than none while turns are waited for."""
+        return self.burst - self._debt(key)
 
     def spend(self, key: Hashable, tokens: float = 1.0) -> bool:
         """Takes tokens; False, and nothing taken, if there are not enough."""
-        left = self.left(key)
-        if left < tokens:
+        debt = self._debt(key)
+        if debt + tokens > self.burst:
             return False
-        self._buckets[key] = (left - tokens, time.monotonic())
-        self._buckets.move_to_end(key)
-        if len(self._buckets) > SIZE:
-            self._buckets.popitem(last=False)
+        self._owe(key, debt + tokens)
         return True
+
+    def turn(self, key: Hashable, most: float) -> float | None:
+        """Takes one token, be it a future one. Seconds until it is there; None, and nothing taken, if that is more than
+        ``most``."""
+        debt = self._debt(key) + 1
+        wait = max(0.0, (debt - self.burst) / self.rate)
+        if wait > most:
+            return None
+        self._owe(key, debt)
+        return wait
+
+    def _debt(self, key: Hashable) -> float:
+        debt, when = self._owed.get(key, (0.0, 0.0))
+        return max(0.0, debt - (time.monotonic() - when) * self.rate)
+
+    def _owe(self, key: Hashable, debt: float) -> None:
+        self._owed[key] = (debt, time.monotonic())
+        self._owed.move_to_end(key)
+        if len(self._owed) > SIZE:
+            self._owed.popitem(last=False)
 
 
 def neighbourhood(address: str) -> str:

@@ -62,6 +62,7 @@ class Uplink(Instance):
         self.done: list[int] = []
         self.crowd = Crowd()
         self.notes = Karma(0.2, 30)  # lines of the log, by address
+        self.subscribing = Karma(0.1, 1)
         self.listeners: list[Listener] = []
         self.stopping = False
         self.random_secret = secrets.token_hex(32)
@@ -75,7 +76,7 @@ class Uplink(Instance):
         self.authorities = self.check(options)
         self.options = o = options
         self.secret = o.secret or self.random_secret
-        self.subscribing = Karma(0.1, o.subscriptions)
+        self.subscribing.limit(0.1, o.subscriptions)
         for link in self.links:
             if link.stream is not None and not all(map(link.suffices, {link.remote, *link.remotes} - {""})):
                 link.stream.interrupt(

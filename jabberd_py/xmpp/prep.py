@@ -8,6 +8,7 @@ costs milliseconds at most.
 import re
 import stringprep
 from collections.abc import Callable
+from contextlib import suppress
 from ipaddress import IPv6Address
 from unicodedata import ucd_3_2_0
 
@@ -84,9 +85,9 @@ def saslprep(text: str) -> str:
     if not done or any(prohibited(each) for each in done for prohibited in _not_in_sasl):
         raise ValueError("this character may not be in a password")
     right_to_left = [stringprep.in_table_d1(each) for each in done]
-    if any(right_to_left):  # RFC 3454 section 6
-        if any(map(stringprep.in_table_d2, done)) or not (right_to_left[0] and right_to_left[-1]):
-            raise ValueError("a password does not mix both directions of writing")
+    mixed = any(map(stringprep.in_table_d2, done)) or not (right_to_left[0] and right_to_left[-1])
+    if any(right_to_left) and mixed:  # RFC 3454 section 6
+        raise ValueError("a password does not mix both directions of writing")
     return done
 
 
@@ -95,10 +96,8 @@ def password_forms(text: str) -> list[str]:
     nothing. One form, if it is printable ASCII. Raises ValueError as `passprep` does."""
     forms = [passprep(text)]
     if not _ascii_printable(text):
-        try:
+        with suppress(ValueError):
             forms.append(saslprep(text))
-        except ValueError:
-            pass
         forms.append(text)
     return list(dict.fromkeys(forms))
 

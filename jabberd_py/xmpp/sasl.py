@@ -80,7 +80,7 @@ def verify_plain(keys: ScramKeys, hash_name: str, password: str) -> bool:
     except ValueError:  # too long to be prepared, but prepared passwords can be that long
         forms = [password]
     given = _derive(hash_name, forms, keys.salt, keys.iterations)
-    return any([hmac.compare_digest(one, kept) for one, _ in given.pairs for kept, _ in keys.pairs])
+    return any(hmac.compare_digest(one, kept) for one, _ in given.pairs for kept, _ in keys.pairs)
 
 
 def fake_keys(secret: bytes, username: str, hash_name: str, iterations: int) -> ScramKeys:
@@ -192,7 +192,10 @@ def plain(message: bytes) -> tuple[str, str, str]:
     if len(parts) != 3 or not parts[1] or not parts[2]:
         raise SaslError("malformed-request")
     authzid, username, password = parts
-    for part in (authzid, username):  # SASLprep may make a password ten times as long: it has the rest of the message
+    for part in (
+        authzid,
+        username,
+    ):  # SASLprep may make a password ten times as long: it has the rest of the message
         if len(part.encode()) > MAX_BYTES:
             raise SaslError("malformed-request", f"more than {MAX_BYTES} bytes")
     return authzid, username, password

@@ -1,10 +1,12 @@
 """SASL (RFC 6120 section 6): every mechanism, and everything that can be wrong with a login."""
 
 import datetime
+import json
 import sqlite3
 import ssl
 from base64 import b64decode
 
+import gevent
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -14,6 +16,7 @@ from cryptography.x509.oid import NameOID, ObjectIdentifier
 from jabberd_py.jsm import users as users_file
 from jabberd_py.jsm.users import Account, Users
 from jabberd_py.xmpp import sasl as server_sasl
+from tests.c2s.test_stream import reload
 from tests.client import MECHANISMS, SASL, AuthFailed, Client
 from tests.conftest import CONFIG
 from tests.match import show
@@ -171,6 +174,21 @@ def test_the_first_step_does_not_tell_who_exists(connect, romeo, mechanism):
     assert first_step(connect(), "GHOST", mechanism) == steps["ghost"][0]
 
 
+def test_another_number_of_rounds_does_not_tell_who_exists(start_server, connect):
+    """Accounts made before keep their number; among strangers there are such, too."""
+    server = start_server()
+    connect(at=server).register("romeo", "secret").close()
+    settings = json.loads(server.file.read_text())
+    settings["hosts"]["localhost"] = {"scram_iterations": 5000}
+    server.file.write_text(json.dumps(settings))
+    reload(server, "configuration read again")
+    assert first_step(connect(at=server), "romeo", "SCRAM-SHA-256")[1] == "4096"
+    before = [first_step(connect(at=server), f"ghost{n}", "SCRAM-SHA-256") for n in range(12)]
+    assert {step[1] for step in before} == {"4096", "5000"}
+    server.restart()
+    assert [first_step(connect(at=server), f"ghost{n}", "SCRAM-SHA-256") for n in range(12)] == before
+
+
 def test_fake_salts_outlive_the_server(start_server, connect):
     server = start_server()
     before = first_step(connect(at=server), "ghost", "SCRAM-SHA-256")
@@ -208,7 +226,7 @@ def test_a_stranger_costs_as_much_as_an_account(monkeypatch):
             scram_iterations = 4096
 
     users = Users(Host)
-    users._secret = b"x" * 32
+    users._secret, users._rounds = b"x" * 32, [4096]
     keys = users._derive("secret")
     work.clear()
     for rows in ([(keys, False)], []):
@@ -349,6 +367,54 @@ def test_strangers_are_slowed_down_like_accounts(start_server, connect):
     for _ in range(2):
         assert failure(connect(at=server), "ghost", "wrong") == "not-authorized"
     assert failure(connect(at=server), "ghost", "wrong") == "temporary-auth-failure"
+
+
+def test_guessing_from_elsewhere_locks_nobody_out(start_server, connect):
+    """One address guesses until it is refused; the owner does not even notice, and neither does a reload help the other."""
+    server = start_server({**CONFIG, "c2s": {"failures_per_account": 3}})
+    connect(at=server).register("romeo", "secret").close()
+    for _ in range(3):
+        assert failure(connect(at=server, source="127.0.0.66"), "romeo", "wrong") == "not-authorized"
+    reload(server, "configuration read again")
+    for password in ("wrong", "secret"):
+        villain = connect(at=server, source="127.0.0.66")
+        assert failure(villain, "romeo", password, "PLAIN") == "temporary-auth-failure"
+    connect(at=server).auth("romeo", "secret").bind()
+
+
+def test_an_address_full_of_guesses_keeps_out_strangers_only(start_server, connect):
+    """Behind one router somebody guesses; who has logged in from there goes on doing so."""
+    server = start_server({**CONFIG, "c2s": {"failures_per_address": 3}})
+    for user in ("romeo", "juliet"):
+        connect(at=server).register(user, "secret").close()
+    connect(at=server).auth("juliet", "secret").bind()
+    for number in range(3):
+        assert failure(connect(at=server), f"ghost{number}", "wrong") == "not-authorized"
+    assert failure(connect(at=server), "romeo", "secret") == "temporary-auth-failure"
+    connect(at=server).auth("juliet", "secret", "SCRAM-SHA-1").bind()
+    connect(at=server).auth("juliet", "secret", "PLAIN").bind()
+
+
+@pytest.mark.parametrize("user", ["romeo", "ghost"])
+def test_guessing_from_everywhere_slows_strangers_but_not_the_owner(start_server, connect, user):
+    server = start_server({**CONFIG, "c2s": {"failures_per_account_in_all": 3}})
+    connect(at=server).register("romeo", "secret").close()
+    connect(at=server, source="127.0.0.9").auth("romeo", "secret").bind()
+    for number in range(3):
+        assert failure(connect(at=server, source=f"127.0.1.{number}"), user, "wrong") == "not-authorized"
+    owner, *crowd = [connect(at=server, source=f"127.0.{2 + number}.9") for number in range(13)]
+    owner.close()
+    owner = connect(at=server, source="127.0.0.9")
+    answers = [gevent.spawn(failure, each, user, "wrong", "PLAIN") for each in crowd]
+    gevent.joinall(answers, count=2)  # the first may try at once, the twelfth is sent away
+    owner.auth("romeo", "secret").bind()
+    said = [each.value for each in answers if each.ready()]
+    assert sorted(said) == ["not-authorized", "temporary-auth-failure"]
+    gevent.joinall(answers, count=3)  # the second had to wait for its turn
+    assert [each.value for each in answers if each.ready()].count("not-authorized") == 2
+    gevent.killall(answers)
+    for each in crowd:
+        each.abort()
 
 
 # -- EXTERNAL and ANONYMOUS --------------------------------------------------------------------------------

@@ -1,7 +1,10 @@
 """XEP-0077: making an account, changing its password, removing it."""
 
+import json
+
 import pytest
 
+from tests.c2s.test_stream import reload
 from tests.client import AuthFailed
 from tests.conftest import CONFIG, Account, Place
 
@@ -87,6 +90,30 @@ def test_one_stream_makes_one_account(stranger):
     stranger.register(f"first-{name}", "secret")
     stranger.send(query("again", form(f"second-{name}")))
     stranger.gets(error("again", "not-acceptable"))
+
+
+def test_one_stream_makes_several_where_the_operator_allows_it(start, make_client):
+    place = start(per_stream=3)
+    stranger = make_client(Account("nobody", "", place), login=False)
+    for name in "abc":
+        stranger.register(f"bill-{name}", f"secret {name}")
+    stranger.send(query("reg4", form("bill-d")))
+    stranger.gets(error("reg4", "not-acceptable"))
+    stranger.login("bill-b", "secret b")
+    make_client(Account("bill-c", "secret c", place))
+
+
+def test_a_reload_forgives_no_address(start, make_client):
+    place = start(per_address=1, refill="1h")
+    stranger = make_client(Account("nobody", "", place), login=False).register("bill", "secret")
+    server = place.server
+    settings = json.loads(server.file.read_text())
+    settings["modules"]["register"]["refill"] = "2h"
+    server.file.write_text(json.dumps(settings))
+    reload(server, "configuration read again")
+    stranger = make_client(Account("nobody", "", place), login=False)
+    stranger.send(query("reg2", form("jane")))
+    stranger.gets(error("reg2", "not-acceptable", "wait"))
 
 
 def test_one_address_makes_so_many_accounts(start, make_client):

@@ -211,7 +211,7 @@ def test_passwords_are_verified_prepared_and_bounded():
             sasl.derive("sha1", password, SALT, 2)
 
 
-@pytest.mark.parametrize("typed, sasl_form", [
+@pytest.mark.parametrize(("typed", "sasl_form"), [
     ("wait\u2026what", "wait...what"), ("x\xb2", "x2"), ("\uff50\uff41\uff53\uff53", "pass"), ("o\ufb03ce", "office"),
     ("soft\xadhyphen", "softhyphen"), ("no\xa0break", "no break"), ("cafe\u0301", "caf\xe9"),
     ("\u2163", "IV"), ("\u05e9\u05dc\u05d5\u05dd", "\u05e9\u05dc\u05d5\u05dd"), ("\U0001fa77 love", "\U0001fa77 love"),
