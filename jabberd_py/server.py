@@ -33,6 +33,7 @@ from .jsm.users import Account
 from .net import certfiles
 from .net.accept import Listener
 from .net.dnsrv import DNS, Resolver
+from .net.stream import Stream
 from .net.tls import Certificates, TLSOptions
 from .options import OptionError
 from .router import Router
@@ -46,6 +47,8 @@ from .xmpp.prep import domainprep
 logger = log.get(__name__)
 GRACE = 8.0
 """Seconds that streams have to end in when the server stops."""
+LINGER = 1.0
+"""Seconds that a peer has then to close its side, too."""
 
 
 class Top(Section):
@@ -283,6 +286,7 @@ class Server:
         if self.ending:
             return  # the second signal: make passes on what a terminal has sent to all
         self.ending = True
+        Stream.linger = LINGER
         logger.info("stopping")
         self.c2s.stop()
         self.components.stop()

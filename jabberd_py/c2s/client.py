@@ -24,7 +24,7 @@ from ..xmpp.element import Element
 from ..xmpp.errors import StreamError
 from ..xmpp.jid import parse
 from ..xmpp.parser import Close, Header
-from ..xmpp.sm import SM, WRAP
+from ..xmpp.sm import ASK, SM, WRAP
 from .negotiate import Negotiation
 from .sm import StreamManagement
 from .sm_elements import negotiate
@@ -97,6 +97,18 @@ class Client:
             "mechanism": self.mechanism,
             "stream": self.id,
         }
+
+    def _ask(self) -> None:
+        """The client has been silent for long. It has to answer this, so a client that only listens may do so."""
+        session = self.session
+        if session is None:
+            return
+        if session.sm is not None:
+            self.send(ASK)
+            return
+        ping = Element("iq", ns.CLIENT, Element("ping", ns.PING), type="get", id=secrets.token_hex(6))
+        ping.attrs |= {"from": session.host.domain, "to": session.full}
+        session.send(ping)
 
     # -- its life -----------------------------------------------------------------------------
 
@@ -271,7 +283,7 @@ class Client:
         """The negotiation is over."""
         self.session = session
         idle = self.service.options.idle_timeout
-        self.stream.settled(idle or None, may_rest=True)
+        self.stream.settled(idle or None, may_rest=True, ask=self._ask)
         logger.info(
             "logged in", session=self.id, jid=session.full, address=self.address, mechanism=self.mechanism
         )

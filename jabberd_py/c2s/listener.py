@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import socket
+import time
 
 from .. import log
+from ..heartbeat import heartbeat
 from ..hooks import Option, Section, duration, list_of, optional, size
 from ..net.accept import Listener
 from ..net.backlog import Backlog
@@ -70,7 +72,12 @@ class C2S(Section):
         size, "4 KiB", "bytes a second before login; ten times as many at once", min="2 KiB"
     )
     login_timeout = Option(duration, "30s", "time to log in and bind a resource", min=1)
-    idle_timeout = Option(duration, "30m", "silence after which a stream is ended; 0 is never")
+    idle_timeout = Option(
+        duration,
+        "30m",
+        "silence after which a client is asked whether it is still there; if it does not answer within a minute it is cut "
+        "off; 0 is never",
+    )
     resume_timeout = Option(
         duration, "5m", "time to resume a lost stream in (XEP-0198); 0 switches resumption off"
     )
@@ -193,6 +200,8 @@ class Service:
             listener.close()
         self.stopping = True
         for client in list(self.clients):
+            if client.stream.closing:
+                heartbeat.at(time.monotonic() + client.stream.linger, client.stream)
             client.kick("system-shutdown")
 
     def save(self) -> None:

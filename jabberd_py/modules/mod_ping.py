@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from ..hooks import Module, iq
+from ..xmpp import ns
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
 from .trust import may_see
 
-NS = "urn:xmpp:ping"
+NS = ns.PING
 
 
 class Ping(Module):

@@ -7,7 +7,10 @@ back: a greenlet's frames and stack take more memory than all else about an idle
 
 from __future__ import annotations
 
+import fcntl
 import socket
+import struct
+import termios
 import time
 from collections.abc import Callable
 from typing import Any
@@ -28,6 +31,8 @@ EARLY = 16
 """Reads at a stream's beginning that wait for their turn, as its end does: thousands who come back, or are cut off, at the same
 time do not hold up those who are there."""
 UNLIMITED = Rates()
+ANSWER = 60.0
+"""Seconds that a silent peer has to answer in once it was asked (or ``idle``, if that is less)."""
 REST = 2.0
 """Seconds of silence after which a greenlet is given back, where there is leave for it."""
 
@@ -41,11 +46,11 @@ class Resting(Exception):
 
 
 class Reader:
-    """What `Stream` inherits; `abort`, `_push` and `_decrypt` are there."""
+    """What `Stream` inherits; `abort`, `flush` and `_decrypt` are there."""
 
     __slots__ = (
         "sock", "fd", "parser", "items", "fault", "channel", "reader", "watcher", "watching", "closing", "seen",
-        "idle", "patience", "slot", "purse", "held", "early", "may_rest", "resting",
+        "idle", "patience", "slot", "purse", "held", "early", "may_rest", "resting", "ask", "asked", "took",
     )  # fmt: skip
 
     def __init__(
@@ -71,10 +76,16 @@ class Reader:
         self.early = EARLY
         self.may_rest = False
         self.resting: Callable[[], object] | None = None
+        self.ask: Callable[[], object] | None = None
+        self.asked = 0.0
+        self.took = False
         if self.patience is not None:
             heartbeat.at(self.patience, self)
 
     def abort(self) -> None:
+        raise NotImplementedError
+
+    def flush(self) -> None:
         raise NotImplementedError
 
     def _decrypt(self, data: bytes) -> bytes:
@@ -82,11 +93,15 @@ class Reader:
 
     # -- deadlines -----------------------------------------------------------------
 
-    def settled(self, idle: float | None, may_rest: bool = False) -> None:
-        """Login is done; from now on ``idle`` seconds of silence end the stream. ``may_rest``: `read` may raise Resting."""
+    def settled(
+        self, idle: float | None, may_rest: bool = False, ask: Callable[[], object] | None = None
+    ) -> None:
+        """Login is done; from now on ``idle`` seconds without a sign of life end the stream. ``ask`` sends something that the
+        peer has to answer; it is called first, and must not block. ``may_rest``: `read` may raise Resting."""
         self.patience = None
         self.idle = idle
         self.may_rest = may_rest
+        self.ask = ask
         self._deadline(time.monotonic())
 
     def _deadline(self, now: float) -> None:
@@ -108,7 +123,7 @@ class Reader:
             self.interrupt(StreamError("connection-timeout", "login took too long"))
         elif self.held:
             gevent.get_hub().loop.run_callback(self._wake)
-        elif self.idle is not None and self.seen + self.idle <= now:
+        elif self.idle is not None and self.seen + self.idle <= now and not self._lives(now):
             self.interrupt(StreamError("connection-timeout", "nothing was heard for too long"))
         else:
             if self.may_rest and self.reader is not None and self.seen + REST <= now:
@@ -116,11 +131,37 @@ class Reader:
             return self._silent(now)
         return None
 
+    def _lives(self, now: float) -> bool:
+        """After ``idle`` seconds without a word (RFC 6120 section 4.6): the peer has taken what it was sent since, or was asked
+        and may still answer."""
+        if self.took and not self._unacknowledged():
+            self.took = False
+            self.seen = now
+            return True
+        if self.ask is None or self.idle is None:
+            return False
+        if self.asked <= self.seen:
+            self.asked = now
+            self.ask()
+            self.flush()
+            self.took = False  # the question is no news
+        return now < self.asked + min(self.idle, ANSWER)
+
+    def _unacknowledged(self) -> bool:
+        """Does something still wait for the peer, here or in the kernel?"""
+        try:
+            (waiting,) = struct.unpack("i", fcntl.ioctl(self.fd, termios.TIOCOUTQ, bytes(4)))
+        except OSError:  # not on this kind of socket
+            waiting = 0
+        return waiting > 0
+
     def _silent(self, now: float) -> float | None:
         """When silence will mean something."""
         if self.may_rest and self.resting is None:
             return now + REST
-        return None if self.idle is None else self.seen + self.idle
+        if self.idle is None:
+            return None
+        return self.seen + self.idle if self.asked <= self.seen else self.asked + min(self.idle, ANSWER)
 
     # -- reading ---------------------------------------------------------------------
 

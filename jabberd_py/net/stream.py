@@ -9,7 +9,7 @@ import socket
 import ssl
 import time
 from contextlib import suppress
-from typing import Any
+from typing import Any, ClassVar
 
 import gevent
 from gevent.event import Event
@@ -27,6 +27,8 @@ __all__ = ["Closed", "Resting", "Stream"]
 
 LINGER = 5.0
 """Seconds that a closing stream is given to take what it was sent."""
+LAST_BYTES = 256 * 1024
+"""Bytes that are read of a closing stream; then its peer has to wait for the end."""
 
 _dirty: list[Stream] = []
 
@@ -39,8 +41,9 @@ def _flush_all() -> None:
 
 
 class Stream(Reader):
-    """What c2s, s2s and components share. ``idle`` seconds without a byte from the peer end the read (None:
-    never)."""
+    """What c2s, s2s and components share. ``linger``: seconds that a closing stream has, less when the server stops."""
+
+    linger: ClassVar[float] = LINGER
 
     __slots__ = ("out", "size", "cap", "rest", "backlog", "writer", "dirty", "room", "__weakref__")
 
@@ -165,7 +168,9 @@ class Stream(Reader):
         except OSError as error:
             self.cut_off(str(error))
             return
-        if sent < len(data):
+        if sent == len(data):
+            self.took = True
+        else:
             self.rest = memoryview(data)[sent:]
             if self.writer is None:
                 self.writer = gevent.get_hub().loop.io(self.fd, 2)
@@ -211,7 +216,7 @@ class Stream(Reader):
         if not self.rest:
             self.flush()
         self.closing = True
-        heartbeat.at(time.monotonic() + LINGER, self)
+        heartbeat.at(time.monotonic() + self.linger, self)
         if not self.rest:
             self._half_close()
 
@@ -224,15 +229,15 @@ class Stream(Reader):
             self.sock.shutdown(socket.SHUT_WR)
 
     def finish(self) -> None:
-        """After `close`: reads on until the peer has closed too (a socket closed with input unread resets
-        the connection, and the peer loses the last words), for `LINGER` seconds at most. Then the socket is
-        closed."""
+        """After `close`: reads on until the peer has closed too (a socket closed with input unread resets the connection, and
+        the peer loses the last words), for ``linger`` seconds and `LAST_BYTES` at most. Then the socket is closed."""
         self.fault = None
+        left = LAST_BYTES
         with suppress(Closed, StreamError):
-            while self.closing:
-                self._receive()
-        while self.rest and self.watcher is not None:
-            self.watcher.stop()  # the peer has said all it wanted, but not yet read all of ours
+            while self.closing and left > 0:
+                left -= len(self._receive())
+        while self.watcher is not None and (self.rest or left <= 0):
+            self.watcher.stop()  # the peer has said all it wanted, or may, but perhaps not yet read all of ours
             self.reader = getcurrent()
             gevent.get_hub().switch()
             self.reader = None

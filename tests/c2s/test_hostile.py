@@ -241,6 +241,26 @@ def test_many_connections_from_one_address(strict):
     Client(strict.address()).login("romeo", "secret").close()  # who leaves makes room
 
 
+@pytest.mark.parametrize("tls", ["none", "starttls"])
+def test_who_was_sent_away_may_not_go_on_sending(strict, tls):
+    """Reading on until the peer has closed must not mean to read gigabytes."""
+    villain = Client(strict.address(), tls=tls)
+    villain.polite = False
+    villain.connect()
+    villain.send("<garbage>")
+    villain.send("</garbage><message/>")
+    assert villain.stream_error()
+    sent, chunk = 0, b"x" * 65536
+    villain.socket.settimeout(8)
+    with contextlib.suppress(OSError):
+        while sent < 100_000_000:
+            villain.raw(chunk)
+            sent += len(chunk)
+    assert sent < 30_000_000, "it was all read"  # the kernel's buffers are some megabytes
+    assert villain.closed(10)
+    villain.close()
+
+
 def test_streams_per_address(strict):
     sessions = [Client(strict.address()).login("romeo", "secret") for _ in range(6)]
     surplus = Client(strict.address(), tls="none")

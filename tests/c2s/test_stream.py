@@ -3,6 +3,7 @@
 import json
 import signal
 import ssl
+import time
 
 import gevent
 import pytest
@@ -154,6 +155,42 @@ def test_silence_ends_a_stream_and_white_space_does_not(start_server):
     alive.close()
 
 
+@pytest.mark.parametrize("managed", [False, True])
+def test_who_only_listens_is_asked_before_it_is_cut_off(start_server, managed):
+    server = start_server({**CONFIG, "c2s": {"idle_timeout": "1s"}})
+    Client(server.address()).connect().register("romeo", "secret").close()
+    listener = Client(server.address()).login("romeo", "secret")
+    question = (
+        "<r xmlns='urn:xmpp:sm:3'/>" if managed else "<iq type='get'><ping xmlns='urn:xmpp:ping'/></iq>"
+    )
+    if managed:
+        listener.send("<enable xmlns='urn:xmpp:sm:3'/>")
+        listener.gets("<enabled xmlns='urn:xmpp:sm:3'/>")
+    for _ in range(3):  # who answers stays, how long it may last
+        asked = listener.gets(question, 10)
+        if managed:
+            listener.send("<a xmlns='urn:xmpp:sm:3' h='0'/>")
+        else:
+            assert asked.get("from") == "localhost" and asked.get("to") == listener.jid
+            listener.send(f"<iq type='result' id='{asked.get('id')}' to='localhost'/>")
+    assert listener.stream_error(10) == "connection-timeout"
+    listener.close()
+
+
+def test_who_takes_what_comes_is_there(start_server):
+    """It says nothing, answers nothing, and reads: no silence."""
+    server = start_server({**CONFIG, "c2s": {"idle_timeout": "2s"}})
+    Client(server.address()).connect().register("romeo", "secret").close()
+    listener, friend = (Client(server.address()).login("romeo", "secret", name) for name in "ab")
+    for number in range(20):
+        friend.send(f"<message to='{listener.jid}' id='{number}'/>")
+        listener.gets(f"<message id='{number}'/>")
+        gevent.sleep(0.4)
+    assert not listener.lost
+    assert listener.stream_error(20) == "connection-timeout"
+    friend.close()
+
+
 # -- signals -----------------------------------------------------------------------------------------------
 
 
@@ -179,8 +216,10 @@ def test_signals_end_it_with_0_also_when_a_client_does_not_answer(start_server, 
     deaf = Client(server.address(), tls="none")
     deaf.polite = False
     deaf.connect()
+    began = time.monotonic()
     server.process.send_signal(number)
     assert server.process.wait(20) == 0
+    assert time.monotonic() - began < 4  # a second is enough for it
 
 
 def serial(client):
