@@ -47,7 +47,7 @@ class Instance:
         self.jobs: list[tuple[float, Callable[[], Any]]] = []
         self.pages: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {}
         self.modules: dict[str, Module] = {}
-        self.asked: dict[str, tuple[str | None, str | None, Any]] = {}
+        self.asked: dict[str, tuple[JID | None, JID | None, Any]] = {}
         self.lasting: list[str] = []
 
     def __getitem__(self, name: str) -> Any:
@@ -137,7 +137,7 @@ class Instance:
         Raises StanzaError (remote-server-timeout)."""
         id = request.attrs["id"] = secrets.token_hex(8)
         answer: Any = AsyncResult()
-        self.asked[id] = (request.attrs.get("to"), request.attrs.get("from"), answer)
+        self.asked[id] = (request.to, request.from_, answer)
         try:
             gevent.spawn(self._send, request)  # the queue of a greenlet that waits would wait, too
             xdb.release()
@@ -155,5 +155,5 @@ class Instance:
     def answered(self, stanza: Element) -> None:
         """An IQ result or error for this domain or a bare address: who has asked gets it."""
         asked = self.asked.get(stanza.attrs.get("id", ""))
-        if asked is not None and asked[:2] == (stanza.attrs.get("from"), stanza.attrs.get("to")):
+        if asked is not None and asked[:2] == (stanza.from_, stanza.to):
             asked[2].set(stanza)

@@ -105,9 +105,12 @@ class Negotiation:
         if client.stream.drop_input():
             raise StreamError("policy-violation", "data behind <starttls/>, before TLS began")
         assert client.host is not None
+        context = client.service.certificates.contexts.get(client.host.domain)
+        if context is None:
+            raise StreamError("host-gone")  # a reload took it out of the configuration
         client.stream.send(b"<proceed xmlns='%b'/>" % ns.TLS.encode())
         client.restart()  # before: the new stream header may come with the last bytes of the handshake
-        client.stream.start_tls(Channel(client.service.certificates.contexts[client.host.domain]))
+        client.stream.start_tls(Channel(context))
         client.secure = True
 
     # -- SASL -------------------------------------------------------------------------------
@@ -172,9 +175,14 @@ class Negotiation:
 
     def _external(self, message: bytes) -> None:
         names = self._certified()
-        wanted = message.decode("utf-8", "replace") or (names[0] if len(names) == 1 else "")
+        if not message and len(names) != 1:
+            raise SaslError("not-authorized")
+        try:
+            wanted = str(parse(message.decode())) if message else names[0]
+        except ValueError:
+            wanted = ""
         if wanted not in names:
-            raise SaslError("invalid-authzid" if wanted else "not-authorized")
+            raise SaslError("invalid-authzid")
         self.account = wanted
         self._succeed(wanted)
 

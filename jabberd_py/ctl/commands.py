@@ -17,6 +17,7 @@ from .. import __version__, log
 from ..commands import Failed
 from ..hooks import Progress, command
 from ..net import certfiles
+from ..net.identity import a_label_form
 from ..xdb import Store, archive, health
 
 if TYPE_CHECKING:
@@ -144,7 +145,7 @@ def _pss() -> int:
 
 def _srv(domain: str, service: str) -> dict[str, Any]:
     row = {"domain": domain, "service": service, "records": "", "trouble": ""}
-    name = domain if domain.isascii() else domain.encode("idna").decode()
+    name = a_label_form(domain)
     try:
         answer = dns.resolver.resolve(f"{service}.{name}.", "SRV", lifetime=DNS_TIME)
         found = sorted((r.priority, -r.weight, str(r.target).rstrip("."), r.port) for r in answer)

@@ -223,10 +223,9 @@ def _forwarded(answer: Element, version: str) -> Element | None:
 
 def _fits(inner: Element, request: Element) -> bool:
     """Does it answer that, and nothing else? ``from`` may be left out."""
-    attrs, asked = inner.attrs, request.attrs
-    return (
-        attrs.get("type") == "result"
-        and attrs.get("id") == asked.get("id")
-        and attrs.get("to") == asked.get("from")
-        and attrs.get("from") in (None, asked.get("to"))
-    )
+    try:
+        to, sender = inner.to, inner.from_
+    except ValueError:
+        return False
+    same = inner.type == "result" and inner.attrs.get("id") == request.attrs.get("id")
+    return same and to == request.from_ and sender in (None, request.to)

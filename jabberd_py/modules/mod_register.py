@@ -37,7 +37,7 @@ class Register(Module):
     removal = Option(bool, True, "may users remove their accounts?")
     instructions = Option(str, "Choose a username and a password.", "what people read above the form")
     min_password = Option(int, 6, "characters a password must have at least", min=1)
-    reserved = Option(list_of(str), RESERVED, "names that nobody can take here")
+    reserved = Option(list_of(nodeprep), RESERVED, "names that nobody can take here")
     per_address = Option(
         int, 5, "accounts one address (IPv6: /64) may ask for in a row; 0: any number", min=0
     )
@@ -64,7 +64,7 @@ class Register(Module):
         """An IQ on a stream that has not logged in, to this domain or to nobody."""
         if stream.user is not None or (request.name, request.ns) != ("iq", ns.CLIENT):
             return None
-        if not request.has("query", NS) or request.attrs.get("to", self.host.domain) != self.host.domain:
+        if not request.has("query", NS) or not self._for_us(request):
             return None
         answer: Element | None
         try:
@@ -77,6 +77,12 @@ class Register(Module):
         if answer is not None:
             stream.send(answer.to_bytes())
         return HANDLED
+
+    def _for_us(self, request: Element) -> bool:
+        try:
+            return request.to in (None, self.host.jid)
+        except ValueError:
+            return False
 
     def _serve(self, stream: Any, request: Element) -> Element | None:
         if not self.strangers or self.host.options.anonymous:
@@ -102,7 +108,7 @@ class Register(Module):
         if not username or not password:
             raise StanzaError("not-acceptable", "a username and a password are needed")
         node = nodeprep(username)
-        if node in {name.lower() for name in self.reserved}:
+        if node in self.reserved:
             raise StanzaError("not-acceptable", "that name is reserved")
         self._check_password(password)
         made = stream.notes.get(REGISTERED, 0)

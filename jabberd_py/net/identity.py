@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import ipaddress
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 import idna
 from cryptography import x509
+from cryptography.hazmat import asn1
 
 from ..xmpp.prep import domainprep
 from .dnsrv import literal
 
 XMPP_ADDR = x509.ObjectIdentifier("1.3.6.1.5.5.7.8.5")
 DNS_SRV = x509.ObjectIdentifier("1.3.6.1.5.5.7.8.7")
-UTF8_STRING, IA5_STRING = 0x0C, 0x16
 
 
 @dataclass(frozen=True)
@@ -38,8 +40,8 @@ def identities(der: bytes) -> Identities:
         others = names.get_values_for_type(x509.OtherName)
         return Identities(
             dns=tuple(names.get_values_for_type(x509.DNSName)),
-            srv=_texts(others, DNS_SRV, IA5_STRING),
-            xmpp_addr=_texts(others, XMPP_ADDR, UTF8_STRING),
+            srv=_texts(others, DNS_SRV, asn1.IA5String),
+            xmpp_addr=_texts(others, XMPP_ADDR, str),
             ip=tuple(str(address) for address in names.get_values_for_type(x509.IPAddress)),
         )
     except (ValueError, x509.ExtensionNotFound, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
@@ -95,23 +97,12 @@ def _domain(presented: str) -> str | None:
     return None if "@" in presented or "/" in presented else a_labels(presented)
 
 
-def _texts(others: list[x509.OtherName], kind: x509.ObjectIdentifier, tag: int) -> tuple[str, ...]:
-    return tuple(
-        text for each in others if each.type_id == kind and (text := _text(each.value, tag)) is not None
-    )
-
-
-def _text(der: bytes, tag: int) -> str | None:
-    """A DER string of this tag, and nothing behind it."""
-    if len(der) < 2 or der[0] != tag:
-        return None
-    length, at = der[1], 2
-    if length & 0x80:
-        count = length & 0x7F
-        length, at = int.from_bytes(der[2 : 2 + count], "big"), 2 + count
-    if len(der) != at + length:
-        return None
-    try:
-        return der[at:].decode()
-    except UnicodeDecodeError:
-        return None
+def _texts(others: list[x509.OtherName], kind: x509.ObjectIdentifier, type: Any) -> tuple[str, ...]:
+    """The DER strings of this type in these names; one that is none is passed over."""
+    found = []
+    for each in others:
+        if each.type_id == kind:
+            with suppress(ValueError):
+                text = asn1.decode_der(type, each.value)
+                found.append(text if isinstance(text, str) else text.as_str())
+    return tuple(found)

@@ -6,23 +6,24 @@ import _ssl
 import datetime
 import ssl
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID, ObjectIdentifier
+from cryptography.x509.oid import NameOID
 
 from .. import log
 from ..options import Option, OptionError, Section, optional
 from ..xmpp.jid import parse
 from ..xmpp.prep import domainprep
 from . import certfiles
+from .identity import a_label_form, identities
 from .peertls import PeerContext
 
 logger = log.get(__name__)
 
-XMPP_ADDR = ObjectIdentifier("1.3.6.1.5.5.7.8.5")
 LIFETIME = datetime.timedelta(days=3650)
 
 
@@ -43,7 +44,7 @@ class TLSOptions(Section):
 
 def make_self_signed(domains: Iterable[str], certificate: Path, key_file: Path) -> None:
     """An ECDSA P-256 certificate (a quarter of RSA's cost per login) for the domains. Raises OSError."""
-    names = [domain.encode("idna").decode() if not domain.isascii() else domain for domain in domains]
+    names = [a_label_form(domain) for domain in domains]
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0][:64])])
     now = datetime.datetime.now(datetime.UTC)
@@ -145,7 +146,10 @@ class Certificates:
 
     def _sni(self, tls: ssl.SSLObject, name: str | None, context: ssl.SSLContext) -> None:
         """Direct TLS: the client names the domain in its hello."""
-        wanted = self.contexts.get((name or "").lower())
+        try:
+            wanted = self.contexts.get(domainprep(name or ""))
+        except ValueError:
+            return
         if wanted is not None and wanted is not context:
             tls.context = wanted
 
@@ -188,19 +192,9 @@ def _end_point(certificate: Path) -> bytes:
 
 
 def client_names(certificate: bytes) -> list[str]:
-    """The addresses (XEP-0178: ``xmppAddr``) that a verified client certificate (DER) is for, bare."""
-    cert = x509.load_der_x509_certificate(certificate)
-    try:
-        names = cert.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except x509.ExtensionNotFound:
-        return []
+    """The addresses (XEP-0178: ``xmppAddr``) that a verified client certificate (DER) is for, bare and prepared."""
     found = []
-    for other in names.get_values_for_type(x509.OtherName):
-        if other.type_id == XMPP_ADDR and other.value[:1] == b"\x0c" and len(other.value) < 130:
-            try:
-                found.append(
-                    str(parse(other.value[2:].decode()).bare)
-                )  # DER: a UTF8String of one length byte
-            except ValueError:
-                continue
+    for address in identities(certificate).xmpp_addr:
+        with suppress(ValueError):
+            found.append(str(parse(address).bare))
     return found

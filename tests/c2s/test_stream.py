@@ -299,3 +299,43 @@ def test_the_same_name_on_two_hosts_is_two_people(server):
     one.nothing("<message/>")
     one.close()
     two.close()
+
+
+@pytest.mark.parametrize("tls", ["starttls", "direct"])
+@pytest.mark.parametrize(("domain", "a_labels"), [
+    ("m\xfcller.example", "xn--mller-kva.example"), ("stra\xdfe.example", "xn--strae-oqa.example"),
+])  # fmt: skip
+def test_a_host_outside_ascii_shows_its_own_certificate(start_server, domain, a_labels, tls):
+    """Clients name it in their hello as DNS spells it (IDNA 2008); the certificate has that name, too."""
+    server = start_server({**CONFIG, "hosts": {"localhost": {}, domain: {}}})
+    file = server.data / "certificates" / f"{domain}.pem"
+    kind = "c2s_direct" if tls == "direct" else "c2s"
+    client = Client(server.address(kind), a_labels, tls, cafile=str(file)).connect()  # verified
+    assert serial(client) == ssl.PEM_cert_to_DER_cert(file.read_text())
+    client.close()
+    (row,) = [
+        row for row in json.loads(server.ctl("--json", "check", "certificates")) if row["domain"] == domain
+    ]
+    assert row["names"] == [a_labels] and not any("is not for" in each for each in row["trouble"])
+
+
+def test_who_administers_may_be_spelt_in_capitals(start_server):
+    server = start_server({**CONFIG, "hosts": {"localhost": {"admins": ["Romeo@LocalHost"]}}})
+    Client(server.address()).connect().register("romeo", "secret").close()
+    romeo = Client(server.address()).login("romeo", "secret").available()
+    romeo.send("<message to='localhost/announce/online'><body>hear ye</body></message>")
+    romeo.gets("<message from='localhost'><body>hear ye</body></message>")
+    romeo.close()
+
+
+def test_no_tls_begins_for_a_host_that_has_gone(start_server):
+    """<proceed/> would be a promise that cannot be kept."""
+    server = start_server()
+    client = Client(server.address(), "other.localhost", "none").connect()
+    settings = json.loads(server.file.read_text())
+    del settings["hosts"]["other.localhost"]
+    server.file.write_text(json.dumps(settings))
+    reload(server, "configuration read again")
+    client.send("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
+    assert client.stream_error() == "host-gone"
+    client.close()

@@ -69,6 +69,11 @@ def test_a_stranger_registers_and_logs_in(stranger):
     assert stranger.features.find(FEATURE) is None
 
 
+def test_the_domain_may_be_spelt_in_capitals(stranger):
+    stranger.send(query("reg3", form(f"bill-{stranger.fresh()}")).replace("<iq", "<iq to='LocalHost'"))
+    stranger.gets("<iq type='result' id='reg3'/>")
+
+
 def test_a_name_can_be_had_once(stranger, account):
     stranger.send(query("reg2", form(account().user.upper())))
     stranger.gets(error("reg2", "conflict", "cancel"))

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jabberd_py.net.chain import Authorities, judge, verify
-from jabberd_py.net.identity import Identities, _text, identities, matches
+from jabberd_py.net.identity import XMPP_ADDR, Identities, _texts, identities, matches
 from tests.ca import CA, DER, _sign
 
 
@@ -81,9 +81,12 @@ def test_junk_is_for_nobody(junk: bytes) -> None:
 
 @given(st.binary(max_size=20))
 def test_strings_of_der(junk: bytes) -> None:
-    _text(junk, 12)  # raises nothing
-    assert _text(b"\x0c\x03abc", 12) == "abc" and _text(b"\x0c\x81\x03abc", 12) == "abc"
-    assert _text(b"\x0c\x03abcd", 12) is None and _text(b"\x0c\x01\xff", 12) is None
+    def texts(*values: bytes) -> tuple[str, ...]:
+        return _texts([x509.OtherName(XMPP_ADDR, value) for value in values], XMPP_ADDR, str)
+
+    texts(junk)  # raises nothing
+    assert texts(b"\x0c\x03abc", b"\x0c\x03abcd", b"\x0c\x01\xff", b"\x0c\x01d") == ("abc", "d")
+    assert texts(b"\x0c\x82\x01\x00" + b"x" * 256) == ("x" * 256,)
 
 
 @pytest.mark.parametrize(
