@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, TypeVar
 
 from . import log
+from .events import EVENTS, KINDS, Event, find
 from .options import Option, Section, duration, list_of, mapping_of, optional, size
 
 if TYPE_CHECKING:
@@ -28,46 +29,6 @@ LATER: Any = object()
 logger = log.get(__name__)
 F = TypeVar("F", bound=Callable[..., Any])
 Access = Literal["admin", "owner", "anyone"]
-
-EVENTS = {
-    # stanza events, in the order a stanza meets them: the first handler that returns HANDLED ends the chain
-    "negotiate": "an element before login, or no stanza    (stream, element)",
-    "filter_out": "may this session send this?              (session, stanza)",
-    "out": "a session sends a stanza                 (session, stanza)",
-    "deliver": "a stanza arrives for this domain         (stanza)",
-    "server": "... for the domain itself, not an IQ     (stanza)",
-    "filter_in": "may this reach this user?                (user, stanza)",
-    "presence": "... a presence, for the user's account   (user, stanza)",
-    "in": "... is about to reach one session        (session, stanza)",
-    # life events: every handler hears them
-    "features": "what may this stream offer now?          (stream, features)",
-    "session": "a resource is bound                      (session)",
-    "available": "a session becomes able to take messages  (session)",
-    "unavailable": "... and is no longer                     (session)",
-    "shown": "a session's presence has changed         (session, stanza)",
-    "sent": "a session's stanza has been routed       (session, stanza)",
-    "received": "a message has reached these sessions     (user, stanza, sessions)",
-    "offline": "... or was stored, as nobody is there    (user, stanza)",
-    "resumed": "a session has a new stream (XEP-0198)    (session)",
-    "end": "a session is over                        (session)",
-    "roster": "a roster item has changed                (user, jid)",
-    "roster_push": "... and clients are told of it           (user, query)",
-    "blocked": "a user has blocked addresses             (user, jids)",
-    "reported": "... and said why, for the admin          (user, jid, report)",
-    "unblocked": "... or unblocked them                    (user, jids)",
-    "component": "a component has connected                (component)",
-    "component_gone": "... or is away for too long              (component)",
-    "created": "an account is made                       (user)",
-    "deleting": "an account is about to go, data and all  (user)",
-    "start": "the host begins to serve                 ()",
-    "stop": "the server is stopping                   ()",
-    "reload": "the configuration was read again         ()",
-}
-"""``user`` is an account's bare address as text, ``session`` a `Session`, ``stanza`` an `Element`."""
-
-TOLD = frozenset(list(EVENTS)[list(EVENTS).index("features") :])
-"""Events that every handler hears, whatever the others say."""
-KINDS = ("message", "presence", "iq")
 
 
 class Chain(dict[str, list[Callable[..., Any]]]):
@@ -87,18 +48,26 @@ class Chain(dict[str, list[Callable[..., Any]]]):
 
 class Hooks:
     """Chains of handlers, run in the order their modules were loaded. ``chains`` are the stanza events', ``told`` the
-    life events'."""
+    life events'. ``more``: events beside `EVENTS`."""
 
-    def __init__(self) -> None:
-        self.chains = {event: Chain() for event in EVENTS if event not in TOLD}
-        self.told: dict[str, list[Callable[..., Any]]] = {event: [] for event in TOLD}
+    def __init__(self, more: tuple[Event, ...] = ()) -> None:
+        self.events = (*EVENTS, *more)
+        self.chains = {event.name: Chain() for event in self.events if not event.told}
+        self.told: dict[str, list[Callable[..., Any]]] = {
+            event.name: [] for event in self.events if event.told
+        }
 
-    def add(self, event: str, handler: Callable[..., Any], kind: str | None = None) -> None:
-        """Raises KeyError where there is no such event."""
-        if event in TOLD:
-            self.told[event].append(handler)
+    def add(self, name: str, handler: Callable[..., Any], kind: str | None = None) -> None:
+        """Raises ValueError: there is no such event, or it would call the handler with other arguments."""
+        try:
+            event = find(name, self.events)
+        except ValueError as error:
+            raise ValueError(f"{handler.__qualname__}: {error}") from None
+        event.check(handler, kind)
+        if event.told:
+            self.told[name].append(handler)
         else:
-            self.chains[event].add(handler, kind)
+            self.chains[name].add(handler, kind)
 
     def call(self, event: str, *args: Any) -> bool | None:
         """Runs a stanza event, whose last argument is the stanza: HANDLED as soon as one handler says so. What a handler
@@ -126,12 +95,8 @@ def _mark(method: F, kind: str, value: Any) -> F:
 
 
 def on(*events: str, kind: str | None = None) -> Callable[[F], F]:
-    """Calls the method at these events (`EVENTS`); ``kind``: of the stanza events, only for a message, presence or iq."""
-    unknown = [event for event in events if event not in EVENTS]
-    if unknown:
-        raise KeyError(f"no such event: {unknown[0]}")
-    if kind is not None and (kind not in KINDS or not TOLD.isdisjoint(events)):
-        raise ValueError(f"@on({', '.join(map(repr, events))}, kind={kind!r})")
+    """Calls the method at these events (events.py); ``kind``: of the stanza events, only for a message, presence or iq.
+    Whether there are such events, with such arguments, is checked when the module is loaded."""
 
     def mark(method: F) -> F:
         for event in events:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import gevent
 from gevent.event import AsyncResult
 
+from .events import Event
 from .hooks import HANDLED, LATER, Command, Hooks, Module
 from .xdb import xdb
 from .xmpp.element import Element
@@ -35,13 +36,15 @@ class Instance:
     """The identity that service discovery shows (XEP-0030)."""
     targets: tuple[str, ...] = ("server",)
     """To whom IQs can be that handlers answer, as `@iq(to=...)` names them."""
+    events: tuple[Event, ...] = ()
+    """Events that its modules can hook beside `EVENTS`."""
     grants: Any = None
     """What an external service may do with users' data (XEP-0355, XEP-0356)."""
 
     def __init__(self, router: Router, domain: str) -> None:
         self.router = router
         self.domain = domain
-        self.hooks = Hooks()
+        self.hooks = Hooks(self.events)
         self.iqs: dict[Key, Handler] = {}
         self.commands: dict[str, tuple[Command, Callable[..., Any]]] = {}
         self.jobs: list[tuple[float, Callable[[], Any]]] = []

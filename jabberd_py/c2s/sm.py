@@ -206,7 +206,7 @@ class StreamManagement:
     # -- lost and found --------------------------------------------------------------------
 
     def lose(self) -> None:
-        """The stream is gone; the session stays for a while."""
+        """The stream is gone; the session stays for a while. Event ``lost`` is told at the end."""
         self.client = None
         self.session.transport = self
         self.asked = False
@@ -217,6 +217,7 @@ class StreamManagement:
             self.save()
         heartbeat.at(time.monotonic() + wait, self)
         self.service.weigh(self, LOST + self.bytes)
+        self.session.host.hooks.tell("lost", self.session)
 
     def due(self, now: float) -> float | None:
         if self.client is not None:

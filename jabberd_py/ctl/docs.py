@@ -11,7 +11,7 @@ from collections.abc import Iterator  # noqa: E402
 from pathlib import Path  # noqa: E402
 
 from .. import config  # noqa: E402
-from ..hooks import EVENTS, TOLD  # noqa: E402
+from ..events import ARGUMENTS, EVENTS  # noqa: E402
 from ..server import schema  # noqa: E402
 
 PACKAGE = Path(__file__).parent.parent
@@ -53,17 +53,20 @@ TITLES = {  # of what no file names in full: "XEP-0092: Software Version" in a d
 
 def events() -> str:
     """docs/events.md"""
-    rows = []
-    for event, text in EVENTS.items():
-        meaning, _, arguments = text.partition("(")
-        kind = "told to all" if event in TOLD else "first HANDLED ends it"
-        rows.append(f"| `{event}` | `({arguments.strip()}` | {meaning.strip(' .')} | {kind} |")
+    tables = []
+    for told in (False, True):
+        rows = (
+            f"| `{e.name}` | `({', '.join(e.arguments)})` | {e.meaning} |" for e in EVENTS if e.told == told
+        )
+        tables.append("| event | arguments | meaning |\n|---|---|---|\n" + "\n".join(rows) + "\n")
+    arguments = "\n".join(f"| `{name}` | {meaning} |" for name, meaning in ARGUMENTS.items())
     return (
-        "# Events\n\nWhat a module may hook with `@on(event)`, in the order in which a stanza meets them. "
-        "`user` is an account's bare address as text, `session` a `Session`, `stanza` an `Element`. Handlers run in "
-        "the order of `jabberd_py.modules.ORDER`.\n\n| event | arguments | meaning | |\n|---|---|---|---|\n"
-        + "\n".join(rows)
-        + "\n"
+        "# Events\n\nWhat a module may hook with `@on(event)`. Handlers run in the order of `jabberd_py.modules.ORDER`. "
+        "An unknown event, or a handler that cannot take the event's arguments, fails when the module is loaded.\n\n"
+        "## Stanza events\n\nIn the order in which a stanza meets them. The first handler that returns `HANDLED` ends the "
+        f"chain; `kind=` hooks one kind of stanza only.\n\n{tables[0]}\n"
+        f"## Life events\n\nEvery handler hears them.\n\n{tables[1]}\n"
+        f"## Arguments\n\n| | |\n|---|---|\n{arguments}\n"
     )
 
 

@@ -1,6 +1,7 @@
 """RFC 6121 section 4: presence, from a session to all who may see it.
 
-A session is *available* once it has sent presence. Event ``available`` is told when it becomes able to take
+A session is *available* once it has sent presence. Event ``initial`` is told at its first presence, when contacts and
+resources know. Event ``available`` is told when it becomes able to take
 messages (its priority is not negative): at its first presence, or when a later one raises its priority from
 below zero. Event ``unavailable`` is told when that ends.
 """
@@ -79,7 +80,7 @@ class Presence(Module):
         for resource in self.host.sessions.available(user):  # itself among them
             self.host.pass_on(resource, own)
         if first:
-            self.host["subscription"].remind(session)
+            self.host.hooks.tell("initial", session)
         if willing != (priority >= 0):
             self.host.hooks.tell("unavailable" if willing else "available", session)
 

@@ -101,6 +101,7 @@ class Subscription(Module):
 
     # -- a resource becomes available -----------------------------------------------------------------
 
+    @on("initial")
     def remind(self, session: Session) -> None:
         """Section 3.1.3: requests come again with every new available resource until they are answered."""
         for jid, text in self.host["roster"].requests(session.user):
