@@ -42,6 +42,7 @@ class Link:
         self.service, self.address, self.component = service, address, component
         self.ours = component is not None  # we have connected
         self.stream = Stream(sock, service.limits, o.buffer, o.handshake_timeout)
+        self.stream.parser.content = ns.COMPONENT_CONNECT if self.ours else ns.COMPONENT
         self.id = secrets.token_hex(16)
         self.opened = self.proved = False
         self.lang: str | None = None

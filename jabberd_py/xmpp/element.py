@@ -273,8 +273,7 @@ class Element:
         return b"<%b>%b</%b>" % (tag.encode(), inner, self.name.encode())
 
     def across(self) -> bytes:
-        """The stanza for a stream of another content namespace (``jabber:server``...): what is in ``jabber:client``
-        because its stanza is comes to be in that one, by inheritance."""
+        """The stanza for a stream of another content namespace (``jabber:server``...): children in ``jabber:client`` move."""
         if self.ns == _ns.CLIENT and self._inner and (_BARE in self._inner or b"&#" in self._inner):
             # it names its namespace, perhaps in disguise: said once more it would stay there
             fresh = Element.parsed(self.name, self.ns, self.attrs)
@@ -310,26 +309,26 @@ class Element:
 # -- trees -----------------------------------------------------------------------
 
 
-def clark(attrs: dict[str, str]) -> dict[str, str]:
+def clark(attrs: dict[str, str], separator: str = " ") -> dict[str, str]:
     """Expat's ``uri name`` keys as ``{uri}name``, and ``xml:lang`` as people write it."""
     clean = {}
     for key, value in attrs.items():
-        if " " in key:
-            uri, name = key.rsplit(" ", 1)
+        if separator in key:
+            uri, name = key.rsplit(separator, 1)
             key = f"xml:{name}" if uri == _ns.XML else f"{{{uri}}}{name}"
         clean[key] = value
     return clean
 
 
 class Builder:
-    """Builds trees inside one never-ending root, so that an expat parser serves thousands of stanzas."""
+    """Builds trees inside one root that never ends, so that one expat parser serves thousands of stanzas."""
 
     def __init__(self, root: bytes, content: str = _ns.CLIENT) -> None:
         self.content = content
         self.bytes = 0
         self.top: list[Element | str] = []
         self.stack: list[list[Element | str]] = []
-        parser = expat.ParserCreate("UTF-8", " ")
+        parser = expat.ParserCreate("UTF-8", _ns.SEPARATOR)
         parser.buffer_text = True
         if hasattr(parser, "SetReparseDeferralEnabled"):
             parser.SetReparseDeferralEnabled(False)
@@ -340,12 +339,12 @@ class Builder:
         self.parser = parser
 
     def _start(self, name: str, attrs: dict[str, str]) -> None:
-        uri, _, local = name.rpartition(" ")
+        uri, _, local = name.rpartition(_ns.SEPARATOR)
         if uri == self.content:
             uri = _ns.CLIENT
         for key in attrs:
-            if " " in key:
-                attrs = clark(attrs)
+            if _ns.SEPARATOR in key:
+                attrs = clark(attrs, _ns.SEPARATOR)
                 break
         element = Element.parsed(local, uri, attrs)
         self.stack[-1].append(element)
@@ -371,8 +370,7 @@ class Builder:
 
 ROOT = f"<stream:stream xmlns='{_ns.CLIENT}' xmlns:stream='{_ns.STREAM}'>".encode()
 RECYCLE = 256 * 1024
-"""Expat keeps every distinct name it has met for its whole life: after so many bytes a parser is thrown
-away."""
+"""Bytes after which a parser is thrown away: expat keeps every distinct name that it has met."""
 
 _builder: Builder | None = None
 

@@ -18,3 +18,6 @@ DISCO_ITEMS = "http://jabber.org/protocol/disco#items"
 DELAY = "urn:xmpp:delay"
 PING = "urn:xmpp:ping"
 FORWARD = "urn:xmpp:forward:0"
+
+SEPARATOR = "\x01"
+"""Between namespace and name, where the namespace may contain anything: no XML contains it."""

@@ -5,23 +5,26 @@ stanza, and gives it back to a pool of workers that stand inside the same root. 
 
 from __future__ import annotations
 
+from . import ns
 from .element import RECYCLE, ROOT, Element
 from .errors import StreamError
 from .root import Root
-from .worker import Close, Header, Limits, Worker
+from .worker import Careful, Close, Header, Limits, Skipped, Worker
 
-__all__ = ["Close", "Header", "Limits", "Parser", "reread"]
+__all__ = ["Close", "Header", "Limits", "Parser", "Skipped", "reread"]
 
 _POOLED = 32
 
 
 class Parser:
-    """One stream's input: feed it bytes, it gives a `Header`, then stanzas, then a `Close`."""
+    """One stream's input: feed it bytes, it gives a `Header`, then stanzas, then a `Close`. ``content``: the content namespace
+    that is spoken there."""
 
-    __slots__ = ("limits", "root", "worker")
+    __slots__ = ("limits", "content", "root", "worker")
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, content: str = ns.CLIENT) -> None:
         self.limits = limits
+        self.content = content
         self.root: Root | None = None
         self.worker: Worker | None = None
 
@@ -35,7 +38,11 @@ class Parser:
             worker = self._borrow()
         fault = None
         try:
-            worker.feed(data)
+            try:
+                worker.feed(data)
+            except Careful:
+                worker, pending = self._replaced(worker, True)
+                worker.feed(pending)
         except StreamError as error:
             fault = error
         out, worker.out = worker.out, []
@@ -45,11 +52,11 @@ class Parser:
             worker.drop()
             self.worker = None
         elif root is not None:
-            if worker.base > RECYCLE and worker.depth:
-                worker = self.worker = self._renewed(worker, root)
+            if worker.base > RECYCLE and worker.depth and not worker.excess:
+                worker = self.worker = self._renewed(worker)
             if root.standard and worker.depth == 1 and not worker.buffer:  # between two stanzas
                 self.worker = None
-                if len(root.pool) < _POOLED:
+                if len(root.pool) < _POOLED and not worker.careful:
                     root.pool.append(worker)
                 else:
                     worker.drop()
@@ -58,19 +65,25 @@ class Parser:
     def _borrow(self) -> Worker:
         root = self.root
         if root is None or not root.pool:
-            return Worker(self.limits, root)
+            return Worker(self.limits, self.content, root)
         worker: Worker = root.pool.pop()
         worker.limits = self.limits
         return worker
 
-    def _renewed(self, worker: Worker, root: Root) -> Worker:
+    def _renewed(self, worker: Worker) -> Worker:
         """Whatever the peer does: expat keeps all names it has met, and must not grow for ever."""
-        pending = bytes(worker.buffer)
-        worker.drop()
-        fresh = Worker(self.limits, root)
+        fresh, pending = self._replaced(worker, worker.careful)
         if pending:
             fresh.feed(pending)
         return fresh
+
+    def _replaced(self, worker: Worker, careful: bool) -> tuple[Worker, bytes]:
+        """Another worker, and what it is still to be fed."""
+        fresh = Worker(self.limits, self.content, worker.root, careful)
+        fresh.out, worker.out = worker.out, []
+        pending = bytes(worker.buffer[worker.done - worker.base :])
+        worker.drop()
+        return fresh, pending
 
     @property
     def pending(self) -> int:

@@ -32,13 +32,18 @@ GBs."""
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one stanza may cost."""
+    """What one stanza may cost: bytes, levels of elements, attributes of one element. One that costs more ends the stream; or,
+    where ``skip`` is not 0, it is `Skipped`, up to so many bytes of it."""
 
     bytes: int = 256 * 1024
     depth: int = 64
     attributes: int = 64
+    skip: int = 0
 
 
+_DEEP = 1000
+"""Levels of a skipped stanza: expat keeps the name of every open element."""
+_SYNTAX = expat.errors.codes[expat.errors.XML_ERROR_SYNTAX]
 _utf16 = re.compile(rb"[\xff\xfe]|<\0|\0").match
 
 
@@ -55,12 +60,39 @@ class Close(Element):
     __slots__ = ()
 
 
-class Worker:
-    """An expat parser inside a stream root."""
+class Skipped(Element):
+    """The start tag of a stanza beyond the limits, whose content was read and thrown away; ``reason``: which limit."""
 
-    def __init__(self, limits: Limits, root: Root | None = None) -> None:
+    __slots__ = ("reason",)
+    reason: str
+
+
+class Careful(Exception):
+    """This stanza is for a `Worker` that is ``careful``."""
+
+
+def _spaced(name: str, attrs: dict[str, str]) -> tuple[str, dict[str, str]]:
+    return name.replace(ns.SEPARATOR, " "), {
+        key.replace(ns.SEPARATOR, " "): value for key, value in attrs.items()
+    }
+
+
+class Worker:
+    """An expat parser inside a stream root.
+
+    ``content``: the content namespace that is spoken on this stream, for a root that declares none (RFC 6120 section 4.8.2).
+    ``careful``: expat refuses a namespace that contains its separator of namespace and name. The usual one is a space, so that
+    names come as ``"uri name"`` at no cost; a careful worker has another one, and replaces it.
+    ``excess``: why this stanza is skipped; else empty."""
+
+    def __init__(
+        self, limits: Limits, content: str = ns.CLIENT, root: Root | None = None, careful: bool = False
+    ) -> None:
         self.limits = limits
+        self.content = content
         self.root = root
+        self.careful = careful = careful or (root is not None and root.spaced)
+        self.excess = ""
         self.out: list[Element] = []
         self.buffer: bytes | bytearray = b""
         self.base = 0  # offset of buffer[0] in all that expat was fed
@@ -75,7 +107,7 @@ class Worker:
         self.kids: list[str] = []
         self.declared: dict[str | None, str] = {}
         self.builder: Builder | None = None
-        p = self.expat = expat.ParserCreate("UTF-8", " ")
+        p = self.expat = expat.ParserCreate("UTF-8", ns.SEPARATOR if careful else " ")
         if hasattr(p, "SetReparseDeferralEnabled"):
             p.SetReparseDeferralEnabled(False)  # stanzas must not wait for the next one
         p.StartDoctypeDeclHandler = p.CommentHandler = p.ProcessingInstructionHandler = self._restricted
@@ -87,7 +119,7 @@ class Worker:
             p.Parse(root.tag, False)
             self.base = self.done = len(root.tag)
             self.depth = 1
-            p.StartElementHandler = self._start
+            p.StartElementHandler = self._carefully if careful else self._start
         p.EndElementHandler = self._end
 
     # -- expat's handlers --------------------------------------------------------
@@ -106,15 +138,20 @@ class Worker:
         begin = self.expat.CurrentByteIndex
         match = _qname(bytes(self.buffer[begin : begin + 256]))
         qname = match[1].decode() if match else ""
+        if self.careful:
+            name, attrs = _spaced(name, attrs)
         uri, _, local = name.rpartition(" ")
         header = Header.parsed(local, uri, clark(attrs))
         assert isinstance(header, Header)
-        header.root = self.root = root_of(qname, self.declared)
+        header.root = self.root = root_of(qname, self.declared, self.content)
         self.depth = 1
         self.done = _tag(self.buffer, begin).end()
         self.out.append(header)
         self.expat.StartNamespaceDeclHandler = None
-        self.expat.StartElementHandler = self._start
+        self.expat.StartElementHandler = self._carefully if self.careful else self._start
+
+    def _carefully(self, name: str, attrs: dict[str, str]) -> None:
+        self._start(*_spaced(name, attrs))
 
     def _start(self, name: str, attrs: dict[str, str]) -> None:
         depth = self.depth
@@ -131,9 +168,19 @@ class Worker:
             self.attrs = attrs
             self.kids = []
         elif depth > self.limits.depth:
-            raise StreamError("policy-violation", f"elements nested deeper than {self.limits.depth}")
+            self._exceed(f"elements nested deeper than {self.limits.depth}", depth > _DEEP)
         if len(attrs) > self.limits.attributes:
-            raise StreamError("policy-violation", f"more than {self.limits.attributes} attributes")
+            self._exceed(f"more than {self.limits.attributes} attributes")
+
+    def _exceed(self, reason: str, hopeless: bool = False) -> None:
+        """The stanza costs too much: it is skipped from now on. Raises StreamError where it must not be, and Careful where
+        this worker cannot, since a skipped stanza cannot be read again."""
+        assert self.root is not None
+        if hopeless or not self.limits.skip or self.name not in self.root.names:
+            raise StreamError("policy-violation", reason)
+        if not self.careful:
+            raise Careful
+        self.excess = self.excess or reason
 
     def _end(self, name: str) -> None:
         depth = self.depth = self.depth - 1
@@ -146,19 +193,26 @@ class Worker:
             return
         begin = self.begin - base
         end = self.expat.CurrentByteIndex - base
-        match = _tag(buffer, begin)
-        tag, inner_at = match[0], match.end()
-        if tag[-2] == 47:  # b"/": an empty element; expat's index already stands behind it
-            inner, end = b"", inner_at
+        match = _tag(buffer, begin) if begin >= 0 else None  # else it is thrown away
+        if match is not None and match[0][-2] == 47:  # b"/": an empty element; expat's index is behind it
+            tag, inner, end = match[0], b"", match.end()
         else:
-            inner = bytes(buffer[inner_at:end])
+            tag = inner = b""
+            if match is not None:
+                tag, inner = match[0], bytes(buffer[match.end() : end])
             end = buffer.index(b">", end) + 1  # an end tag has no attributes, so the next one is its own
         if end - begin > self.limits.bytes:
-            raise StreamError("policy-violation", f"a stanza of more than {self.limits.bytes} bytes")
+            self._exceed(f"a stanza of more than {self.limits.bytes} bytes")
         self.done = base + end
         root: Root = self.root  # type: ignore[assignment]  # what stands in a root has ended
         kind = root.names.get(self.name)
-        if (
+        if self.excess:
+            assert kind is not None
+            skipped = Skipped.parsed(kind, ns.CLIENT, clark(self.attrs))
+            assert isinstance(skipped, Skipped)
+            skipped.reason, self.excess = self.excess, ""
+            self.out.append(skipped)
+        elif (
             kind is not None
             and root.raw
             and COLON not in tag
@@ -201,8 +255,7 @@ class Worker:
     # -- feeding -------------------------------------------------------------------
 
     def feed(self, data: bytes) -> None:
-        """Appends what is complete to ``out``. Raises StreamError; what came before the fault is in
-        ``out``."""
+        """Appends what is complete to ``out``. Raises StreamError or Careful; what came before is in ``out``."""
         if self.buffer:
             self.buffer += data
             if len(self.buffer) < self.retry and b">" not in data:
@@ -216,6 +269,8 @@ class Worker:
         try:
             self.expat.Parse(data, False)
         except expat.ExpatError as error:
+            if error.code == _SYNTAX and not self.careful:
+                raise Careful from None
             raise self._error(error) from None
         size = self.fed
         gone = self.done - self.base
@@ -234,11 +289,25 @@ class Worker:
         if self.depth == 1 and self.buffer.lstrip()[:1] != b"<":
             raise StreamError("bad-format", "text between stanzas")
         if self.fed > self.limits.bytes:
-            raise StreamError("policy-violation", f"a stanza of more than {self.limits.bytes} bytes")
+            reason = f"a stanza of more than {self.limits.bytes} bytes"
+            if self.depth <= 1 or self.excess:  # one tag, or one text, is as long as that
+                raise StreamError("policy-violation", reason)
+            self._exceed(reason)
+        if self.excess:
+            self._throw_away()
         self.retry = 2 * self.fed
         self.work += self.fed - (self.expat.CurrentByteIndex - self.base)
         if self.work > _WORK:
             raise StreamError("policy-violation", "a tag in too many pieces")
+
+    def _throw_away(self) -> None:
+        """What was read of the stanza that is skipped. Raises StreamError where it does not end."""
+        read = self.expat.CurrentByteIndex
+        if read - self.begin > self.limits.skip:
+            raise StreamError("policy-violation", f"a stanza of more than {self.limits.skip} bytes")
+        del self.buffer[: read - self.base]  # type: ignore[union-attr]  # it became a bytearray above
+        self.base = self.done = read
+        self.fed = len(self.buffer)
 
     def _error(self, error: expat.ExpatError) -> StreamError:
         codes = expat.errors.codes

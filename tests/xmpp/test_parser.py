@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jabberd_py.xmpp import element as elements
-from jabberd_py.xmpp import parser, root
+from jabberd_py.xmpp import ns, parser, root
 from jabberd_py.xmpp.element import Element
-from jabberd_py.xmpp.parser import Close, Header, Limits, Parser
+from jabberd_py.xmpp.parser import Close, Header, Limits, Parser, Skipped, reread
 from tests.xmpp.wire import CLIENT, ROOT, ROOTS, STREAM, meant, pieces, stanzas
 
 
@@ -365,3 +365,100 @@ def test_what_is_broken_in_the_store_spoils_only_itself(xml):
         parser.reread(xml.encode())
     assert str(parser.reread(STORED.encode())) == STORED
     assert inside("<message/>")[1] is None
+
+
+SERVERS = b"<stream:stream xmlns='jabber:server' xmlns:stream='http://etherx.jabber.org/streams'>"
+SHARED = Limits(bytes=1000, depth=8, attributes=8, skip=4000)
+
+
+@pytest.mark.parametrize("size", [1, 7, 100, 100_000])
+@pytest.mark.parametrize(
+    "stanza",
+    [
+        b"<message id='2'>" + b"x" * 2000 + b"</message>",
+        b"<message id='2'>" + b"<a b='>'>x</a>" * 100 + b"</message>",
+        b"<message id='2'>" + b"<a>" * 20 + b"</a>" * 20 + b"</message>",
+        b"<message id='2' " + b" ".join(b"a%d='>'" % n for n in range(20)) + b"/>",
+        b"<message id='2' " + b" ".join(b"a%d=''" % n for n in range(20)) + b">></message >",
+        b"<message id='2'><a xmlns='urn:a b'/>" + b"x" * 2000 + b"</message>",
+        b"<message id='2'>" + b"x" * 2000 + b"<a xmlns='urn:a b'/></message>",
+    ],
+)
+def test_a_stanza_beyond_the_limits_is_skipped_on_a_shared_stream(stanza, size):
+    made = Parser(SHARED, ns.SERVER)
+    data = SERVERS + b"<iq id='1'/>" + stanza + b"<iq id='3'/></stream:stream>"
+    found = []
+    for start in range(0, len(data), size):
+        items, fault = made.feed(data[start : start + size])
+        assert fault is None
+        found += items
+        assert made.pending < 2 * SHARED.bytes + 200
+    header, one, two, three, close = found
+    assert [each.attrs["id"] for each in (one, two, three)] == ["1", "2", "3"]
+    assert isinstance(header, Header) and isinstance(two, Skipped) and isinstance(close, Close)
+    assert (two.name, two.ns, two.children) == ("message", ns.CLIENT, [])
+    assert two.reason
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"<message><a>" + b"x" * 6000,
+        b"<message a='" + b"x" * 2000,
+        b"<x xmlns='urn:x'>" + b"x" * 2000 + b"</x>",
+    ],
+    ids=["endless", "one tag", "no stanza"],
+)
+def test_what_is_not_skipped(data):
+    made = Parser(SHARED, ns.SERVER)
+    made.feed(SERVERS)
+    for start in range(0, len(data), 100):
+        _, fault = made.feed(data[start : start + 100])
+        if fault is not None:
+            assert fault.condition == "policy-violation"
+            return
+    raise AssertionError("it goes on")
+
+
+@pytest.mark.parametrize("root", [SERVERS, ROOT.encode()])
+def test_a_namespace_with_a_space(root):
+    """XML allows it, though expat says that it is a syntax error where a space separates namespace and name."""
+    xml = b"<message id='1'><x xmlns='urn:a b' xmlns:c='urn:c  d'><c:y c:z='1'/></x><body>hi</body></message>"
+    made = Parser(Limits(), ns.SERVER if root is SERVERS else ns.CLIENT)
+    (_, before), _ = made.feed(root + b"<iq/>")
+    (stanza, after), fault = made.feed(xml + b"<iq id='2'/>")
+    assert (before.name, after.attrs, fault) == ("iq", {"id": "2"}, None)
+    assert stanza.kids == ["urn:a b x", "jabber:client body"]
+    x = stanza.child("x", "urn:a b")
+    assert x is not None and x.child("y", "urn:c  d").attrs == {"{urn:c  d}z": "1"}
+    assert stanza.to_bytes() == xml
+    assert made.worker is None
+    assert reread(stanza.to_bytes()).kids == stanza.kids
+
+
+def test_a_stream_whose_header_has_a_namespace_with_a_space():
+    made = Parser(Limits())
+    header = ROOT.replace(">", " xmlns:z='urn:a b'>").encode()
+    for data in (header, b"<message><z:b z:k='1'/></message>", b"<iq/>"):
+        (element,), fault = made.feed(data)
+        assert fault is None
+    made.feed(b"<message><z:b")
+    (element,), fault = made.feed(b" z:k='1'/></message>")
+    assert element.children[0].ns == "urn:a b" and element.children[0].attrs == {"{urn:a b}k": "1"}
+
+
+@pytest.mark.parametrize("content", [ns.CLIENT, ns.SERVER, ns.COMPONENT])
+def test_a_stream_without_prefixes(content):
+    """RFC 6120, 4.8.2."""
+    made = Parser(Limits(), content)
+    (header,), _ = made.feed(b"<stream xmlns='http://etherx.jabber.org/streams' to='x'>")
+    assert (header.name, header.ns, header.root.content) == ("stream", ns.STREAM, content)
+    stanza = f"<message xmlns='{content}' id='1'><body>hi</body><x xmlns='urn:x'/></message>".encode()
+    (message, error, empty, close), _ = made.feed(
+        stanza + f"<error><x xmlns='urn:x'/></error><iq xmlns='{content}'/></stream>".encode()
+    )
+    assert message.to_bytes() == b"<message id='1'><body>hi</body><x xmlns='urn:x'/></message>"
+    assert (message.ns, message.text_of("body")) == (ns.CLIENT, "hi")
+    assert (error.name, error.ns) == ("error", ns.STREAM)
+    assert (empty.name, empty.ns) == ("iq", ns.CLIENT)
+    assert isinstance(close, Close)
