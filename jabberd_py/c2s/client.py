@@ -65,7 +65,7 @@ class Client:
         self.session: Session | None = None
         self.stranger = False
         self.opened = False
-        self.lang: str | None = None  # of its stanzas, where it is not that of our stream headers
+        self.lang: str | None = None  # of stanzas that name none, if the stream header says it
         self.negotiation: Negotiation | None = Negotiation(self)
         self.notes: dict[str, Any] = {}
         self.gone: Event | None = None
@@ -240,8 +240,7 @@ class Client:
         ):
             raise StreamError("host-unknown")
         self.host = host
-        lang = header.attrs.get("xml:lang")
-        self.lang = lang if lang and lang != LANG else None
+        self.lang = header.attrs.get("xml:lang") or None
         self._header()
         if header.attrs.get("version", "0").partition(".")[0] != "1":
             raise StreamError("unsupported-version", "XMPP 1.0 is spoken here")
