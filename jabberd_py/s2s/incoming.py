@@ -19,11 +19,11 @@ from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError, StreamError
 from ..xmpp.jid import parse
 from ..xmpp.parser import Header
-from ..xmpp.sm import SM, count
+from ..xmpp.sm import SM, count, newly
 from . import dialback
 from .acks import Acks
 from .link import BIDI, BIDI_FEATURE, Link
-from .pair import Failure, Pair
+from .pair import Failure
 
 if TYPE_CHECKING:
     from .uplink import Uplink
@@ -32,6 +32,8 @@ logger = log.get(__name__)
 
 STRANGER = Rates(20, 200, 16 << 10, 256 << 10)
 """Of one who has not proven who it is: enough for a stream that speaks for many domains."""
+QUIET = 1.0
+"""Seconds that we wait for the other side's first element, before we send on a stream that it opened."""
 
 
 class Incoming(Link):
@@ -49,6 +51,7 @@ class Incoming(Link):
     ) -> None:
         o = uplink.options
         super().__init__(uplink, Stream(sock, o.early_limits, o.buffer, o.login_timeout, STRANGER), address)
+        self.stream.parser.content = ns.SERVER
         self.id = secrets.token_hex(12)
         self.direct = direct
         self.refusal = refusal
@@ -88,6 +91,8 @@ class Incoming(Link):
         if header.attrs.get("version", "0").partition(".")[0] == "1":
             features = b"".join(each.to_bytes() for each in self._features())
             self.send(b"<stream:features>%b</stream:features>" % features)
+        if self.soon:
+            self._listen()
 
     def _features(self) -> list[Element]:
         o = self.uplink.options
@@ -168,12 +173,32 @@ class Incoming(Link):
             self._both_ways(self.local, self.remote)
 
     def _both_ways(self, ours: str, theirs: str) -> None:
-        """We may send here, too, if the other side wants that (XEP-0288)."""
+        """If the other side wants that (XEP-0288), we may send here, too: from its next element on. After SASL that one comes
+        behind the new stream headers; and if it is ``<enable/>`` or ``<resume/>``, all that we send is acknowledged."""
         if self.bidi:
+            self.soon += ((ours, theirs),)
+            self.uplink.promised.add((ours, theirs))
+            if self.opened:
+                self._listen()
+
+    def _listen(self) -> None:
+        """Gives the other side a moment to speak first."""
+        gevent.spawn_later(QUIET, self.heard)
+
+    def heard(self) -> None:
+        if self.ended or self.stream.closing:
+            return
+        for ours, theirs in self._kept():
             try:
                 self.authorised(self.uplink.pair(ours, theirs))
             except StanzaError as error:
                 self.note("no room for a stream in both directions", remote=theirs, reason=error.text)
+
+    def _kept(self) -> tuple[tuple[str, str], ...]:
+        """The pairs of ``soon``, which wait no more."""
+        soon, self.soon = self.soon, ()
+        self.uplink.promised.difference_update(soon)
+        return soon
 
     def _refuse(self, condition: str) -> None:
         self.failures += 1
@@ -278,6 +303,7 @@ class Incoming(Link):
             wait = self.uplink.options.resume_timeout
             resumable = element.attrs.get("resume") in ("true", "1") and wait > 0
             self.sm = Acks(secrets.token_urlsafe(24) if resumable else "")
+            self.uplink.superseded(self)
             answer = Element("enabled", SM)
             if resumable:
                 answer.attrs |= {"id": self.sm.token, "resume": "true", "max": str(int(wait))}
@@ -295,6 +321,9 @@ class Incoming(Link):
         ):
             self._failed("item-not-found")  # a stranger learns nothing from the answer
             return True
+        newly(
+            h, lost.sm.sent, len(lost.sm.queue)
+        )  # a false count ends this stream, not what it might have resumed
         del self.uplink.parked[lost.sm.token]
         self._resume(lost, h)
         return True
@@ -318,26 +347,28 @@ class Incoming(Link):
             self.authorised(pair)
 
     def keep(self, sm: Acks) -> None:
-        if not sm.token or self.uplink.stopping:
-            super().keep(sm)
+        if sm.token and self.resumable and not self.uplink.stopping:
+            self.uplink.park(Lost(self, sm))
+        else:
+            sm.give_back()
 
     def end(self) -> None:
-        sm = self.sm
-        lost = (
-            Lost(sm, set(self.remotes), list(self.pairs), self.bidi) if sm is not None and sm.token else None
-        )
         super().end()
+        for names in self._kept():
+            pair = self.uplink.pairs.get(names)
+            if pair is not None:
+                pair.pump()
         for each in list(self.identifying.values()):
             each.kill(block=False)
-        if lost is not None and not self.uplink.stopping:
-            self.uplink.park(lost)
 
 
 class Lost:
     """A stream that its other side may resume: what was handled of it, and what it has not acknowledged."""
 
-    def __init__(self, sm: Acks, remotes: set[str], pairs: list[Pair], bidi: bool) -> None:
-        self.sm, self.remotes, self.pairs, self.bidi = sm, remotes, pairs, bidi
+    def __init__(self, link: Incoming, sm: Acks) -> None:
+        self.sm = sm
+        self.local, self.bidi = link.local, link.bidi
+        self.remotes, self.pairs = set(link.remotes), list(link.pairs)
         self.since = time.monotonic()
 
 

@@ -6,10 +6,7 @@ import ssl
 import time
 from typing import TYPE_CHECKING, Any
 
-import gevent
-
 from .. import log
-from ..jsm.host import check
 from ..net.karma import neighbourhood
 from ..net.peertls import PeerChannel
 from ..net.stream import Closed, Stream
@@ -18,11 +15,12 @@ from ..xmpp import ns
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError, StreamError
 from ..xmpp.parser import Close, Header
-from ..xmpp.sm import SM, WRAP, answer, count
+from ..xmpp.sm import SM
 from . import dialback
 from .acks import Acks
 from .dialback import DIALBACK
-from .pair import Entry, Failure, Pair
+from .pair import Failure
+from .traffic import LONGEST, Traffic
 
 if TYPE_CHECKING:
     from .uplink import Uplink
@@ -30,8 +28,6 @@ if TYPE_CHECKING:
 logger = log.get(__name__)
 
 LANG = "en"
-LONGEST = 300
-"""Characters of what the other side says about an error."""
 STANZAS = frozenset(("message", "presence", "iq"))
 BIDI, BIDI_FEATURE = "urn:xmpp:bidi", "urn:xmpp:features:bidi"
 
@@ -45,33 +41,22 @@ def said(error: Element | None, namespace: str) -> str:
     return ((names[0] if names else "error") + (f": {text}" if text else ""))[:LONGEST]
 
 
-class Link:
-    """``local`` and ``remote``: the domains of the stream header. ``remotes``: all that have proven to be at the other end;
-    ``pairs``: those that may send on this stream. ``proof``: how the other side, or we, did it; ``trouble``: what is wrong
-    with its certificate."""
+class Link(Traffic):
+    """``proof``: how the other side, or we, did it; ``trouble``: what is wrong with its certificate."""
 
     incoming = False
 
     def __init__(self, uplink: Uplink, stream: Stream | None, address: str) -> None:
-        self.uplink = uplink
-        self.stream: Any = stream
+        super().__init__(uplink, stream)
         self.address = address
-        self.local = self.remote = ""
         self.id = ""
         self.secure = False
         self.bidi = False
-        self.opened = False
-        self.remotes: set[str] = set()
-        self.pairs: set[Pair] = set()
-        self.held: set[Pair] = set()
-        self.sm: Acks | None = None
         self.proof = ""
         self.trouble: str | None = "no TLS"
-        self.lang: str | None = None
         self.error = ""
-        self.since = self.used = time.monotonic()
-        self.sent = self.received = 0
-        self.draining = self.ended = False
+        self.since = time.monotonic()
+        self.resumable = True  # not after a stream error of ours (RFC 6120 section 4.9.1.1)
 
     # -- its life ------------------------------------------------------------------------------
 
@@ -85,6 +70,7 @@ class Link:
         except StreamError as error:
             self.note("s2s stream error", remote=self.remote, condition=error.condition, text=error.text)
             self.error = self.error or f"{error.condition}: {error.text or ''}".rstrip(": ")
+            self.resumable = error.condition == "connection-timeout"
             self.header()
             self.stream.close(error.to_bytes() + b"</stream:stream>")
         except Closed as error:
@@ -95,6 +81,7 @@ class Link:
         except Exception as error:
             logger.exception("an s2s stream failed", address=self.address, remote=self.remote)
             self.error = "a fault of this server"
+            self.resumable = False
             if self.stream is not None:
                 condition = (
                     "resource-constraint" if isinstance(error, StoreError) else "internal-server-error"
@@ -125,7 +112,7 @@ class Link:
         self.ended = True
         self.uplink.gone(self)
         sm, self.sm = self.sm, None
-        if sm is not None and sm.queue:
+        if sm is not None:
             self.keep(sm)
         pairs, self.pairs = self.pairs, set()
         for pair in pairs:
@@ -133,17 +120,19 @@ class Link:
                 pair.lost(time.monotonic() - self.since)
 
     def keep(self, sm: Acks) -> None:
-        """The stream is lost; its stanzas go out again on the next one."""
+        """The stream is over; what was not acknowledged goes out again on the next one."""
         sm.give_back()
 
     def _loop(self) -> None:
         stream = self.stream
         while not stream.closing:
             element = stream.read()
+            soon = self.soon
             if element.name in STANZAS and element.ns == ns.CLIENT:
                 self._stanza(element)
             elif isinstance(element, Header):
                 self.open(element)
+                continue
             elif isinstance(element, Close):
                 self.error = self.error or "the other server closed the stream"
                 return
@@ -155,6 +144,8 @@ class Link:
                 self._told(element)
             elif not self.negotiate(element):
                 raise StreamError("unsupported-stanza-type")
+            if soon:
+                self.heard()
             xdb.release()
 
     def open(self, header: Header) -> None:
@@ -184,125 +175,17 @@ class Link:
             raise StreamError("invalid-namespace")
         if header.root.content != ns.SERVER:
             raise StreamError("invalid-namespace", f"servers speak {ns.SERVER}")
-        lang = header.attrs.get("xml:lang")
-        self.lang = lang if lang and lang != LANG else None
+        self.lang = header.attrs.get("xml:lang") or None
 
     def _told(self, error: Element) -> None:
         """A stream error of theirs."""
         self.error = f"the other server said {said(error, ns.STREAMS)}"
         self.note("s2s stream error of the other side", remote=self.remote, error=self.error)
 
-    # -- in --------------------------------------------------------------------------------------
-
-    def _stanza(self, stanza: Element) -> None:
-        """RFC 6120 section 8.1: nobody speaks for others. Raises StreamError."""
-        self.received += 1
-        if not self.remotes:
-            raise StreamError("not-authorized")
-        try:
-            sender, to = stanza.from_, stanza.to
-        except ValueError as error:
-            raise StreamError("improper-addressing", str(error)) from None
-        if sender is None or to is None:
-            raise StreamError("improper-addressing", "a stanza between servers has from and to")
-        router = self.uplink.router
-        if sender.domain not in self.remotes or sender.domain in router.instances:  # or it has become ours
-            raise StreamError("invalid-from", f"{sender.domain} has not proven to be on this stream")
-        if to.domain not in router.instances:
-            raise StreamError("host-unknown", f"{to.domain} is not here")
-        self.used = time.monotonic()
-        stanza.attrs |= {"from": str(sender), "to": str(to)}
-        if self.lang is not None:
-            stanza.attrs.setdefault("xml:lang", self.lang)
-        try:
-            check(stanza)
-            self.uplink.damp(sender.domain, stanza)
-            router.deliver(stanza)
-        except StanzaError as error:
-            router.bounce(stanza, error)
-        if self.sm is not None:
-            self.sm.handled = (self.sm.handled + 1) % WRAP
-
-    # -- out -------------------------------------------------------------------------------------
-
-    def send(self, data: bytes) -> None:
-        self.stream.send(data)
-
-    @property
-    def full(self) -> bool:
-        """Does too much wait for the other side to read, or to acknowledge? What a stream that ends is sent would be lost: it
-        waits for the next one."""
-        stream, sm = self.stream, self.sm
-        if self.ended or stream.closing:
-            return True
-        o = self.uplink.options
-        if sm is not None and (len(sm.queue) >= o.unacknowledged or sm.bytes >= o.queue_size):
-            return True
-        if stream.size + len(stream.rest) <= stream.cap // 2:
-            return False
-        if not self.draining:
-            self.draining = True
-            gevent.spawn(self._drain)
-        return True
-
-    def _drain(self) -> None:
-        self.stream.drain()
-        self.draining = False
-        self._room()
-
-    def _room(self) -> None:
-        held, self.held = self.held, set()
-        for pair in held:
-            pair.pump()
-
-    def transmit(self, pair: Pair, entry: Entry) -> None:
-        self.used = time.monotonic()
-        self.sent += 1
-        sm = self.sm
-        self.stream.send(entry.data)
-        if sm is None:
-            pair.delivered(entry)
-            return
-        sm.add(pair, entry)
-        if not sm.asked:
-            self.stream.send(sm.ask())
-
     def suffices(self, domain: str) -> bool:
         """Does what we know of the other side do for that domain, as the configuration is now?"""
         o = self.uplink.options
         return o.permits(domain) and (self.proof != "dialback" or not o.wants_certificate(domain))
-
-    def authorised(self, pair: Pair) -> None:
-        """The other side lets this pair send here."""
-        self.pairs.add(pair)
-        pair.established(self)
-
-    # -- stream management -------------------------------------------------------------------------
-
-    def _manage(self, element: Element) -> None:
-        sm = self.sm
-        if sm is not None and element.name == "r":
-            self._answer(sm)
-        elif sm is not None and element.name == "a":
-            more = sm.acknowledged(count(element))
-            sm.asked = False
-            if more and sm.queue:
-                self.send(sm.ask())
-            self._room()
-        elif not self.manage(element):
-            raise StreamError("unsupported-stanza-type")
-
-    def manage(self, element: Element) -> bool:
-        """What only one of the two sides may say."""
-        return False
-
-    def _answer(self, sm: Acks) -> None:
-        """``<a/>`` goes out when all that came before is committed."""
-        h, ticket = sm.handled, xdb.newest
-        if ticket is None:
-            self.send(answer(h))
-        else:
-            ticket.then(lambda ticket: self.send(answer(h)))
 
     # -- dialback (XEP-0220) -----------------------------------------------------------------------
 

@@ -39,6 +39,10 @@ def routes(value: object) -> dict[str, str]:
     return found
 
 
+SKIP = 4
+"""A stanza beyond the limits comes back, and the stream goes on; one so many times as large as may be ends the stream."""
+
+
 class S2S(Section):
     """Federation: streams between this server and others."""
 
@@ -72,7 +76,7 @@ class S2S(Section):
         optional(str), None, "what dialback keys are made with; several nodes of one domain must share it"
     )
     bidi = Option(bool, True, "use one stream for both directions, where the other side can (XEP-0288)")
-    max_stanza = Option(size, "512 KiB", "largest stanza", min=10_000)
+    max_stanza = Option(size, "512 KiB", "largest stanza; a larger one comes back to its sender", min=10_000)
     max_stanza_before_login = Option(size, "10 KiB", "largest element of a server not yet known", min=10_000)
     max_depth = Option(int, 64, "how deep elements may be nested in a stanza", min=8)
     max_attributes = Option(int, 64, "attributes one element may have", min=8)
@@ -110,7 +114,7 @@ class S2S(Section):
 
     @property
     def limits(self) -> Limits:
-        return Limits(self.max_stanza, self.max_depth, self.max_attributes)
+        return Limits(self.max_stanza, self.max_depth, self.max_attributes, SKIP * self.max_stanza)
 
     @property
     def early_limits(self) -> Limits:

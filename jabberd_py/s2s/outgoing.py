@@ -64,7 +64,7 @@ class Outgoing(Link):
         self.target = target
         self.address = f"{target.host}:{target.port}"
         stream = self.stream = Stream(sock, o.early_limits, o.buffer, o.login_timeout, o.rates)
-        stream.parser.limits = o.limits
+        stream.parser.limits, stream.parser.content = o.limits, ns.SERVER
         if target.direct_tls:
             self._start_tls()
         self.header()
@@ -99,6 +99,7 @@ class Outgoing(Link):
         elif element.ns == ns.TLS and element.name == "proceed" and not self.secure:
             if self.stream.drop_input():
                 raise Failure("remote-server-timeout", f"{self.remote} sent data behind <proceed/>")
+            self.opened = False
             self.stream.restart()
             self._start_tls()
             self._again()
@@ -314,7 +315,8 @@ class Outgoing(Link):
 
     def keep(self, sm: Acks) -> None:
         """For the next stream of this pair, which may be able to resume this one, unless it is there already."""
-        if sm.token and not self.uplink.stopping and (self.local, self.remote) not in self.uplink.outgoing:
+        usable = sm.token and sm.queue and self.resumable and not self.uplink.stopping
+        if usable and (self.local, self.remote) not in self.uplink.outgoing:
             self.uplink.left[self.pair] = sm
         else:
             sm.give_back()

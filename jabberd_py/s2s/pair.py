@@ -16,7 +16,7 @@ from ..xmpp.errors import StanzaError
 from . import outbound
 
 if TYPE_CHECKING:
-    from .link import Link
+    from .traffic import Traffic
     from .uplink import Uplink
 
 logger = log.get(__name__)
@@ -61,7 +61,7 @@ class Pair:
     def __init__(self, uplink: Uplink, local: str, remote: str) -> None:
         self.uplink = uplink
         self.local, self.remote = local, remote
-        self.link: Link | None = None
+        self.link: Traffic | None = None
         self.queue: deque[Entry] = deque()
         self.bytes = 0
         self.failure: Failure | None = None
@@ -109,10 +109,14 @@ class Pair:
         self.bytes += sum(len(entry.data) for entry in before)
 
     def _check(self, ticket: Ticket, entry: Entry) -> None:
+        """A stanza whose row could not be written goes back, if it is still here."""
         if ticket.error is not None:
             entry.row = 0
-            error = StanzaError("resource-constraint", "the server cannot store this now", type="wait")
-            self.uplink.router.bounce(entry.stanza, error)
+            if entry in self.queue:
+                self.queue.remove(entry)
+                self.bytes -= len(entry.data)
+                error = StanzaError("resource-constraint", "the server cannot store this now", type="wait")
+                self.uplink.router.bounce(entry.stanza, error)
 
     # -- out -----------------------------------------------------------------------------------
 
@@ -137,7 +141,7 @@ class Pair:
         elif not self.slot:
             heartbeat.at(self.retry, self)
 
-    def established(self, link: Link) -> None:
+    def established(self, link: Traffic) -> None:
         """The other side lets us send on this stream. What the last one left, and this one cannot resume, comes first."""
         left = self.uplink.left.pop(self, None)
         if left is not None:

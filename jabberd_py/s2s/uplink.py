@@ -47,6 +47,7 @@ class Uplink(Instance):
     incoming   streams that others opened
     left       pairs whose stream was lost, and what it had not acknowledged; the next one may resume it
     parked     token -> an incoming stream that was lost, for its other side to resume
+    promised   (local, remote) of pairs that may soon send on an incoming stream: they open none
     done       rows of `Outbound` that may go
     """
 
@@ -59,6 +60,7 @@ class Uplink(Instance):
         self.incoming: set[Incoming] = set()
         self.left: dict[Pair, Acks] = {}
         self.parked: dict[str, Lost] = {}
+        self.promised: set[tuple[str, str]] = set()
         self.done: list[int] = []
         self.crowd = Crowd()
         self.notes = Karma(0.2, 30)  # lines of the log, by address
@@ -146,7 +148,7 @@ class Uplink(Instance):
 
     def connect(self, pair: Pair) -> None:
         """The pair wants to send: on a stream of its own, or on one that is there already."""
-        if not self.stopping:
+        if not self.stopping and (pair.local, pair.remote) not in self.promised:
             (self._shared(pair) or self._open(pair)).want(pair)
 
     def _open(self, pair: Pair) -> Outgoing:
@@ -275,6 +277,13 @@ class Uplink(Instance):
             lost.sm.give_back()
         else:
             self.parked[lost.sm.token] = lost
+
+    def superseded(self, link: Incoming) -> None:
+        """The other side has begun anew what it might have resumed: what it has not acknowledged need not wait for that."""
+        for token, lost in list(self.parked.items()):
+            if lost.local == link.local and lost.remotes <= link.remotes:
+                del self.parked[token]
+                lost.sm.give_back()
 
     # -- its life ----------------------------------------------------------------------------------
 

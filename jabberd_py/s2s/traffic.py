@@ -1,0 +1,196 @@
+"""The stanzas of one stream between two servers: those that come, those that go, and how both are counted (XEP-0198)."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import gevent
+
+from ..jsm.host import check
+from ..net.stream import Stream
+from ..xdb import xdb
+from ..xmpp.element import Element
+from ..xmpp.errors import StanzaError, StreamError, error_reply
+from ..xmpp.jid import JID
+from ..xmpp.parser import Skipped
+from ..xmpp.sm import WRAP, answer, count
+from .acks import Acks
+from .pair import Entry, Pair
+
+if TYPE_CHECKING:
+    from .uplink import Uplink
+
+LONGEST = 300
+"""Characters of what the other side says that go into the log, or into errors for our users."""
+
+
+class Traffic:
+    """
+    local, remote   the domains of the stream header
+    opened          our stream header is sent
+    remotes         all domains that have proven to be at the other end
+    pairs           those that may send on this stream
+    soon            (local, remote) of those that may once the other side says its next element
+    held            those that wait until there is room
+    lang            the language of the other side's stanzas that name none
+    used            when the last stanza came or went
+    """
+
+    def __init__(self, uplink: Uplink, stream: Stream | None) -> None:
+        self.uplink = uplink
+        self.stream: Any = stream
+        self.local = self.remote = ""
+        self.opened = self.ended = self.draining = False
+        self.remotes: set[str] = set()
+        self.pairs: set[Pair] = set()
+        self.soon: tuple[tuple[str, str], ...] = ()
+        self.held: set[Pair] = set()
+        self.sm: Acks | None = None
+        self.lang: str | None = None
+        self.used = time.monotonic()
+        self.sent = self.received = 0
+
+    def note(self, event: str, **values: Any) -> None:
+        raise NotImplementedError
+
+    # -- in --------------------------------------------------------------------------------------
+
+    def _stanza(self, stanza: Element) -> None:
+        """One that cannot be taken is answered or dropped, and counts as handled: many people share this stream. Raises
+        StreamError."""
+        if not self.remotes:
+            raise StreamError("not-authorized")
+        attrs = stanza.attrs
+        if not attrs.get("from") or not attrs.get("to"):  # no user can make a server leave these out
+            raise StreamError("improper-addressing", "a stanza between servers has from and to")
+        self.received += 1
+        self.used = time.monotonic()
+        try:
+            sender = stanza.from_
+        except ValueError:
+            sender = None
+        # nobody speaks for others (RFC 6120 section 8.1.2.2), nor for a domain that has become ours
+        if (
+            sender is None
+            or sender.domain not in self.remotes
+            or sender.domain in self.uplink.router.instances
+        ):
+            self.note("a stanza was dropped", remote=self.remote, sender=attrs["from"][:LONGEST],
+                      reason="the sender is not on this stream")  # fmt: skip
+        else:
+            self._take(stanza, sender)
+        if self.sm is not None:
+            self.sm.handled = (self.sm.handled + 1) % WRAP
+
+    def _take(self, stanza: Element, sender: JID) -> None:
+        """Routes the stanza, or answers it."""
+        router, attrs = self.uplink.router, stanza.attrs
+        try:
+            to = stanza.to
+        except ValueError:
+            self._return(stanza, StanzaError("jid-malformed", "'to' is no address"))
+            return
+        assert to is not None
+        if to.domain not in router.instances:
+            self._return(stanza, StanzaError("item-not-found", f"{to.domain} is not here"))
+            return
+        attrs["from"], attrs["to"] = str(sender), str(to)
+        if self.lang is not None:
+            attrs.setdefault("xml:lang", self.lang)
+        try:
+            if isinstance(stanza, Skipped):
+                raise StanzaError("policy-violation", stanza.reason)
+            check(stanza)
+            self.uplink.damp(sender.domain, stanza)
+            router.deliver(stanza)
+        except StanzaError as error:
+            router.bounce(stanza, error)
+
+    def _return(self, stanza: Element, error: StanzaError) -> None:
+        """The error reply to a stanza whose address cannot be that of the answer's sender: our domain says it."""
+        reply = error_reply(stanza, error)
+        if reply is not None:
+            reply.attrs["from"] = self.local
+            self.uplink.router.reply(reply)
+
+    def heard(self) -> None:
+        """The pairs of ``soon`` may send now."""
+
+    # -- out -------------------------------------------------------------------------------------
+
+    def send(self, data: bytes) -> None:
+        """Never blocks. Between a restart of the stream and our new header nothing may be said: it is dropped."""
+        if self.opened:
+            self.stream.send(data)
+
+    @property
+    def full(self) -> bool:
+        """Does too much wait for the other side to read, or to acknowledge? What a stream that ends is sent would be lost: it
+        waits for the next one."""
+        stream, sm = self.stream, self.sm
+        if self.ended or stream.closing or not self.opened:
+            return True
+        o = self.uplink.options
+        if sm is not None and (len(sm.queue) >= o.unacknowledged or sm.bytes >= o.queue_size):
+            return True
+        if stream.size + len(stream.rest) <= stream.cap // 2:
+            return False
+        if not self.draining:
+            self.draining = True
+            gevent.spawn(self._drain)
+        return True
+
+    def _drain(self) -> None:
+        self.stream.drain()
+        self.draining = False
+        self._room()
+
+    def _room(self) -> None:
+        held, self.held = self.held, set()
+        for pair in held:
+            pair.pump()
+
+    def transmit(self, pair: Pair, entry: Entry) -> None:
+        self.used = time.monotonic()
+        self.sent += 1
+        sm = self.sm
+        self.stream.send(entry.data)
+        if sm is None:
+            pair.delivered(entry)
+            return
+        sm.add(pair, entry)
+        if not sm.asked:
+            self.stream.send(sm.ask())
+
+    def authorised(self, pair: Pair) -> None:
+        """The other side lets this pair send here."""
+        self.pairs.add(pair)
+        pair.established(self)
+
+    # -- stream management -------------------------------------------------------------------------
+
+    def _manage(self, element: Element) -> None:
+        sm = self.sm
+        if sm is not None and element.name == "r":
+            self._answer(sm)
+        elif sm is not None and element.name == "a":
+            more = sm.acknowledged(count(element))
+            sm.asked = False
+            if more and sm.queue:
+                self.send(sm.ask())
+            self._room()
+        elif not self.manage(element):
+            raise StreamError("unsupported-stanza-type")
+
+    def manage(self, element: Element) -> bool:
+        """What only one of the two sides may say."""
+        return False
+
+    def _answer(self, sm: Acks) -> None:
+        """``<a/>`` goes out when all that came before is committed."""
+        h, ticket = sm.handled, xdb.newest
+        if ticket is None:
+            self.send(answer(h))
+        else:
+            ticket.then(lambda ticket: self.send(answer(h)))
