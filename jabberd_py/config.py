@@ -3,6 +3,7 @@
     data: ./data                                    # options of Schema.top
     c2s: {address: "::", port: 5222}                # one of Schema.sections
     modules: {register: true, offline: {limit: 9}}  # for all hosts
+    services: {rooms: {prefix: chat}}               # likewise
     hosts:
       localhost:
       example.org:
@@ -17,7 +18,7 @@ like where text is wanted. Relative paths in values are relative to the working 
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn
 
 import yaml
@@ -45,6 +46,8 @@ __all__ += ["Kind", "Option", "OptionError", "Schema", "Section", "convert_setti
 __all__ += ["duration", "list_of", "mapping_of", "optional", "size"]  # for those who declare options
 
 Path = tuple[str, ...]
+Level = dict[str, tuple[bool | None, dict[str, Any]]]
+"""What one place of the configuration says of modules: name -> (on, off or nothing said; settings)."""
 Place = tuple[str, int | None]  # file (or where else) and line
 FILE = ENVIRONMENT + "CONFIG"
 """The variable that names the file."""
@@ -66,14 +69,27 @@ class ConfigError(Exception):
 
 
 @dataclass(frozen=True)
+class ServiceConfig:
+    """A service of a host: where it is, its own settings and those of its modules, converted."""
+
+    name: str
+    domain: str
+    settings: dict[str, Any]
+    modules: dict[str, dict[str, Any]]
+    enabled: list[str]  # names of its modules to load, in order
+
+
+@dataclass(frozen=True)
 class HostConfig:
-    """One domain: its own options, and for every known module its settings, converted (the host's win)."""
+    """One domain: its own options, and for every known module its settings, converted (the host's win). ``services``: what
+    it has beside itself, by name."""
 
     domain: str
     section: Section
     modules: dict[str, dict[str, Any]]
     enabled: list[str]  # names of modules to load, in the order of Schema.modules
     idle: list[str] = field(default_factory=list)  # modules with options that nobody has switched on or off
+    services: dict[str, ServiceConfig] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -188,10 +204,17 @@ class _Source:
                 self.fail(("hosts",), "the same domain twice")
             hosts = self.data["hosts"] = dict.fromkeys(hosts)
         for owner in (self.data, *(hosts.values() if isinstance(hosts, dict) else ())):
-            modules: Any = owner.get("modules") if isinstance(owner, dict) else None
-            for name, value in modules.items() if isinstance(modules, dict) else ():
+            self.tidy_switches(owner)
+
+    def tidy_switches(self, owner: Any) -> None:
+        """``name: true`` below ``modules`` and ``services`` becomes ``name: {enabled: true}``."""
+        for group in ("modules", "services"):
+            entries: Any = owner.get(group) if isinstance(owner, dict) else None
+            for name, value in entries.items() if isinstance(entries, dict) else ():
                 if isinstance(value, str) and value.strip().lower() in SWITCHES:
-                    modules[name] = {"enabled": value}
+                    entries[name] = {"enabled": value}
+                elif group == "services":
+                    self.tidy_switches(value)
 
     # -- what overrides it -------------------------------------------------------------------------------
 
@@ -209,11 +232,10 @@ class _Source:
         """Where the domain ends: its dots look like those between levels, so match from the right."""
         owner = self.schema.host if kind == "hosts" else self.schema.component
         tail = 0
-        if kind == "hosts" and len(words) > 3 and words[-3] == "modules":
-            tail = 3
-        elif kind == "hosts" and len(words) > 2 and words[-2] == "modules":
-            tail = 2
-        elif len(words) > 1 and (words[-1] in {*options_of(owner), "modules"}):
+        groups = [n for n in range(2, min(len(words), 6)) if words[-n] in ("modules", "services")]
+        if kind == "hosts" and groups:  # services.NAME.modules.NAME.option is the longest tail
+            tail = groups[-1]
+        elif len(words) > 1 and (words[-1] in {*options_of(owner), "modules", "services"}):
             tail = 1
         elif len(words) > 1 and not (value is None or isinstance(value, dict)):
             tail = 1  # a value is for an option: one that does not exist, as will be found
@@ -230,7 +252,7 @@ class _Source:
 
     def tops(self) -> set[str]:
         """What may stand at the top level."""
-        return {*options_of(self.schema.top), *self.schema.sections, *DOMAINS, "modules"}
+        return {*options_of(self.schema.top), *self.schema.sections, *DOMAINS, "modules", "services"}
 
     def variable(self, name: str, tops: set[str]) -> str:
         """What the variable was meant to be called, as the end of a message."""
@@ -289,14 +311,17 @@ class _Checker:
 
     def config(self) -> Config:
         schema, data = self.schema, dict(self.source.data)
-        hosts, shared = data.pop("hosts", None), self.modules((), data.pop("modules", None))
+        hosts = data.pop("hosts", None)
+        shared = self.modules((), data.pop("modules", None)), self.services((), data.pop("services", None))
         sections = {
             name: self.section(each, (name,), data.pop(name, None)) for name, each in schema.sections.items()
         }
         written = data.pop("components", None)
-        top = self.section(schema.top, (), data, [*schema.sections, *DOMAINS, "modules"])
-        found = self.hosts(hosts, shared)
-        return Config(top, sections, found, self.components(written, found), self.source.places)
+        top = self.section(schema.top, (), data, [*schema.sections, *DOMAINS, "modules", "services"])
+        found = self.hosts(hosts, *shared)
+        components = self.components(written, found)
+        self.place_services(found, components)
+        return Config(top, sections, found, components, self.source.places)
 
     def mapping(self, path: Path, data: Any) -> dict[str, Any]:
         if data is None:
@@ -319,22 +344,59 @@ class _Checker:
     def section(self, owner: type[Section], path: Path, data: Any, others: Iterable[str] = ()) -> Section:
         return owner(self.settings(owner, path, data, others))
 
-    def modules(self, path: Path, data: Any) -> dict[str, tuple[bool | None, dict[str, Any]]]:
-        """For each module that is mentioned: on, off or None (says nothing), and its converted settings."""
-        found: dict[str, tuple[bool | None, dict[str, Any]]] = {}
+    def modules(self, path: Path, data: Any, known: Mapping[str, type[Any]] | None = None) -> Level:
+        """For each module that is mentioned: on, off or None (says nothing), and its converted settings. ``known``: of a
+        service's own modules."""
+        found: Level = {}
+        known = self.schema.modules if known is None else known
         path = (*path, "modules")
         for name, value in self.mapping(path, data).items():
-            if name not in self.schema.modules:
-                self.source.fail((*path, name), "no such module" + nearest(name, self.schema.modules))
+            if name not in known:
+                self.source.fail((*path, name), "no such module" + nearest(name, known))
             if value is not None and not isinstance(value, dict):
                 self.source.fail(
                     (*path, name), f"must be yes, no or a mapping of options, not {brief(value)}"
                 )
             options = dict(value or {})
             switch = options.pop("enabled", None)
-            settings = self.settings(self.schema.modules[name], (*path, name), options, ["enabled"])
+            settings = self.settings(known[name], (*path, name), options, ["enabled"])
             found[name] = (self.switch((*path, name), switch), settings)
         return found
+
+    def services(self, path: Path, data: Any) -> dict[str, tuple[Level, Level]]:
+        """For each service that is mentioned: a Level of itself alone, and one of its modules."""
+        found = {}
+        known = self.schema.services
+        for name, value in self.mapping((*path, "services"), data).items():
+            where = (*path, "services", name)
+            if name not in known:
+                self.source.fail(where, "no such service" + nearest(name, known))
+            if value is not None and not isinstance(value, dict):
+                self.source.fail(where, f"must be yes, no or a mapping of options, not {brief(value)}")
+            options = dict(value or {})
+            own = self.modules(where, options.pop("modules", None), known[name].kinds())
+            switch = options.pop("enabled", None)
+            settings = self.settings(known[name], where, options, ["enabled", "modules"])
+            found[name] = {name: (self.switch(where, switch), settings)}, own
+        return found
+
+    def place_services(self, hosts: dict[str, HostConfig], components: Mapping[str, Section]) -> None:
+        """Where each service of each host is. One that nobody asked for gives way to a host or a component."""
+        taken = {**dict.fromkeys(hosts, "a host"), **dict.fromkeys(components, "a component")}
+        for host in hosts.values():
+            for name, service in list(host.services.items()):
+                path = ("hosts", host.domain, "services", name)
+                try:
+                    domain = self.schema.services[name].domain_for(host.domain, service.settings)
+                except ValueError as error:
+                    self.source.fail(path, str(error))
+                if domain in taken and (service.settings or path in self.source.places):
+                    self.source.fail(path, f"{domain} is {taken[domain]}")
+                elif domain in taken:
+                    del host.services[name]
+                else:
+                    taken[domain] = f"the service '{name}' of {host.domain}"
+                    host.services[name] = replace(service, domain=domain)
 
     def switch(self, path: Path, value: Any) -> bool | None:
         if value is None:
@@ -345,7 +407,7 @@ class _Checker:
             self.source.fail((*path, "enabled"), str(error))
 
     def hosts(
-        self, data: Any, shared: dict[str, tuple[bool | None, dict[str, Any]]]
+        self, data: Any, modules: Level, services: dict[str, tuple[Level, Level]]
     ) -> dict[str, HostConfig]:
         found: dict[str, HostConfig] = {}
         written = dict.fromkeys(self.schema.default_hosts) if data is None else self.mapping(("hosts",), data)
@@ -356,9 +418,10 @@ class _Checker:
             domain = self.domain(path, found)
             options = dict(self.mapping(path, value))
             own = self.modules(path, options.pop("modules", None))
-            found[domain] = self.host(
-                domain, self.section(self.schema.host, path, options, ["modules"]), shared, own
-            )
+            beside = self.services(path, options.pop("services", None))
+            section = self.section(self.schema.host, path, options, ["modules", "services"])
+            merged = _merged(self.schema.modules, modules, own)
+            found[domain] = HostConfig(domain, section, *merged, self.beside(services, beside))
         return found
 
     def components(self, data: Any, hosts: Mapping[str, Any]) -> dict[str, Section]:
@@ -381,20 +444,33 @@ class _Checker:
             self.source.fail(path, f"the same domain as {domain}")
         return domain
 
-    def host(
-        self, domain: str, section: Section, *levels: Mapping[str, tuple[bool | None, dict[str, Any]]]
-    ) -> HostConfig:
-        """Each level's word about a module overrides the one before."""
-        settings: dict[str, dict[str, Any]] = {}
-        enabled, idle = [], []
-        for name, module in self.schema.modules.items():
-            on, settings[name], said = bool(module.default), {}, False
-            for level in levels:
-                switch, options = level.get(name, (None, {}))
-                on, said = (on, said) if switch is None else (switch, True)
-                settings[name] |= options
+    def beside(self, *levels: dict[str, tuple[Level, Level]]) -> dict[str, ServiceConfig]:
+        """The services that are on; each level's word overrides the one before."""
+        found = {}
+        for name, kind in self.schema.services.items():
+            said = [level[name] for level in levels if name in level]
+            settings, on, _ = _merged({name: kind}, *(own for own, _ in said))
             if on:
-                enabled.append(name)
-            elif settings[name] and not said:
-                idle.append(name)
-        return HostConfig(domain, section, settings, enabled, idle)
+                modules = _merged(kind.kinds(), *(own for _, own in said))
+                found[name] = ServiceConfig(name, "", settings[name], *modules[:2])
+        return found
+
+
+def _merged(
+    known: Mapping[str, type[Any]], *levels: Level
+) -> tuple[dict[str, dict[str, Any]], list[str], list[str]]:
+    """Settings by name, the names of what is on, and of what has options though nobody has switched it on or off. Each
+    level's word overrides the one before."""
+    settings: dict[str, dict[str, Any]] = {}
+    enabled, idle = [], []
+    for name, kind in known.items():
+        on, settings[name], said = bool(kind.default), {}, False
+        for level in levels:
+            switch, options = level.get(name, (None, {}))
+            on, said = (on, said) if switch is None else (switch, True)
+            settings[name] |= options
+        if on:
+            enabled.append(name)
+        elif settings[name] and not said:
+            idle.append(name)
+    return settings, enabled, idle

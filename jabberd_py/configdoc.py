@@ -25,6 +25,10 @@ MODULES = """\
 Modules: what every host can do. `name: false` switches one off, `name: true` on. With options it is
 `enabled: true` that switches on what is off by default. A host may say otherwise under its own `modules`."""
 
+SERVICES = """\
+Services: what a host has beside itself, each on a domain of its own. They are switched like modules, and a host
+may say otherwise under its own `services`. A service gives way to a component of the same address."""
+
 HOSTS = """The domains to serve, one entry each, with their own options and modules."""
 
 COMPONENTS = """External services that connect to this server (XEP-0114), each under its domain. An example, with
@@ -73,14 +77,27 @@ def sample(schema: Schema) -> str:
     if schema.modules:
         lines += [*rule(), *comment(MODULES, ""), "modules:"]
         for name, module in schema.modules.items():
-            switch = ["    # switch this module on or off", f"    #enabled: {written(bool(module.default))}"]
             lines += [
                 "",
                 *comment(description(module), "  "),
                 f"  {name}:",
-                *switch,
-                *options(module, "    "),
+                *switched("module", module, "    "),
             ]
+        lines.append("")
+    if schema.services:
+        lines += [*rule(), *comment(SERVICES, ""), "services:"]
+        for name, service in schema.services.items():
+            lines += [
+                "",
+                *comment(description(service), "  "),
+                f"  {name}:",
+                *switched("service", service, "    "),
+            ]
+            kinds = service.kinds()
+            lines += ["    modules:"] if kinds else []
+            for own, module in kinds.items():
+                lines += ["", *comment(description(module), "      "), f"      {own}:"]
+                lines += switched("module", module, "        ")
         lines.append("")
     lines += [*rule(), *comment(HOSTS, ""), "hosts:"]
     for domain in schema.default_hosts:
@@ -95,6 +112,12 @@ def sample(schema: Schema) -> str:
             *(f"# {line.replace('#', '', 1)}" for line in example),
         ]
     return "\n".join(lines) + "\n"
+
+
+def switched(what: str, owner: type[Any], indent: str) -> list[str]:
+    """The switch of a module or a service, and its options."""
+    switch = [f"{indent}# switch this {what} on or off", f"{indent}#enabled: {written(bool(owner.default))}"]
+    return [*switch, *options(owner, indent)]
 
 
 def rule() -> list[str]:
@@ -137,6 +160,15 @@ def options_markdown(schema: Schema) -> str:
     for name, module in schema.modules.items():
         state = "On by default." if module.default else "Off by default."
         parts.append(table(f"`modules.{name}`", module, f"modules.{name}.", "###", state))
+    if schema.services:
+        parts.append(f"## Services\n\n{SERVICES}\n")
+    for name, service in schema.services.items():
+        state = "On by default." if service.default else "Off by default."
+        parts.append(table(f"`services.{name}`", service, f"services.{name}.", "###", state))
+        for own, module in service.kinds().items():
+            state = "On by default." if module.default else "Off by default."
+            where = f"services.{name}.modules.{own}"
+            parts.append(table(f"`{where}`", module, f"{where}.", "####", state))
     return "\n".join(parts)
 
 

@@ -7,7 +7,8 @@ defines its handlers, base classes first. There are no priorities.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, TypeVar
 
 from . import log
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "EVENTS", "HANDLED", "LATER", "PASS", "Command", "Hooks", "Module", "Option", "Progress", "Section", "command", "duration",
-    "every", "http", "iq", "list_of", "mapping_of", "on", "optional", "size",
+    "every", "http", "iq", "list_of", "load_files", "mapping_of", "on", "optional", "register", "size",
 ]  # fmt: skip
 
 PASS: None = None
@@ -162,10 +163,39 @@ def every(seconds: float) -> Callable[[F], F]:
     return lambda method: _mark(method, "jobs", seconds)
 
 
-def _defined(kind: type) -> list[str]:
-    """The names in a class in the order of their definition, those of base classes first. A method that is defined
-    again keeps its place."""
-    return list(dict.fromkeys(name for base in reversed(kind.__mro__) for name in vars(base)))
+def register(owner: object, instance: Instance, everywhere: bool = False) -> None:
+    """Hangs the marked methods of ``owner``, a Module or a Service, into the instance, in the order of their definition,
+    those of base classes first. ``everywhere``: handlers of IQs for targets that the instance does not have are left
+    out. Raises ValueError: no such target, or an IQ that another handler answers already."""
+    kind = type(owner)
+    for name in dict.fromkeys(name for base in reversed(kind.__mro__) for name in vars(base)):
+        method = getattr(kind, name, None)
+        marks = getattr(method, "__dict__", {})
+        if not isinstance(marks, dict) or not callable(method):
+            continue
+        bound = getattr(owner, name)
+        for event, stanza in marks.get("_events", ()):
+            instance.hooks.add(event, bound, stanza)
+        for key in marks.get("_iqs", ()):
+            if key[0] in instance.targets or not everywhere:
+                instance.add_iq(key, bound)
+        for each in marks.get("_commands", ()):
+            instance.commands[each.name] = (each, bound)
+        for seconds in marks.get("_jobs", ()):
+            instance.jobs.append((seconds, bound))
+        for path, methods in marks.get("_http", ()):
+            instance.pages[path] = (bound, methods)
+
+
+def load_files(package: str, files: Iterable[str]) -> dict[str, type[Module]]:
+    """The modules that these files of a package define, by name, in order."""
+    found: dict[str, type[Module]] = {}
+    for file in files:
+        module = import_module(f"{package}.{file}")
+        for kind in vars(module).values():
+            if isinstance(kind, type) and issubclass(kind, Module) and kind.__module__ == module.__name__:
+                found[kind.name] = kind
+    return found
 
 
 class Module(Section):
@@ -173,6 +203,8 @@ class Module(Section):
 
     name       what it is called in the configuration; by default the file's, without ``mod_``
     default    is it on where the configuration does not say?
+    anywhere   every Instance may have it, not only a host with users; handlers of IQs for targets that the Instance
+               does not have are left out then
     features   namespaces for service discovery (XEP-0030) of the domain; ``account_features``, of an account
     needs      modules without which it cannot do; they must stand before it in ORDER
     tables     where it keeps its data; every row has an ``owner``
@@ -182,6 +214,7 @@ class Module(Section):
 
     name: ClassVar[str] = ""
     default: ClassVar[bool] = True
+    anywhere: ClassVar[bool] = False
     features: tuple[str, ...] = ()
     account_features: tuple[str, ...] = ()
     needs: ClassVar[tuple[str, ...]] = ()
@@ -195,22 +228,7 @@ class Module(Section):
     def __init__(self, host: Instance, settings: Mapping[str, Any] | None = None) -> None:
         super().__init__(settings)
         self.host: Any = host
-        for name in _defined(type(self)):
-            method = getattr(type(self), name, None)
-            marks = getattr(method, "__dict__", {})
-            if not isinstance(marks, dict) or not callable(method):
-                continue
-            bound = getattr(self, name)
-            for event, kind in marks.get("_events", ()):
-                host.hooks.add(event, bound, kind)
-            for key in marks.get("_iqs", ()):
-                host.add_iq(key, bound)
-            for each in marks.get("_commands", ()):
-                host.commands[each.name] = (each, bound)
-            for seconds in marks.get("_jobs", ()):
-                host.jobs.append((seconds, bound))
-            for path, methods in marks.get("_http", ()):
-                host.pages[path] = (bound, methods)
+        register(self, host, everywhere=self.anywhere)
 
     def configure(self, settings: Mapping[str, Any]) -> None:
         """New settings, converted already, after a reload."""

@@ -57,6 +57,11 @@ class Instance:
         """The module of that name; one that `Module.needs` it may count on it."""
         return self.modules[name]
 
+    @property
+    def parts(self) -> list[Any]:
+        """All that speaks for this instance in service discovery and the like."""
+        return list(self.modules.values())
+
     def load(self, kind: Kind, settings: dict[str, Any]) -> Module:
         """Raises ValueError where what the module needs is not there."""
         missing = [need for need in kind.needs if need not in self.modules]

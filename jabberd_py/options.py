@@ -16,7 +16,7 @@ import difflib
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, Self, TypeVar, overload
 
 T = TypeVar("T")
@@ -313,7 +313,8 @@ class Schema:
     """What the configuration may say.
 
     ``modules`` are classes with options and the attributes ``name`` and ``default`` (on unless switched off),
-    in the order of loading. ``domain`` prepares the name of a host, raising ValueError on a bad one;
+    in the order of loading; ``services``, what a host has beside itself, likewise, with the class methods ``kinds`` (their
+    own modules) and ``domain_for``. ``domain`` prepares the name of a host, raising ValueError on a bad one;
     ``default_hosts`` are served when nobody names any. ``component``: the options of one external service,
     under its domain in ``components``.
     """
@@ -323,14 +324,18 @@ class Schema:
     host: type[Section] = Section
     top: type[Section] = Section
     component: type[Section] = Section
+    services: Mapping[str, type[Any]] = field(default_factory=dict)
     domain: Callable[[str], str] = plain_domain
     default_hosts: tuple[str, ...] = ("localhost",)
 
     def __post_init__(self) -> None:
-        own = {"hosts", "components", "modules"}
+        own = {"hosts", "components", "modules", "services"}
         taken = options_of(self.top).keys() & {*self.sections, *own} | own & self.sections.keys()
-        if taken or "modules" in options_of(self.host):
-            raise TypeError(f"two meanings of one name in the configuration: {', '.join(taken) or 'modules'}")
-        for name, module in self.modules.items():
-            if "enabled" in options_of(module):
-                raise TypeError(f"module {name}: 'enabled' belongs to the loader, name the option otherwise")
+        taken |= options_of(self.host).keys() & {"modules", "services"}
+        if taken:
+            raise TypeError(f"two meanings of one name in the configuration: {', '.join(taken)}")
+        for name, owner in [*self.modules.items(), *self.services.items()]:
+            if options_of(owner).keys() & {"enabled", "modules"}:
+                raise TypeError(
+                    f"{name}: 'enabled' and 'modules' belong to the loader, name the option otherwise"
+                )

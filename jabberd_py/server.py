@@ -22,11 +22,12 @@ from .c2s.listener import C2S, Service
 from .c2s.resumable import ResumableStream
 from .component.options import ComponentOptions, ListenerOptions
 from .component.service import Components, Conflict
-from .config import Config, ConfigError, Schema
+from .config import Config, ConfigError, Schema, ServiceConfig
 from .heartbeat import heartbeat
 from .hello import say_hello
 from .hooks import Option, Section, optional
 from .http.metrics import Figure, Metrics, MetricsOptions
+from .instance import Instance
 from .jsm import messages
 from .jsm.host import Host, HostOptions
 from .jsm.users import Account
@@ -91,6 +92,7 @@ def schema() -> Schema:
             "ctl": ControlOptions,
         },  # fmt: skip
         modules=modules.load_all(),
+        services=modules.load_services(),
         host=HostOptions,
         component=ComponentOptions,
         domain=domainprep,
@@ -99,8 +101,16 @@ def schema() -> Schema:
 
 def tables() -> list[type[Table]]:
     """Every table of the server, whether its module is on or not."""
-    of_modules = (table for kind in modules.load_all().values() for table in kind.tables)
-    return [Account, *messages.tables(), ResumableStream, Outbound, *of_modules]
+    owners: list[Any] = [*modules.load_all().values()]
+    for service in modules.load_services().values():
+        owners += [service, *service.kinds().values()]
+    return [
+        Account,
+        *messages.tables(),
+        ResumableStream,
+        Outbound,
+        *(t for owner in owners for t in owner.tables),
+    ]
 
 
 class Server:
@@ -195,7 +205,12 @@ class Server:
     def _load_certificates(self, settings: Config) -> None:
         before, self.certificates.options = self.certificates.options, settings["tls"]
         try:
-            self.certificates.load(settings.hosts)
+            self.certificates.load(
+                {
+                    domain: [each.domain for each in host.services.values()]
+                    for domain, host in settings.hosts.items()
+                }
+            )
         except BaseException as error:
             self.certificates.options = before
             if isinstance(error, OptionError):
@@ -215,11 +230,28 @@ class Server:
         kinds = modules.load_all()
         for name in settings.enabled:
             host.load(kinds[name], settings.modules[name])
-        self.router.add(host)
-        for seconds, job in host.jobs:
-            self.jobs.append(heartbeat.every(seconds, job))
+        self._add(host)
         self.jobs.append(heartbeat.every(1, host.spool.save_marks))
-        host.hooks.tell("start")
+        for service in settings.services.values():
+            self._add_service(host, service)
+
+    def _add_service(self, host: Host, settings: ServiceConfig) -> None:
+        """Beside its own modules it has those of the host that are for any Instance."""
+        kind = modules.load_services()[settings.name]
+        service = kind(self.router, host, settings.domain, settings.settings)
+        for module in host.modules.values():
+            if module.anywhere:
+                service.load(type(module), module.settings)
+        kinds = kind.kinds()
+        for name in settings.enabled:
+            service.load(kinds[name], settings.modules[name])
+        self._add(service)
+
+    def _add(self, instance: Instance) -> None:
+        """It begins to serve."""
+        self.router.add(instance)
+        self.jobs += [heartbeat.every(seconds, job) for seconds, job in instance.jobs]
+        instance.hooks.tell("start")
 
     @property
     def hosts(self) -> list[Host]:
@@ -273,7 +305,7 @@ class Server:
                 continue  # a host goes, or comes, with a restart
             assert isinstance(settings.section, HostOptions)
             host.options = settings.section
-            for name, module in host.modules.items():
+            for module in host.modules.values():
                 module.configure(settings.modules.get(name, {}))
             host.hooks.tell("reload")
         for domain in fresh.hosts:
@@ -295,8 +327,8 @@ class Server:
             gevent.sleep(0.02)
         if self.uplink is not None:
             self.uplink.stop(deadline)
-        for host in self.hosts:
-            host.hooks.tell("stop")
+        for instance in self.router.everybody:
+            instance.hooks.tell("stop")
         self.c2s.save()
         for host in self.hosts:
             host.spool.save_marks(last=True)

@@ -329,7 +329,10 @@ def test_domains_are_prepared(conf):
 @pytest.mark.parametrize(
     ("text", "error"),
     [
-        ("\nprt: 1", "conf.yaml:2: prt: no such option (known: data, c2s, log, hosts, components, modules)"),
+        (
+            "\nprt: 1",
+            "conf.yaml:2: prt: no such option (known: data, c2s, log, hosts, components, modules, services)",
+        ),
         ("dta: 1", "conf.yaml:1: dta: no such option (did you mean 'data'?)"),
         ("log:\nc2s:\n  prt: 1", "conf.yaml:3: c2s.prt: no such option (did you mean 'port'?)"),
         ("c2s:\n  port: x", "conf.yaml:2: c2s.port: must be a whole number, not 'x'"),

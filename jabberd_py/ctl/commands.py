@@ -116,7 +116,8 @@ class Commands:
     def check_certificates(self) -> list[dict[str, Any]]:
         """Names, keys and dates of the certificates."""
         folder = self.server.certificates.folder
-        return [certfiles.report(host.domain, folder).row() for host in self.server.hosts]
+        owners = self.server.certificates.owners
+        return [certfiles.report(domain, folder, host).row() for domain, host in owners.items()]
 
     @command("check dns")
     def check_dns(self) -> list[dict[str, Any]]:

@@ -1,13 +1,14 @@
-"""The features of a host: one file each.
+"""The features of a host: one file each; and the services that it can have beside itself.
 
-`ORDER` is the order in which they are loaded, and so the order in which they hear every event.
+`ORDER` is the order in which features are loaded, and so the order in which they hear every event.
 """
 
 from __future__ import annotations
 
 from importlib import import_module
 
-from ..hooks import Module
+from ..hooks import Module, load_files
+from ..service import Service
 
 ORDER = (
     # filters come before what they filter
@@ -46,12 +47,22 @@ ORDER = (
 )  # fmt: skip
 
 
+SERVICES = ("services.echo",)
+"""What a host can have beside itself, each on a domain of its own: the files, from the package's top."""
+
+
 def load_all() -> dict[str, type[Module]]:
     """Every known module by its name, in order."""
-    found: dict[str, type[Module]] = {}
-    for file in ORDER:
-        module = import_module(f"{__name__}.{file}")
+    return load_files(__name__, ORDER)
+
+
+def load_services() -> dict[str, type[Service]]:
+    """Every known service by its name, in order."""
+    found: dict[str, type[Service]] = {}
+    top = __name__.partition(".")[0]
+    for file in SERVICES:
+        module = import_module(f"{top}.{file}")
         for kind in vars(module).values():
-            if isinstance(kind, type) and issubclass(kind, Module) and kind.__module__ == module.__name__:
+            if isinstance(kind, type) and issubclass(kind, Service) and kind.__module__ == module.__name__:
                 found[kind.name] = kind
     return found

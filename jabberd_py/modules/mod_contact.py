@@ -20,6 +20,7 @@ def uri(text: str) -> str:
 class Contact(Module):
     """Shows whom to write to, in the domain's service discovery. Values are URIs: mailto:, xmpp:, https:."""
 
+    anywhere = True
     abuse = Option[list[str]](list_of(uri), [], "where to report abuse")
     admin = Option[list[str]](list_of(uri), [], "the administrators")
     feedback = Option[list[str]](list_of(uri), [], "where to send feedback")

@@ -16,7 +16,7 @@ Identity = tuple[str, str, str | None]
 
 
 class Disco(Module):
-    """Tells what this domain and its accounts can do: all of it is read from the modules that are loaded.
+    """Tells what a domain and its accounts can do: all of it is read from the modules that are loaded.
 
     Besides its ``features``, its ``account_features`` and its IQ handlers, a module may have:
 
@@ -28,6 +28,7 @@ class Disco(Module):
     account_node(request, node)      ... for a node of an account; it decides for itself who may ask
     """
 
+    anywhere = True
     features = (DISCO_INFO, DISCO_ITEMS)
     account_features = (DISCO_INFO, DISCO_ITEMS)
     items = Option[list[str]](list_of(str), [], "services on other servers that are shown as ours: addresses")
@@ -50,9 +51,10 @@ class Disco(Module):
     def describe(self) -> Element:
         """The domain's information, without a node."""
         host = self.host
+        title = self.title if isinstance(host, Host) and self.title else host.title
         return self._with_nested(
             False,
-            [(host.category, host.type, self.title or host.title), *self._all("identities")],
+            [(host.category, host.type, title), *self._all("identities")],
             [*self._all("features"), *(ns for to, _, ns, _ in host.iqs if to == "server")],
             self._ask("disco_forms"),
         )
@@ -70,7 +72,9 @@ class Disco(Module):
         return _info([*identities, *more], [*own, *others], [*forms, *theirs])
 
     def _services(self) -> Iterator[Element]:
-        """The services below this domain, and components; other hosts with users are no part of it."""
+        """The services of this host, and components; other hosts with users are no part of it."""
+        if not isinstance(self.host, Host):
+            return
         for domain, instance in sorted(self.host.router.instances.items()):
             if not isinstance(instance, Host) and instance.shown_on(self.host.domain):
                 yield Element("item", DISCO_ITEMS, jid=domain, name=instance.title or None)
@@ -121,7 +125,7 @@ class Disco(Module):
 
     def _node(self, method: str, request: Element, node: str) -> Element:
         """What the module says whose node it is. Accounts keep silent about nodes that they have not."""
-        for module in self.host.modules.values():
+        for module in self.host.parts:
             answer = getattr(module, method, None)
             query = None if answer is None else answer(request, node)
             if query is not None:
@@ -134,10 +138,10 @@ class Disco(Module):
         raise StanzaError("item-not-found")
 
     def _all(self, attribute: str) -> list[Any]:
-        return [each for module in self.host.modules.values() for each in getattr(module, attribute, ())]
+        return [each for module in self.host.parts for each in getattr(module, attribute, ())]
 
     def _ask(self, method: str, *args: Any) -> list[Element]:
-        methods = (getattr(module, method, None) for module in self.host.modules.values())
+        methods = (getattr(module, method, None) for module in self.host.parts)
         return [element for answer in methods if answer is not None for element in answer(*args)]
 
 

@@ -34,6 +34,7 @@ class LastActivity(Table):
 class Last(Module):
     """Tells contacts how long ago a user left, and everybody for how long the server has been up."""
 
+    anywhere = True
     features = (NS,)
     account_features = (NS,)
     tables = (LastActivity,)

@@ -14,6 +14,7 @@ NS = ns.PING
 class Ping(Module):
     """Answers pings of the server, and those of accounts for whoever may know that they exist."""
 
+    anywhere = True
     features = (NS,)
     account_features = (NS,)
 

@@ -14,6 +14,7 @@ NS = "urn:xmpp:time"
 class Time(Module):
     """Tells the server's time."""
 
+    anywhere = True
     features = (NS,)
 
     @iq("get", NS, "time")

@@ -14,6 +14,7 @@ NS = "jabber:iq:version"
 class Version(Module):
     """Tells which software this is."""
 
+    anywhere = True
     features = (NS,)
     reveal_version = Option(bool, True, "tell strangers which version this is")
     reveal_os = Option(bool, False, "tell strangers which operating system this is")

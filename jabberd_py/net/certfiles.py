@@ -143,9 +143,17 @@ class Report:
                 "names": self.names, "trouble": [*self.trouble, *["is self-signed"] * self.self_signed]}  # fmt: skip
 
 
-def report(domain: str, folder: Path) -> Report:
-    """Reads the host's files as they are now; needs no running server."""
-    certificate, key = folder / f"{domain}.pem", folder / f"{domain}.key"
+def files(domain: str, host: str, folder: Path) -> tuple[Path, Path]:
+    """The certificate and the key of a host, or of a service of it: its own, where it has some, or the host's."""
+    own = folder / f"{domain}.pem", folder / f"{domain}.key"
+    if domain == host or any(os.path.lexists(each) for each in own):
+        return own
+    return folder / f"{host}.pem", folder / f"{host}.key"
+
+
+def report(domain: str, folder: Path, host: str | None = None) -> Report:
+    """Reads the files as they are now; needs no running server. ``host``: the domain is that of a service of this host."""
+    certificate, key = files(domain, host or domain, folder)
     try:
         own = read(certificate, key)[0]
     except ValueError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import _ssl
 import datetime
 import ssl
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -84,19 +84,24 @@ class Certificates:
         self.options = options
         self.folder = Path(options.certificates) if options.certificates else folder
         self.contexts: dict[str, ssl.SSLContext] = {}
+        self.owners: dict[str, str] = {}
+        """Domain -> the host that it is, or is a service of."""
         self.peers: dict[str, PeerContext] = {}
         """For streams between servers, both ways."""
         self.made: list[Path] = []
 
-    def load(self, domains: Iterable[str]) -> None:
-        """Raises OSError or ValueError, naming the file, or OptionError; the old contexts stay then. What the new ones will
-        be refused for is logged."""
+    def load(self, hosts: Mapping[str, Iterable[str]]) -> None:
+        """``hosts``: domain -> the domains of its services. A service without files of its own shows the certificate of
+        its host. Raises OSError or ValueError, naming the file, or OptionError; the old contexts stay then. What the new
+        ones will be refused for is logged."""
         contexts, peers = {}, {}
-        for domain in domains:
-            certificate, key = self.folder / f"{domain}.pem", self.folder / f"{domain}.key"
+        owners = {domain: domain for domain in hosts}
+        owners |= {service: host for host, services in hosts.items() for service in services}
+        for domain, host in owners.items():
+            certificate, key = certfiles.files(domain, host, self.folder)
             if not certificate.exists() and not key.exists():
                 try:
-                    make_self_signed([domain], certificate, key)
+                    make_self_signed([domain, *hosts[domain]], certificate, key)
                 except OSError as error:
                     raise OptionError(
                         "certificates", certfiles.unusable(Path(error.filename or certificate), error)
@@ -108,13 +113,13 @@ class Certificates:
             _ssl._SSLContext.sni_callback.__set__(context, self._sni)  # type: ignore[union-attr]
             chosen = key if key.exists() else None
             peers[domain] = PeerContext(certificate, chosen, self.options.ciphers, self._peer)
-        self.contexts, self.peers = contexts, peers
+        self.contexts, self.peers, self.owners = contexts, peers, owners
         self.warn()
 
     def warn(self) -> None:
         """Logs which certificates are for others, not yet or no more valid, or about to end."""
-        for domain in self.contexts:
-            report = certfiles.report(domain, self.folder)
+        for domain, host in self.owners.items():
+            report = certfiles.report(domain, self.folder, host)
             for each in report.trouble:
                 logger.warning(f"the certificate {each}", domain=domain, file=str(report.file))
 

@@ -1,0 +1,1 @@
+"""Small services, one file each."""
