@@ -18,99 +18,32 @@ import gevent
 from gevent.event import Event
 
 from . import __version__, config, log, modules
-from .c2s.listener import C2S, Service
-from .c2s.resumable import ResumableStream
-from .component.options import ComponentOptions, ListenerOptions
+from .c2s.listener import Service
 from .component.service import Components, Conflict
-from .config import Config, ConfigError, Schema, ServiceConfig
+from .config import Config, ConfigError, ServiceConfig
+from .figures import figures
 from .heartbeat import heartbeat
 from .hello import say_hello
-from .hooks import Option, Section, optional
-from .http.metrics import Figure, Metrics, MetricsOptions
+from .http.metrics import Figure, Metrics
 from .instance import Instance
 from .jsm import messages
 from .jsm.host import Host, HostOptions
-from .jsm.users import Account
 from .net import certfiles
 from .net.accept import Listener
-from .net.dnsrv import DNS, Resolver
+from .net.dnsrv import Resolver
 from .net.stream import Stream
-from .net.tls import Certificates, TLSOptions
+from .net.tls import Certificates
 from .options import OptionError
 from .router import Router
-from .s2s.options import S2S
-from .s2s.outbound import Outbound
 from .s2s.uplink import Uplink
-from .xdb import Store, StoreError, StoreInUse, Table, xdb
-from .xdb.options import StoreOptions
-from .xmpp.prep import domainprep
+from .schema import schema, tables
+from .xdb import Store, StoreError, StoreInUse, xdb
 
 logger = log.get(__name__)
 GRACE = 8.0
 """Seconds that streams have to end in when the server stops."""
 LINGER = 1.0
 """Seconds that a peer has then to close its side, too."""
-
-
-class Top(Section):
-    """The server as a whole."""
-
-    data = Option(str, "./data", "folder of the database, the certificates and the control socket")
-    database = Option(
-        optional(str),
-        None,
-        "URL of the database: sqlite:///FILE, mysql://..., postgresql://...; by default SQLite in data",
-    )
-
-
-class LogOptions(Section):
-    """What the log says, on standard error."""
-
-    level = Option(str, "info", "how much", choices=["debug", "info", "warning", "error"])
-    format = Option(str, "text", "for a person, or one JSON object a line", choices=["text", "json"])
-
-
-class ControlOptions(Section):
-    """The socket of jabberctl; only the server's own user may connect."""
-
-    socket = Option(optional(str), None, "path; by default 'jabberctl.sock' in the data folder")
-
-
-def schema() -> Schema:
-    """All that the configuration may say."""
-    return Schema(
-        top=Top,
-        sections={
-            "log": LogOptions,
-            "store": StoreOptions,
-            "c2s": C2S,
-            "s2s": S2S,
-            "dns": DNS,
-            "component": ListenerOptions,
-            "metrics": MetricsOptions,
-            "tls": TLSOptions,
-            "ctl": ControlOptions,
-        },  # fmt: skip
-        modules=modules.load_all(),
-        services=modules.load_services(),
-        host=HostOptions,
-        component=ComponentOptions,
-        domain=domainprep,
-    )
-
-
-def tables() -> list[type[Table]]:
-    """Every table of the server, whether its module is on or not."""
-    owners: list[Any] = [*modules.load_all().values()]
-    for service in modules.load_services().values():
-        owners += [service, *service.kinds().values()]
-    return [
-        Account,
-        *messages.tables(),
-        ResumableStream,
-        Outbound,
-        *(t for owner in owners for t in owner.tables),
-    ]
 
 
 class Server:
@@ -305,7 +238,7 @@ class Server:
                 continue  # a host goes, or comes, with a restart
             assert isinstance(settings.section, HostOptions)
             host.options = settings.section
-            for module in host.modules.values():
+            for name, module in host.modules.items():
                 module.configure(settings.modules.get(name, {}))
             host.hooks.tell("reload")
         for domain in fresh.hosts:
@@ -351,33 +284,7 @@ class Server:
 
     def figures(self) -> list[Figure]:
         """For the metrics."""
-        store = self.store
-        found = [
-            Figure(
-                "sessions", "connected resources", [(h.domain, h.sessions.count) for h in self.hosts], "host"
-            ),
-            Figure("c2s_streams", "client streams, logged in or not", [(None, len(self.c2s.clients))]),
-            Figure("c2s_waiting", "bytes that wait for slow clients", [(None, self.c2s.backlog.total)]),
-        ]
-        if store is not None:
-            writer = store.writer
-            found += [
-                Figure(
-                    "store_trouble", "1 while writes are lost", [(None, float(store.trouble is not None))]
-                ),
-                Figure("store_queue", "writes that wait", [(None, len(writer._queue))]),
-                Figure("store_commits", "groups committed", [(None, writer.commits)], total=True),
-                Figure("store_failures", "groups lost", [(None, writer.failures)], total=True),
-            ]
-        uplink = self.uplink
-        if uplink is not None:
-            streams = [("in", float(len(uplink.incoming))), ("out", float(len(uplink.outgoing)))]
-            waiting = sum(len(pair.queue) for pair in uplink.pairs.values())
-            found += [
-                Figure("s2s_streams", "streams to and from other servers", streams, "direction"),
-                Figure("s2s_waiting", "stanzas that wait for other servers", [(None, waiting)]),
-            ]
-        return found
+        return figures(self)
 
     # -- the process -----------------------------------------------------------------------
 

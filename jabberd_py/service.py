@@ -66,7 +66,7 @@ class Service(Section, Instance):
         self.settings = dict(settings)
 
     def shown_on(self, host: str) -> bool:
-        return host == self.host.domain
+        return bool(host == self.host.domain)
 
     def is_admin(self, jid: Any) -> bool:
         """May they administer the host that the service belongs to?"""

@@ -7,7 +7,7 @@ import pytest
 
 from jabberd_py import config
 from jabberd_py.config import ConfigError
-from jabberd_py.server import schema
+from jabberd_py.schema import schema
 
 ECHO: dict[str, Any] = {
     "hosts": {"localhost": {}, "other.localhost": {"services": {"echo": {"address": "parrot.localhost"}}}},

@@ -12,7 +12,7 @@ from pathlib import Path  # noqa: E402
 
 from .. import config  # noqa: E402
 from ..events import ARGUMENTS, EVENTS  # noqa: E402
-from ..server import schema  # noqa: E402
+from ..schema import schema  # noqa: E402
 
 PACKAGE = Path(__file__).parent.parent
 ROOT = PACKAGE.parent

@@ -25,12 +25,12 @@ class Failed(click.ClickException):
 
 def load(config_file: str | None) -> Any:
     """The configuration. Raises Failed."""
-    from .. import config, server
+    from .. import config, schema
 
     if config_file is None and Path(CONFIG).exists():
         config_file = CONFIG
     try:
-        return config.load(config_file, environ=os.environ, schema=server.schema())
+        return config.load(config_file, environ=os.environ, schema=schema.schema())
     except config.ConfigError as error:
         raise Failed(str(error)) from None
 
@@ -45,14 +45,14 @@ class Place(NamedTuple):
 
 
 def _place() -> Place:
-    from .. import server
+    from .. import schema
     from ..xdb.table import Document
 
     settings = load(click.get_current_context().find_root().params.get("config"))
     data = Path(settings.top.data)
     folder = Path(settings["tls"].certificates or data / "certificates")
     return Place(
-        settings.top.database or "sqlite:///jabberd.sqlite", data, folder, [Document, *server.tables()]
+        settings.top.database or "sqlite:///jabberd.sqlite", data, folder, [Document, *schema.tables()]
     )
 
 

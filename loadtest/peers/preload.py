@@ -16,7 +16,7 @@ from pathlib import Path
 
 from jabberd_py.jsm.users import HASHES, Account
 from jabberd_py.modules.mod_roster import RosterItem
-from jabberd_py.server import tables
+from jabberd_py.schema import tables
 from jabberd_py.xdb import xdb
 from jabberd_py.xmpp import sasl
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from jabberd_py.config import Config, Option, load, options_of
-from jabberd_py.server import schema
+from jabberd_py.schema import schema
 from tests.acceptance.conftest import Clone, Run, Running
 from tests.client import Client, subscribe_both
 from tests.peer import free_port

@@ -1,0 +1,39 @@
+"""How the server is doing, in figures: for the metrics."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .http.metrics import Figure
+
+if TYPE_CHECKING:
+    from .server import Server
+
+
+def figures(server: Server) -> list[Figure]:
+    """What the metrics show."""
+    store = server.store
+    found = [
+        Figure(
+            "sessions", "connected resources", [(h.domain, h.sessions.count) for h in server.hosts], "host"
+        ),
+        Figure("c2s_streams", "client streams, logged in or not", [(None, len(server.c2s.clients))]),
+        Figure("c2s_waiting", "bytes that wait for slow clients", [(None, server.c2s.backlog.total)]),
+    ]
+    if store is not None:
+        writer = store.writer
+        found += [
+            Figure("store_trouble", "1 while writes are lost", [(None, float(store.trouble is not None))]),
+            Figure("store_queue", "writes that wait", [(None, len(writer._queue))]),
+            Figure("store_commits", "groups committed", [(None, writer.commits)], total=True),
+            Figure("store_failures", "groups lost", [(None, writer.failures)], total=True),
+        ]
+    uplink = server.uplink
+    if uplink is not None:
+        streams = [("in", float(len(uplink.incoming))), ("out", float(len(uplink.outgoing)))]
+        waiting = sum(len(pair.queue) for pair in uplink.pairs.values())
+        found += [
+            Figure("s2s_streams", "streams to and from other servers", streams, "direction"),
+            Figure("s2s_waiting", "stanzas that wait for other servers", [(None, waiting)]),
+        ]
+    return found

@@ -1,0 +1,83 @@
+"""All that the configuration may say, and all tables of the store: the parts of the server, put together."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from . import modules
+from .c2s.listener import C2S
+from .c2s.resumable import ResumableStream
+from .component.options import ComponentOptions, ListenerOptions
+from .http.metrics import MetricsOptions
+from .jsm import messages
+from .jsm.host import HostOptions
+from .jsm.users import Account
+from .net.dnsrv import DNS
+from .net.tls import TLSOptions
+from .options import Option, Schema, Section, optional
+from .s2s.options import S2S
+from .s2s.outbound import Outbound
+from .xdb import Table
+from .xdb.options import StoreOptions
+from .xmpp.prep import domainprep
+
+
+class Top(Section):
+    """The server as a whole."""
+
+    data = Option(str, "./data", "folder of the database, the certificates and the control socket")
+    database = Option(
+        optional(str),
+        None,
+        "URL of the database: sqlite:///FILE, mysql://..., postgresql://...; by default SQLite in data",
+    )
+
+
+class LogOptions(Section):
+    """What the log says, on standard error."""
+
+    level = Option(str, "info", "how much", choices=["debug", "info", "warning", "error"])
+    format = Option(str, "text", "for a person, or one JSON object a line", choices=["text", "json"])
+
+
+class ControlOptions(Section):
+    """The socket of jabberctl; only the server's own user may connect."""
+
+    socket = Option(optional(str), None, "path; by default 'jabberctl.sock' in the data folder")
+
+
+def schema() -> Schema:
+    """All that the configuration may say."""
+    return Schema(
+        top=Top,
+        sections={
+            "log": LogOptions,
+            "store": StoreOptions,
+            "c2s": C2S,
+            "s2s": S2S,
+            "dns": DNS,
+            "component": ListenerOptions,
+            "metrics": MetricsOptions,
+            "tls": TLSOptions,
+            "ctl": ControlOptions,
+        },  # fmt: skip
+        modules=modules.load_all(),
+        services=modules.load_services(),
+        host=HostOptions,
+        component=ComponentOptions,
+        domain=domainprep,
+    )
+
+
+def tables() -> list[type[Table]]:
+    """Every table of the server, whether its module is on or not."""
+    owners: list[Any] = [*modules.load_all().values()]
+    for service in modules.load_services().values():
+        owners += [service, *service.kinds().values()]
+    return [
+        Account,
+        *messages.tables(),
+        ResumableStream,
+        Outbound,
+        *(t for owner in owners for t in owner.tables),
+    ]
