@@ -208,8 +208,6 @@ class Module(Section):
     features   namespaces for service discovery (XEP-0030) of the domain; ``account_features``, of an account
     needs      modules without which it cannot do; they must stand before it in ORDER
     tables     where it keeps its data; every row has an ``owner``
-    lasting    notes of a session that a client who resumes it finds again, even after a restart (XEP-0198); their
-               values must be such as JSON knows
     """
 
     name: ClassVar[str] = ""
@@ -219,7 +217,6 @@ class Module(Section):
     account_features: tuple[str, ...] = ()
     needs: ClassVar[tuple[str, ...]] = ()
     tables: ClassVar[tuple[Any, ...]] = ()
-    lasting: ClassVar[tuple[str, ...]] = ()
 
     def __init_subclass__(cls) -> None:
         if "name" not in vars(cls):

@@ -51,7 +51,6 @@ class Instance:
         self.pages: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {}
         self.modules: dict[str, Module] = {}
         self.asked: dict[str, tuple[JID | None, JID | None, Any]] = {}
-        self.lasting: list[str] = []
 
     def __getitem__(self, name: str) -> Any:
         """The module of that name; one that `Module.needs` it may count on it."""
@@ -68,7 +67,6 @@ class Instance:
         if missing:
             raise ValueError(f"{self.domain}: module '{kind.name}' needs module '{missing[0]}'")
         module = self.modules[kind.name] = kind(self, settings)
-        self.lasting += module.lasting
         return module
 
     def add_iq(self, key: Key, handler: Handler) -> None:

@@ -14,7 +14,9 @@ from gevent.event import Event
 from .. import log
 from ..hooks import HANDLED
 from ..jsm.host import Host
+from ..jsm.notes import Note
 from ..jsm.session import Session
+from ..jsm.stream import ClientStream
 from ..net.channel import Channel
 from ..net.karma import Purse
 from ..net.stream import Closed, Resting, Stream
@@ -40,8 +42,7 @@ STANZAS = frozenset(("message", "presence", "iq"))
 
 class Client:
     """``host`` is who the client asked for, ``user`` the account's bare address once it has authenticated,
-    ``session`` what it then bound. Modules see it as the ``stream`` of the events ``features`` and
-    ``negotiate``."""
+    ``session`` what it then bound. To modules it is a `ClientStream`."""
 
     __slots__ = (
         "service", "stream", "address", "direct", "secure", "id", "host", "user", "mechanism", "session",
@@ -67,8 +68,13 @@ class Client:
         self.opened = False
         self.lang: str | None = None  # of stanzas that name none, if the stream header says it
         self.negotiation: Negotiation | None = Negotiation(self)
-        self.notes: dict[str, Any] = {}
+        self.notes: dict[Note, Any] = {}
         self.gone: Event | None = None
+
+    @property
+    def private(self) -> bool:
+        """May passwords pass here?"""
+        return self.secure or not self.service.options.require_tls
 
     # -- what a session needs of its transport ----------------------------------------------
 
@@ -286,3 +292,8 @@ class Client:
         logger.info(
             "logged in", session=self.id, jid=session.full, address=self.address, mechanism=self.mechanism
         )
+
+
+def _shown(client: Client) -> ClientStream:
+    """mypy checks here that modules get what they are promised."""
+    return client

@@ -51,7 +51,7 @@ class Negotiation:
         found = []
         if not client.secure and o.tls:
             found.append(Element("starttls", ns.TLS, Element("required", ns.TLS) if o.require_tls else None))
-        if client.secure or not o.require_tls:
+        if client.private:
             mechanisms = self.mechanisms()
             found.append(
                 Element("mechanisms", ns.SASL, *(Element("mechanism", ns.SASL, m) for m in mechanisms))

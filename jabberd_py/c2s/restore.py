@@ -13,6 +13,7 @@ from peewee import fn
 from ..heartbeat import heartbeat
 from ..jsm.host import Host
 from ..jsm.messages import Fresh, Message
+from ..jsm.notes import lasting
 from ..jsm.session import Session
 from ..xdb import xdb
 from ..xmpp.element import from_text
@@ -51,7 +52,8 @@ def restore(service: Service) -> None:
             sm.handled = later
         _fill(sm, row.queue)
         host.sessions.add(session)
-        session.notes.update(json.loads(row.notes))
+        saved = json.loads(row.notes)
+        session.notes.update((note, saved[note]) for note in lasting() if note in saved)
         host.hooks.tell("session", session)
         if row.presence:
             session.presence = from_text(row.presence)

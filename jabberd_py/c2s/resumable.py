@@ -11,7 +11,7 @@ from ..xdb import OWNER_LENGTH, Table
 
 class ResumableStream(Table):
     """What a stream needs to be resumed by another process. ``handled``: of the client's stanzas; what it sent later is
-    counted by its messages. ``notes``: JSON, those of the session that are `Module.lasting`. ``queue``: JSON,
+    counted by its messages. ``notes``: JSON, those of the session that last (`jsm/notes.py`). ``queue``: JSON,
     [[xml, uid], ...], known only if the server was stopped in peace; after a crash the spool knows what was not
     delivered. ``expires``: Unix time; 0 while the client is connected."""
 

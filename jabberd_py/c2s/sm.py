@@ -18,6 +18,7 @@ from gevent.event import Event
 from .. import log
 from ..heartbeat import heartbeat
 from ..jsm.host import Host
+from ..jsm.notes import lasting
 from ..jsm.session import Session
 from ..xdb import Ticket, xdb
 from ..xdb.numbers import number
@@ -200,7 +201,7 @@ class StreamManagement:
             self.save()
 
     def _lasting(self) -> str:
-        notes = ((key, self.session.note(key)) for key in self.session.host.lasting)
+        notes = ((key, self.session.note(key)) for key in lasting())
         return json.dumps({key: note for key, note in notes if note is not None})
 
     # -- lost and found --------------------------------------------------------------------

@@ -15,6 +15,7 @@ from ..hooks import LATER
 from ..router import unexpected
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
+from .notes import ANSWERS
 
 if TYPE_CHECKING:
     from .host import Host
@@ -25,8 +26,6 @@ Work = Callable[["Session"], "Element | None"]
 
 QUEUE = 10
 """Requests of one session that may wait for the one that is being answered."""
-NOTE = "answers"
-"""The note of a session with those requests."""
 
 
 def later(host: Host, request: Element, work: Work) -> Any:
@@ -36,7 +35,7 @@ def later(host: Host, request: Element, work: Work) -> Any:
     session = host.sessions.find(request.from_) if request.from_ is not None else None
     if session is None:
         raise StanzaError("forbidden")
-    queue = session.notes.setdefault(NOTE, deque())
+    queue = session.notes.setdefault(ANSWERS, deque())
     if len(queue) > QUEUE:
         raise StanzaError("resource-constraint", "wait for the answers to your other requests", type="wait")
     queue.append((request, work))

@@ -9,6 +9,7 @@ from ..net.turns import fairly
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
 from ..xmpp.jid import JID
+from .notes import Note
 
 if TYPE_CHECKING:
     from .host import Host
@@ -66,7 +67,7 @@ class Session:
 
     presence   the last available presence, as broadcast; None while unavailable
     priority   of that presence
-    notes      what modules remember about this session
+    notes      what modules remember about this session, by the notes that jsm/notes.py declares
     work       what its last stanza cost beside itself, in stanzas: who makes much of little adds to it (karma)
     """
 
@@ -97,10 +98,10 @@ class Session:
         self.priority = 0
         self.work = 0
         self.sm: Managed | None = None
-        self._notes: dict[str, Any] | None = None
+        self._notes: dict[Note, Any] | None = None
 
     @property
-    def notes(self) -> dict[str, Any]:
+    def notes(self) -> dict[Note, Any]:
         if self._notes is None:
             self._notes = {}
         return self._notes
@@ -110,7 +111,7 @@ class Session:
         """Is there a client to take what is sent?"""
         return self.sm is None or self.sm.connected
 
-    def note(self, key: str) -> Any:
+    def note(self, key: Note) -> Any:
         """What was noted, or None; asking makes nothing."""
         return None if self._notes is None else self._notes.get(key)
 

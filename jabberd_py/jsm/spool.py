@@ -21,6 +21,7 @@ from ..xmpp.errors import StanzaError
 from ..xmpp.parser import reread
 from . import messages
 from .messages import PAGE, Message
+from .notes import PICKING, SENT
 from .stamps import late, stamped
 
 if TYPE_CHECKING:
@@ -29,12 +30,8 @@ if TYPE_CHECKING:
 
 logger = log.get(__name__)
 
-SENT = "archive: sent"
-"""The note of a session with the number of the message that it is just sending, if that is to be archived."""
 RETRY = 5.0
 """Seconds until a delivery of stored messages that failed is tried again."""
-PICKING = "offline: flexible"
-"""The note of a session that picks the waiting messages itself (XEP-0013): they do not come by themselves."""
 
 
 def settle() -> None:

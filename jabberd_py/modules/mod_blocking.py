@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..hooks import Module, iq, on
+from ..jsm.notes import BLOCKING
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
 from ..xmpp.jid import parse
@@ -19,7 +20,6 @@ class Blocking(Module):
 
     features = (NS,)
     needs = ("privacy",)
-    lasting = (NS,)
 
     def __init__(self, host: Any, settings: Mapping[str, Any] | None = None) -> None:
         super().__init__(host, settings)
@@ -29,7 +29,7 @@ class Blocking(Module):
     def show(self, request: Element) -> Element:
         session = self.host.sessions.find(request.from_)
         if session is not None:
-            session.notes[NS] = True
+            session.notes[BLOCKING] = True
         lists = lists_of(request.from_.user)
         return Element("blocklist", NS, *_items(lists.blocked if lists else []))
 
@@ -66,7 +66,7 @@ class Blocking(Module):
 
     def _push(self, user: str, payload: Element) -> None:
         for session in self.host.sessions.of(user):
-            if session.note(NS):
+            if session.note(BLOCKING):
                 self.host.push(session, "set", payload)
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import deque
 
 from ..hooks import Module, iq, on
+from ..jsm.notes import CARBONS, COPIED, SENT
 from ..jsm.session import Session
-from ..jsm.spool import SENT
 from ..jsm.stamps import stamped
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
@@ -20,7 +20,6 @@ ALONE = frozenset(
 )
 """Children of a message that is not copied; a copy is not copied again."""
 CHAT = frozenset(("urn:xmpp:receipts", "http://jabber.org/protocol/chatstates", "urn:xmpp:chat-markers:0"))
-COPIED = "carbons: copied"
 REMEMBERED = 50
 """Ids of copied messages that a session remembers: an error that answers one of them is copied, too."""
 
@@ -30,7 +29,6 @@ class Carbons(Module):
 
     features = (NS, "urn:xmpp:carbons:rules:0")
     account_features = features
-    lasting = (NS,)
 
     @iq("set", NS, "enable", to="self")
     @iq("set", NS, "disable", to="self")
@@ -39,9 +37,9 @@ class Carbons(Module):
         if session is None:
             raise StanzaError("not-allowed")
         if request.payload.name == "enable":
-            session.notes[NS] = True
+            session.notes[CARBONS] = True
         else:
-            session.notes.pop(NS, None)
+            session.notes.pop(CARBONS, None)
 
     @iq("set", NS, "enable", to="user")
     @iq("set", NS, "disable", to="user")
@@ -77,7 +75,9 @@ class Carbons(Module):
         return len(self.host.sessions.users.get(user, ())) < 2
 
     def _enabled(self, user: str, but: list[Session]) -> list[Session]:
-        return [session for session in self.host.sessions.of(user) if session.note(NS) and session not in but]
+        return [
+            session for session in self.host.sessions.of(user) if session.note(CARBONS) and session not in but
+        ]
 
     def _eligible(self, session: Session | None, stanza: Element, received: bool) -> bool:
         """Section 6.1. ``session``: the one that sent it or got it."""

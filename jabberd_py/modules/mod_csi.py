@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from ..hooks import HANDLED, Module, Option, on
+from ..jsm.notes import HELD, INACTIVE
 from ..jsm.session import Session
+from ..jsm.stream import ClientStream
 from ..xmpp.element import Element
 from ..xmpp.ns import CLIENT
 
 NS = "urn:xmpp:csi:0"
-HELD = "csi: held"
 CARBONS = "urn:xmpp:carbons:2"
 EVENT = "http://jabber.org/protocol/pubsub#event event"
 CHAT_STATES = "http://jabber.org/protocol/chatstates"
@@ -24,21 +23,20 @@ Held = dict[tuple[str, ...], Element]
 class ClientState(Module):
     """Holds back presence, chat states and notifications while a client is inactive."""
 
-    lasting = (NS,)
     most = Option(int, 500, "stanzas held back for one inactive client; with more, all are sent", min=1)
 
     @on("features")
-    def offer(self, stream: Any, features: Element) -> None:
+    def offer(self, stream: ClientStream, features: Element) -> None:
         if stream.user is not None:
             features.append(Element("csi", NS))
 
     @on("negotiate")
-    def hear(self, stream: Any, element: Element) -> bool | None:
+    def hear(self, stream: ClientStream, element: Element) -> bool | None:
         if element.ns != NS or element.name not in ("active", "inactive") or stream.user is None:
             return None
         session = stream.session
         if session is not None and element.name == "inactive":
-            session.notes[NS] = True
+            session.notes[INACTIVE] = True
         elif session is not None:
             self.wake(session)
         return HANDLED
@@ -46,12 +44,12 @@ class ClientState(Module):
     @on("resumed")
     def wake(self, session: Session) -> None:
         """The client is active, as every stream is at its beginning, also one that resumes (section 5.2)."""
-        session.notes.pop(NS, None)
+        session.notes.pop(INACTIVE, None)
         self.flush(session)
 
     @on("in")
     def hold(self, session: Session, stanza: Element) -> bool | None:
-        if session.note(NS) is None:
+        if session.note(INACTIVE) is None:
             return None
         key = None if stanza.uid else unimportant(stanza)
         if key is None:

@@ -7,6 +7,7 @@ import time
 from peewee import CharField, FloatField, TextField
 
 from ..hooks import Module, iq, on
+from ..jsm.notes import STATUS
 from ..jsm.session import Session
 from ..jsm.users import exists
 from ..xdb import OWNER_LENGTH, Table, xdb
@@ -15,8 +16,6 @@ from ..xmpp.errors import StanzaError
 from .trust import may_see
 
 NS = "jabber:iq:last"
-STATUS = "last"
-"""The note on a session: the status of its last unavailable presence."""
 STATUS_LENGTH = 1024
 
 
@@ -38,7 +37,6 @@ class Last(Module):
     features = (NS,)
     account_features = (NS,)
     tables = (LastActivity,)
-    lasting = (STATUS,)
 
     @on("start")
     def start(self) -> None:

@@ -15,8 +15,8 @@ from peewee import CharField, TextField
 
 from ..hooks import Module, Option, duration, every, iq, on, optional
 from ..jsm.answers import later
+from ..jsm.notes import SENT
 from ..jsm.session import Session
-from ..jsm.spool import SENT
 from ..jsm.worth import ARCHIVED, worth
 from ..xdb import OWNER_LENGTH, Table, cached, xdb
 from ..xdb.numbers import number, when

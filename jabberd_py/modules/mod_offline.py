@@ -12,8 +12,9 @@ from ..hooks import Module, Option, iq, on
 from ..jsm import messages
 from ..jsm.answers import later
 from ..jsm.messages import HEADERS, PAGE
+from ..jsm.notes import PICKING
 from ..jsm.session import Session
-from ..jsm.spool import PICKING, settle
+from ..jsm.spool import settle
 from ..jsm.stamps import stamped
 from ..net.turns import fairly
 from ..xdb.numbers import when
@@ -30,7 +31,6 @@ class Offline(Module):
     """Keeps messages for users who are not there."""
 
     features = ("msgoffline", NS)
-    lasting = (PICKING,)
     limit = Option(
         int, 1000, "messages that may wait for one user; more are returned to their senders", min=1
     )

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 import gevent
 
 from ..hooks import HANDLED, Module, Option, on
+from ..jsm.notes import DIRECTED
 from ..jsm.session import Session
 from ..net.turns import fairly
 from ..xdb import xdb
@@ -22,7 +23,6 @@ from ..xmpp.errors import StanzaError
 from ..xmpp.ns import CLIENT
 
 PRIORITY = re.compile(r"[+-]?[0-9]{1,3}")
-DIRECTED = "presence.directed"
 FAN = 10
 """Copies of a presence that cost its sender as much karma as a stanza more."""
 AT_ONCE = 200
@@ -33,7 +33,6 @@ class Presence(Module):
     """Broadcasts the presence of users to their subscribers, and answers probes."""
 
     needs = ("roster", "subscription")
-    lasting = (DIRECTED,)
     directed = Option(int, 500, "addresses outside of the roster that one session may show itself to", min=0)
 
     # -- sent by a session ----------------------------------------------------------------------------

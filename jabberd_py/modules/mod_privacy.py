@@ -7,6 +7,7 @@ from collections.abc import Callable
 from peewee import CharField, TextField
 
 from ..hooks import HANDLED, Module, Option, iq, on
+from ..jsm.notes import DIRECTED, PRIVACY_ASKED, PRIVACY_LIST
 from ..jsm.session import Session
 from ..xdb import OWNER_LENGTH, Table, cached, xdb
 from ..xmpp.element import Element, from_text
@@ -14,13 +15,10 @@ from ..xmpp.errors import StanzaError
 from ..xmpp.jid import JID, parse
 from ..xmpp.ns import CLIENT
 from ..xmpp.subscription import State
-from .mod_presence import DIRECTED
 from .mod_roster import roster
 from .privacy_rules import NAME_LENGTH, NS, Item, List, Lists, read, read_items
 
 ERRORS = "urn:xmpp:blocking:errors"
-NOTE, ASKED = "privacy", "privacy-asked"
-"""Notes of a session: the name of its active list; that it deals with privacy lists."""
 
 
 class PrivacyLists(Table):
@@ -55,7 +53,6 @@ class Privacy(Module):
 
     features = (NS,)
     tables = (PrivacyLists,)
-    lasting = (NOTE, ASKED)
     max_lists = Option(int, 20, "lists of one account", min=1)
     max_items = Option(int, 1000, "items of one list, and so addresses that one account may block", min=1)
 
@@ -99,7 +96,7 @@ class Privacy(Module):
         return HANDLED if self._denies(session.user, rules, stanza.from_, _kind(stanza)) else None
 
     def _list(self, lists: Lists, session: Session) -> List | None:
-        return lists.get(session.note(NOTE)) or lists.get(lists.default)
+        return lists.get(session.note(PRIVACY_LIST)) or lists.get(lists.default)
 
     def _denies(self, user: str, rules: List | None, jid: JID | None, kind: str) -> bool:
         if (
@@ -117,9 +114,9 @@ class Privacy(Module):
     def show(self, request: Element) -> Element:
         session, asked = self._session(request), list(request.payload.elements())
         lists = lists_of(session.user) or Lists({})
-        session.notes[ASKED] = True
+        session.notes[PRIVACY_ASKED] = True
         if not asked:
-            return self._names(lists, session.note(NOTE))
+            return self._names(lists, session.note(PRIVACY_LIST))
         if len(asked) > 1 or asked[0].name != "list":
             raise StanzaError("bad-request", "one list at a time")
         name = _name(asked[0])
@@ -144,7 +141,7 @@ class Privacy(Module):
         session, asked = self._session(request), list(request.payload.elements())
         if len(asked) != 1 or asked[0].name not in ("active", "default", "list"):
             raise StanzaError("bad-request")
-        session.notes[ASKED] = True
+        session.notes[PRIVACY_ASKED] = True
         verb, name = asked[0], asked[0].attrs.get("name")
         if verb.name == "list":
             self._edit(session, _name(verb), verb)
@@ -154,7 +151,7 @@ class Privacy(Module):
             raise StanzaError("item-not-found")
         if verb.name == "active":
             with_presence = self._presence(session.user)
-            session.notes[NOTE] = name
+            session.notes[PRIVACY_LIST] = name
             with_presence()
             return
         if (
@@ -173,8 +170,8 @@ class Privacy(Module):
                 raise StanzaError("item-not-found")
             if self._others(session, name, lists):
                 raise StanzaError("conflict", "another resource goes by that list")
-            if session.note(NOTE) == name:
-                session.notes[NOTE] = None
+            if session.note(PRIVACY_LIST) == name:
+                session.notes[PRIVACY_LIST] = None
         elif name not in lists.lists and len(lists.lists) >= self.max_lists:
             raise StanzaError("not-acceptable", f"an account has at most {self.max_lists} lists")
         self._check_groups(session.user, items)
@@ -189,7 +186,7 @@ class Privacy(Module):
     def _others(self, session: Session, name: str, lists: Lists) -> bool:
         """Does that list apply to another session of the user?"""
         others = (each for each in self.host.sessions.of(session.user) if each is not session)
-        return any((each.note(NOTE) or lists.default) == name for each in others)
+        return any((each.note(PRIVACY_LIST) or lists.default) == name for each in others)
 
     def _session(self, request: Element) -> Session:
         session: Session | None = self.host.sessions.find(request.from_)
@@ -210,7 +207,7 @@ class Privacy(Module):
         self.alter(user, lambda old: self._bounded(old.blocking(change(old.blocked))))
         lists = lists_of(user)
         if lists is not None and lists.default is not None:
-            self._push([s for s in self.host.sessions.of(user) if s.note(ASKED)], lists.default)
+            self._push([s for s in self.host.sessions.of(user) if s.note(PRIVACY_ASKED)], lists.default)
 
     def _bounded(self, lists: Lists) -> Lists:
         default = lists.get(lists.default)

@@ -9,6 +9,8 @@ from .. import log
 from ..hooks import HANDLED, Module, Option, duration, iq, list_of, on
 from ..instance import Instance
 from ..jsm.host import check
+from ..jsm.notes import REGISTERED
+from ..jsm.stream import ClientStream
 from ..net.karma import Karma, neighbourhood
 from ..xmpp import ns
 from ..xmpp.element import Element
@@ -24,8 +26,6 @@ RESERVED = [
     "abuse", "admin", "administrator", "hostmaster", "info", "operator", "postmaster", "root", "security",
     "server", "support", "sysadmin", "system", "webmaster", "xmpp",
 ]  # fmt: skip
-REGISTERED = "registered"
-"""The note on a stream: how many accounts it has made."""
 
 
 class Register(Module):
@@ -55,12 +55,12 @@ class Register(Module):
     # -- before login --------------------------------------------------------------------
 
     @on("features")
-    def offer(self, stream: Any, features: Element) -> None:
+    def offer(self, stream: ClientStream, features: Element) -> None:
         if stream.user is None and self._open(stream):
             features.append(Element("register", FEATURE))
 
     @on("negotiate")
-    def meet(self, stream: Any, request: Element) -> bool | None:
+    def meet(self, stream: ClientStream, request: Element) -> bool | None:
         """An IQ on a stream that has not logged in, to this domain or to nobody."""
         if stream.user is not None or (request.name, request.ns) != ("iq", ns.CLIENT):
             return None
@@ -84,7 +84,7 @@ class Register(Module):
         except ValueError:
             return False
 
-    def _serve(self, stream: Any, request: Element) -> Element | None:
+    def _serve(self, stream: ClientStream, request: Element) -> Element | None:
         if not self.strangers or self.host.options.anonymous:
             raise StanzaError("service-unavailable")
         if not self._open(stream):
@@ -98,12 +98,11 @@ class Register(Module):
         self._create(stream, query.text_of("username", NS) or "", query.text_of("password", NS) or "")
         return None
 
-    def _open(self, stream: Any) -> bool:
+    def _open(self, stream: ClientStream) -> bool:
         """May an account be made on this stream?"""
-        private = stream.secure or not stream.service.options.require_tls
-        return self.strangers and private and not self.host.options.anonymous
+        return self.strangers and stream.private and not self.host.options.anonymous
 
-    def _create(self, stream: Any, username: str, password: str) -> None:
+    def _create(self, stream: ClientStream, username: str, password: str) -> None:
         """Raises StanzaError, ValueError (no good name)."""
         if not username or not password:
             raise StanzaError("not-acceptable", "a username and a password are needed")

@@ -14,6 +14,8 @@ from typing import Any
 from peewee import BigIntegerField, BooleanField, CharField, TextField
 
 from ..hooks import Module, Option, iq, on
+from ..jsm.notes import INTERESTED
+from ..jsm.stream import ClientStream
 from ..net.turns import fairly
 from ..xdb import OWNER_LENGTH, JidField, Table, cached, xdb
 from ..xmpp.element import Element
@@ -23,8 +25,6 @@ from ..xmpp.ns import CLIENT, ROSTER
 from ..xmpp.subscription import State
 
 VERSIONING = "urn:xmpp:features:rosterver"
-INTERESTED = "roster"
-"""The session's note that it asked for the roster, and so is told of changes (section 2.2)."""
 LONGEST = 1023  # bytes of a name
 OWNER = 10
 """How many items an empty roster is as large as."""
@@ -129,7 +129,6 @@ class Roster(Module):
     """Keeps the users' contacts, and tells their clients of changes."""
 
     tables = (RosterItem, RosterVersion)
-    lasting = (INTERESTED,)
     limit = Option(int, 1000, "contacts one user may have", min=1)
     groups = Option(int, 50, "groups one contact may be in", min=0)
 
@@ -196,7 +195,7 @@ class Roster(Module):
     # -- from clients ---------------------------------------------------------------------------------
 
     @on("features")
-    def offer(self, stream: Any, features: Element) -> None:
+    def offer(self, stream: ClientStream, features: Element) -> None:
         if stream.user is not None:
             features.append(Element("ver", VERSIONING))
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from ..hooks import HANDLED, Module, Option, on, size
+from ..jsm.notes import INTERESTED
 from ..jsm.session import Session
+from ..jsm.stream import ClientStream
 from ..xmpp.element import Element, from_text
 from ..xmpp.errors import StanzaError
 from ..xmpp.ns import CLIENT
 from ..xmpp.subscription import TYPES, State, inbound, outbound
-from .mod_roster import INTERESTED, roster
+from .mod_roster import roster
 
 PRE_APPROVAL = "urn:xmpp:features:pre-approval"
 
@@ -23,7 +23,7 @@ class Subscription(Module):
     request_size = Option(size, 8 << 10, "a longer request is kept without its text")
 
     @on("features")
-    def offer(self, stream: Any, features: Element) -> None:
+    def offer(self, stream: ClientStream, features: Element) -> None:
         if stream.user is not None:
             features.append(Element("sub", PRE_APPROVAL))
 
