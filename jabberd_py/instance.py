@@ -17,6 +17,7 @@ from .xmpp.errors import StanzaError
 from .xmpp.jid import JID
 
 if TYPE_CHECKING:
+    from .outbox import Entry
     from .router import Router
 
 Kind = type[Module]
@@ -109,6 +110,11 @@ class Instance:
     def deliver_node(self, stanza: Element, to: JID) -> None:
         """A stanza for an address with a node."""
         raise StanzaError("item-not-found")
+
+    def requeue(self, entry: Entry, to: JID) -> bool:
+        """Takes a message that the process before this one had still to send. False: this Instance has no queue. Raises
+        StanzaError."""
+        return False
 
     def reach(self, stanza: Element, to: JID) -> None:
         """An answer of this server's own for an address of this domain: filters of users do not apply."""

@@ -15,8 +15,8 @@ from .jsm.users import Account
 from .net.dnsrv import DNS
 from .net.tls import TLSOptions
 from .options import Option, Schema, Section, optional
+from .outbox import Outbox
 from .s2s.options import S2S
-from .s2s.outbound import Outbound
 from .xdb import Table
 from .xdb.options import StoreOptions
 from .xmpp.prep import domainprep
@@ -78,6 +78,6 @@ def tables() -> list[type[Table]]:
         Account,
         *messages.tables(),
         ResumableStream,
-        Outbound,
+        Outbox,
         *(t for owner in owners for t in owner.tables),
     ]

@@ -17,7 +17,7 @@ from typing import Any
 import gevent
 from gevent.event import Event
 
-from . import __version__, config, log, modules
+from . import __version__, config, log, modules, outbox
 from .c2s.listener import Service
 from .component.service import Components, Conflict
 from .config import Config, ConfigError, ServiceConfig
@@ -202,7 +202,9 @@ class Server:
         except BaseException as error:
             self._undo(error)
             raise
+        left = outbox.left()
         self.c2s.start()
+        outbox.start(self.router, left)
         if self.uplink is not None:
             self.jobs += [heartbeat.every(seconds, job) for seconds, job in self.uplink.jobs]
             self.uplink.start()
@@ -258,8 +260,10 @@ class Server:
         deadline = time.monotonic() + GRACE
         while (self.c2s.clients or self.components.links) and time.monotonic() < deadline:
             gevent.sleep(0.02)
+        self.components.save()
         if self.uplink is not None:
             self.uplink.stop(deadline)
+        outbox.flush()
         for instance in self.router.everybody:
             instance.hooks.tell("stop")
         self.c2s.save()

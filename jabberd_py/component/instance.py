@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import gevent
 
-from .. import log
+from .. import log, outbox
 from ..heartbeat import heartbeat
 from ..instance import Instance
+from ..jsm.worth import promised, worth
+from ..outbox import Entry
 from ..router import Router
 from ..xdb import xdb
 from ..xmpp.element import Element
@@ -24,21 +27,30 @@ if TYPE_CHECKING:
 logger = log.get(__name__)
 
 TAG = 256
-"""Bytes that a start tag and the bookkeeping of a waiting stanza count for."""
-
-
-class Waiting:
-    """A stanza in the queue. ``since`` is `time.monotonic`."""
-
-    __slots__ = ("stanza", "since", "key")
-
-    def __init__(self, stanza: Element, since: float, key: tuple[str, str] | None) -> None:
-        self.stanza, self.since, self.key = stanza, since, key
+"""Bytes that the bookkeeping of a waiting stanza counts for."""
+STATE = frozenset(
+    (
+        "jabber:client show",
+        "jabber:client status",
+        "jabber:client priority",
+        "http://jabber.org/protocol/caps c",
+        "vcard-temp:x:update x",
+        "urn:xmpp:idle:1 idle",
+    )
+)
+"""Children of a presence that tells how its sender is, and nothing else: it does not join a room, say."""
 
 
 class Component(Instance):
-    """Stanzas go to the component's stream. While it is away, or does not read, they wait in a bounded queue; what
-    waits too long comes back, as does everything while it is away for longer than that (*down*)."""
+    """Stanzas go to the component's stream. While it is away, or does not read, they wait in a bounded queue; what waits for
+    longer than ``wait`` comes back. After ``wait`` without a stream the component is *down*: everything comes back at once.
+
+    link    its stream, once the secret is proved
+    left    when it went, or when we began to wait for it (`time.monotonic`)
+    since   when it came or went (Unix time)
+    queue   what waits, oldest first: ``size`` bytes
+    last    sender's full address -> the newest entry in the queue that he sent
+    """
 
     category, type = "component", "generic"
 
@@ -47,16 +59,20 @@ class Component(Instance):
         self.link: Link | None = None
         self.slot = 0
         self.down = False
-        self.left = time.monotonic()
         self.since = time.time()
-        self.queue: deque[Waiting] = deque()
+        self.queue: deque[Entry] = deque()
         self.size = 0
-        self.latest: dict[tuple[str, str], Waiting] = {}
-        self.pumping = False
+        self.last: dict[str, Entry] = {}
+        self.draining = False
         self.trouble = ""
         self.counts = {"sent": 0, "received": 0, "bounced": 0}
         self.configure(options)
-        heartbeat.at(self.left + options.wait, self)
+        self.expect()
+
+    def expect(self) -> None:
+        """From now on it has ``wait`` to connect."""
+        self.left = time.monotonic()
+        heartbeat.at(self.left + self.options.wait, self)
 
     def configure(self, options: ComponentOptions) -> None:
         self.options = options
@@ -76,73 +92,99 @@ class Component(Instance):
     def deliver(self, stanza: Element, to: JID) -> None:
         """Raises StanzaError: remote-server-timeout (it is away), resource-constraint (too much waits)."""
         link = self.link
-        if link is not None and not self.queue and link.room:
-            link.send(stanza)
-            self.counts["sent"] += 1
-        elif stanza.name == "presence" and link is None and stanza.type in ("probe", "error"):
-            pass  # it will ask, and be asked, when it is back
-        elif self.down:
+        if link is None and stanza.name == "presence" and stanza.type in ("probe", "error"):
+            return  # it will ask, and be asked, when it is back
+        if self.down:
             self._refuse(stanza)
-        else:
-            self._enqueue(stanza)
+            return
+        entry, o = Entry(stanza), self.options
+        waits = bool(self.queue) or link is None or not link.room
+        if waits and self._replaces(entry):
+            return
+        if waits and (len(self.queue) >= o.queue or self.size + len(entry.data) + TAG > o.queue_size):
+            self.counts["bounced"] += 1
+            raise StanzaError("resource-constraint", f"too much is waiting for {self.domain} already")
+        if promised(stanza, self.router.instances):
+            self._keep(entry)
+            if self.down:  # since we waited for the writer
+                outbox.forget(entry)
+                self._refuse(stanza)
+                return
+        self._enqueue(entry)
+
+    def requeue(self, entry: Entry, to: JID) -> bool:
+        self._enqueue(entry)
+        return True
 
     def _refuse(self, stanza: Element) -> None:
+        """Raises StanzaError. Broadcast presence is dropped instead; who enters a room learns that it is closed."""
         self.counts["bounced"] += 1
-        if stanza.name == "presence" and (stanza.to is None or stanza.to.resource is None):
-            return  # a broadcast; who enters a room learns that it is closed
+        to_one = stanza.to is not None and stanza.to.resource is not None
+        if stanza.name == "presence" and stanza.type in (None, "unavailable") and not to_one:
+            return
         raise StanzaError(
             "remote-server-timeout", f"{self.domain} is not connected to this server at present"
         )
 
-    def _enqueue(self, stanza: Element) -> None:
-        now = time.monotonic()
-        key = None
-        if stanza.name == "presence" and stanza.type in (None, "unavailable"):
-            key = (stanza.attrs.get("from", ""), stanza.attrs.get("to", ""))
-            earlier = self.latest.get(key)
-            if earlier is not None:  # only the last one matters
-                self.size += len(stanza.inner) - len(earlier.stanza.inner)
-                earlier.stanza = stanza
-                return
-        size = len(stanza.inner) + TAG
-        if len(self.queue) >= self.options.queue or self.size + size > self.options.queue_size:
-            self.counts["bounced"] += 1
-            raise StanzaError("resource-constraint", f"too much is waiting for {self.domain} already")
-        waiting = Waiting(stanza, now, key)
-        self.queue.append(waiting)
-        self.size += size
-        if key is not None:
-            self.latest[key] = waiting
-        if self.link is not None:
-            self._pump()
-            if len(self.queue) == 1:
-                heartbeat.at(now + self.options.wait, self)
+    def _replaces(self, entry: Entry) -> bool:
+        """Of a user's states only the newest waits. It takes the place of the one before, if the user has sent nothing else
+        to the component in between: a message between the two may have been meant for those who saw the first."""
+        stanza, attrs = entry.stanza, entry.stanza.attrs
+        before = self.last.get(attrs["from"]) if stanza.name == "presence" and stanza.type is None else None
+        if before is None or before.stanza.name != "presence" or before.stanza.type is not None:
+            return False
+        if before.stanza.attrs["to"] != attrs["to"] or not STATE.issuperset(before.stanza.kids):
+            return False
+        self.size += len(entry.data) - len(before.data)
+        before.stanza, before.data = stanza, entry.data
+        return True
 
-    def _take(self) -> Element:
-        waiting = self.queue.popleft()
-        self.size -= len(waiting.stanza.inner) + TAG
-        if waiting.key is not None:
-            del self.latest[waiting.key]
-        return waiting.stanza
+    def _keep(self, entry: Entry) -> None:
+        outbox.keep("component", self.domain, entry, self._unkept)
 
-    def _pump(self) -> None:
-        """Sends what waits as the component reads, in a greenlet that lives as long as something does."""
-        if not self.pumping:
-            self.pumping = True
-            gevent.spawn(self._run_pump)
+    def _unkept(self, entry: Entry) -> None:
+        """The store failed. What is on its way by now is not sent back: its sender would have both."""
+        entry.row = 0
+        if entry in self.queue:
+            self.queue.remove(entry)
+            self._removed(entry)
+            outbox.refuse(self.router, entry)
 
-    def _run_pump(self) -> None:
-        try:
-            while self.queue and self.link is not None:
-                link = self.link
-                link.stream.drain()
-                while self.queue and self.link is link and link.room:
-                    link.send(self._take())
-                    self.counts["sent"] += 1
-                if link.stream.closing and self.link is link:
-                    return  # the next stream takes the rest
-        finally:
-            self.pumping = False
+    def _enqueue(self, entry: Entry) -> None:
+        self.queue.append(entry)
+        self.size += len(entry.data) + TAG
+        self.last[entry.stanza.attrs["from"]] = entry
+        self.pump()
+        if self.link is not None and len(self.queue) == 1:
+            heartbeat.at(entry.since + self.options.wait, self)
+
+    def _take(self) -> Entry:
+        entry = self.queue.popleft()
+        self._removed(entry)
+        return entry
+
+    def _removed(self, entry: Entry) -> None:
+        self.size -= len(entry.data) + TAG
+        sender = entry.stanza.attrs["from"]
+        if self.last.get(sender) is entry:
+            del self.last[sender]
+
+    def pump(self) -> None:
+        """Sends what waits, as far as the stream has room for it; the rest when the component has read some."""
+        link = self.link
+        if link is None:
+            return
+        while self.queue and link.room:
+            self.counts["sent"] += 1
+            link.send(self._take())
+        if self.queue and not self.draining and not link.stream.closing:
+            self.draining = True
+            gevent.spawn(self._drain, link)
+
+    def _drain(self, link: Link) -> None:
+        link.stream.drain()
+        self.draining = False
+        self.pump()
 
     # -- its stream comes and goes ---------------------------------------------------------------
 
@@ -150,16 +192,22 @@ class Component(Instance):
         """The component has proved its secret; an older stream must have left."""
         self.link, self.down, self.since, self.trouble = link, False, time.time(), ""
         heartbeat.cancel(self)
+        self.pump()
         if self.queue:
             heartbeat.at(self.queue[0].since + self.options.wait, self)
-            self._pump()
         self.tell("component")
 
-    def lost(self, link: Link, reason: str) -> None:
+    def lost(self, link: Link, reason: str, unsent: Iterable[Entry]) -> None:
+        """That stream is over. What it had not sent to the end waits again, in front."""
+        before = list(unsent)
         if self.link is not link:
+            self._fell(before, False)  # we were removed meanwhile
             return
-        self.link, self.left, self.since, self.trouble = None, time.monotonic(), time.time(), reason
-        heartbeat.at(self.left + self.options.wait, self)
+        self.link, self.since, self.trouble = None, time.time(), reason
+        self.counts["sent"] -= len(before)
+        self.queue.extendleft(reversed(before))
+        self.size += sum(len(entry.data) + TAG for entry in before)
+        self.expect()
 
     def tell(self, event: str) -> None:
         """A life event, told at all hosts that this component is of."""
@@ -170,7 +218,7 @@ class Component(Instance):
     def due(self, now: float) -> float | None:
         """Of the timer wheel: what has waited for too long comes back."""
         wait = self.options.wait
-        late: list[Element] = []
+        late: list[Entry] = []
         if self.link is None:
             if self.left + wait > now:
                 return self.left + wait
@@ -185,19 +233,24 @@ class Component(Instance):
             gevent.spawn(self._fell, late, False)
         return self.queue[0].since + wait if self.queue else None
 
-    def _fell(self, late: list[Element], gone: bool) -> None:
+    def _fell(self, late: list[Entry], gone: bool) -> None:
         with xdb.unit():
-            for stanza in late:
+            for entry in late:
                 try:
-                    self._refuse(stanza)
+                    self._refuse(entry.stanza)
                 except StanzaError as error:
-                    self.router.bounce(stanza, error)
+                    self.router.bounce(entry.stanza, error)
+                outbox.forget(entry)
             if gone:
                 logger.warning("component is away", component=self.domain, bounced=len(late))
                 self.tell("component_gone")
 
+    def save(self) -> None:
+        """The server stops."""
+        outbox.save(self.router, self.queue, worth, self._keep)
+
     def remove(self) -> None:
-        """The configuration knows it no more."""
+        """The configuration does not know it any more."""
         heartbeat.cancel(self)
         if self.link is not None:
             self.link.kick("host-unknown", "no longer configured")

@@ -6,11 +6,15 @@ import hashlib
 import hmac
 import secrets
 import socket
+from collections import deque
 from typing import TYPE_CHECKING
 
-from .. import log
+import gevent
+
+from .. import log, outbox
 from ..jsm.host import check
 from ..net.stream import Closed, Stream
+from ..outbox import Entry
 from ..xdb import StoreError, xdb
 from ..xmpp import ns
 from ..xmpp.element import ATTRIBUTE, Element
@@ -26,6 +30,8 @@ logger = log.get(__name__)
 
 STANZAS = frozenset(("message", "presence", "iq"))
 END = b"</stream:stream>"
+LOOK = 0.2
+"""Seconds after which we look again whether a slow socket has taken a stanza."""
 
 
 def handshake(id: str, secret: str) -> str:
@@ -33,18 +39,28 @@ def handshake(id: str, secret: str) -> str:
 
 
 class Link:
-    """``component``: whose stream it is; when we connect it is known at once, else when the header has said so."""
+    """
+    component  whose stream it is; when we connect it is known at once, else when the header has said so
+    ours       we have connected
+    opened     our stream header is sent
+    proved     the secret is known on both sides
+    given      bytes that were given to the stream
+    under_way  (``given`` at its end, stanza): what the socket had not taken when we looked last
+    """
 
     def __init__(
         self, service: Components, sock: socket.socket, address: str, component: Component | None = None
     ) -> None:
         o = service.options
         self.service, self.address, self.component = service, address, component
-        self.ours = component is not None  # we have connected
+        self.ours = component is not None
         self.stream = Stream(sock, service.limits, o.buffer, o.handshake_timeout)
         self.stream.parser.content = ns.COMPONENT_CONNECT if self.ours else ns.COMPONENT
         self.id = secrets.token_hex(16)
         self.opened = self.proved = False
+        self.given = 0
+        self.under_way: deque[tuple[int, Entry]] = deque()
+        self.looking = False
         self.lang: str | None = None
         keep_alive(sock, o.keepalive)
 
@@ -56,11 +72,52 @@ class Link:
         stream = self.stream
         return not stream.closing and stream.size + len(stream.rest) <= stream.cap // 2
 
-    def send(self, stanza: Element) -> None:
-        self.stream.send(stanza.across())
+    def send(self, entry: Entry) -> None:
+        """Queues a stanza for the socket. Its row in the outbox goes when the socket has taken it all: the protocol
+        acknowledges nothing."""
+        self._write(entry.data)
+        self.under_way.append((self.given, entry))
+        if not self.looking:
+            self.looking = True
+            gevent.get_hub().loop.run_callback(
+                self._look
+            )  # behind the stream's own: it writes at the end of this turn
+
+    def _look(self) -> None:
+        self.looking = False
+        self._settle()
+        if self.under_way and not self.stream.closing:
+            self.looking = True
+            gevent.spawn_later(LOOK, self._look)
+
+    def _settle(self) -> None:
+        under_way, taken = self.under_way, self.stream.taken
+        while under_way and under_way[0][0] <= taken:
+            outbox.forget(under_way.popleft()[1])
+
+    def unsent(self) -> list[Entry]:
+        """What the socket has not taken to the end. Whoever asks must send it elsewhere: it is forgotten here."""
+        self._settle()
+        entries = [entry for _, entry in self.under_way]
+        self.under_way.clear()
+        return entries
+
+    def _write(self, data: bytes) -> None:
+        self.given += len(data)
+        self.stream.send(data)
 
     def kick(self, condition: str, text: str | None = None) -> None:
         self.stream.interrupt(StreamError(condition, text))
+
+    def replaced(self) -> None:
+        """The component has connected anew; what this stream still holds goes there."""
+        reason, unsent = "replaced by a new connection", self.unsent()
+        if unsent or self.stream.closing:
+            self.stream.cut_off(reason)  # else it would be sent here, too
+        else:
+            self.kick("conflict", reason)
+        assert self.component is not None
+        self.component.lost(self, reason, unsent)
 
     # -- its life ----------------------------------------------------------------------------------
 
@@ -87,13 +144,14 @@ class Link:
             self._header()
             stream.close(StreamError(condition).to_bytes() + END)
         finally:
-            if self.proved and self.component is not None:
-                self.component.lost(self, reason)
-                logger.info("component disconnected", component=self.domain, reason=reason)
             xdb.release()
             if stream.closing and stream.watcher is not None:
                 stream.finish()
             stream.abort()
+            if self.proved and self.component is not None:
+                logger.info("component disconnected", component=self.domain, reason=reason)
+                self.component.lost(self, reason, self.unsent())
+                xdb.release()
         return reason
 
     @property
@@ -117,9 +175,10 @@ class Link:
         if not hmac.compare_digest(proof.encode(), wanted.encode()):
             self.service.distrust(self.address, component.domain)
             raise StreamError("not-authorized", "wrong secret")
-        if component.link is not None and component.options.conflict == "refuse":
+        other = component.link
+        if component.options.conflict == "refuse" and other is not None and not other.stream.closing:
             raise StreamError("conflict", "this component is connected already")
-        self.stream.send(b"<handshake/>")
+        self._write(b"<handshake/>")
 
     def _connect(self) -> None:
         assert self.component is not None
@@ -129,7 +188,7 @@ class Link:
         if not id:
             raise StreamError("bad-format", "the stream header lacks 'id'")
         secret = self.component.options.secret
-        self.stream.send(f"<handshake>{handshake(id, secret)}</handshake>".encode())
+        self._write(f"<handshake>{handshake(id, secret)}</handshake>".encode())
         self._read_handshake()
 
     def _read_header(self, content: str) -> Header:
@@ -161,8 +220,7 @@ class Link:
         self.service.proved(self)
         old = component.link
         if old is not None:
-            component.lost(old, "replaced by a new connection")
-            old.kick("conflict", "replaced by a new connection")
+            old.replaced()
         logger.info("component connected", component=component.domain, address=self.address)
         component.joined(self)
 
@@ -204,7 +262,7 @@ class Link:
             if answer is not None:
                 if error.condition == "jid-malformed":
                     answer.attrs["from"] = component.domain
-                self.send(answer)
+                self._write(answer.across())
             return
         component.router.deliver(stanza)
 
@@ -216,7 +274,7 @@ class Link:
         content = ns.COMPONENT_CONNECT if self.ours else ns.COMPONENT
         whose = f" from='{self.domain.translate(ATTRIBUTE)}'" if self.domain else ""
         id = "" if self.ours else f" id='{self.id}'"
-        self.stream.send(
+        self._write(
             f"<?xml version='1.0'?><stream:stream xmlns='{content}' xmlns:stream='{ns.STREAM}'{whose}{id}>".encode()
         )
 

@@ -133,6 +133,8 @@ class Components:
 
     def start(self) -> None:
         self.running = True
+        for component in self.known.values():
+            component.expect()
         for listener in self.listeners:
             listener.start()
         self._call()
@@ -145,6 +147,11 @@ class Components:
             self._hang_up(domain)
         for link in list(self.links):
             link.kick("system-shutdown")
+
+    def save(self) -> None:
+        """After `stop`: what waits is there for the next process."""
+        for component in self.known.values():
+            component.save()
 
     def close(self) -> None:
         for listener in self.listeners:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
+
 from ..xmpp.element import Element
 
 SPOOLED, ARCHIVED = 1, 2
@@ -56,3 +58,17 @@ def worth(stanza: Element) -> int:
     if "urn:xmpp:hints no-permanent-store" in kids:
         return SPOOLED
     return SPOOLED | ARCHIVED
+
+
+def promised(stanza: Element, ours: Container[str]) -> bool:
+    """May the sender be told that we have this message (XEP-0198), and would it be missed? ``ours``: the domains of this
+    server; another server may ask for acknowledgements, a component cannot."""
+    if stanza.name != "message":
+        return False
+    session = stanza.session
+    if session is not None:
+        told = session.sm is not None
+    else:
+        sender = stanza.from_
+        told = sender is not None and sender.domain not in ours
+    return told and worth(stanza) > 0

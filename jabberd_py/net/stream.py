@@ -45,7 +45,7 @@ class Stream(Reader):
 
     linger: ClassVar[float] = LINGER
 
-    __slots__ = ("out", "size", "cap", "rest", "backlog", "writer", "dirty", "room", "__weakref__")
+    __slots__ = ("out", "size", "taken", "cap", "rest", "backlog", "writer", "dirty", "room", "__weakref__")
 
     def __init__(
         self,
@@ -61,6 +61,7 @@ class Stream(Reader):
         super().__init__(sock, limits, patience, rates)
         self.out: list[bytes] = []
         self.size = 0
+        self.taken = 0  # bytes that the socket has taken so far; on TLS, encrypted ones
         self.cap = cap
         self.rest: bytes | memoryview = b""
         self.backlog = backlog
@@ -168,6 +169,7 @@ class Stream(Reader):
         except OSError as error:
             self.cut_off(str(error))
             return
+        self.taken += sent
         if sent == len(data):
             self.took = True
         else:

@@ -7,8 +7,9 @@ from collections import deque
 
 import gevent
 
+from ..outbox import Entry
 from ..xmpp.sm import ASK, WRAP, newly
-from .pair import Entry, Pair
+from .pair import Pair
 
 
 class Acks:

@@ -7,13 +7,12 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from .. import log
+from .. import log, outbox
 from ..heartbeat import heartbeat
-from ..jsm.worth import worth
-from ..xdb import Ticket
+from ..jsm.worth import promised, worth
+from ..outbox import Entry
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
-from . import outbound
 
 if TYPE_CHECKING:
     from .traffic import Traffic
@@ -36,23 +35,11 @@ class Failure(Exception):
         self.condition, self.text, self.final = condition, text, final
 
 
-class Entry:
-    """One stanza under way; ``row``: its number in `Outbound`, or 0."""
-
-    __slots__ = ("stanza", "data", "row", "since")
-
-    def __init__(self, stanza: Element, row: int = 0) -> None:
-        self.stanza = stanza
-        self.data = stanza.across()
-        self.row = row
-        self.since = time.monotonic()
-
-
 class Pair:
     """(local domain, remote domain). ``link`` is the stream on which the other side lets us send, if there is one.
 
     Stanzas wait while it comes up: all of them until the first attempt fails; after that only those that were promised
-    to last (`outbound`), for ``s2s.patience``."""
+    to last (`outbox`), for ``s2s.patience``."""
 
     __slots__ = (
         "uplink", "local", "remote", "link", "queue", "bytes", "failure", "failures", "retry", "slot", "alone",
@@ -74,7 +61,7 @@ class Pair:
 
     def send(self, stanza: Element) -> None:
         """Raises StanzaError where there is no use in waiting, or no room."""
-        lasting = outbound.must_last(stanza)
+        lasting = promised(stanza, self.uplink.router.instances)
         if self.link is None and not lasting and self.failure is not None and self.retry > time.monotonic():
             raise StanzaError(self.failure.condition, self.failure.text)
         o = self.uplink.options
@@ -82,19 +69,23 @@ class Pair:
             raise StanzaError("resource-constraint", f"too much waits for {self.remote} already")
         entry = Entry(stanza)
         if lasting:
-            entry.row, ticket = outbound.keep(stanza, entry.data)
-            ticket.then(lambda ticket: self._check(ticket, entry))
+            self._keep(entry)
         self.enqueue(entry)
 
-    def again(self, stanza: Element, row: int) -> None:
-        """One that the last process left."""
-        self.enqueue(Entry(stanza, row))
+    def _keep(self, entry: Entry) -> None:
+        outbox.keep("s2s", self.remote, entry, self._unkept)
+
+    def _unkept(self, entry: Entry) -> None:
+        """The store failed. What is on its way by now is not sent back: its sender would have both."""
+        entry.row = 0
+        if entry in self.queue:
+            self.queue.remove(entry)
+            self.bytes -= len(entry.data)
+            outbox.refuse(self.uplink.router, entry)
 
     def save(self) -> None:
-        """The server stops: messages that still wait are there for the next process."""
-        for entry in self.queue:
-            if not entry.row and entry.stanza.name == "message" and worth(entry.stanza):
-                outbound.keep(entry.stanza, entry.data)
+        """The server stops."""
+        outbox.save(self.uplink.router, self.queue, worth, self._keep)
 
     def enqueue(self, entry: Entry) -> None:
         """Behind all that waits."""
@@ -107,16 +98,6 @@ class Pair:
         before = list(entries)
         self.queue.extendleft(reversed(before))
         self.bytes += sum(len(entry.data) for entry in before)
-
-    def _check(self, ticket: Ticket, entry: Entry) -> None:
-        """A stanza whose row could not be written goes back, if it is still here."""
-        if ticket.error is not None:
-            entry.row = 0
-            if entry in self.queue:
-                self.queue.remove(entry)
-                self.bytes -= len(entry.data)
-                error = StanzaError("resource-constraint", "the server cannot store this now", type="wait")
-                self.uplink.router.bounce(entry.stanza, error)
 
     # -- out -----------------------------------------------------------------------------------
 
@@ -154,8 +135,7 @@ class Pair:
 
     def delivered(self, entry: Entry) -> None:
         """The other server has it."""
-        if entry.row:
-            self.uplink.done.append(entry.row)
+        outbox.forget(entry)
 
     def lost(self, lived: float) -> None:
         """The stream is gone, after so many seconds: one that breaks again and again is not opened at once."""

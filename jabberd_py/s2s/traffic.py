@@ -9,6 +9,7 @@ import gevent
 
 from ..jsm.host import check
 from ..net.stream import Stream
+from ..outbox import Entry
 from ..xdb import xdb
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError, StreamError, error_reply
@@ -16,7 +17,7 @@ from ..xmpp.jid import JID
 from ..xmpp.parser import Skipped
 from ..xmpp.sm import WRAP, answer, count
 from .acks import Acks
-from .pair import Entry, Pair
+from .pair import Pair
 
 if TYPE_CHECKING:
     from .uplink import Uplink

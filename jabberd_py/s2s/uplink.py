@@ -23,12 +23,11 @@ from ..net.peertls import PeerChannel
 from ..net.stream import Stream
 from ..net.tls import Certificates
 from ..options import OptionError
+from ..outbox import Entry
 from ..router import Router
-from ..xdb import xdb
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError, StreamError
 from ..xmpp.jid import JID
-from . import outbound
 from .acks import Acks
 from .commands import Federation
 from .incoming import Incoming, Lost
@@ -48,7 +47,6 @@ class Uplink(Instance):
     left       pairs whose stream was lost, and what it had not acknowledged; the next one may resume it
     parked     token -> an incoming stream that was lost, for its other side to resume
     promised   (local, remote) of pairs that may soon send on an incoming stream: they open none
-    done       rows of `Outbound` that may go
     """
 
     def __init__(self, router: Router, options: S2S, resolver: Resolver, certificates: Certificates) -> None:
@@ -61,14 +59,13 @@ class Uplink(Instance):
         self.left: dict[Pair, Acks] = {}
         self.parked: dict[str, Lost] = {}
         self.promised: set[tuple[str, str]] = set()
-        self.done: list[int] = []
         self.crowd = Crowd()
         self.notes = Karma(0.2, 30)  # lines of the log, by address
         self.subscribing = Karma(0.1, 1)
         self.listeners: list[Listener] = []
         self.stopping = False
         self.random_secret = secrets.token_hex(32)
-        self.jobs += [(1, self._forget), (10, self._tidy)]
+        self.jobs.append((10, self._tidy))
         self.configure(options)
         self.load(Federation, {})
 
@@ -129,6 +126,14 @@ class Uplink(Instance):
         if not self.options.permits(to.domain):
             raise StanzaError("not-allowed", f"this server does not talk to {to.domain}")
         self.pair(sender.domain, to.domain).send(stanza)
+
+    def requeue(self, entry: Entry, to: JID) -> bool:
+        sender = entry.stanza.from_
+        assert sender is not None
+        if sender.domain not in self.router.instances or not self.options.permits(to.domain):
+            raise StanzaError("not-allowed", f"this server does not talk to {to.domain} any more")
+        self.pair(sender.domain, to.domain).enqueue(entry)
+        return True
 
     def pair(self, local: str, remote: str) -> Pair:
         """Raises StanzaError where there are too many."""
@@ -288,19 +293,7 @@ class Uplink(Instance):
     # -- its life ----------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Begins to serve; what the last process had not got rid of goes out first."""
-        for id, stanza in outbound.left():
-            sender, to = stanza.from_, stanza.to
-            if sender is None or to is None or sender.domain not in self.router.instances:
-                self.done.append(id)
-                continue
-            try:
-                if not self.options.permits(to.domain) or to.domain in self.router.instances:
-                    raise StanzaError("not-allowed", f"this server does not talk to {to.domain} any more")
-                self.pair(sender.domain, to.domain).again(stanza, id)
-            except StanzaError as error:
-                self.done.append(id)
-                self.router.bounce(stanza, error)
+        """Begins to serve."""
         for listener in self.listeners:
             listener.start()
 
@@ -328,12 +321,6 @@ class Uplink(Instance):
             sm.give_back()
         for pair in self.pairs.values():
             pair.save()
-        self._forget()
-
-    def _forget(self) -> None:
-        if self.done:
-            done, self.done = self.done, []
-            xdb.write(outbound.forget, done)
 
     def _tidy(self) -> None:
         """Streams that nobody uses are closed, pairs that wait for nothing forgotten, parked streams given up."""

@@ -11,7 +11,9 @@ from typing import Any
 
 from peewee import CharField, FloatField, IntegerField, Model
 
+from ..xmpp.element import from_text
 from .db import StoreError
+from .numbers import when
 from .table import _Schema
 
 
@@ -25,11 +27,35 @@ def resumable_streams_with_notes(db: Any) -> None:
         db.execute_sql("DROP TABLE resumable_stream")
 
 
+def one_outbox(db: Any) -> None:
+    """The table of messages for other servers becomes that of everything that has still to leave."""
+    if not db.table_exists("outbound"):
+        return
+    db.execute_sql("ALTER TABLE outbound RENAME TO outbox")
+    for column in (
+        "node SMALLINT NOT NULL DEFAULT 0",
+        "way VARCHAR(20) NOT NULL DEFAULT 's2s'",
+        "destination VARCHAR(1023) NOT NULL DEFAULT ''",
+        "time DOUBLE PRECISION NOT NULL DEFAULT 0",
+    ):
+        db.execute_sql(f"ALTER TABLE outbox ADD COLUMN {column}")
+    for id, xml in db.execute_sql("SELECT id, xml FROM outbox").fetchall():
+        try:
+            to = from_text(xml).to
+        except ValueError:
+            continue  # whoever reads the row finds that out, too
+        values = [to.domain if to is not None else "", when(id), id]
+        db.execute_sql(
+            f"UPDATE outbox SET destination = {db.param}, time = {db.param} WHERE id = {db.param}", values
+        )
+
+
 Migration = tuple[int, str, Callable[[Any], None]]
 INCOMPLETE = 1_000_000  # stands in schema_version while a copy into the store is under way
 MIGRATIONS: list[Migration] = [
     (1, "first tables", first_tables),
     (2, "resumable streams with notes", resumable_streams_with_notes),
+    (3, "one outbox", one_outbox),
 ]
 
 
