@@ -14,10 +14,21 @@ STORING = tests/c2s/test_sasl.py tests/c2s/test_sm.py tests/c2s/test_stream.py t
 QUICK_ROWS = login,chat 1,chat 8,chat TLS 8,chat +,chat by,presence,offline,idle,users,many sessions plain,fairness: messages,fairness: archive,fairness: never,fairness: roster
 
 .DEFAULT_GOAL := help
-.PHONY: run test test-databases test-mariadb test-postgres lint docs conf load swarm bench profile help clean
+.PHONY: run account test test-databases test-mariadb test-postgres lint docs conf load swarm bench profile help clean
 
-run: $(VENV)/run.stamp  ## start the server here; ARGS="--set c2s.port=5333" for options
+run: $(VENV)/run.stamp jabberctl  ## start the server here; ARGS="--set c2s.port=5333" for options
 	@exec $(PY) -m jabberd_py $(ARGS)
+
+account: $(VENV)/run.stamp jabberctl  ## make an account: JID=you@localhost; asks for the password
+	@[ -n "$(JID)" ] || { echo "which one? make account JID=you@localhost" >&2; exit 2; }
+	@./jabberctl accounts add '$(JID)'
+
+# Works at once, from any folder: `make run` leaves it here.
+jabberctl: Makefile
+	@printf '%s\n' '#!/bin/sh' 'JABBERCTL_HOME=$$(dirname "$$(readlink -f "$$0")")' \
+	    'export JABBERCTL_HOME PYTHONPATH="$$JABBERCTL_HOME"' \
+	    'exec "$(abspath $(VENV))/bin/python" -m jabberd_py.ctl "$$@"' >$@
+	@chmod 755 $@
 
 test: $(VENV)/dev.stamp  ## all tests; ARGS="-k roster" for some
 	$(PY) -m pytest $(ARGS)
@@ -67,7 +78,7 @@ help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile
 
 clean:  ## remove what was made, but not data/
-	rm -rf $(VENV) build *.egg-info .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) jabberctl build *.egg-info .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The virtual environment follows the requirements files and nothing else. A fresh Debian's Python cannot make a whole

@@ -23,6 +23,7 @@ from .arguments import ACCOUNT, HOST, PASSWORD, SESSION, Argument, argument
 from .hooks import Command, Progress
 from .instance import Instance
 from .options import brief, nearest
+from .words import clean
 from .xdb import StoreError
 from .xmpp.errors import StanzaError
 from .xmpp.jid import JID
@@ -89,7 +90,7 @@ def one_line(error: BaseException) -> str:
         return error.text or error.condition
     if isinstance(error, OSError) and error.filename:
         return f"{error.filename}: {error.strerror}"
-    return log.clean(" ".join(str(error).split()))
+    return clean(" ".join(str(error).split()))
 
 
 def typed(error: Exception) -> CommandError:
@@ -183,8 +184,8 @@ class Registry:
             if bound[0].place is not None and bound[0].account is None:
                 arguments.setdefault("host", HOST)
             found.append({
-                "name": name, "help": " ".join(command.help.split()), "access": command.access,
-                "changes": command.changes, "arguments": [each.describe() for each in arguments.values()],
+                "name": name, "help": " ".join(command.help.split()), "access": command.access, "changes": command.changes,
+                "needs": command.needs, "arguments": [each.describe() for each in arguments.values()],
             })  # fmt: skip
         return found
 

@@ -30,6 +30,7 @@ LATER: Any = object()
 logger = log.get(__name__)
 F = TypeVar("F", bound=Callable[..., Any])
 Access = Literal["admin", "owner", "anyone"]
+Needs = Literal["server", "store", "config"]
 
 
 class Chain(dict[str, list[Callable[..., Any]]]):
@@ -124,14 +125,14 @@ def http(path: str, *methods: str) -> Callable[[F], F]:
 
 class Command(NamedTuple):
     """What `command` says of a method. ``access``: who may run it; ``owner`` is the owner of the account that it is about, and
-    every administrator. ``changes``: it changes something, so the log keeps who ran it. ``offline``: it can do with the
-    store alone, without a server that runs."""
+    every administrator. ``changes``: it changes something, so the log keeps who ran it. ``needs``: the running server, or it
+    can do with the store or the configuration of a stopped one."""
 
     name: str
     help: str
     access: Access = "admin"
     changes: bool = False
-    offline: bool = False
+    needs: Needs = "server"
 
 
 def command(
@@ -140,13 +141,13 @@ def command(
     help: str | None = None,
     access: Access = "admin",
     changes: bool = False,
-    offline: bool = False,
+    needs: Needs = "server",
 ) -> Callable[[F], F]:
     """A command such as ``accounts add``. The method's parameters, with their annotations (`commands`) and defaults, are
     the command's arguments; its docstring is the help. It returns plain data (dict, list, text, None), or yields
     ``Progress`` and at last the data."""
     return lambda method: _mark(
-        method, "commands", Command(name, help or (method.__doc__ or "").strip(), access, changes, offline)
+        method, "commands", Command(name, help or (method.__doc__ or "").strip(), access, changes, needs)
     )
 
 

@@ -24,28 +24,16 @@ import gevent
 from gevent.event import Event
 from gevent.hub import Hub
 
+from .words import bounded, clean
+
 DEBUG, INFO, WARNING, ERROR = LEVELS = (10, 20, 30, 40)
 NAMES = dict(zip(("debug", "info", "warning", "error"), LEVELS, strict=True))
 COLOURS = {"debug": "\x1b[2m", "info": "\x1b[32m", "warning": "\x1b[33m", "error": "\x1b[1;31m"}
-LONGEST = 2000  # characters of one value; a hostile stanza must not fill the disk
 
 Line = dict[str, Any]  # event, level, time (a Unix time), logger, exception, and what was bound or passed
 
 
 # -- from a line to text ---------------------------------------------------------------------------------
-
-
-def bounded(value: Any) -> str:
-    text = value if isinstance(value, str) else str(value)
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]}... ({len(text)} characters)"
-
-
-def clean(value: Any) -> str:
-    """The value as text without control characters, line separators or direction marks; long ones are cut."""
-    text = bounded(value)
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def as_json(line: Line) -> str:

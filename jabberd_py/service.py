@@ -46,6 +46,11 @@ class Service(Section, Instance):
         self.host: Any = host
         register(self, self)
 
+    @property
+    def admins(self) -> list[str] | None:
+        """Those of its host."""
+        return self.host.admins  # type: ignore[no-any-return]
+
     @classmethod
     def kinds(cls) -> dict[str, type[Module]]:
         """Its Modules by name, in order."""

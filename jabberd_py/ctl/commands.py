@@ -9,28 +9,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import dns.exception
-import dns.resolver
 import gevent
 
 from .. import __version__, log
 from ..commands import Failed
 from ..hooks import Progress, command
 from ..net import certfiles
-from ..net.identity import a_label_form
 from ..xdb import Store, archive, health
 
 if TYPE_CHECKING:
     from ..server import Server
-
-SERVICES = {
-    "_xmpp-client._tcp": "clients find this server by its A or AAAA record, at port 5222",
-    "_xmpps-client._tcp": "clients do not try direct TLS",
-    "_xmpp-server._tcp": "other servers find this one by its A or AAAA record, at port 5269",
-    "_xmpps-server._tcp": "other servers do not try direct TLS",
-}
-DNS_TIME = 5.0
-"""Seconds for one question."""
 
 
 class Commands:
@@ -78,14 +66,17 @@ class Commands:
         """Show the log as it is written."""
         return log.tail(level)
 
-    @command("check config")
-    def check_config(self) -> dict[str, Any]:
+    @command("check config", needs="config")
+    def check_config(self) -> list[dict[str, Any]]:
         """Would the configuration, as it is written now, be accepted?"""
         try:
             fresh = self.server.settings()
         except Exception as error:
             raise Failed(str(error)) from None
-        return {"hosts": list(fresh.hosts), "modules": {d: list(h.enabled) for d, h in fresh.hosts.items()}}
+        return [
+            {"domain": domain, "modules": " ".join(host.enabled), "trouble": ""}
+            for domain, host in fresh.hosts.items()
+        ]
 
     @command("check store")
     def check_store(self) -> list[dict[str, Any]]:
@@ -112,23 +103,12 @@ class Commands:
             raise Failed("the server has no store")
         return self.server.store
 
-    @command("check certificates")
+    @command("check certificates", needs="config")
     def check_certificates(self) -> list[dict[str, Any]]:
         """Names, keys and dates of the certificates."""
         folder = self.server.certificates.folder
         owners = self.server.certificates.owners
         return [certfiles.report(domain, folder, host).row() for domain, host in owners.items()]
-
-    @command("check dns")
-    def check_dns(self) -> list[dict[str, Any]]:
-        """The SRV records by which clients and other servers find each host."""
-        questions = [(host.domain, service) for host in self.server.hosts for service in SERVICES]
-        jobs = [gevent.spawn(_srv, domain, service) for domain, service in questions]
-        gevent.joinall(jobs, timeout=2 * DNS_TIME)
-        return [
-            job.value or {"domain": domain, "service": service, "records": "", "trouble": "no answer in time"}
-            for (domain, service), job in zip(questions, jobs, strict=True)
-        ]
 
 
 def _slowly(function: Callable[..., Any], *args: Any) -> Any:
@@ -142,20 +122,3 @@ def _pss() -> int:
         if line.startswith("Pss:"):
             return int(line.split()[1]) * 1024
     return 0
-
-
-def _srv(domain: str, service: str) -> dict[str, Any]:
-    row = {"domain": domain, "service": service, "records": "", "trouble": ""}
-    name = a_label_form(domain)
-    try:
-        answer = dns.resolver.resolve(f"{service}.{name}.", "SRV", lifetime=DNS_TIME)
-        found = sorted((r.priority, -r.weight, str(r.target).rstrip("."), r.port) for r in answer)
-    except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer):
-        return row | {"trouble": f"none: {SERVICES[service]}"}
-    except (dns.exception.DNSException, OSError) as error:
-        return row | {"trouble": f"cannot ask: {type(error).__name__}"}
-    targets = [f"{target}:{port}" for _, _, target, port in found if target]
-    return row | {
-        "records": " ".join(targets),
-        "trouble": "" if targets else "says that there is no such service",
-    }

@@ -28,13 +28,17 @@ from .. import log
 from ..commands import Caller, CommandError, NotAllowed, WrongArgument, typed
 from ..hooks import Progress
 from ..xdb import xdb
+from .checks import Checks
 from .commands import Commands
+from .status import Status
 
 if TYPE_CHECKING:
     from ..server import Server
 
 logger = log.get(__name__)
 
+OWNERS = (Commands, Checks, Status)
+"""What the server as a whole can do."""
 LONGEST = 1 << 20
 """Bytes of one request."""
 CONNECTIONS = 32
@@ -48,7 +52,8 @@ class Control:
     def __init__(self, server: Server, path: str) -> None:
         self.path = Path(path)
         self.registry = server.router.commands
-        self.registry.add(Commands(server))
+        for owner in OWNERS:
+            self.registry.add(owner(server))
         self.listener: StreamServer | None = None
 
     def start(self) -> None:

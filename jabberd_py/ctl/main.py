@@ -1,94 +1,51 @@
-"""``jabberctl``: asks a running server through its socket. Its sub-commands are the server's own list.
+"""``jabberctl``: the command line's face of the server's commands (`commands.Registry`).
 
-Exit codes: 0 done, 1 the command failed (one line on standard error says why), 2 wrong usage.
+Exit codes: 0 done; 1 the command failed, or a check found something wrong (one line on standard error, or the check's table,
+says what); 2 wrong usage.
 """
 
 from __future__ import annotations
 
+import difflib
 import json
-import os
-import socket
 import sys
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import click
 
 from .. import __version__
-from .offline import ALWAYS, CONFIG, WITHOUT, Failed, load
+from .link import Failed, Link
+from .offline import ALWAYS, WITHOUT
+from .place import CONFIG, SOCKET
 from .show import progress_bar, show
 
-SOCKET = "JABBERCTL_SOCKET"
 TYPES: dict[str, Any] = {"integer": click.INT, "number": click.FLOAT, "path": click.Path(resolve_path=True)}
 """Kinds of arguments that are looked at here; all else the server knows better."""
-
-
-def default_path(config_file: str | None) -> str:
-    """Where the configuration puts the socket."""
-    settings = load(config_file)
-    return settings["ctl"].socket or str(Path(settings.top.data) / "jabberctl.sock")
-
-
-class Link:
-    """A connection to the server, made when it is first needed."""
-
-    def __init__(self, path: str | None, config_file: str | None) -> None:
-        self.path, self.config_file = path, config_file
-        self.lines: Any = None
-        self._commands: list[dict[str, Any]] | None = None
-
-    @classmethod
-    def of(cls, ctx: click.Context) -> Link:
-        root = ctx.find_root()
-        link = root.meta.get("link")
-        if link is None:
-            link = root.meta["link"] = cls(
-                root.params.get("socket") or os.environ.get(SOCKET), root.params.get("config")
-            )
-        return link
-
-    def ask(self, name: str, args: dict[str, Any] | None = None) -> Iterator[dict[str, Any]]:
-        """The answers to one command, the last one ``{"result": ...}``. Raises Failed."""
-        if self.lines is None:
-            self._connect()
-        try:
-            self.lines.write(json.dumps({"command": name, "args": args or {}}).encode() + b"\n")
-            self.lines.flush()
-            while line := self.lines.readline():
-                answer = json.loads(line)
-                if "error" in answer:
-                    raise Failed(answer["error"])
-                yield answer
-                if "result" in answer:
-                    return
-        except OSError as error:
-            raise Failed(f"lost the server: {error.strerror or error}") from None
-        raise Failed("the server is gone")
-
-    def _connect(self) -> None:
-        path = self.path or default_path(self.config_file)
-        sock = socket.socket(socket.AF_UNIX)
-        try:
-            sock.connect(path)
-        except OSError as error:
-            raise Failed(f"no server answers at {path}: {error.strerror or error}") from None
-        self.lines = sock.makefile("rwb")
-
-    def commands(self) -> list[dict[str, Any]]:
-        if self._commands is None:
-            self._commands = next(self.ask("commands"))["result"]
-        return self._commands
+OTHERS = {
+    "adduser": "accounts add", "register": "accounts add", "useradd": "accounts add", "deluser": "accounts delete",
+    "unregister": "accounts delete", "passwd": "accounts passwd", "change_password": "accounts passwd",
+    "registered_users": "accounts list", "users": "accounts list", "connected_users": "sessions list",
+    "kick_user": "accounts kick", "kick": "accounts kick", "shutdown": "stop", "restart": "stop", "log": "watch",
+    "logs": "watch", "tail": "watch", "top": "status", "info": "status", "dump": "backup", "accounts remove": "accounts delete",
+    "accounts rm": "accounts delete", "accounts del": "accounts delete", "accounts create": "accounts add",
+    "accounts new": "accounts add", "accounts password": "accounts passwd", "accounts ban": "accounts suspend",
+    "accounts block": "accounts suspend", "accounts unblock": "accounts enable", "accounts info": "accounts show",
+    "sessions kick": "accounts kick", "sessions": "sessions list",
+}  # fmt: skip
+"""What commands are called elsewhere."""
 
 
 class Group(click.Group):
-    """The server's commands whose names begin with ``words``."""
+    """The server's commands whose names begin with ``words``. ``own``: those words are a command themselves."""
 
-    def __init__(self, words: tuple[str, ...] = (), **options: Any) -> None:
+    def __init__(
+        self, words: tuple[str, ...] = (), own: dict[str, Any] | None = None, **options: Any
+    ) -> None:
         super().__init__(**options)
-        self.words = words
+        self.words, self.own = words, own
 
-    def _mine(self, ctx: click.Context) -> dict[str, list[dict[str, Any]]]:
+    def entries(self, ctx: click.Context) -> dict[str, list[dict[str, Any]]]:
+        """The next word of a command -> what the server says of the commands that go on with it."""
         depth, found = len(self.words), dict[str, list[dict[str, Any]]]()
         for each in Link.of(ctx).commands():
             words = tuple(each["name"].split())
@@ -96,55 +53,89 @@ class Group(click.Group):
                 found.setdefault(words[depth], []).append(each)
         return found
 
-    def _local(self, ctx: click.Context, all: bool = False) -> dict[tuple[str, ...], click.Command]:
-        """Those below ``words`` that run here, without the server; ``all``: should it be away."""
-        local = ALWAYS | WITHOUT if all else ALWAYS
-        return {words: each for words, each in local.items() if words[: len(self.words)] == self.words}
+    def local(self, ctx: click.Context) -> dict[tuple[str, ...], click.Command]:
+        """The commands that run here: those that need a stopped server, and stand-ins while it is away."""
+        known = {**LOCAL, **ALWAYS, **({} if Link.of(ctx).connect() else WITHOUT)}
+        return {words: each for words, each in known.items() if words[: len(self.words)] == self.words}
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted({*self._mine(ctx), *(words[len(self.words)] for words in self._local(ctx))})
+        return sorted({*self.entries(ctx), *(words[len(self.words)] for words in self.local(ctx))})
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         words = (*self.words, name)
-        if words in ALWAYS:
-            return ALWAYS[words]
-        try:
-            entries = self._mine(ctx).get(name, [])
-        except Failed:
-            local = self._local(ctx, all=True)
-            if words in local:
-                return local[words]
-            if not any(each[: len(words)] == words for each in local):
-                raise
-            entries = []
-        if entries and entries[0]["name"] == " ".join(words):
-            return make_command(entries[0], name)
-        rest = {each["name"].split()[len(words)] for each in entries}
-        rest |= {
-            each[len(words)] for each in self._local(ctx, all=not entries) if each[: len(words)] == words
-        }
-        return Group(words, name=name, help=f"{name}: {', '.join(sorted(rest))}") if rest else None
+        local = {each: command for each, command in self.local(ctx).items() if each[: len(words)] == words}
+        if words in local:
+            return local[words]
+        entries = self.entries(ctx).get(name, [])
+        own = next((each for each in entries if each["name"] == " ".join(words)), None)
+        rest = sorted({*(each["name"].split()[len(words)] for each in entries if each is not own),
+                       *(each[len(words)] for each in local)})  # fmt: skip
+        if rest:
+            return make_group(words, own, rest)
+        return make_command(own, name) if own is not None else None
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        if not ctx.resilient_parsing and self.get_command(ctx, args[0]) is None:
+            ctx.fail(f"No such command '{args[0][:60]}'{self.instead(ctx, args[0])}")
+        return super().resolve_command(ctx, args)
+
+    def instead(self, ctx: click.Context, name: str) -> str:
+        """What may have been meant, as the end of a sentence."""
+        whole = " ".join((*self.words, name)).lower()
+        if whole in OTHERS:
+            return f": here it is 'jabberctl {OTHERS[whole]}'."
+        known = self.list_commands(ctx)
+        deep = [each["name"] for each in Link.of(ctx).commands()]
+        if close := difflib.get_close_matches(name.lower(), known, 1, 0.6):
+            return f" (did you mean '{' '.join((*self.words, close[0]))}'?)"
+        if close := difflib.get_close_matches(whole, deep, 1, 0.6):
+            return f" (did you mean '{close[0]}'?)"
+        return f" (known: {', '.join(known)})"
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """All commands below these words, each with its help."""
         try:
-            super().format_commands(ctx, formatter)
+            found = {each["name"]: each["help"] for each in Link.of(ctx).commands()}
         except Failed as error:
-            local = self._local(ctx, all=True)
-            with formatter.section("Commands"):
-                formatter.write_dl(
-                    [
-                        (" ".join(words[len(self.words) :]), each.get_short_help_str())
-                        for words, each in local.items()
-                    ]
-                )
-            with formatter.section("Others"):
-                formatter.write_text(f"known to the server, and {error.message}")
+            found = {}
+            formatter.write(f"\nThe server's own commands cannot be shown: {error.message}\n")
+        else:
+            if not Link.of(ctx).connect():
+                formatter.write(f"\n{Link.of(ctx).away}; most commands need it.\n")
+        found |= {" ".join(words): each.help or "" for words, each in self.local(ctx).items()}
+        depth = " ".join(self.words)
+        rows = [(name[len(depth) :].strip() or name, help.partition(". ")[0].rstrip(".;") + ".")
+                for name, help in sorted(found.items()) if f"{name} ".startswith(f"{depth} ".lstrip())]  # fmt: skip
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> Any:
         try:
             return super().shell_complete(ctx, incomplete)
         except Failed:
             return []
+
+
+def say_help(**options: Any) -> None:
+    """A group without a command: what there is."""
+    ctx = click.get_current_context()
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+
+
+def make_group(words: tuple[str, ...], own: dict[str, Any] | None, rest: list[str]) -> Group:
+    """The commands behind ``words``, which may be a command themselves (``check`` and ``check dns``)."""
+    if own is None:
+        return Group(words, name=words[-1], help=f"{words[-1]}: {', '.join(rest)}", callback=say_help,
+                     invoke_without_command=True)  # fmt: skip
+    whole = make_command(own, words[-1])
+
+    def run(**args: Any) -> None:
+        if click.get_current_context().invoked_subcommand is None and whole.callback is not None:
+            whole.callback(**args)
+
+    return Group(words, own, name=words[-1], help=own["help"], params=whole.params, callback=run,
+                 invoke_without_command=True)  # fmt: skip
 
 
 def make_command(entry: dict[str, Any], name: str) -> click.Command:
@@ -158,8 +149,8 @@ def make_command(entry: dict[str, Any], name: str) -> click.Command:
             params.append(
                 click.Option([dashed], help="Asked for if missing; '-' reads it from standard input.")
             )
-        elif each["required"]:
-            params.append(click.Argument([key], type=wanted))
+        elif each["required"] or (kind in ("domain", "path") and default is None and key != "host"):
+            params.append(click.Argument([key], type=wanted, required=each["required"]))
         elif kind == "flag":
             params.append(click.Option([dashed], is_flag=True, default=default))
         else:
@@ -174,8 +165,8 @@ def make_command(entry: dict[str, Any], name: str) -> click.Command:
             args["password"] = password(args["password"])
         given = {key: value for key, value in args.items() if value is not None}
         as_json = as_json or ctx.find_root().params.get("as_json", False)
+        result = None
         with progress_bar(as_json) as bar:
-            result = None
             for answer in Link.of(ctx).ask(entry["name"], given):
                 if "progress" in answer:
                     bar(*answer["progress"])
@@ -184,8 +175,15 @@ def make_command(entry: dict[str, Any], name: str) -> click.Command:
                 else:
                     result = answer["result"]
         show(result, as_json)
+        if entry["name"].split()[0] == "check" and _wrong(result):
+            ctx.exit(1)
 
     return click.Command(name, params=params, callback=run, help=entry["help"])
+
+
+def _wrong(result: Any) -> bool:
+    """Has a check found something?"""
+    return isinstance(result, list) and any(isinstance(row, dict) and row.get("trouble") for row in result)
 
 
 def password(given: str | None) -> str:
@@ -197,11 +195,22 @@ def password(given: str | None) -> str:
     return asked
 
 
+@click.command("shell")
+def shell() -> None:
+    """Run commands one after the other, with completion and a history."""
+    from .shell import Shell
+
+    Shell(main, Link.of(click.get_current_context())).run()
+
+
+LOCAL: dict[tuple[str, ...], click.Command] = {("shell",): shell}
+
 main = Group(
     name="jabberctl",
-    help="Asks a running jabberd_py.\n\nShell completion: "
-    'eval "$(_JABBERCTL_COMPLETE=bash_source jabberctl)" (or zsh_source, fish_source).',
-    callback=lambda **options: None,
+    help="Administers jabberd_py: the server that runs or, where the store is enough, the one that is stopped.\n\n"
+    'Shell completion: eval "$(_JABBERCTL_COMPLETE=bash_source jabberctl)" (or zsh_source, fish_source).',
+    callback=say_help,
+    invoke_without_command=True,
     params=[
         click.Option(["--socket"], envvar=SOCKET, metavar="PATH", is_eager=True,
                      help="The server's control socket; by default where the configuration puts it."),

@@ -10,29 +10,8 @@ from typing import Any, NamedTuple
 
 import click
 
-from ..hooks import Progress
+from .link import Failed, Link, load
 from .show import progress_bar, show
-
-CONFIG = "conf/jabberd.yaml"
-
-
-class Failed(click.ClickException):
-    """The command failed, or there is no server."""
-
-    def show(self, file: Any = None) -> None:
-        click.echo(f"jabberctl: {self.message}", err=True)
-
-
-def load(config_file: str | None) -> Any:
-    """The configuration. Raises Failed."""
-    from .. import config, schema
-
-    if config_file is None and Path(CONFIG).exists():
-        config_file = CONFIG
-    try:
-        return config.load(config_file, environ=os.environ, schema=schema.schema())
-    except config.ConfigError as error:
-        raise Failed(str(error)) from None
 
 
 class Place(NamedTuple):
@@ -44,11 +23,11 @@ class Place(NamedTuple):
     tables: list[Any]
 
 
-def _place() -> Place:
+def _place(settings: Any = None) -> Place:
     from .. import schema
     from ..xdb.table import Document
 
-    settings = load(click.get_current_context().find_root().params.get("config"))
+    settings = settings or load(Link.of(click.get_current_context()).place)
     data = Path(settings.top.data)
     folder = Path(settings["tls"].certificates or data / "certificates")
     return Place(
@@ -88,7 +67,7 @@ def _run(steps: Iterator[Any], as_json: bool) -> None:
     with progress_bar(as_json) as bar:
         for step in steps:
             if isinstance(step, tuple):
-                bar(*Progress(*step))
+                bar(step[0], step[1], step[2] if len(step) > 2 else "")
             else:
                 result = step
     show(result, as_json)
@@ -141,16 +120,14 @@ def restore(file: str, force: bool, as_json: bool) -> None:
         _run(restore(file, place.url, place.data, place.tables, place.certificates, force), _as_json(as_json))
 
 
-@click.command("store")
-@_json
-def check_store(as_json: bool) -> None:
-    """Is the store sound? Damage, room, versions, rows; here without a server."""
+def stopped(settings: Any = None) -> list[dict[str, Any]]:
+    """How the store of a stopped server is: rows of `check`, `found` and `trouble`. Raises Failed."""
     from ..xdb import StoreError
     from ..xdb.db import open_database
     from ..xdb.health import check
     from ..xdb.lock import Lock
 
-    place = _place()
+    place = _place(settings)
     row = {"check": "server", "found": "does not run, and was stopped in peace", "trouble": ""}
     with _failing():
         if place.data.is_dir():
@@ -163,7 +140,16 @@ def check_store(as_json: bool) -> None:
             except StoreError as error:
                 row |= {"found": "runs, but its control socket does not answer", "trouble": str(error)}
         db = open_database(place.url, str(place.data))
-        show([row, *check(db, place.tables)], _as_json(as_json))
+        return [row, *check(db, place.tables)]
+
+
+@click.command("store")
+@_json
+def check_store(as_json: bool) -> None:
+    """Is the store sound? Damage, room, versions, rows; here without a server."""
+    rows = stopped()
+    show(rows, _as_json(as_json))
+    click.get_current_context().exit(int(any(each["trouble"] for each in rows)))
 
 
 ALWAYS: dict[tuple[str, ...], click.Command] = {("store", "copy"): store_copy, ("restore",): restore}

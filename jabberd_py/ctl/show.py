@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
+import textwrap
+import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.markup import escape
-from rich.progress import Progress
-from rich.table import Table
-from rich.text import Text
 
-from ..log import clean
+from ..words import amount, clean, moment, span
 
-WIDE = 200
-"""Columns where the output is no terminal."""
+NARROW = 12
+"""Columns that a wide column of a table keeps at least."""
 
 
 def show(result: Any, as_json: bool) -> None:
@@ -28,9 +26,11 @@ def show(result: Any, as_json: bool) -> None:
     elif result is None:
         click.echo("done")
     elif isinstance(result, list) and result and all(isinstance(row, dict) for row in result):
-        _print(_rows(result))
+        columns = list(dict.fromkeys(key for row in result for key in row))
+        cells = [[_named(key, row.get(key)) for key in columns] for row in result]
+        click.echo(table([[_title(key) for key in columns], *cells], head=True))
     elif isinstance(result, dict) and result:
-        _print(_pairs(result))
+        click.echo(table([[_title(key), _named(key, value)] for key, value in _flat(result, "")]))
     elif isinstance(result, list):
         click.echo("\n".join(_text(each) for each in result) or "none")
     else:
@@ -43,44 +43,76 @@ def progress_bar(as_json: bool) -> Iterator[Callable[[int, int, str], None]]:
     if as_json or not sys.stderr.isatty():
         yield lambda done, total, text: None
         return
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = None
+    bar: Any = None
 
-        def report(done: int, total: int, text: str) -> None:
-            nonlocal task
-            if task is None:
-                task = progress.add_task("", total=total)
-            progress.update(task, completed=done, total=total, description=escape(clean(text)[:40]))
+    def report(done: int, total: int, text: str) -> None:
+        nonlocal bar
+        if bar is None:
+            from rich.console import Console  # only now: it takes longer to load than most commands run
+            from rich.progress import Progress
 
+            bar = Progress(console=Console(stderr=True), transient=True)
+            bar.start()
+            bar.add_task("", total=total)
+        bar.update(0, completed=done, total=total, description=clean(text)[:40].replace("[", r"\["))
+
+    try:
         yield report
+    finally:
+        if bar is not None:
+            bar.stop()
 
 
-def _print(table: Table) -> None:
-    Console(width=None if sys.stdout.isatty() else WIDE).print(table)
+# -- tables ------------------------------------------------------------------------------------------------
 
 
-def _rows(rows: list[dict[str, Any]]) -> Table:
-    table = Table(box=None, pad_edge=False)
-    columns = list(dict.fromkeys(key for row in rows for key in row))
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(_text(row.get(column))) for column in columns))
-    return table
+def table(rows: list[list[str]], head: bool = False) -> str:
+    """Columns side by side. On a terminal the widest ones are folded until all fit; elsewhere nothing is folded."""
+    widths = [max(_width(row[n]) for row in rows) for n in range(len(rows[0]))]
+    if sys.stdout.isatty():
+        room = shutil.get_terminal_size().columns - 2 * (len(widths) - 1)
+        while sum(widths) > room and max(widths) > NARROW:
+            widest = widths.index(max(widths))
+            widths[widest] = max(NARROW, min(widths[widest] - 1, widths[widest] - (sum(widths) - room)))
+    lines = []
+    for number, row in enumerate(rows):
+        folded = [_folded(text, width) for text, width in zip(row, widths, strict=True)]
+        for parts in zip(
+            *(each + [""] * (max(map(len, folded)) - len(each)) for each in folded), strict=True
+        ):
+            line = "  ".join(
+                part + " " * (width - _width(part)) for part, width in zip(parts, widths, strict=True)
+            )
+            lines.append(click.style(line.rstrip(), bold=True) if head and not number else line.rstrip())
+    return "\n".join(lines)
 
 
-def _pairs(result: dict[str, Any]) -> Table:
-    table = Table(box=None, pad_edge=False, show_header=False)
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column(overflow="fold")
-    for key, value in _flat(result, ""):
-        table.add_row(Text(key), Text(_text(value)))
-    return table
+def _width(text: str) -> int:
+    """Columns that the text takes."""
+    return len(text) if text.isascii() else sum(1 + (unicodedata.east_asian_width(c) in "WF") for c in text)
+
+
+def _folded(text: str, width: int) -> list[str]:
+    return textwrap.wrap(text, width) or [""] if _width(text) > width else [text]
+
+
+def _title(key: str) -> str:
+    return clean(key.removesuffix("_seconds").removesuffix("_bytes").replace("_", " "))
+
+
+def _named(key: str, value: Any) -> str:
+    """The value of a field, in the unit that its name tells."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        if key.endswith("seconds"):
+            return span(value)
+        if key.endswith("_bytes"):
+            return amount(value)
+    return _text(value)
 
 
 def _flat(value: dict[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
     for key, each in value.items():
-        name = clean(f"{prefix}{key}")
+        name = f"{prefix}{key}"
         if isinstance(each, dict) and each:
             yield from _flat(each, name + ".")
         else:
@@ -95,5 +127,5 @@ def _text(value: Any) -> str:
     if isinstance(value, list):
         return "; ".join(_text(each) for each in value)
     if isinstance(value, dict):
-        return ", ".join(f"{clean(key)}={_text(each)}" for key, each in value.items())
-    return clean(value)
+        return ", ".join(f"{clean(key)}={_named(key, each)}" for key, each in value.items())
+    return clean(moment(value) if isinstance(value, str) else value)

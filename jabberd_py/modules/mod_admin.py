@@ -24,7 +24,7 @@ MOST = 1_000_000
 class Admin(Module):
     """Accounts and sessions, as an administrator sees them."""
 
-    @command("accounts add", changes=True, offline=True)
+    @command("accounts add", changes=True, needs="store")
     def add(self, jid: AccountAddress, password: Password, count: int = 1) -> Iterator[Any]:
         """Make an account; with a count, that many: name1@domain, name2@domain..."""
         if not 1 <= count <= MOST:
@@ -39,22 +39,22 @@ class Admin(Module):
             yield Progress(number, count, name)
         yield {"created": count}
 
-    @command("accounts passwd", changes=True, offline=True)
+    @command("accounts passwd", changes=True, needs="store")
     def passwd(self, jid: AccountAddress, password: Password) -> None:
         """Set another password."""
         self.host.users.set_password(jid.user, password)
 
-    @command("accounts delete", changes=True, offline=True)
+    @command("accounts delete", changes=True, needs="store")
     def delete(self, jid: AccountAddress) -> None:
         """Remove an account and all its data; its sessions end."""
         self.host.users.delete(jid.user)
 
-    @command("accounts disable", changes=True, offline=True)
+    @command("accounts disable", changes=True, needs="store")
     def disable(self, jid: AccountAddress) -> None:
         """Keep an account, but let nobody log in to it; its sessions end."""
         self.host.users.disable(jid.user)
 
-    @command("accounts enable", changes=True, offline=True)
+    @command("accounts enable", changes=True, needs="store")
     def enable(self, jid: AccountAddress) -> None:
         """Let a disabled account log in again."""
         self.host.users.disable(jid.user, False)
@@ -71,12 +71,12 @@ class Admin(Module):
             raise StanzaError("item-not-found", f"{brief(str(jid))} is not connected")
         return {"sessions": len(found)}
 
-    @command("accounts list", offline=True)
+    @command("accounts list", needs="store")
     def everybody(self) -> list[dict[str, Any]]:
         """All accounts."""
         return [self._row(account) for account in self.host.users.all()]
 
-    @command("accounts show", offline=True)
+    @command("accounts show", needs="store")
     def show(self, jid: AccountAddress) -> dict[str, Any]:
         """One account with its sessions and its vCard."""
         user = jid.user

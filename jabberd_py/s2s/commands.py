@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -10,8 +11,12 @@ import gevent
 
 from ..arguments import Domain
 from ..hooks import Module, command
+from ..net.dnsrv import DNSError, Target
 from .outgoing import Outgoing
 from .pair import Pair
+
+GREETING = 5.0
+"""Seconds that a server has to greet."""
 
 
 class Federation(Module):
@@ -34,10 +39,15 @@ class Federation(Module):
         return rows
 
     @command("check federation")
-    def check(self, domain: Domain, host: Domain | None = None) -> Iterator[Any]:
+    def check(self, domain: Domain | None = None, host: Domain | None = None) -> Iterator[Any]:
         """Walk the way to another server, step by step: the name server's answer, the connection, TLS, the certificate, and
-        whether it lets us send; on a stream of its own, for one of our hosts (by default the first)."""
+        whether it lets us send; on a stream of its own, for one of our hosts (by default the first). Without a domain: do our
+        own domains lead to this server?"""
         uplink = self.host
+        if domain is None:
+            hosts = [each.domain for each in uplink.router.instances.values() if each.admins is not None]
+            yield [row for each in hosts if host in (None, each) for row in self._home(each)]
+            return
         remote = domain
         local = host or next(iter(uplink.router.instances))
         if local not in uplink.router.instances:
@@ -45,7 +55,8 @@ class Federation(Module):
         if remote in uplink.router.instances:
             raise ValueError(f"{remote} is served here")
         if not uplink.options.permits(remote):
-            yield [{"step": "policy", "result": f"the configuration says not to talk to {remote}"}]
+            refused = f"the configuration says not to talk to {remote}"
+            yield [{"step": "policy", "result": refused, "trouble": refused}]
             return
         link = Outgoing(uplink, Pair(uplink, local, remote), both_ways=False)  # nothing must come on it
         link.want(link.pair)
@@ -61,4 +72,50 @@ class Federation(Module):
             link.close()
         if link.error and not any(step == "failed" for step, _ in link.steps) and link.pair.link is None:
             link.step("failed", link.error)
-        yield [{"step": step, "result": result} for step, result in link.steps]
+        yield [
+            {"step": step, "result": result, "trouble": result if step == "failed" else ""}
+            for step, result in link.steps
+        ]
+
+    def _home(self, domain: str) -> list[dict[str, Any]]:
+        """Where the DNS sends others who look for this domain, and whether this server is there."""
+        row = {"domain": domain, "target": "", "result": "", "trouble": ""}
+        try:
+            answer = self.host.resolver.services(domain)
+        except DNSError as error:
+            return [row | {"trouble": f"others do not find it: {error}"}]
+        jobs = [gevent.spawn(_greet, domain, target) for target in answer.targets]
+        gevent.joinall(jobs)
+        return [
+            row | {"target": str(target), "result": answer.text} | job.value
+            for target, job in zip(answer.targets, jobs, strict=True)
+        ] or [row | {"trouble": f"others do not find it: {answer.text}"}]
+
+
+def _greet(domain: str, target: Target) -> dict[str, str]:
+    """Does a stream to that server begin with our domain?"""
+    address = next(iter(target.addresses), None)
+    if address is None:
+        return {"trouble": f"{target.host} has no address"}
+    try:
+        with socket.create_connection((address, target.port), GREETING) as sock:
+            if target.direct_tls:
+                return {"result": f"{address} answers"}
+            sock.settimeout(GREETING)
+            sock.sendall(
+                f"<?xml version='1.0'?><stream:stream xmlns='jabber:server' to='{domain}' version='1.0' "
+                f"xmlns:stream='http://etherx.jabber.org/streams'>".encode()
+            )
+            said = b""
+            while (
+                b"features" not in said
+                and b"error" not in said
+                and len(said) < 5000
+                and (more := sock.recv(5000))
+            ):
+                said += more
+    except OSError as error:
+        return {"trouble": f"{address} does not answer: {error.strerror or error}"}
+    if f"from='{domain}'".encode() in said.replace(b'"', b"'"):
+        return {"result": f"{address} answers for {domain}"}
+    return {"trouble": f"{address} is another server, or does not serve {domain}"}
