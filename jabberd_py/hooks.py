@@ -17,6 +17,7 @@ from .options import Option, Section, duration, list_of, mapping_of, optional, s
 
 if TYPE_CHECKING:
     from .instance import Instance
+    from .xmpp.protocols import Protocol
 
 __all__ = [
     "EVENTS", "HANDLED", "LATER", "PASS", "Command", "Hooks", "Module", "Option", "Progress", "Section", "command", "duration",
@@ -207,6 +208,7 @@ class Module(Section):
     anywhere   every Instance may have it, not only a host with users; handlers of IQs for targets that the Instance
                does not have are left out then
     features   namespaces for service discovery (XEP-0030) of the domain; ``account_features``, of an account
+    protocols  what of the RFCs and XEPs it offers, for docs/protocols.md
     needs      modules without which it cannot do; they must stand before it in ORDER
     tables     where it keeps its data; every row has an ``owner``
     """
@@ -216,6 +218,7 @@ class Module(Section):
     anywhere: ClassVar[bool] = False
     features: tuple[str, ...] = ()
     account_features: tuple[str, ...] = ()
+    protocols: ClassVar[tuple[Protocol, ...]] = ()
     needs: ClassVar[tuple[str, ...]] = ()
     tables: ClassVar[tuple[Any, ...]] = ()
 

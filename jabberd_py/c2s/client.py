@@ -26,6 +26,7 @@ from ..xmpp.element import Element
 from ..xmpp.errors import StreamError
 from ..xmpp.jid import parse
 from ..xmpp.parser import Close, Header
+from ..xmpp.protocols import RFC
 from ..xmpp.sm import ASK, SM, WRAP
 from .negotiate import Negotiation
 from .sm import StreamManagement
@@ -33,6 +34,8 @@ from .sm_elements import negotiate
 
 if TYPE_CHECKING:
     from .listener import Service
+
+PROTOCOLS = (RFC(6120, "XMPP: core"),)
 
 logger = log.get(__name__)
 

@@ -17,10 +17,16 @@ from ..options import OptionError
 from ..router import Router
 from ..xmpp.errors import StreamError
 from ..xmpp.parser import Limits
+from ..xmpp.protocols import RFC, XEP
 from .client import Client
 from .guard import Guard
 from .restore import restore
 from .sm import StreamManagement
+
+PROTOCOLS = (
+    RFC(7590, "TLS in XMPP"),
+    XEP(368, "1.1.0", "SRV records for XMPP over TLS"),
+)
 
 logger = log.get(__name__)
 

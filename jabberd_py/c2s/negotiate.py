@@ -17,11 +17,17 @@ from ..xmpp import ns
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError, StreamError, error_reply
 from ..xmpp.jid import parse
+from ..xmpp.protocols import XEP
 from ..xmpp.sasl import SaslError, Scram, ScramKeys, plain
 from ..xmpp.sm import SM
 
 if TYPE_CHECKING:
     from .client import Client
+
+PROTOCOLS = (
+    XEP(178, "1.2", "SASL EXTERNAL with Certificates"),
+    XEP(440, "1.0.0", "SASL Channel-Binding Type Capability"),
+)
 
 logger = log.get(__name__)
 

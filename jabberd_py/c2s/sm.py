@@ -24,12 +24,15 @@ from ..xdb import Ticket, xdb
 from ..xdb.numbers import number
 from ..xmpp.element import Element, from_text
 from ..xmpp.errors import StanzaError, StreamError
+from ..xmpp.protocols import XEP
 from ..xmpp.sm import ASK, WRAP, answer, count_of, newly
 from . import resumable
 
 if TYPE_CHECKING:
     from .client import Client
     from .listener import Service
+
+PROTOCOLS = (XEP(198, "1.6.3", "Stream Management", missing="location"),)
 
 logger = log.get(__name__)
 

@@ -21,10 +21,13 @@ from ..xmpp.element import ATTRIBUTE, Element
 from ..xmpp.errors import StanzaError, StreamError, error_reply
 from ..xmpp.jid import parse
 from ..xmpp.parser import Close, Header
+from ..xmpp.protocols import XEP
 from .instance import Component
 
 if TYPE_CHECKING:
     from .service import Components
+
+PROTOCOLS = (XEP(114, "1.6", "Jabber Component Protocol"),)
 
 logger = log.get(__name__)
 

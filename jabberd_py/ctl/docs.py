@@ -4,51 +4,19 @@ from gevent import monkey
 
 monkey.patch_all()
 
-import ast  # noqa: E402
-import re  # noqa: E402
 import sys  # noqa: E402
 from collections.abc import Iterator  # noqa: E402
+from importlib import import_module  # noqa: E402
 from pathlib import Path  # noqa: E402
 
 from .. import config  # noqa: E402
 from ..events import ARGUMENTS, EVENTS  # noqa: E402
 from ..schema import schema  # noqa: E402
+from ..xmpp.protocols import Protocol  # noqa: E402
 
 PACKAGE = Path(__file__).parent.parent
 ROOT = PACKAGE.parent
 GENERATED = "<!-- made by `make docs` from the code: do not edit -->\n\n"
-_mention = re.compile(r"\b(XEP-\d{4}|RFC \d{4})(?:: ([^\n.,;(]+))?")
-
-TITLES = {  # of what no file names in full: "XEP-0092: Software Version" in a docstring says it there
-    "RFC 1035": "DNS",
-    "RFC 2308": "Negative caching of DNS queries",
-    "RFC 2782": "DNS SRV records",
-    "RFC 4985": "SRVName in certificates",
-    "RFC 5280": "X.509 certificates",
-    "RFC 5802": "SCRAM-SHA-1",
-    "RFC 5929": "Channel bindings for TLS",
-    "RFC 6120": "XMPP: core",
-    "RFC 6121": "XMPP: instant messaging and presence",
-    "RFC 6698": "DANE: TLSA records",
-    "RFC 7590": "TLS in XMPP",
-    "RFC 7622": "XMPP: address format",
-    "RFC 7671": "DANE: operations",
-    "RFC 7673": "DANE with SRV records",
-    "RFC 7677": "SCRAM-SHA-256",
-    "RFC 7712": "Domain name associations (DNA) in XMPP",
-    "RFC 8265": "PRECIS: user names and passwords",
-    "RFC 8305": "Happy Eyeballs",
-    "RFC 9266": "Channel bindings for TLS 1.3",
-    "RFC 9520": "Caching of DNS failures",
-    "RFC 9525": "Service identity in TLS",
-    "XEP-0004": "Data Forms",
-    "XEP-0059": "Result Set Management",
-    "XEP-0068": "Field Standardization for Data Forms",
-    "XEP-0082": "XMPP Date and Time Profiles",
-    "XEP-0178": "SASL EXTERNAL with Certificates",
-    "XEP-0368": "SRV records for XMPP over TLS",
-    "XEP-0440": "SASL Channel-Binding Type Capability",
-}
 
 
 def events() -> str:
@@ -70,26 +38,43 @@ def events() -> str:
     )
 
 
-def protocols() -> str:
-    """docs/protocols.md, from what the docstrings at the top of files and of their classes mention."""
-    titles = dict(TITLES)
-    files: dict[str, list[str]] = {}
+def offered() -> Iterator[tuple[Protocol, str]]:
+    """(protocol, file) of every declaration in the tree."""
     for path in sorted(PACKAGE.rglob("*.py")):
-        tree = ast.parse(path.read_text())
-        documented = [tree, *(node for node in tree.body if isinstance(node, ast.ClassDef | ast.FunctionDef))]
-        for number, title in _mention.findall(
-            "\n".join(ast.get_docstring(node) or "" for node in documented)
-        ):
-            if title:
-                titles.setdefault(number, title.strip())
-            where = str(path.relative_to(ROOT))
-            if where not in files.setdefault(number, []):
-                files[number].append(where)
+        where = path.relative_to(ROOT)
+        if path.name == "__main__.py":
+            continue
+        file = import_module(".".join(where.with_suffix("").parts).removesuffix(".__init__"))
+        kinds = [
+            kind
+            for kind in vars(file).values()
+            if isinstance(kind, type) and kind.__module__ == file.__name__
+        ]
+        declared = [vars(file).get("PROTOCOLS", ()), *(vars(kind).get("protocols", ()) for kind in kinds)]
+        for protocol in (each for some in declared for each in some):
+            yield protocol, str(where)
+
+
+def protocols() -> str:
+    """docs/protocols.md. Raises ValueError where two files speak of different versions."""
+    files: dict[tuple[str, int], dict[Protocol, list[str]]] = {}
+    for protocol, where in offered():
+        files.setdefault((protocol.name[:3], protocol.number), {}).setdefault(protocol, []).append(where)
     rows = []
-    for number in sorted(files, key=lambda number: (number[:3], int(number[4:]))):
-        links = ", ".join(f"[`{Path(where).name}`](../{where})" for where in files[number])
-        rows.append(f"| {number} | {titles.get(number, '')} | {links} |")
-    return "# Protocols\n\n| | | where |\n|---|---|---|\n" + "\n".join(rows) + "\n"
+    for _, declared in sorted(files.items()):
+        first = next(iter(declared))
+        if any((each.version, each.title) != (first.version, first.title) for each in declared):
+            raise ValueError(f"{first.name} is declared with different versions or titles: {declared}")
+        missing = "; ".join(dict.fromkeys(each.missing for each in declared if each.missing))
+        paths = dict.fromkeys(path for paths in declared.values() for path in paths)
+        links = ", ".join(f"[`{Path(path).name}`](../{path})" for path in paths)
+        rows.append(
+            f"| [{first.name}]({first.url}) | {first.version} | {first.title} | {missing} | {links} |"
+        )
+    return (
+        "# Protocols\n\nWhat the server offers, as its files declare it (`xmpp/protocols.py`).\n\n"
+        "| | version | | left out | where |\n|---|---|---|---|---|\n" + "\n".join(rows) + "\n"
+    )
 
 
 def pages() -> Iterator[tuple[Path, str]]:

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from ..xmpp import ns
 from ..xmpp.element import Element
+from ..xmpp.protocols import XEP
 from ..xmpp.stamp import utc
+
+PROTOCOLS = (
+    XEP(203, "2.0", "Delayed Delivery"),
+    XEP(359, "0.7.0", "Unique and Stable Stanza IDs"),
+)
 
 SID = "urn:xmpp:sid:0"
 STANZA_ID = f"{SID} stanza-id"

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Container
 
 from ..xmpp.element import Element
+from ..xmpp.protocols import XEP
+
+PROTOCOLS = (XEP(334, "1.0.0", "Message Processing Hints"),)
 
 SPOOLED, ARCHIVED = 1, 2
 _worthy = frozenset(

@@ -10,6 +10,7 @@ from ..jsm.notes import BLOCKING
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
 from ..xmpp.jid import parse
+from ..xmpp.protocols import XEP
 from .mod_privacy import lists_of
 
 NS = "urn:xmpp:blocking"
@@ -18,6 +19,7 @@ NS = "urn:xmpp:blocking"
 class Blocking(Module):
     """Keeps a list of addresses that can neither reach a user nor be reached."""
 
+    protocols = (XEP(191, "1.3", "Blocking Command"),)
     features = (NS,)
     needs = ("privacy",)
 

@@ -20,6 +20,7 @@ from ..xmpp import forms
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
 from ..xmpp.ns import CLIENT, DISCO_INFO
+from ..xmpp.protocols import XEP
 
 NS = "http://jabber.org/protocol/caps"
 HASHES = {"sha-1": "sha1", "sha-256": "sha256", "sha-512": "sha512"}
@@ -35,6 +36,7 @@ class Caps(Module):
     """Says in the stream's features what the server can do, as a hash: clients that know it need not ask. Finds out what
     clients can do where another module wants to know: event ``caps``."""
 
+    protocols = (XEP(115, "1.6.0", "Entity Capabilities", missing="clients of other servers are not asked"),)
     features = (NS,)
     needs = ("disco",)
     asking = Option(int, 100, "clients that are asked at a time what they can do", min=1)

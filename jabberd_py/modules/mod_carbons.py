@@ -11,6 +11,7 @@ from ..jsm.stamps import stamped
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
 from ..xmpp.ns import CLIENT, FORWARD
+from ..xmpp.protocols import XEP
 from .mam_query import forwardable
 
 NS = "urn:xmpp:carbons:2"
@@ -27,6 +28,10 @@ REMEMBERED = 50
 class Carbons(Module):
     """Gives all of a user's clients both sides of all conversations."""
 
+    protocols = (
+        XEP(280, "1.0.1", "Message Carbons"),
+        XEP(297, "1.0", "Stanza Forwarding"),
+    )
     features = (NS, "urn:xmpp:carbons:rules:0")
     account_features = features
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..hooks import Module, Option, list_of
 from ..xmpp.element import Element
 from ..xmpp.forms import Form
+from ..xmpp.protocols import XEP
 
 SERVER_INFO = "http://jabber.org/network/serverinfo"
 
@@ -20,6 +21,7 @@ def uri(text: str) -> str:
 class Contact(Module):
     """Shows whom to write to, in the domain's service discovery. Values are URIs: mailto:, xmpp:, https:."""
 
+    protocols = (XEP(157, "1.1.1", "Contact Addresses for XMPP Services"),)
     anywhere = True
     abuse = Option[list[str]](list_of(uri), [], "where to report abuse")
     admin = Option[list[str]](list_of(uri), [], "the administrators")

@@ -8,6 +8,7 @@ from ..jsm.session import Session
 from ..jsm.stream import ClientStream
 from ..xmpp.element import Element
 from ..xmpp.ns import CLIENT
+from ..xmpp.protocols import XEP
 
 NS = "urn:xmpp:csi:0"
 CARBONS = "urn:xmpp:carbons:2"
@@ -23,6 +24,7 @@ Held = dict[tuple[str, ...], Element]
 class ClientState(Module):
     """Holds back presence, chat states and notifications while a client is inactive."""
 
+    protocols = (XEP(352, "1.0.0", "Client State Indication"),)
     most = Option(int, 500, "stanzas held back for one inactive client; with more, all are sent", min=1)
 
     @on("features")

@@ -16,6 +16,7 @@ from ..xmpp import forms
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
 from ..xmpp.ns import CLIENT, DISCO_INFO, DISCO_ITEMS, FORWARD
+from ..xmpp.protocols import XEP
 
 NS = "urn:xmpp:delegation:2"
 OLD = "urn:xmpp:delegation:1"
@@ -27,6 +28,7 @@ class Delegation(Module):
     """Forwards IQs whose namespace is delegated (``delegate`` of a component in the configuration), and shows in
     service discovery what the component can do there instead of what the server could."""
 
+    protocols = (XEP(355, "0.5", "Namespace Delegation", missing="client mode"),)
     features = (NS,)
     requests = Option(int, 500, "forwarded requests that may wait for their answers at a time", min=1)
     timeout = Option(duration, "30s", "time that a component has to answer in", min=1)

@@ -10,6 +10,7 @@ from ..jsm.host import Host
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
 from ..xmpp.ns import DISCO_INFO, DISCO_ITEMS
+from ..xmpp.protocols import XEP
 from .trust import may_see
 
 Identity = tuple[str, str, str | None]
@@ -28,6 +29,10 @@ class Disco(Module):
     account_node(request, node)      ... for a node of an account; it decides for itself who may ask
     """
 
+    protocols = (
+        XEP(30, "2.5.0", "Service Discovery", missing="clients cannot publish items"),
+        XEP(128, "1.0.1", "Service Discovery Extensions"),
+    )
     anywhere = True
     features = (DISCO_INFO, DISCO_ITEMS)
     account_features = (DISCO_INFO, DISCO_ITEMS)

@@ -13,12 +13,14 @@ from ..net.turns import fairly
 from ..xmpp.element import Element
 from ..xmpp.jid import parse
 from ..xmpp.ns import CLIENT
+from ..xmpp.protocols import XEP
 
 
 class Gateway(Module):
     """Asks a component that is back for the presence of the users' contacts there, and shows those contacts offline once
     it is away for longer than stanzas wait for it."""
 
+    protocols = (XEP(100, "1.0", "Gateway Interaction", missing="registration, prompts (the gateway does)"),)
     needs = ("roster", "presence")
 
     @on("component")

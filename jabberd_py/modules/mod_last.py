@@ -13,6 +13,7 @@ from ..jsm.users import exists
 from ..xdb import OWNER_LENGTH, Table, xdb
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
+from ..xmpp.protocols import XEP
 from .trust import may_see
 
 NS = "jabber:iq:last"
@@ -33,6 +34,7 @@ class LastActivity(Table):
 class Last(Module):
     """Tells contacts how long ago a user left, and everybody for how long the server has been up."""
 
+    protocols = (XEP(12, "2.0", "Last Activity"),)
     anywhere = True
     features = (NS,)
     account_features = (NS,)

@@ -24,6 +24,7 @@ from ..xmpp import rsm
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
 from ..xmpp.jid import parse
+from ..xmpp.protocols import XEP
 from ..xmpp.stamp import utc
 from . import mam_archive, mam_query, mam_search
 from .mam_archive import RETRACT
@@ -68,6 +69,12 @@ def _set_preferences(owner: str, policy: str, always: str, never: str) -> None:
 class Archive(Module):
     """Keeps what users send and receive, for all their clients to read."""
 
+    protocols = (
+        XEP(313, "1.1.3", "Message Archive Management"),
+        XEP(424, "0.4.2", "Message Retraction", missing="all but tombstones"),
+        XEP(431, "0.2.0", "Full Text Search in MAM"),
+        XEP(441, "0.2.0", "Message Archive Management Preferences"),
+    )
     features = (RETRACT,)
     account_features = (
         NS, mam_query.EXTENDED, mam_query.GROUPCHAT_FIELD, mam_query.FULLTEXT, RETRACT, f"{RETRACT}#tombstone",

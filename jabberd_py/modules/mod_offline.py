@@ -22,6 +22,7 @@ from ..xmpp.element import Element, from_text
 from ..xmpp.errors import StanzaError
 from ..xmpp.forms import Form
 from ..xmpp.ns import DELAY, DISCO_INFO
+from ..xmpp.protocols import XEP
 from ..xmpp.stamp import utc
 
 NS = "http://jabber.org/protocol/offline"
@@ -30,6 +31,10 @@ NS = "http://jabber.org/protocol/offline"
 class Offline(Module):
     """Keeps messages for users who are not there."""
 
+    protocols = (
+        XEP(13, "1.3", "Flexible Offline Message Retrieval"),
+        XEP(160, "1.0.1", "Handling Offline Messages"),
+    )
     features = ("msgoffline", NS)
     limit = Option(
         int, 1000, "messages that may wait for one user; more are returned to their senders", min=1

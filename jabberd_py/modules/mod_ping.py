@@ -6,6 +6,7 @@ from ..hooks import Module, iq
 from ..xmpp import ns
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
+from ..xmpp.protocols import XEP
 from .trust import may_see
 
 NS = ns.PING
@@ -14,6 +15,7 @@ NS = ns.PING
 class Ping(Module):
     """Answers pings of the server, and those of accounts for whoever may know that they exist."""
 
+    protocols = (XEP(199, "2.0.1", "XMPP Ping"),)
     anywhere = True
     features = (NS,)
     account_features = (NS,)

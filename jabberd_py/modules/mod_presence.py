@@ -21,6 +21,7 @@ from ..xdb import xdb
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
 from ..xmpp.ns import CLIENT
+from ..xmpp.protocols import RFC
 
 PRIORITY = re.compile(r"[+-]?[0-9]{1,3}")
 FAN = 10
@@ -32,6 +33,7 @@ AT_ONCE = 200
 class Presence(Module):
     """Broadcasts the presence of users to their subscribers, and answers probes."""
 
+    protocols = (RFC(6121, "XMPP: instant messaging and presence"),)
     needs = ("roster", "subscription")
     directed = Option(int, 500, "addresses outside of the roster that one session may show itself to", min=0)
 

@@ -14,6 +14,7 @@ from ..xmpp.element import Element, from_text
 from ..xmpp.errors import StanzaError
 from ..xmpp.jid import JID, parse
 from ..xmpp.ns import CLIENT
+from ..xmpp.protocols import XEP
 from ..xmpp.subscription import State
 from .mod_roster import roster
 from .privacy_rules import NAME_LENGTH, NS, Item, List, Lists, read, read_items
@@ -51,6 +52,7 @@ def _store(owner: str, change: Callable[[Lists], Lists]) -> None:
 class Privacy(Module):
     """Lets users say who may reach whom, by address, roster group or subscription."""
 
+    protocols = (XEP(16, "1.7", "Privacy Lists"),)
     features = (NS,)
     tables = (PrivacyLists,)
     max_lists = Option(int, 20, "lists of one account", min=1)

@@ -11,6 +11,7 @@ from ..xdb import OWNER_LENGTH, Table, xdb
 from ..xmpp import ns
 from ..xmpp.element import Element, from_text
 from ..xmpp.errors import StanzaError
+from ..xmpp.protocols import XEP
 
 NS = "jabber:iq:private"
 
@@ -31,6 +32,7 @@ class Private(Table):
 class PrivateStorage(Module):
     """Keeps XML for a user's own clients, such as their settings and bookmarks."""
 
+    protocols = (XEP(49, "1.2", "Private XML Storage"),)
     features = (NS,)
     tables = (Private,)
     max_size = Option(size, "256 KiB", "bytes that one user may keep")

@@ -19,6 +19,7 @@ from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
 from ..xmpp.jid import JID, parse
 from ..xmpp.ns import CLIENT, FORWARD, ROSTER
+from ..xmpp.protocols import XEP
 
 NS = "urn:xmpp:privilege:2"
 OLD = "urn:xmpp:privilege:1"
@@ -29,6 +30,7 @@ class Privilege(Module):
     """Lets components read and change rosters, send messages and IQs in users' names, and see presence: each what its
     entry in ``components`` grants, of this host's users."""
 
+    protocols = (XEP(356, "0.4.1", "Privileged Entity"),)
     needs = ("roster",)
     requests = Option(int, 500, "IQs in users' names that may wait for their answers at a time", min=1)
     remembered = Option(int, 10_000, "presences remembered so that a component gets each once", min=0)

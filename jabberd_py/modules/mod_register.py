@@ -17,6 +17,7 @@ from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError, error_reply
 from ..xmpp.jid import JID
 from ..xmpp.prep import nodeprep
+from ..xmpp.protocols import XEP
 
 logger = log.get(__name__)
 
@@ -31,6 +32,7 @@ RESERVED = [
 class Register(Module):
     """Lets strangers make an account, and users change their password and remove their account."""
 
+    protocols = (XEP(77, "2.4", "In-Band Registration", missing="data forms, redirection"),)
     default = False
     features = (NS,)
     strangers = Option(bool, True, "may strangers make accounts? If not, users still change passwords here")

@@ -13,6 +13,7 @@ from ..arguments import Address
 from ..hooks import Module, Option, command, on, size
 from ..xdb import JidField, Table, xdb
 from ..xmpp.element import Element
+from ..xmpp.protocols import XEP
 from ..xmpp.stamp import utc
 
 NS = "urn:xmpp:reporting:1"
@@ -38,6 +39,7 @@ class Report(Table):
 class Reports(Module):
     """Keeps the reports that users attach when they block somebody; nothing is passed on to others."""
 
+    protocols = (XEP(377, "0.4.1", "Blocking Command Reports", missing="reports are passed on to nobody"),)
     name = "report"
     features = (NS,)
     needs = ("blocking",)

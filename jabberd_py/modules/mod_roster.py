@@ -22,6 +22,7 @@ from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
 from ..xmpp.jid import parse
 from ..xmpp.ns import CLIENT, ROSTER
+from ..xmpp.protocols import RFC
 from ..xmpp.subscription import State
 
 VERSIONING = "urn:xmpp:features:rosterver"
@@ -128,6 +129,7 @@ def roster(owner: str) -> Contacts:
 class Roster(Module):
     """Keeps the users' contacts, and tells their clients of changes."""
 
+    protocols = (RFC(6121, "XMPP: instant messaging and presence"),)
     tables = (RosterItem, RosterVersion)
     limit = Option(int, 1000, "contacts one user may have", min=1)
     groups = Option(int, 50, "groups one contact may be in", min=0)

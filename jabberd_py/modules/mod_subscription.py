@@ -9,6 +9,7 @@ from ..jsm.stream import ClientStream
 from ..xmpp.element import Element, from_text
 from ..xmpp.errors import StanzaError
 from ..xmpp.ns import CLIENT
+from ..xmpp.protocols import RFC
 from ..xmpp.subscription import TYPES, State, inbound, outbound
 from .mod_roster import roster
 
@@ -18,6 +19,7 @@ PRE_APPROVAL = "urn:xmpp:features:pre-approval"
 class Subscription(Module):
     """Asks for, grants and ends subscriptions; keeps requests until they are answered."""
 
+    protocols = (RFC(6121, "XMPP: instant messaging and presence"),)
     needs = ("roster",)
     requests = Option(int, 200, "requests that may wait for one user's answer; more are refused", min=0)
     request_size = Option(size, 8 << 10, "a longer request is kept without its text")

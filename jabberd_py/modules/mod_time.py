@@ -6,6 +6,7 @@ import time
 
 from ..hooks import Module, iq
 from ..xmpp.element import Element
+from ..xmpp.protocols import XEP
 from ..xmpp.stamp import utc
 
 NS = "urn:xmpp:time"
@@ -14,6 +15,7 @@ NS = "urn:xmpp:time"
 class Time(Module):
     """Tells the server's time."""
 
+    protocols = (XEP(202, "2.0", "Entity Time"),)
     anywhere = True
     features = (NS,)
 

@@ -8,6 +8,7 @@ from ..hooks import Module, Option, iq, size
 from ..xdb import xdb
 from ..xmpp.element import Element, from_text
 from ..xmpp.errors import StanzaError
+from ..xmpp.protocols import XEP
 
 NS = "vcard-temp"
 
@@ -15,6 +16,7 @@ NS = "vcard-temp"
 class VCard(Module):
     """Keeps a visiting card of each user, which everybody may read."""
 
+    protocols = (XEP(54, "1.3.0", "vcard-temp"),)
     features = (NS,)
     account_features = (NS,)
     max_size = Option(size, "128 KiB", "largest vCard, photo and all")

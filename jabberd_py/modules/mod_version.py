@@ -7,6 +7,7 @@ import platform
 from .. import __version__
 from ..hooks import Module, Option, iq
 from ..xmpp.element import Element
+from ..xmpp.protocols import XEP
 
 NS = "jabber:iq:version"
 
@@ -14,6 +15,7 @@ NS = "jabber:iq:version"
 class Version(Module):
     """Tells which software this is."""
 
+    protocols = (XEP(92, "1.1", "Software Version"),)
     anywhere = True
     features = (NS,)
     reveal_version = Option(bool, True, "tell strangers which version this is")

@@ -13,7 +13,10 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from OpenSSL import crypto
 
+from ..xmpp.protocols import RFC
 from . import identity
+
+PROTOCOLS = (RFC(5280, "X.509 certificates", missing="revocation"),)
 
 LONGEST = 10
 """Certificates of a chain that are looked at."""

@@ -15,7 +15,10 @@ from itertools import chain, zip_longest
 import gevent
 from gevent.queue import Empty, SimpleQueue
 
+from ..xmpp.protocols import RFC
 from .dnsrv import PORT, Resolver, Target, literal
+
+PROTOCOLS = (RFC(8305, "Happy Eyeballs"),)
 
 STAGGER = 0.25
 """Seconds that an address is given before the next one is tried beside it (RFC 8305 section 5)."""

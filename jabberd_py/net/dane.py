@@ -9,9 +9,17 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from ..xmpp.protocols import RFC
 from . import identity
 from .chain import LONGEST, Authorities, Untrusted, path
 from .dnsrv import TLSA
+
+PROTOCOLS = (
+    RFC(6698, "DANE: TLSA records"),
+    RFC(7671, "DANE: operations"),
+    RFC(7673, "DANE with SRV records"),
+    RFC(7712, "Domain name associations (DNA) in XMPP", missing="POSH"),
+)
 
 PKIX_TA, PKIX_EE, DANE_TA, DANE_EE = range(4)
 CERT, KEY = range(2)

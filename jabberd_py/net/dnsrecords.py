@@ -20,6 +20,13 @@ import gevent
 from gevent.lock import BoundedSemaphore
 
 from ..options import Option, Section, duration, list_of, optional
+from ..xmpp.protocols import RFC
+
+PROTOCOLS = (
+    RFC(1035, "DNS"),
+    RFC(2308, "Negative caching of DNS queries"),
+    RFC(9520, "Caching of DNS failures"),
+)
 
 PORT = 53
 PAYLOAD = 1232

@@ -16,7 +16,13 @@ import dns.exception
 import dns.name
 import idna
 
+from ..xmpp.protocols import RFC, XEP
 from .dnsrecords import DNS, Asker, DNSError, Question, Records
+
+PROTOCOLS = (
+    RFC(2782, "DNS SRV records"),
+    XEP(368, "1.1.0", "SRV records for XMPP over TLS"),
+)
 
 __all__ = ["DNS", "TLSA", "Answer", "DNSError", "Resolver", "Target", "in_order", "literal"]
 

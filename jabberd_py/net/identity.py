@@ -12,7 +12,13 @@ from cryptography import x509
 from cryptography.hazmat import asn1
 
 from ..xmpp.prep import domainprep
+from ..xmpp.protocols import RFC
 from .dnsrv import literal
+
+PROTOCOLS = (
+    RFC(4985, "SRVName in certificates"),
+    RFC(9525, "Service identity in TLS"),
+)
 
 XMPP_ADDR = x509.ObjectIdentifier("1.3.6.1.5.5.7.8.5")
 DNS_SRV = x509.ObjectIdentifier("1.3.6.1.5.5.7.8.7")

@@ -18,9 +18,12 @@ from .. import log
 from ..options import Option, OptionError, Section, optional
 from ..xmpp.jid import parse
 from ..xmpp.prep import domainprep
+from ..xmpp.protocols import RFC
 from . import certfiles
 from .identity import a_label_form, identities
 from .peertls import PeerContext
+
+PROTOCOLS = (RFC(5929, "Channel bindings for TLS", missing="tls-unique"),)
 
 logger = log.get(__name__)
 

@@ -8,8 +8,11 @@ from collections import deque
 import gevent
 
 from ..outbox import Entry
+from ..xmpp.protocols import XEP
 from ..xmpp.sm import ASK, WRAP, newly
 from .pair import Pair
+
+PROTOCOLS = (XEP(198, "1.6.3", "Stream Management", missing="location"),)
 
 
 class Acks:

@@ -8,6 +8,12 @@ import hmac
 from ..xmpp.element import ATTRIBUTE, Element, escape
 from ..xmpp.errors import StanzaError
 from ..xmpp.jid import parse
+from ..xmpp.protocols import XEP
+
+PROTOCOLS = (
+    XEP(185, "1.0", "Dialback Key Generation and Validation"),
+    XEP(220, "1.1.1", "Server Dialback"),
+)
 
 DIALBACK = "jabber:server:dialback"
 FEATURE = "urn:xmpp:features:dialback"

@@ -19,6 +19,7 @@ from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError, StreamError
 from ..xmpp.jid import parse
 from ..xmpp.parser import Header
+from ..xmpp.protocols import XEP
 from ..xmpp.sm import SM, count, newly
 from . import dialback
 from .acks import Acks
@@ -27,6 +28,8 @@ from .pair import Failure
 
 if TYPE_CHECKING:
     from .uplink import Uplink
+
+PROTOCOLS = (XEP(178, "1.2", "SASL EXTERNAL with Certificates"),)
 
 logger = log.get(__name__)
 

@@ -15,6 +15,7 @@ from ..xmpp import ns
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError, StreamError
 from ..xmpp.parser import Close, Header
+from ..xmpp.protocols import RFC, XEP
 from ..xmpp.sm import SM
 from . import dialback
 from .acks import Acks
@@ -24,6 +25,11 @@ from .traffic import LONGEST, Traffic
 
 if TYPE_CHECKING:
     from .uplink import Uplink
+
+PROTOCOLS = (
+    RFC(6120, "XMPP: core"),
+    XEP(288, "1.0.1", "Bidirectional Server-to-Server Connections"),
+)
 
 logger = log.get(__name__)
 

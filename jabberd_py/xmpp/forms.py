@@ -3,6 +3,12 @@
 from collections.abc import Iterable
 
 from .element import Element
+from .protocols import XEP
+
+PROTOCOLS = (
+    XEP(4, "2.13.2", "Data Forms"),
+    XEP(68, "1.3.0", "Field Standardization for Data Forms"),
+)
 
 NS = "jabber:x:data"
 MAX_FIELDS = 200

@@ -9,6 +9,9 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from .prep import domainprep, nodeprep, resourceprep
+from .protocols import RFC
+
+PROTOCOLS = (RFC(7622, "XMPP: address format"),)
 
 MAX_BYTES = 3 * 1023 + 2  # node @ domain / resource
 CACHED = 50_000  # addresses

@@ -15,6 +15,10 @@ from unicodedata import ucd_3_2_0
 import idna
 from precis_i18n import get_profile
 
+from .protocols import RFC
+
+PROTOCOLS = (RFC(4013, "SASLprep"), RFC(8265, "PRECIS: user names and passwords"))
+
 MAX_BYTES = 1023  # of each part, RFC 7622 3.1
 MAX_PASSWORD = 255  # bytes
 _not_in_sasl = (

@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 
 from .element import Element
+from .protocols import XEP
+
+PROTOCOLS = (XEP(59, "1.0", "Result Set Management"),)
 
 NS = "http://jabber.org/protocol/rsm"
 MAX_ID = 1024  # characters of an item's id; ours are far shorter

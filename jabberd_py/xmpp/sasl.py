@@ -13,6 +13,14 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from .prep import MAX_BYTES, password_forms
+from .protocols import RFC
+
+PROTOCOLS = (
+    RFC(4505, "SASL ANONYMOUS"),
+    RFC(4616, "SASL PLAIN"),
+    RFC(5802, "SCRAM-SHA-1"),
+    RFC(7677, "SCRAM-SHA-256"),
+)
 
 SALT_BYTES = 16  # of every account: a fake salt must look like a real one
 MAX_MESSAGE = 4096  # bytes; a name, an authzid and a nonce fit in

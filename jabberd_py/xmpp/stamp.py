@@ -4,6 +4,10 @@ import re
 import time
 from datetime import UTC, datetime, timedelta
 
+from .protocols import XEP
+
+PROTOCOLS = (XEP(82, "1.1.1", "XMPP Date and Time Profiles"),)
+
 _datetime = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.([0-9]{1,20}))?(?:Z|([+-])([0-9]{2}):([0-5][0-9]))"
 ).fullmatch

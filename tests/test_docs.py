@@ -1,0 +1,36 @@
+"""docs/protocols.md says what is offered: each protocol with the version and what is left out."""
+
+import pytest
+
+from jabberd_py.ctl import docs
+from jabberd_py.modules import load_all
+from jabberd_py.xmpp.protocols import RFC, XEP
+
+
+def test_a_protocol_is_listed_with_its_version_and_what_is_left_out(monkeypatch):
+    declared = [
+        (XEP(199, "2.0.1", "XMPP Ping"), "a/ping.py"),
+        (XEP(45, "1.35.3", "Multi-User Chat", missing="voice requests"), "a/muc.py"),
+        (RFC(6120, "XMPP: core"), "a/one.py"),
+        (RFC(6120, "XMPP: core", missing="nothing much"), "a/two.py"),
+    ]
+    monkeypatch.setattr(docs, "offered", lambda: iter(declared))
+    rows = [line for line in docs.protocols().splitlines() if line.startswith("| [")]
+    assert [row.split("]")[0] for row in rows] == ["| [RFC 6120", "| [XEP-0045", "| [XEP-0199"]
+    assert "| nothing much | [`one.py`](../a/one.py), [`two.py`](../a/two.py) |" in rows[0]
+    assert "| 1.35.3 | Multi-User Chat | voice requests |" in rows[1]
+    declared.append((XEP(199, "2.0", "XMPP Ping"), "a/other.py"))
+    with pytest.raises(ValueError, match="XEP-0199"):
+        docs.protocols()
+
+
+def test_words_in_docstrings_claim_nothing():
+    """Only what is declared is listed: RFC 9266, say, as soon as clients are offered tls-exporter."""
+    offered = {protocol.name for protocol, _ in docs.offered()}
+    assert {"RFC 6120", "RFC 6121", "XEP-0198", "XEP-0313"} <= offered
+    assert ("RFC 9266" in offered) == ("tls-exporter" in (docs.PACKAGE / "c2s/negotiate.py").read_text())
+
+
+def test_every_feature_says_which_protocol_it_is():
+    silent = [kind.name for kind in load_all().values() if not kind.protocols]
+    assert set(silent) <= {"motd", "announce", "admin", "echo"}
