@@ -39,6 +39,8 @@ class Instance:
     """To whom IQs can be that handlers answer, as `@iq(to=...)` names them."""
     events: tuple[Event, ...] = ()
     """Events that its modules can hook beside `EVENTS`."""
+    ending = False
+    """It is about to go: no new streams for it."""
     grants: Any = None
     """What an external service may do with users' data (XEP-0355, XEP-0356)."""
 

@@ -10,24 +10,25 @@ import signal
 import ssl
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import gevent
 from gevent.event import Event
 
-from . import __version__, config, log, modules, outbox
+from . import __version__, config, log, outbox
 from .c2s.listener import Service
 from .component.service import Components, Conflict
-from .config import Config, ConfigError, ServiceConfig
+from .config import Config, ConfigError
 from .figures import figures
 from .heartbeat import heartbeat
 from .hello import say_hello
+from .hosting import Hosting, fixed
 from .http.metrics import Figure, Metrics
-from .instance import Instance
 from .jsm import messages
-from .jsm.host import Host, HostOptions
+from .jsm.host import Host
 from .net import certfiles
 from .net.accept import Listener
 from .net.dnsrv import Resolver
@@ -40,6 +41,8 @@ from .schema import schema, tables
 from .xdb import Store, StoreError, StoreInUse, xdb
 
 logger = log.get(__name__)
+RESTART = ("data", "database", "store", "ctl", "metrics", "s2s.enabled")
+"""What a reload does not change: options, and sections."""
 GRACE = 8.0
 """Seconds that streams have to end in when the server stops."""
 LINGER = 1.0
@@ -61,8 +64,9 @@ class Server:
         self.data = Path(self.config.top.data)  # type: ignore[attr-defined]
         self.fresh: Path | None = None
         """The topmost folder that this start had to make for its data."""
-        self.certificates = Certificates(self.config["tls"], self.data / "certificates")
+        self.certificates = Certificates(self.data / "certificates")
         self.c2s = Service(self.config["c2s"], self.router, self.certificates)
+        self.hosting = Hosting(self.router, self.c2s)
         self.uplink: Uplink | None = None
         if self.config["s2s"].enabled:
             self._make_uplink()
@@ -71,7 +75,14 @@ class Server:
         self.store: Store | None = None
         self.control: Any = None
         try:
-            self._take_ports()  # first: what most often goes wrong leaves nothing behind
+            with ExitStack() as undo:
+                switch = self._prepare_ports(
+                    self.config, undo
+                )  # first: what most often goes wrong leaves nothing behind
+                undo.pop_all()
+            switch()
+            if self.config["metrics"].port is not None:
+                self._make_metrics()
             self._make_data()
             database = self.config.top.database or "sqlite:///jabberd.sqlite"  # type: ignore[attr-defined]
             try:
@@ -82,10 +93,9 @@ class Server:
                 where = "database" if self.config.top.database else "data"  # type: ignore[attr-defined]
                 raise self.config.error(str(error), where) from None
             messages.start()
-            self._load_certificates(self.config)
+            self._prepare_certificates(self.config)()
             self.components.configure(self.config.components)  # type: ignore[arg-type]
-            for domain in self.config.hosts:
-                self._add_host(domain)
+            self.hosting.configure(self.config.hosts)
         except BaseException as error:
             self._undo(error)
             raise
@@ -98,29 +108,33 @@ class Server:
             raise self.config.error(str(error), "s2s", error.option) from None
         self.router.uplink = self.uplink
 
-    def _take_ports(self) -> None:
-        section = "c2s"
+    def _make_metrics(self) -> None:
         try:
-            self.c2s.open()
-            section = "s2s"
-            if self.uplink is not None:
-                self.uplink.open()
-            section = "metrics"
-            if self.config["metrics"].port is not None:
-                self.metrics = Metrics(self.config["metrics"], self.figures)
+            self.metrics = Metrics(self.config["metrics"], self.figures)
         except OptionError as error:
-            raise self.config.error(str(error), section, error.option) from None
-        self._await_components(self.config)
+            raise self.config.error(str(error), "metrics", error.option) from None
 
-    def _await_components(self, settings: Config) -> None:
+    def _prepare_ports(self, settings: Config, undo: ExitStack) -> Callable[[], None]:
+        """The first step of a change of listeners and their options. Raises ConfigError. Returns the second step."""
+        steps, section = [], "c2s"
         wanted: Any = settings.components
         try:
-            self.components.check(wanted, settings.hosts)
-            self.components.open(settings["component"], wanted)
+            steps.append(self.c2s.prepare(settings["c2s"], undo))
+            section = "s2s"
+            if self.uplink is not None:
+                steps.append(self.uplink.prepare(settings["s2s"], undo))
+            section = "component"
+            steps.append(self.components.prepare(settings["component"], wanted, settings.hosts, undo))
         except Conflict as error:
             raise settings.error(str(error), "components", error.component, error.option) from None
         except OptionError as error:
-            raise settings.error(str(error), "component", error.option) from None
+            raise settings.error(str(error), section, error.option) from None
+
+        def switch() -> None:
+            for step in steps:
+                step()
+
+        return switch
 
     def _make_data(self) -> None:
         missing = [each for each in (self.data, *self.data.parents) if not each.exists()]
@@ -135,20 +149,16 @@ class Server:
             raise self.config.error(reason, "data")
         self.fresh = missing[-1] if missing else None
 
-    def _load_certificates(self, settings: Config) -> None:
-        before, self.certificates.options = self.certificates.options, settings["tls"]
+    def _prepare_certificates(self, settings: Config) -> Callable[[], None]:
+        """The first step of a change of certificates. Raises ConfigError, OSError, ValueError. Returns the second step."""
+        hosts = {
+            domain: [each.domain for each in host.services.values()]
+            for domain, host in settings.hosts.items()
+        }
         try:
-            self.certificates.load(
-                {
-                    domain: [each.domain for each in host.services.values()]
-                    for domain, host in settings.hosts.items()
-                }
-            )
-        except BaseException as error:
-            self.certificates.options = before
-            if isinstance(error, OptionError):
-                raise settings.error(str(error), "tls", error.option) from None
-            raise
+            return self.certificates.prepare(settings["tls"], hosts)
+        except OptionError as error:
+            raise settings.error(str(error), "tls", error.option) from None
 
     def _undo(self, error: BaseException) -> None:
         """The start failed: what it made goes again, except where another server has moved in meanwhile."""
@@ -156,39 +166,9 @@ class Server:
         if self.fresh is not None and not isinstance(error, StoreInUse):
             shutil.rmtree(self.fresh, ignore_errors=True)
 
-    def _add_host(self, domain: str) -> None:
-        settings = self.config.hosts[domain]
-        assert isinstance(settings.section, HostOptions)
-        host = Host(self.router, domain, settings.section)
-        kinds = modules.load_all()
-        for name in settings.enabled:
-            host.load(kinds[name], settings.modules[name])
-        self._add(host)
-        self.jobs.append(heartbeat.every(1, host.spool.save_marks))
-        for service in settings.services.values():
-            self._add_service(host, service)
-
-    def _add_service(self, host: Host, settings: ServiceConfig) -> None:
-        """Beside its own modules it has those of the host that are for any Instance."""
-        kind = modules.load_services()[settings.name]
-        service = kind(self.router, host, settings.domain, settings.settings)
-        for module in host.modules.values():
-            if module.anywhere:
-                service.load(type(module), module.settings)
-        kinds = kind.kinds()
-        for name in settings.enabled:
-            service.load(kinds[name], settings.modules[name])
-        self._add(service)
-
-    def _add(self, instance: Instance) -> None:
-        """It begins to serve."""
-        self.router.add(instance)
-        self.jobs += [heartbeat.every(seconds, job) for seconds, job in instance.jobs]
-        instance.hooks.tell("start")
-
     @property
     def hosts(self) -> list[Host]:
-        return [i for i in self.router.instances.values() if isinstance(i, Host)]
+        return self.hosting.hosts
 
     def start(self) -> None:
         """Begins to serve; returns at once. Raises ValueError where the control socket cannot be had."""
@@ -213,40 +193,27 @@ class Server:
             self.metrics.start()
         logger.info("serving", version=__version__, hosts=" ".join(self.config.hosts))
 
-    def reload(self) -> None:
-        """Reads the configuration, the certificates and the log level again; on a mistake everything stays as it was.
+    def reload(self) -> list[str]:
+        """Reads the configuration and the certificates again, in two phases: all is checked and prepared, then all is
+        switched. On a mistake everything stays as it was. Returns the options that have changed and need a restart.
         Raises ConfigError, ValueError, OSError."""
         fresh = self.settings()
-        try:
-            self.c2s.check(fresh["c2s"])
-        except OptionError as error:
-            raise fresh.error(str(error), "c2s", error.option) from None
-        if self.uplink is not None:
-            try:
-                self.uplink.check(fresh["s2s"])
-            except OptionError as error:
-                raise fresh.error(str(error), "s2s", error.option) from None
-        self._await_components(fresh)
-        self._load_certificates(fresh)
-        self.config = fresh
+        with ExitStack() as undo:
+            steps = [self._prepare_ports(fresh, undo), self._prepare_certificates(fresh)]
+            undo.pop_all()  # from here on nothing can fail
+        before, self.config = self.config, fresh
         log.setup(fresh["log"].level, fresh["log"].format)
-        self.c2s.configure(fresh["c2s"])
-        if self.uplink is not None:
-            self.uplink.configure(fresh["s2s"])
+        for step in steps:
+            step()
+        if self.uplink is not None and fresh["dns"].settings != before["dns"].settings:
+            self.uplink.resolver = Resolver(fresh["dns"])
         self.components.configure(fresh.components)  # type: ignore[arg-type]
-        for host in self.hosts:
-            settings = fresh.hosts.get(host.domain)
-            if settings is None:
-                continue  # a host goes, or comes, with a restart
-            assert isinstance(settings.section, HostOptions)
-            host.options = settings.section
-            for name, module in host.modules.items():
-                module.configure(settings.modules.get(name, {}))
-            host.hooks.tell("reload")
-        for domain in fresh.hosts:
-            if domain not in self.router.instances:
-                self._add_host(domain)
+        self.hosting.configure(fresh.hosts)
+        restart = [*changed(before, fresh, RESTART), *fixed(before.hosts, fresh.hosts)]
         logger.info("configuration read again")
+        if restart:
+            logger.warning("these options change with the next start", options=" ".join(restart))
+        return restart
 
     def stop(self) -> None:
         """Streams are closed with ``system-shutdown``, what is written is committed, then everything is closed."""
@@ -264,11 +231,7 @@ class Server:
         if self.uplink is not None:
             self.uplink.stop(deadline)
         outbox.flush()
-        for instance in self.router.everybody:
-            instance.hooks.tell("stop")
-        self.c2s.save()
-        for host in self.hosts:
-            host.spool.save_marks(last=True)
+        self.hosting.stop()
         self._close()
         logger.info("stopped")
         self.stopping.set()
@@ -276,6 +239,7 @@ class Server:
     def _close(self) -> None:
         for stop in self.jobs:
             stop()
+        self.hosting.close()
         for listener in self.listeners:
             listener.close()
         if self.metrics is not None:
@@ -299,8 +263,10 @@ class Server:
 
     @property
     def listeners(self) -> list[Listener]:
-        s2s = self.uplink.listeners if self.uplink is not None else ()
-        return [*self.c2s.listeners, *s2s, *self.components.listeners]
+        ports = [self.c2s.ports, self.components.ports]
+        if self.uplink is not None:
+            ports.insert(1, self.uplink.ports)
+        return [listener for each in ports for listener in each.listeners.values()]
 
 
 def run(path: str | None, overrides: list[str]) -> int:
@@ -341,3 +307,15 @@ def _one_line(error: BaseException) -> str:
     if isinstance(error, OSError) and error.filename:
         return f"{error.filename}: {error.strerror}"
     return " ".join(str(error).split())
+
+
+def changed(old: Config, new: Config, names: Iterable[str]) -> list[str]:
+    """Which of these options, and options of these sections, differ: as ``section.option``."""
+    found = []
+    for name in names:
+        section, _, option = name.partition(".")
+        before, after = (each.sections.get(section, each.top) for each in (old, new))
+        wanted = [option] if option else before.options() if section in old.sections else [section]
+        prefix = f"{section}." if section in old.sections else ""
+        found += [prefix + each for each in wanted if getattr(before, each) != getattr(after, each)]
+    return found

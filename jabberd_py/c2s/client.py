@@ -248,6 +248,8 @@ class Client:
             self.host is not None and self.user is not None and host is not self.host
         ):
             raise StreamError("host-unknown")
+        if host.ending:
+            raise StreamError("host-gone")
         self.host = host
         self.lang = header.attrs.get("xml:lang") or None
         self._header()

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import socket
 import time
+from collections.abc import Callable
+from contextlib import ExitStack
 
 from .. import log
 from ..heartbeat import heartbeat
 from ..hooks import Option, Section, duration, list_of, optional, size
-from ..net.accept import Listener
+from ..jsm.host import Host
+from ..net.accept import Ports, Wanted
 from ..net.backlog import Backlog
 from ..net.crowd import Crowd
 from ..net.karma import Rates
@@ -143,11 +146,11 @@ class Service:
         self.crowd = Crowd()
         self.guard = Guard()
         self.backlog = Backlog(0)
-        self.listeners: list[Listener] = []
+        self.ports = Ports()
         self.configure(options)
 
     def configure(self, options: C2S) -> None:
-        """Limits apply to new streams, rates to all; where to listen is settled at the start."""
+        """Limits apply to new streams, rates to all."""
         self.options = options
         self.limits = Limits(options.max_stanza, options.max_depth, options.max_attributes)
         self.early_limits = Limits(options.max_stanza_before_login, options.max_depth, options.max_attributes)
@@ -168,8 +171,7 @@ class Service:
 
     def _go_on(self) -> None:
         if self._room():
-            for listener in self.listeners:
-                listener.go_on()
+            self.ports.go_on()
 
     @staticmethod
     def check(options: C2S) -> None:
@@ -180,35 +182,47 @@ class Service:
                 "nobody could log in at c2s.port: set require_tls: false, too, or port: null",
             )
 
-    def open(self) -> None:
-        """Takes the ports, without serving yet. Raises OptionError."""
-        self.check(self.options)
-        for address in self.options.address:
-            for kind, port in (("c2s", self.options.port), ("c2s_direct", self.options.direct_port)):
-                if port is None:
-                    continue
-                serve = self._direct if kind == "c2s_direct" else self._serve
-                try:
-                    self.listeners.append(Listener(kind, address, port, serve, self._room))
-                except OSError as error:
-                    option = "direct_port" if kind == "c2s_direct" else "port"
-                    reason = f"cannot listen on {address} port {port}: {error.strerror}"
-                    raise OptionError(option, reason) from None
+    def prepare(self, options: C2S, undo: ExitStack) -> Callable[[], None]:
+        """The first step of a change, see `Ports`. Raises OptionError. Returns the second step."""
+        self.check(options)
+        wanted = [
+            Wanted(kind, address, port, option, serve, self._room)
+            for address in options.address
+            for kind, port, option, serve in (
+                ("c2s", options.port, "port", self._serve),
+                ("c2s_direct", options.direct_port, "direct_port", self._direct),
+            )
+            if port is not None
+        ]
+        listen = self.ports.prepare(wanted, undo)
+
+        def switch() -> None:
+            self.configure(options)
+            listen()
+
+        return switch
 
     def start(self) -> None:
         restore(self)
-        for listener in self.listeners:
-            listener.start()
+        self.ports.start()
 
     def stop(self) -> None:
         """No new connections; streams are closed with ``system-shutdown``."""
-        for listener in self.listeners:
-            listener.close()
+        self.ports.close()
         self.stopping = True
         for client in list(self.clients):
             if client.stream.closing:
                 heartbeat.at(time.monotonic() + client.stream.linger, client.stream)
             client.kick("system-shutdown")
+
+    def leave(self, host: Host) -> bool:
+        """The host is to go: its streams end with ``host-gone``, and its lost sessions end. False while some are there."""
+        clients = [client for client in self.clients if client.host is host]
+        for client in clients:
+            client.kick("host-gone")
+        for sm in [sm for sm in self.resumable.values() if sm.session.host is host and sm.client is None]:
+            sm.end()
+        return not clients
 
     def save(self) -> None:
         """When all streams have ended: their sessions, for the next process. (Of one that did not end in time the store

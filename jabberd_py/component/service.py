@@ -6,13 +6,14 @@ import _socket
 import random
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from typing import Any
 
 import gevent
 
 from .. import log
-from ..net.accept import Listener
+from ..net.accept import Ports, Wanted
 from ..net.karma import Karma, neighbourhood
 from ..options import OptionError
 from ..router import Router
@@ -44,7 +45,7 @@ class Components:
         self.router = router
         self.known: dict[str, Component] = {}
         self.links: set[Link] = set()
-        self.listeners: list[Listener] = []
+        self.ports = Ports()
         self.connecting: dict[str, gevent.Greenlet] = {}
         self.strangers = 0
         self.karma = Karma(0.1, 1)
@@ -71,27 +72,29 @@ class Components:
                     raise Conflict(domain, "delegate", f"{key[1]} is delegated to another component already")
                 delegated.add(key)
 
-    def open(self, options: ListenerOptions, components: Mapping[str, ComponentOptions]) -> None:
-        """Takes the port if some component is to be waited for. Raises OptionError."""
-        self.options = options
-        self.limits = Limits(options.max_stanza, options.max_depth, options.max_attributes)
-        self.karma.limit(0.1, options.failures)
+    def prepare(
+        self,
+        options: ListenerOptions,
+        components: Mapping[str, ComponentOptions],
+        hosts: Mapping[str, object],
+        undo: ExitStack,
+    ) -> Callable[[], None]:
+        """The first step of a change, see `Ports`: a port is taken if some component is to be waited for. Raises OptionError.
+        Returns the second step."""
+        self.check(components, hosts)
         awaited = any(each.connect is None for each in components.values())
-        if self.listeners or options.port is None or not awaited:
-            return
-        opened: list[Listener] = []
-        for address in options.address:
-            try:
-                opened.append(Listener("component", address, options.port, self._serve))
-            except OSError as error:
-                for each in opened:
-                    each.close()
-                reason = f"cannot listen on {address} port {options.port}: {error.strerror}"
-                raise OptionError("port", reason) from None
-        self.listeners = opened
-        if self.running:
-            for each in opened:
-                each.start()
+        addresses = options.address if awaited and options.port is not None else []
+        listen = self.ports.prepare(
+            (Wanted("component", each, options.port or 0, "port", self._serve) for each in addresses), undo
+        )
+
+        def switch() -> None:
+            self.options = options
+            self.limits = Limits(options.max_stanza, options.max_depth, options.max_attributes)
+            self.karma.limit(0.1, options.failures)
+            listen()
+
+        return switch
 
     def configure(self, components: Mapping[str, ComponentOptions]) -> None:
         """Components come, go and change; they were checked. Secrets are for the next connection."""
@@ -135,8 +138,7 @@ class Components:
         self.running = True
         for component in self.known.values():
             component.expect()
-        for listener in self.listeners:
-            listener.start()
+        self.ports.start()
         self._call()
 
     def stop(self) -> None:
@@ -154,8 +156,7 @@ class Components:
             component.save()
 
     def close(self) -> None:
-        for listener in self.listeners:
-            listener.close()
+        self.ports.close()
 
     # -- they connect ------------------------------------------------------------------------------
 

@@ -49,12 +49,13 @@ class Commands:
         return self.server.components.rows()
 
     @command("reload", changes=True)
-    def reload(self) -> None:
+    def reload(self) -> str | None:
         """Read the configuration and the certificates again; on a mistake all stays as it was."""
         try:
-            self.server.reload()
+            restart = self.server.reload()
         except Exception as error:  # ConfigError and more: all say in one line what is wrong
             raise Failed(str(error)) from None
+        return f"done; these change with the next start: {', '.join(restart)}" if restart else None
 
     @command("stop", changes=True)
     def stop(self) -> None:

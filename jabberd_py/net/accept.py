@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import _socket
 import socket
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from typing import Any, NamedTuple
 
 import gevent
 from gevent.server import StreamServer
 
 from .. import log
+from ..options import OptionError
 from .ports import listen
 
 logger = log.get(__name__)
@@ -74,3 +76,63 @@ class Listener(StreamServer):
             logger.exception("a connection failed", kind=self.kind, address=address)
         if not goes_on:
             sock.close()
+
+
+class Wanted(NamedTuple):
+    """Where one part of the server wants to listen. ``option``: what the configuration calls the port."""
+
+    kind: str
+    address: str
+    port: int
+    option: str
+    serve: Serve
+    room: Callable[[], bool] = _room
+
+
+class Ports:
+    """The listeners of one part of the server. They change in two steps, so that several parts change together or not at
+    all: `prepare` takes what is new, and the step that it returns begins to serve there and closes what is gone."""
+
+    def __init__(self) -> None:
+        self.listeners: dict[tuple[str, str, int], Listener] = {}
+        self.running = False
+
+    def prepare(self, wanted: Iterable[Wanted], undo: ExitStack) -> Callable[[], None]:
+        """Takes ports, without serving yet; ``undo`` gives them back. Raises OptionError. Returns the second step."""
+        new: dict[tuple[str, str, int], Listener] = {}
+        for kind, address, port, option, serve, room in wanted:
+            key = (kind, address, port)
+            if key in self.listeners:
+                new[key] = self.listeners[key]
+                continue
+            try:
+                new[key] = Listener(kind, address, port, serve, room)
+            except OSError as error:
+                reason = f"cannot listen on {address} port {port}: {error.strerror}"
+                raise OptionError(option, reason) from None
+            undo.callback(new[key].close)
+
+        def switch() -> None:
+            old, self.listeners = self.listeners, new
+            for key, listener in old.items():
+                if key not in new:
+                    listener.close()
+            if self.running:
+                self.start()
+
+        return switch
+
+    def start(self) -> None:
+        self.running = True
+        for listener in self.listeners.values():
+            if not listener.started:
+                listener.start()
+
+    def go_on(self) -> None:
+        """There is room again."""
+        for listener in self.listeners.values():
+            listener.go_on()
+
+    def close(self) -> None:
+        for listener in self.listeners.values():
+            listener.close()

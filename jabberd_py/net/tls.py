@@ -5,7 +5,7 @@ from __future__ import annotations
 import _ssl
 import datetime
 import ssl
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -81,11 +81,12 @@ class Context(ssl.SSLContext):
 
 
 class Certificates:
-    """The TLS contexts of all domains; `load` reads the files again, for new connections."""
+    """The TLS contexts of all domains; a change (`prepare`) reads the files again, for new connections. ``default``: the
+    folder where the configuration names none."""
 
-    def __init__(self, options: TLSOptions, folder: Path) -> None:
-        self.options = options
-        self.folder = Path(options.certificates) if options.certificates else folder
+    def __init__(self, default: Path) -> None:
+        self.default = self.folder = default
+        self.options = TLSOptions()
         self.contexts: dict[str, ssl.SSLContext] = {}
         self.owners: dict[str, str] = {}
         """Domain -> the host that it is, or is a service of."""
@@ -93,15 +94,18 @@ class Certificates:
         """For streams between servers, both ways."""
         self.made: list[Path] = []
 
-    def load(self, hosts: Mapping[str, Iterable[str]]) -> None:
-        """``hosts``: domain -> the domains of its services. A service without files of its own shows the certificate of
-        its host. Raises OSError or ValueError, naming the file, or OptionError; the old contexts stay then. What the new
-        ones will be refused for is logged."""
-        contexts, peers = {}, {}
+    def prepare(self, options: TLSOptions, hosts: Mapping[str, Iterable[str]]) -> Callable[[], None]:
+        """The first step of a change: makes new contexts from the files, and returns the second step, which takes them into
+        use. ``hosts``: domain -> the domains of its services. A service without files of its own shows the certificate
+        of its host. Raises OSError or ValueError, naming the file, or OptionError. The second step logs what the
+        certificates will be refused for."""
+        contexts: dict[str, ssl.SSLContext] = {}
+        peers: dict[str, PeerContext] = {}
+        folder = Path(options.certificates) if options.certificates else self.default
         owners = {domain: domain for domain in hosts}
         owners |= {service: host for host, services in hosts.items() for service in services}
         for domain, host in owners.items():
-            certificate, key = certfiles.files(domain, host, self.folder)
+            certificate, key = certfiles.files(domain, host, folder)
             if not certificate.exists() and not key.exists():
                 try:
                     make_self_signed([domain, *hosts[domain]], certificate, key)
@@ -111,13 +115,18 @@ class Certificates:
                     ) from None
                 self.made.append(certificate)
             certfiles.read(certificate, key)
-            context = contexts[domain] = self._context(certificate, key)
+            context = contexts[domain] = self._context(options, certificate, key)
             # gevent's own setter wraps the callback for its sockets; our TLS lives in memory
             _ssl._SSLContext.sni_callback.__set__(context, self._sni)  # type: ignore[union-attr]
             chosen = key if key.exists() else None
-            peers[domain] = PeerContext(certificate, chosen, self.options.ciphers, self._peer)
-        self.contexts, self.peers, self.owners = contexts, peers, owners
-        self.warn()
+            peers[domain] = PeerContext(certificate, chosen, options.ciphers, self._peer)
+
+        def switch() -> None:
+            self.options, self.folder = options, folder
+            self.contexts, self.peers, self.owners = contexts, peers, owners
+            self.warn()
+
+        return switch
 
     def warn(self) -> None:
         """Logs which certificates are for others, not yet or no more valid, or about to end."""
@@ -126,7 +135,7 @@ class Certificates:
             for each in report.trouble:
                 logger.warning(f"the certificate {each}", domain=domain, file=str(report.file))
 
-    def _context(self, certificate: Path, key: Path) -> ssl.SSLContext:
+    def _context(self, options: TLSOptions, certificate: Path, key: Path) -> ssl.SSLContext:
         context = Context(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
@@ -134,7 +143,7 @@ class Certificates:
         context.set_alpn_protocols(["xmpp-client"])
         context.num_tickets = 0  # a full ECDSA handshake is cheap; two tickets a login are not
         try:
-            context.set_ciphers(self.options.ciphers)
+            context.set_ciphers(options.ciphers)
         except ssl.SSLError:
             raise OptionError("ciphers", "OpenSSL knows no cipher of these") from None
         try:
@@ -143,12 +152,12 @@ class Certificates:
         except (ssl.SSLError, ValueError) as error:
             reason = getattr(error, "reason", None) or error
             raise ValueError(f"{certificate}: OpenSSL does not take it: {reason}") from None
-        if self.options.client_ca:
+        if options.client_ca:
             try:
-                context.load_verify_locations(self.options.client_ca)
+                context.load_verify_locations(options.client_ca)
             except OSError as error:
                 reason = "no certificates there" if isinstance(error, ssl.SSLError) else str(error.strerror)
-                raise OptionError("client_ca", f"{self.options.client_ca}: {reason}") from None
+                raise OptionError("client_ca", f"{options.client_ca}: {reason}") from None
             context.verify_mode = ssl.CERT_OPTIONAL
         return context
 

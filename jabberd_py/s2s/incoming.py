@@ -78,6 +78,8 @@ class Incoming(Link):
             raise StreamError("improper-addressing", "the stream header lacks 'to'")
         if to not in uplink.router.instances or self.proof and to != self.local:
             raise StreamError("host-unknown")
+        if uplink.router.instances[to].ending:
+            raise StreamError("host-gone")
         self.local = to
         if sender is not None:
             if self.proof and self.remotes and sender not in self.remotes:

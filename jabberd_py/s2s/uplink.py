@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 import gevent
@@ -13,7 +14,7 @@ from gevent.timeout import Timeout
 from .. import log
 from ..instance import Instance
 from ..net import dane
-from ..net.accept import Listener
+from ..net.accept import Ports, Wanted
 from ..net.chain import Authorities, judge
 from ..net.connect import ConnectError, connect, parse_route
 from ..net.crowd import Crowd
@@ -62,7 +63,7 @@ class Uplink(Instance):
         self.crowd = Crowd()
         self.notes = Karma(0.2, 30)  # lines of the log, by address
         self.subscribing = Karma(0.1, 1)
-        self.listeners: list[Listener] = []
+        self.ports = Ports()
         self.stopping = False
         self.random_secret = secrets.token_hex(32)
         self.jobs.append((10, self._tidy))
@@ -70,8 +71,7 @@ class Uplink(Instance):
         self.load(Federation, {})
 
     def configure(self, options: S2S) -> None:
-        """Limits apply to new streams, the policy to those there are, too; where to listen is settled at the start. Raises
-        OptionError."""
+        """Limits apply to new streams, the policy to those there are, too. Raises OptionError."""
         self.authorities = self.check(options)
         self.options = o = options
         self.secret = o.secret or self.random_secret
@@ -235,20 +235,32 @@ class Uplink(Instance):
 
     # -- incoming streams --------------------------------------------------------------------------
 
-    def open(self) -> None:
-        """Takes the ports, without serving yet. Raises OptionError."""
-        for address in self.options.address:
-            for kind, option in (("s2s", "port"), ("s2s_direct", "direct_port")):
-                port = getattr(self.options, option)
-                if port is None:
-                    continue
-                try:
-                    self.listeners.append(
-                        Listener(kind, address, port, self._direct if "_" in kind else self._serve)
-                    )
-                except OSError as error:
-                    reason = f"cannot listen on {address} port {port}: {error.strerror}"
-                    raise OptionError(option, reason) from None
+    def prepare(self, options: S2S, undo: ExitStack) -> Callable[[], None]:
+        """The first step of a change, see `Ports`. Raises OptionError. Returns the second step."""
+        self.check(options)
+        wanted = [
+            Wanted(kind, address, port, option, serve)
+            for address in options.address
+            for kind, port, option, serve in (
+                ("s2s", options.port, "port", self._serve),
+                ("s2s_direct", options.direct_port, "direct_port", self._direct),
+            )
+            if port is not None
+        ]
+        listen = self.ports.prepare(wanted, undo)
+
+        def switch() -> None:
+            self.configure(options)
+            listen()
+
+        return switch
+
+    def leave(self, domain: str) -> bool:
+        """That domain of ours is to go: streams that speak for it end with ``host-gone``. False while some are there."""
+        streams = [link.stream for link in self.links if link.stream is not None and link.local == domain]
+        for stream in streams:
+            stream.interrupt(StreamError("host-gone"))
+        return not streams
 
     def _direct(self, sock: Any, address: str) -> None:
         self._serve(sock, address, direct=True)
@@ -294,8 +306,7 @@ class Uplink(Instance):
 
     def start(self) -> None:
         """Begins to serve."""
-        for listener in self.listeners:
-            listener.start()
+        self.ports.start()
 
     @property
     def links(self) -> list[Link]:
@@ -303,8 +314,7 @@ class Uplink(Instance):
 
     def stop(self, deadline: float) -> None:
         """No new streams. Those there are may still acknowledge what they got, until ``deadline`` (`time.monotonic`)."""
-        for listener in self.listeners:
-            listener.close()
+        self.ports.close()
         half = (time.monotonic() + deadline) / 2
         while any(pair.link and pair.queue for pair in self.pairs.values()) and time.monotonic() < half:
             gevent.sleep(0.02)

@@ -1,0 +1,167 @@
+"""Hosts and their services come, change and go, at the start and at every reload."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import gevent
+
+from . import log, modules
+from .c2s.listener import Service as C2SService
+from .config import HostConfig, ServiceConfig
+from .heartbeat import heartbeat
+from .instance import Instance
+from .jsm.host import Host, HostOptions
+from .router import Router
+from .s2s.uplink import Uplink
+from .service import Service
+from .xdb import xdb
+
+logger = log.get(__name__)
+FAREWELL = 5.0
+"""Seconds that the streams of a host have to end in when it goes."""
+
+
+class Hosting:
+    """``jobs``: domain -> how to stop what is done there now and then."""
+
+    def __init__(self, router: Router, c2s: C2SService) -> None:
+        self.router = router
+        self.c2s = c2s
+        self.jobs: dict[str, list[Callable[[], None]]] = {}
+
+    @property
+    def hosts(self) -> list[Host]:
+        return [each for each in self.router.instances.values() if isinstance(each, Host)]
+
+    def services(self, host: Host) -> list[Service]:
+        """What that host has beside itself."""
+        found = (each for each in self.router.instances.values() if isinstance(each, Service))
+        return [each for each in found if each.host is host]
+
+    def configure(self, wanted: Mapping[str, HostConfig]) -> None:
+        """Hosts and services come, go and change; they were checked. A host that goes does so in a greenlet of its own,
+        when its streams have ended."""
+        for host in self.hosts:
+            settings = wanted.get(host.domain)
+            if settings is None:
+                self._leave(host)
+            elif not host.ending:
+                self._change(host, settings)
+        for settings in wanted.values():
+            if settings.domain not in self.router.instances:
+                self._add_host(settings)
+
+    # -- they come -------------------------------------------------------------------------
+
+    def _add_host(self, settings: HostConfig) -> None:
+        assert isinstance(settings.section, HostOptions)
+        host = Host(self.router, settings.domain, settings.section)
+        kinds = modules.load_all()
+        for name in settings.enabled:
+            host.load(kinds[name], settings.modules[name])
+        host.jobs.append((1, host.spool.save_marks))
+        self._add(host)
+        for service in settings.services.values():
+            self._add_service(host, service)
+
+    def _add_service(self, host: Host, settings: ServiceConfig) -> None:
+        """Beside its own modules it has those of the host that are for any Instance."""
+        kind = modules.load_services()[settings.name]
+        service = kind(self.router, host, settings.domain, settings.settings)
+        for module in host.modules.values():
+            if module.anywhere:
+                service.load(type(module), module.settings)
+        kinds = kind.kinds()
+        for name in settings.enabled:
+            service.load(kinds[name], settings.modules[name])
+        self._add(service)
+
+    def _add(self, instance: Instance) -> None:
+        """It begins to serve."""
+        self.router.add(instance)
+        self.jobs[instance.domain] = [heartbeat.every(seconds, job) for seconds, job in instance.jobs]
+        instance.hooks.tell("start")
+
+    # -- they change -----------------------------------------------------------------------
+
+    def _change(self, host: Host, settings: HostConfig) -> None:
+        assert isinstance(settings.section, HostOptions)
+        host.options = settings.section
+        _configure(host, settings.modules)
+        host.hooks.tell("reload")
+        wanted = {each.domain: each for each in settings.services.values()}
+        for service in self.services(host):
+            now = wanted.get(service.domain)
+            if now is None or now.name != service.name:
+                self._remove(service)
+                continue
+            service.configure(now.settings)
+            _configure(service, {**settings.modules, **now.modules})
+            service.hooks.tell("reload")
+        for domain, each in wanted.items():
+            if domain not in self.router.instances:
+                self._add_service(host, each)
+
+    # -- they go ---------------------------------------------------------------------------
+
+    def _leave(self, host: Host) -> None:
+        if not host.ending:
+            host.ending = True
+            gevent.spawn(self._end, host)
+
+    def _end(self, host: Host) -> None:
+        deadline = time.monotonic() + FAREWELL
+        with xdb.unit():
+            while not self.c2s.leave(host) and time.monotonic() < deadline:
+                xdb.release()
+                gevent.sleep(0.05)
+            services = self.services(host)
+            if isinstance(self.router.uplink, Uplink):
+                for each in (*services, host):
+                    self.router.uplink.leave(each.domain)
+            for service in services:
+                self._remove(service)
+            self._remove(host)
+            host.spool.save_marks(last=True)
+        logger.info("a host is gone", host=host.domain)
+
+    def _remove(self, instance: Instance) -> None:
+        instance.hooks.tell("stop")
+        for stop in self.jobs.pop(instance.domain, ()):
+            stop()
+        self.router.remove(instance.domain)
+
+    def stop(self) -> None:
+        """The server stops: all are told, and what users have got is written down."""
+        for instance in self.router.everybody:
+            instance.hooks.tell("stop")
+        self.c2s.save()
+        for host in self.hosts:
+            host.spool.save_marks(last=True)
+
+    def close(self) -> None:
+        """No more jobs."""
+        for jobs in self.jobs.values():
+            for stop in jobs:
+                stop()
+        self.jobs.clear()
+
+
+def _configure(instance: Instance, settings: Mapping[str, dict[str, Any]]) -> None:
+    for name, module in instance.modules.items():
+        module.configure(settings.get(name, {}))
+
+
+def fixed(old: Mapping[str, HostConfig], new: Mapping[str, HostConfig]) -> list[str]:
+    """What has changed about hosts and will do so at the next start only: modules that were switched on or off."""
+    found = []
+    for domain in old.keys() & new.keys():
+        before, after = old[domain], new[domain]
+        found += [f"hosts.{domain}.modules.{name}" for name in set(before.enabled) ^ set(after.enabled)]
+        for name in before.services.keys() & after.services.keys():
+            switched = set(before.services[name].enabled) ^ set(after.services[name].enabled)
+            found += [f"hosts.{domain}.services.{name}.modules.{each}" for each in switched]
+    return sorted(found)
