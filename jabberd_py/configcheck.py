@@ -45,6 +45,11 @@ class Config:
     components: dict[str, Section] = field(default_factory=dict)
     places: dict[Path, Place] = field(default_factory=dict, compare=False)
 
+    @property
+    def domains(self) -> dict[str, list[str]]:
+        """Host -> the domains of its services."""
+        return {name: [each.domain for each in host.services.values()] for name, host in self.hosts.items()}
+
     def error(self, message: str, *path: str) -> ConfigError:
         """The option has a fine value that turned out not to work."""
         file, line = place_of(self.places, path)

@@ -64,7 +64,7 @@ class Server:
         self.data = Path(self.config.top.data)  # type: ignore[attr-defined]
         self.fresh: Path | None = None
         """The topmost folder that this start had to make for its data."""
-        self.certificates = Certificates(self.data / "certificates")
+        self.certificates = Certificates(self.config["tls"], self.data / "certificates")
         self.c2s = Service(self.config["c2s"], self.router, self.certificates)
         self.hosting = Hosting(self.router, self.c2s)
         self.uplink: Uplink | None = None
@@ -76,9 +76,8 @@ class Server:
         self.control: Any = None
         try:
             with ExitStack() as undo:
-                switch = self._prepare_ports(
-                    self.config, undo
-                )  # first: what most often goes wrong leaves nothing behind
+                # first: what most often goes wrong leaves nothing behind
+                switch = self._prepare_ports(self.config, undo)
                 undo.pop_all()
             switch()
             if self.config["metrics"].port is not None:
@@ -151,12 +150,8 @@ class Server:
 
     def _prepare_certificates(self, settings: Config) -> Callable[[], None]:
         """The first step of a change of certificates. Raises ConfigError, OSError, ValueError. Returns the second step."""
-        hosts = {
-            domain: [each.domain for each in host.services.values()]
-            for domain, host in settings.hosts.items()
-        }
         try:
-            return self.certificates.prepare(settings["tls"], hosts)
+            return self.certificates.prepare(settings["tls"], settings.domains)
         except OptionError as error:
             raise settings.error(str(error), "tls", error.option) from None
 

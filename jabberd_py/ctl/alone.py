@@ -15,7 +15,7 @@ from ..config import Config
 from ..hooks import Progress
 from ..jsm import messages
 from ..jsm.host import Host
-from ..net.tls import Certificates
+from ..net.tls import Certificates, owners_of
 from ..router import Router
 from ..schema import tables
 from ..xdb import StoreError, xdb
@@ -31,6 +31,7 @@ class Alone:
         self.settings = lambda: settings
         self.data = Path(settings.top.data)  # type: ignore[attr-defined]
         self.certificates = Certificates(settings["tls"], self.data / "certificates")
+        self.certificates.owners = owners_of(settings.domains)
         self.store: Any = None
         self.router = Router()
         kinds = modules.load_all()

@@ -80,13 +80,19 @@ class Context(ssl.SSLContext):
     end_point: bytes
 
 
+def owners_of(hosts: Mapping[str, Iterable[str]]) -> dict[str, str]:
+    """``hosts``: domain -> the domains of its services. Returns for each domain the host that it is, or is a service of."""
+    found = {domain: domain for domain in hosts}
+    return found | {service: host for host, services in hosts.items() for service in services}
+
+
 class Certificates:
     """The TLS contexts of all domains; a change (`prepare`) reads the files again, for new connections. ``default``: the
     folder where the configuration names none."""
 
-    def __init__(self, default: Path) -> None:
-        self.default = self.folder = default
-        self.options = TLSOptions()
+    def __init__(self, options: TLSOptions, default: Path) -> None:
+        self.options, self.default = options, default
+        self.folder = Path(options.certificates) if options.certificates else default
         self.contexts: dict[str, ssl.SSLContext] = {}
         self.owners: dict[str, str] = {}
         """Domain -> the host that it is, or is a service of."""
@@ -102,8 +108,7 @@ class Certificates:
         contexts: dict[str, ssl.SSLContext] = {}
         peers: dict[str, PeerContext] = {}
         folder = Path(options.certificates) if options.certificates else self.default
-        owners = {domain: domain for domain in hosts}
-        owners |= {service: host for host, services in hosts.items() for service in services}
+        owners = owners_of(hosts)
         for domain, host in owners.items():
             certificate, key = certfiles.files(domain, host, folder)
             if not certificate.exists() and not key.exists():
