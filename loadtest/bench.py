@@ -21,10 +21,11 @@ from . import peers, report
 from .curves import CURVES
 from .driver import Failed
 from .fairness import CASES
+from .held import HELD
 from .peers.base import Peer, Unavailable
 from .rows import ROWS, Bed, Row, Setup, Size
 
-ALL = (*ROWS, *CURVES, *CASES)
+ALL = (*ROWS, *CURVES, *CASES, HELD)
 
 
 def arguments() -> argparse.Namespace:
@@ -96,7 +97,7 @@ class Bench:
         folder.mkdir(mode=0o755)
         peer = peers.make(name, folder)
         try:
-            peer.start(*setup.fill(self.size), {"archive": setup.archive, "limits": setup.limits})
+            peer.start(*setup.fill(self.size), vars(setup))
             self.versions[name] = peer.version()
         except (Unavailable, OSError, subprocess.SubprocessError) as error:
             peer.stop()

@@ -37,7 +37,7 @@ def profile(row: Row, seconds: float, symbols: bool) -> str:
     assert row.measure is not None
     size = Size(seconds=seconds)
     try:
-        peer.start(*row.setup.fill(size), {"archive": row.setup.archive, "limits": row.setup.limits})
+        peer.start(*row.setup.fill(size), {**vars(row.setup)})
         loop = peer.pids()[-1]
         data = folder / "perf.data"
         perf = subprocess.Popen(["perf", "record", "-q", "-e", "cpu-clock", "-F", "1999", "-o", data, "-p", str(loop)],

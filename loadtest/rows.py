@@ -44,6 +44,8 @@ class Setup:
     fresh: bool = False
     limits: bool = False
     """All limits at their defaults."""
+    watched: bool = False
+    """Every module is on, and the server's folder tells how long its loop was held (loadtest/watched.py)."""
 
 
 @dataclass

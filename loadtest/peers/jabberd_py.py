@@ -26,13 +26,17 @@ class Server(Peer):
         if not options.get("limits"):
             config["c2s"] |= {"idle_timeout": "1h", "streams_per_address": MANY, "logins_per_address": MANY,
                               "logins_in_all": MANY}  # fmt: skip
+        if options.get("watched"):
+            config["modules"] |= {"register": True, "echo": True}
+            config["hosts"]["localhost"] = {"admins": ["owner@localhost"]}
         file = self.folder / "jabberd.yaml"
         file.write_text(json.dumps(config))  # YAML is a superset
         loaded = run(sys.executable, "-m", "loadtest.peers.preload", config["data"], cwd=REPOSITORY,
                      input=json.dumps({"users": users, "rosters": rosters}))  # fmt: skip
         if loaded.returncode:
             raise Unavailable(f"accounts cannot be loaded: {loaded.stderr[-2000:]}")
-        self.spawn(sys.executable, "-m", "jabberd_py", "--config", str(file), cpu=0,
+        start = ["loadtest.watched", str(self.folder)] if options.get("watched") else ["jabberd_py"]
+        self.spawn(sys.executable, "-m", *start, "--config", str(file), cpu=0,
                    environment={"PYTHONPATH": str(REPOSITORY)})  # fmt: skip
         self._wait()
 
