@@ -135,8 +135,7 @@ PAYLOADS: dict[Key, list[Callable[[], str]]] = {
         lambda: f"<query xmlns='jabber:iq:register'><username>{OWNER}</username><password>{PASSWORD}</password></query>",
     ],
 }  # fmt: skip
-"""Those whose payload is more than an empty element. Where the target is another account, the bare one will do: it is refused, or
-shows the friend's."""
+"""Those whose payload is more than an empty element. Where the target is another account, the empty one will do."""
 BARE = {
     "jabber:iq:last", "jabber:iq:register", "jabber:iq:version", "urn:xmpp:ping", "urn:xmpp:time", "jabber:iq:roster",
     "urn:ietf:params:xml:ns:xmpp-session", "urn:xmpp:carbons:2", "http://jabber.org/protocol/disco#info",
