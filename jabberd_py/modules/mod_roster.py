@@ -29,6 +29,8 @@ VERSIONING = "urn:xmpp:features:rosterver"
 LONGEST = 1023  # bytes of a name
 OWNER = 10
 """How many items an empty roster is as large as."""
+BULK = 150
+"""How many characters of names and groups are as large as one item."""
 
 
 class RosterItem(Table):
@@ -120,9 +122,12 @@ def _item(subscription: str, ask: bool, pending_in: bool, approved: bool, *rest:
 def roster(owner: str) -> Contacts:
     """Shared by all readers; only `Roster._keep` changes it, at once, before the change is written."""
     version = RosterVersion.select(RosterVersion.version).where(RosterVersion.owner == owner).scalar()
-    contacts = Contacts((sys.intern(jid), _item(*rest)) for jid, *rest in fairly(_rows(owner)))
+    rows = _rows(owner)
+    contacts = Contacts((sys.intern(jid), _item(*rest)) for jid, *rest in fairly(rows))
     contacts.version = version or 0
-    contacts.weight = OWNER + len(contacts)
+    contacts.weight = (
+        OWNER + len(contacts) + sum(len(name) + len(groups) for *_, name, groups in rows) // BULK
+    )
     return contacts
 
 
