@@ -7,6 +7,7 @@ from typing import Any
 
 from ..hooks import Module, iq, on
 from ..jsm.notes import BLOCKING
+from ..net.turns import fairly
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
 from ..xmpp.jid import parse
@@ -33,7 +34,7 @@ class Blocking(Module):
         if session is not None:
             session.notes[BLOCKING] = True
         lists = lists_of(request.from_.user)
-        return Element("blocklist", NS, *_items(lists.blocked if lists else []))
+        return _listing("blocklist", lists.blocked if lists else [])
 
     @iq("set", NS, "block", to="self")
     def block(self, request: Element) -> None:
@@ -50,7 +51,8 @@ class Blocking(Module):
     def unblock(self, request: Element) -> None:
         user, jids = request.from_.user, {_jid(item) for item in request.payload.elements()}
         if jids:
-            self.host["privacy"].block(user, lambda old: [jid for jid in old if jid not in jids])
+            gone = set(jids)
+            self.host["privacy"].block(user, lambda old: [jid for jid in old if jid not in gone])
             return
         self.forgiving.add(user)
         try:
@@ -60,11 +62,11 @@ class Blocking(Module):
 
     @on("blocked")
     def push_block(self, user: str, jids: list[str]) -> None:
-        self._push(user, Element("block", NS, *_items(jids)))
+        self._push(user, _listing("block", jids))
 
     @on("unblocked")
     def push_unblock(self, user: str, jids: list[str]) -> None:
-        self._push(user, Element("unblock", NS, *_items([] if user in self.forgiving else jids)))
+        self._push(user, _listing("unblock", [] if user in self.forgiving else jids))
 
     def _push(self, user: str, payload: Element) -> None:
         for session in self.host.sessions.of(user):
@@ -72,8 +74,11 @@ class Blocking(Module):
                 self.host.push(session, "set", payload)
 
 
-def _items(jids: list[str]) -> list[Element]:
-    return [Element("item", NS, jid=jid) for jid in jids]
+def _listing(name: str, jids: list[str]) -> Element:
+    """There may be many: made in turns with what others do."""
+    listing = Element(name, NS, *(Element("item", NS, jid=jid) for jid in fairly(jids)))
+    listing.serialise(fairly)
+    return listing
 
 
 def _jid(item: Element) -> str:

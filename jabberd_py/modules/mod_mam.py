@@ -18,6 +18,7 @@ from ..jsm.answers import later
 from ..jsm.notes import SENT
 from ..jsm.session import Session
 from ..jsm.worth import ARCHIVED, worth
+from ..net.turns import fairly
 from ..xdb import OWNER_LENGTH, Table, cached, xdb
 from ..xdb.numbers import number, when
 from ..xmpp import rsm
@@ -52,7 +53,11 @@ class Preferences(NamedTuple):
     never: frozenset[str] = frozenset()
 
 
-@cached
+def _weigh(chosen: Preferences | None) -> int:
+    return 1 if chosen is None else 1 + len(chosen.always) + len(chosen.never)
+
+
+@cached(size=200_000, weigh=_weigh)
 def preferences(owner: str) -> Preferences | None:
     """None: the user has none of their own."""
     row = ArchivePreferences.get_or_none(ArchivePreferences.owner == owner)
@@ -202,11 +207,12 @@ class Archive(Module):
     @iq("get", NS, "prefs", to="self")
     def preferences(self, request: Element) -> Element:
         policy, always, never = preferences(request.from_.user) or Preferences(self.archive)
-        lists = (("always", always), ("never", never))
-        lists_of = (
-            Element(name, NS, *(Element("jid", NS, jid) for jid in sorted(jids))) for name, jids in lists
-        )
-        return Element("prefs", NS, *lists_of, default=policy)
+        prefs = Element("prefs", NS, default=policy)
+        for name, jids in (("always", always), ("never", never)):
+            listed = Element(name, NS, *(Element("jid", NS, jid) for jid in fairly(sorted(jids))))
+            listed.serialise(fairly)
+            prefs.append(listed)
+        return prefs
 
     @iq("set", NS, "prefs", to="self")
     def set_preferences(self, request: Element) -> Element:
@@ -245,6 +251,6 @@ def _addresses(element: Element | None) -> list[str]:
     if len(texts) > LISTED:
         raise StanzaError("policy-violation", f"a list may have {LISTED} addresses")
     try:
-        return list(dict.fromkeys(str(parse(text)) for text in texts))
+        return list(dict.fromkeys(str(parse(text)) for text in fairly(texts)))
     except ValueError as error:
         raise StanzaError("jid-malformed", str(error)) from None

@@ -3,27 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
-from peewee import CharField, TextField
+from peewee import BooleanField, CharField, TextField
 
 from ..hooks import HANDLED, Module, Option, iq, on
 from ..jsm.notes import DIRECTED, PRIVACY_ASKED, PRIVACY_LIST
 from ..jsm.session import Session
+from ..net.turns import fairly
 from ..xdb import OWNER_LENGTH, Table, cached, xdb
 from ..xmpp.element import Element, from_text
 from ..xmpp.errors import StanzaError
 from ..xmpp.jid import JID, parse
 from ..xmpp.ns import CLIENT
 from ..xmpp.protocols import XEP
-from ..xmpp.subscription import State
 from .mod_roster import roster
-from .privacy_rules import NAME_LENGTH, NS, Item, List, Lists, read, read_items
+from .privacy_rules import ENTRY, NAME_LENGTH, NS, Item, Kept, List, Lists, read, read_items
 
 ERRORS = "urn:xmpp:blocking:errors"
 
 
+class PrivacyList(Table):
+    """One list. ``items``: as `privacy_rules.Kept` writes them. ``standard``: it is the owner's default list."""
+
+    owner = CharField(max_length=OWNER_LENGTH)
+    name = CharField(max_length=NAME_LENGTH)
+    standard = BooleanField()
+    items = TextField()
+
+    class Meta:
+        indexes = ((("owner", "name"), True),)
+
+
 class PrivacyLists(Table):
-    """``xml``: all lists of the owner, as `Lists.element` writes them."""
+    """What older servers kept: ``xml`` has all lists of the owner. It is taken over at the start."""
 
     owner = CharField(max_length=OWNER_LENGTH)
     xml = TextField()
@@ -32,21 +45,51 @@ class PrivacyLists(Table):
         indexes = ((("owner",), True),)
 
 
-@cached(size=50_000)
+def _weigh(lists: Lists | None) -> int:
+    return ENTRY if lists is None else lists.weight
+
+
+@cached(size=20_000_000, weigh=_weigh)
 def lists_of(owner: str) -> Lists | None:
-    """The compiled lists, or None for those who have none: what nearly everybody costs is a look-up."""
-    xml = PrivacyLists.select(PrivacyLists.xml).where(PrivacyLists.owner == owner).scalar()
-    return None if xml is None else read(from_text(xml))
+    """The lists, or None for those who have none: what nearly everybody costs is a look-up."""
+    return _read(owner)
+
+
+@xdb.prepared(str)
+def _rows(owner: str) -> Any:
+    p = PrivacyList
+    return p.select(p.name, p.standard, p.items).where(p.owner == owner).order_by(p.id)
+
+
+def _read(owner: str) -> Lists | None:
+    rows = _rows(owner)
+    default = next((name for name, standard, _ in rows if standard), None)
+    return Lists({name: Kept(items) for name, _, items in rows}, default) if rows else None
 
 
 def _store(owner: str, change: Callable[[Lists], Lists]) -> None:
-    """Runs in the writer: nobody else changes the lists meanwhile."""
-    mine = PrivacyLists.owner == owner
-    xml = PrivacyLists.select(PrivacyLists.xml).where(mine).scalar()
-    lists = change(read(from_text(xml)) if xml else Lists({}))
-    PrivacyLists.delete().where(mine).execute()
-    if lists.lists:
-        PrivacyLists.insert(owner=owner, xml=str(lists.element())).execute()
+    """Runs in the writer: nobody else changes the lists meanwhile. Writes those that are others now."""
+    old = _read(owner) or Lists({})
+    new = change(old)
+    mine = PrivacyList.owner == owner
+    gone = [name for name, kept in old.lists.items() if new.lists.get(name) is not kept]
+    PrivacyList.delete().where(mine, PrivacyList.name.in_(gone)).execute()
+    for name, kept in new.lists.items():
+        if old.lists.get(name) is not kept:
+            PrivacyList.insert(owner=owner, name=name, standard=False, items=kept.text).execute()
+    PrivacyList.update(standard=False).where(mine, PrivacyList.standard == True).execute()  # noqa: E712
+    if new.default is not None:
+        PrivacyList.update(standard=True).where(mine, PrivacyList.name == new.default).execute()
+
+
+def _take_over() -> bool:
+    """A few accounts of an older server's. Runs in the writer; False: there are no more."""
+    rows = list(PrivacyLists.select().limit(20))
+    for row in rows:
+        lists = read(from_text(row.xml))
+        _store(row.owner, lambda old, lists=lists: lists)  # type: ignore[misc]
+        row.delete_instance()
+    return bool(rows)
 
 
 class Privacy(Module):
@@ -54,9 +97,14 @@ class Privacy(Module):
 
     protocols = (XEP(16, "1.7", "Privacy Lists"),)
     features = (NS,)
-    tables = (PrivacyLists,)
+    tables = (PrivacyList, PrivacyLists)
     max_lists = Option(int, 20, "lists of one account", min=1)
     max_items = Option(int, 1000, "items of one list, and so addresses that one account may block", min=1)
+
+    @on("start")
+    def start(self) -> None:
+        while xdb.save(_take_over):
+            pass
 
     # -- the verdict ---------------------------------------------------------------------
 
@@ -125,8 +173,9 @@ class Privacy(Module):
         found = lists.get(name)
         if found is None:
             raise StanzaError("item-not-found")
-        items = (item.element() for item in found.items)
-        return Element("query", NS, Element("list", NS, *items, name=name))
+        shown = Element("list", NS, *(item.element() for item in fairly(found.items)), name=name)
+        shown.serialise(fairly)
+        return Element("query", NS, shown)
 
     def _names(self, lists: Lists, active: str | None) -> Element:
         query = Element("query", NS)
@@ -152,9 +201,9 @@ class Privacy(Module):
         if name is not None and name not in lists.lists:
             raise StanzaError("item-not-found")
         if verb.name == "active":
-            with_presence = self._presence(session.user)
+            before = {session: self._list(lists, session)}
             session.notes[PRIVACY_LIST] = name
-            with_presence()
+            self._changed(session.user, before)
             return
         if (
             lists.default is not None
@@ -165,7 +214,7 @@ class Privacy(Module):
         self.alter(session.user, lambda old: Lists(old.lists, name if name in old.lists else None))
 
     def _edit(self, session: Session, name: str, element: Element) -> None:
-        items = read_items(element, self.max_items)
+        items = read_items(fairly(element.elements()), self.max_items)
         lists = lists_of(session.user) or Lists({})
         if not items:
             if name not in lists.lists:
@@ -219,53 +268,42 @@ class Privacy(Module):
 
     def alter(self, user: str, change: Callable[[Lists], Lists]) -> None:
         """Stores the lists that ``change`` makes of the old ones, then tells those concerned."""
-        before, with_presence = lists_of(user) or Lists({}), self._presence(user)
+        before = lists_of(user) or Lists({})
+        rules = {session: self._list(before, session) for session in self.host.sessions.of(user)}
         xdb.save(_store, user, change)
         lists_of.forget(user)
         old, new = set(before.blocked), set((lists_of(user) or Lists({})).blocked)
-        with_presence()
+        self._changed(user, rules)
         if new - old:
             self.host.hooks.tell("blocked", user, sorted(new - old))
         if old - new:
             self.host.hooks.tell("unblocked", user, sorted(old - new))
 
-    def _presence(self, user: str) -> Callable[[], None]:
-        """Notes who sees whom; the function it returns, called after a change, tells those who now see more
-        or less (notes of XEP-0016 sections 2.9 and 2.10, XEP-0191 sections 3.3 and 3.4)."""
-        sessions = [s for s in self.host.sessions.of(user) if s.presence is not None or s.note(DIRECTED)]
-        states = [(parse(jid), contact.state) for jid, contact in roster(user).items()] if sessions else []
-        before = self._seen(user, sessions, states)
-
-        def tell() -> None:
-            after = self._seen(user, sessions, states)
-            for (session, jid, way), hidden in after.items():
-                if hidden != before.get((session, jid, way), False):
-                    self._tell(session, jid, way, hidden)
-
-        return tell
-
-    def _seen(
-        self, user: str, sessions: list[Session], states: list[tuple[JID, State]]
-    ) -> dict[tuple[Session, JID, str], bool]:
+    def _changed(self, user: str, before: dict[Session, List | None]) -> None:
+        """Tells those who see more or less of these sessions than by the rules before (notes of XEP-0016 sections 2.9 and
+        2.10, XEP-0191 sections 3.3 and 3.4). Many are told in turns with what others do."""
         lists = lists_of(user) or Lists({})
-        seen = {}
-        for session in sessions:
-            rules, shown = self._list(lists, session), session.presence is not None
-            for address in session.note(DIRECTED) or ():
-                jid = parse(address)
-                seen[session, jid, "directed"] = self._denies(user, rules, jid, "presence-out")
-            for jid, state in states if shown else ():
-                if state.from_:
-                    seen[session, jid, "presence-out"] = self._denies(user, rules, jid, "presence-out")
-                if state.to:
-                    seen[session, jid, "presence-in"] = self._denies(user, rules, jid, "presence-in")
-        return seen
+        for session, old in before.items():
+            new = self._list(lists, session)
+            if (old.items if old else ()) == (new.items if new else ()):
+                continue
+            ways = [(parse(address), "directed") for address in session.note(DIRECTED) or ()]
+            for address, contact in roster(user).items() if session.presence is not None else ():
+                if contact.state.from_:
+                    ways.append((parse(address), "presence-out"))
+                if contact.state.to:
+                    ways.append((parse(address), "presence-in"))
+            for jid, way in fairly(ways):
+                kind = "presence-out" if way == "directed" else way
+                hidden = self._denies(user, new, jid, kind)
+                if hidden != self._denies(user, old, jid, kind):
+                    self._tell(session, jid, way, hidden)
 
     def _tell(self, session: Session, jid: JID, way: str, hidden: bool) -> None:
         if way == "directed" and not hidden:
             return  # it is for the client to say so again (RFC 6121 section 4.6)
         if way == "directed":
-            session.note(DIRECTED).pop(str(jid), None)
+            (session.note(DIRECTED) or {}).pop(str(jid), None)
         if session.presence is None and way != "directed":
             return
         if way != "presence-in" and hidden:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
@@ -16,6 +17,10 @@ LARGEST = 2**32 - 1
 NAME_LENGTH = 256
 """Characters of a list's or a group's name."""
 
+NONE: frozenset[str] = frozenset()
+ENTRY = 200
+"""What an account or a list weighs beside its items."""
+
 Contact = Callable[[], Any]
 """Gives the roster's item for the address in question (``.state``, ``.groups``), or None."""
 
@@ -27,7 +32,7 @@ class Item(NamedTuple):
     deny: bool
     type: str | None = None
     value: str | None = None
-    kinds: frozenset[str] = frozenset()
+    kinds: frozenset[str] = NONE
 
     @property
     def blocks(self) -> bool:
@@ -83,14 +88,44 @@ def _matches(item: Item, names: list[str], contact: Contact) -> bool:
     return item.value == ("none" if entry is None else entry.state.subscription)
 
 
+class Kept:
+    """A list as it is stored; it is compiled when somebody goes by it, or shows or changes it. ``text``: JSON, an array
+    [order, deny, type, value, [kind, ...]] for each item."""
+
+    __slots__ = ("text", "_list")
+
+    def __init__(self, text: str, compiled: List | None = None) -> None:
+        self.text, self._list = text, compiled
+
+    @classmethod
+    def of(cls, items: Iterable[Item]) -> Kept:
+        made = List(items)
+        return cls(json.dumps([[*item[:4], sorted(item.kinds)] for item in made.items]), made)
+
+    @property
+    def list(self) -> List:
+        if self._list is None:
+            self._list = List(
+                Item(order, deny, type, value, frozenset(kinds) if kinds else NONE)
+                for order, deny, type, value, kinds in json.loads(self.text)
+            )
+        return self._list
+
+
 class Lists:
     """All lists of an account, by name, and which is the default one. Not changed once it is made."""
 
-    def __init__(self, lists: dict[str, List], default: str | None = None) -> None:
+    def __init__(self, lists: dict[str, Kept], default: str | None = None) -> None:
         self.lists, self.default = lists, default
 
+    @property
+    def weight(self) -> int:
+        """What they take in memory, roughly in characters."""
+        return ENTRY + sum(ENTRY + len(kept.text) for kept in self.lists.values())
+
     def get(self, name: str | None) -> List | None:
-        return None if name is None else self.lists.get(name)
+        kept = None if name is None else self.lists.get(name)
+        return None if kept is None else kept.list
 
     @property
     def blocked(self) -> list[str]:
@@ -102,7 +137,7 @@ class Lists:
         """With that list added or replaced; without items, removed."""
         kept, items = {key: each for key, each in self.lists.items() if key != name}, list(items)
         if items:
-            kept[name] = List(items)
+            kept[name] = Kept.of(items)
         return Lists(kept, self.default if self.default in kept else None)
 
     def blocking(self, jids: Iterable[str]) -> Lists:
@@ -119,24 +154,14 @@ class Lists:
         made = self.having(name, items)
         return Lists(made.lists, name if items else None)
 
-    def element(self) -> Element:
-        """As it is stored, and exported (XEP-0227 section 7)."""
-        query = Element("query", NS)
-        if self.default is not None:
-            query.append(Element("default", NS, name=self.default))
-        return query.append(
-            *(
-                Element("list", NS, *(item.element() for item in each.items), name=name)
-                for name, each in self.lists.items()
-            )
-        )
 
-
-def read_items(element: Element, most: int) -> list[Item]:
+def read_items(elements: Iterable[Element], most: int) -> list[Item]:
     """The items of a <list/>. Raises StanzaError."""
-    items = [_item(child) for child in element.elements()]
-    if len(items) > most:
-        raise StanzaError("not-acceptable", f"a list has at most {most} items")
+    items: list[Item] = []
+    for element in elements:
+        if len(items) == most:
+            raise StanzaError("not-acceptable", f"a list has at most {most} items")
+        items.append(_item(element))
     if len({item.order for item in items}) < len(items):
         raise StanzaError("bad-request", "two items have the same order")
     return items
@@ -164,13 +189,13 @@ def _item(element: Element) -> Item:
         raise StanzaError("bad-request", "no such type of item")
     if kinds == set(KINDS):
         kinds = frozenset()
-    return Item(int(order), attrs["action"] == "deny", type, None if type is None else value, kinds)
+    return Item(int(order), attrs["action"] == "deny", type, None if type is None else value, kinds or NONE)
 
 
 def read(element: Element) -> Lists:
-    """What `Lists.element` made."""
+    """Of XML: a <query/> with all lists, and <default/>."""
     lists = {
-        each.attrs["name"]: List(_item(item) for item in each.elements()) for each in element.all("list")
+        each.attrs["name"]: Kept.of(_item(item) for item in each.elements()) for each in element.all("list")
     }
     default = element.child("default")
     return Lists(lists, None if default is None else default.attrs.get("name"))

@@ -2,10 +2,10 @@
 
 import pytest
 
-from jabberd_py.modules.privacy_rules import Item, List, Lists, read
+from jabberd_py.modules.privacy_rules import Item, Kept, List, read
 from jabberd_py.xmpp.element import from_text
 from jabberd_py.xmpp.jid import parse
-from tests.client import subscribe_both
+from tests.client import Client, subscribe_both
 
 NS = "jabber:iq:privacy"
 STANZAS = "urn:ietf:params:xml:ns:xmpp-stanzas"
@@ -301,7 +301,37 @@ def test_the_first_that_matches_decides_whatever_its_kind():
 
 def test_what_is_stored_reads_back():
     items = [Item(1, True, "jid", "a@b"), Item(2, False, "group", "<&'>", frozenset(["iq", "presence-out"]))]
-    lists = Lists({"x y": List(items)}, "x y")
-    again = read(from_text(str(lists.element())))
-    assert again.default == "x y"
-    assert again.lists["x y"].items == tuple(items)
+    assert Kept(Kept.of(items).text).list.items == tuple(items)
+
+
+def test_what_an_older_server_stored_is_read():
+    item = "<item type='jid' value='a@b' action='deny' order='1'><iq/></item>"
+    old = read(from_text(f"<query xmlns='{NS}'><default name='x y'/><list name='x y'>{item}</list></query>"))
+    assert old.default == "x y" and old.get("x y").items == (Item(1, True, "jid", "a@b", frozenset(["iq"])),)
+
+
+def test_twenty_long_lists_take_neither_time_nor_memory(start_server):
+    """Three accounts with all that they may have: setting one list does not touch the others."""
+    server = start_server()
+    for name in ("one", "two", "three"):
+        Client(server.address()).connect().register(name, "secret").close()
+    clients = [Client(server.address()).login(name, "secret").available() for name in ("one", "two", "three")]
+    numbers = range(1000)
+    before, cpu = server.pss(), server.cpu()
+    for number in range(20):
+        items = "".join(
+            f"<item type='jid' value='foe{n}@list{number}.example' action='deny' order='{n}'/>"
+            for n in numbers
+        )
+        for client in clients:
+            put(client, f"list{number}", items)
+    assert server.cpu() - cpu < 10  # 60 lists; it was a second for the last of each
+    choose(clients[0], "default", "list3")
+    fails(clients[0].iq("get", "<ping xmlns='urn:xmpp:ping'/>", "foe7@list3.example"), "not-acceptable")
+    assert server.pss() - before < 60_000_000  # 300 MB before
+    server.restart()
+    again = Client(server.address()).login("one", "secret").available()
+    assert len(ask(again, "<list name='list19'/>").findall(f".//{{{NS}}}item")) == 1000
+    fails(again.iq("get", "<ping xmlns='urn:xmpp:ping'/>", "foe7@list3.example"), "not-acceptable")
+    for client in (again, *clients):
+        client.close()
