@@ -27,7 +27,7 @@ logger = log.get(__name__)
 
 NODE = 0
 """The node of a cluster that this process is; there is no cluster yet."""
-LAG = 0.02
+LAG = 0.05
 """Seconds that finished rows gather before one statement removes them. After a crash these messages are sent twice."""
 
 

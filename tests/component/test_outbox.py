@@ -8,6 +8,7 @@ import pytest
 
 from tests.component.component import Component, silent
 from tests.conftest import CONFIG, Place
+from tests.federation.rawpeer import Raw, RawServer
 
 IRC = "irc.localhost"
 SM = "urn:xmpp:sm:3"
@@ -169,6 +170,25 @@ def test_what_the_configuration_has_given_away_comes_back(house, account, make_c
     client.auth(romeo.account.user, romeo.account.password)
     client.send(f"<resume xmlns='{SM}' previd='{romeo.token}' h='0'/>")
     client.gets(f"<message type='error' id='gone' from='#chan@{IRC}'/>", 15)
+
+
+@pytest.mark.parametrize("how", ["SIGTERM", "kill -9"])
+def test_what_another_server_was_told_that_we_have_is_kept(start_server, how):
+    peer = RawServer(None)
+    routes = {"good.test": peer.route}
+    s2s = {"require_tls": False, "routes": routes}
+    server = start_server({**config("60s"), "s2s": s2s})
+    raw = Raw(server.address("s2s"), "localhost", "good.test", tls="none").prove()
+    raw.send(f"<enable xmlns='{SM}'/>")
+    raw.gets(f"<enabled xmlns='{SM}'/>")
+    raw.send(f"<message from='juliet@good.test/x' to='x@{IRC}'><body>hi</body></message>")
+    assert acknowledged(raw) == 1
+    raw.close()
+    again(server, how)
+    irc = join(server)
+    irc.sync()
+    assert bodies(irc) == ["hi"]
+    peer.stop()
 
 
 @pytest.mark.sqlite
