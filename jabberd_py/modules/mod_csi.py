@@ -13,6 +13,22 @@ from ..xmpp.protocols import XEP
 NS = "urn:xmpp:csi:0"
 CARBONS = "urn:xmpp:carbons:2"
 EVENT = "http://jabber.org/protocol/pubsub#event event"
+MUC_USER = "http://jabber.org/protocol/muc#user"
+SINGLE = frozenset(
+    (
+        "urn:xmpp:avatar:metadata",
+        "urn:xmpp:avatar:data",
+        "urn:xmpp:omemo:2:devices",
+        "eu.siacs.conversations.axolotl.devicelist",
+        "urn:xmpp:vcard4",
+        "http://jabber.org/protocol/nick",
+        "http://jabber.org/protocol/mood",
+        "http://jabber.org/protocol/activity",
+        "http://jabber.org/protocol/tune",
+        "http://jabber.org/protocol/geoloc",
+    )
+)
+"""Nodes that hold one item by their XEP: the next one replaces it, whatever its id."""
 CHAT_STATES = "http://jabber.org/protocol/chatstates"
 SLIGHT = frozenset((CHAT_STATES, "urn:xmpp:hints", "urn:xmpp:sid:0", "urn:xmpp:occupant-id:0"))
 """Namespaces of what says nothing beside a chat state."""
@@ -81,14 +97,13 @@ def unimportant(stanza: Element) -> tuple[str, ...] | None:
     """What may wait: a key that it shares with what it replaces. None: it must not wait."""
     sender = stanza.attrs.get("from", "")
     if stanza.name == "presence":
-        return ("presence", sender) if stanza.type in (None, "unavailable") else None
+        tells = stanza.type in (None, "unavailable") and not _happened(stanza)
+        return ("presence", sender) if tells else None
     kids = stanza.kids
     if stanza.name != "message" or stanza.type == "error" or f"{CLIENT} body" in kids or not kids:
         return None
     if EVENT in kids:
-        event = stanza.child("event")
-        items = None if event is None else event.payload
-        return None if items is None else ("event", sender, items.attrs.get("node", ""))
+        return _notified(stanza, sender)
     for kind in ("received", "sent"):
         if f"{CARBONS} {kind}" in kids:
             return _copied(stanza, kind)
@@ -99,6 +114,29 @@ def unimportant(stanza: Element) -> tuple[str, ...] | None:
         if namespace not in SLIGHT and kid != f"{CLIENT} thread" or kid == "urn:xmpp:hints store":
             return None
     return ("state", sender, stanza.attrs.get("type", "")) if chat_state else None
+
+
+def _happened(presence: Element) -> bool:
+    """Does a room say with it that something happened (kicked, renamed, joined...: XEP-0045 section 15.6)? A later presence
+    does not say that again."""
+    if f"{MUC_USER} x" not in presence.kids:
+        return False
+    x = presence.child("x", MUC_USER)
+    return x is not None and x.has("status", MUC_USER)
+
+
+def _notified(stanza: Element, sender: str) -> tuple[str, ...] | None:
+    """A notification replaces one of the same items, or of the same node if that holds one item only. One whose items have no
+    ids replaces none (XEP-0060)."""
+    event = stanza.child("event")
+    about = None if event is None else event.payload
+    if about is None:
+        return None
+    node = about.attrs.get("node", "")
+    if about.name != "items" or node in SINGLE:
+        return ("event", sender, node, about.name)
+    ids = [each.attrs.get("id", "") for each in about.elements()]
+    return ("event", sender, node, "items", *ids) if ids and all(ids) else None
 
 
 def _copied(stanza: Element, kind: str) -> tuple[str, ...] | None:

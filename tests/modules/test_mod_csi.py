@@ -122,6 +122,31 @@ def test_of_notifications_the_last_of_each_node_comes(couple):
     assert [e.get("id") for e in romeo.inbox] == ["2", "3"]
 
 
+def test_of_a_node_with_many_items_no_other_item_is_dropped(couple):
+    """Two bookmarks that were changed while nobody looked are two."""
+    romeo, juliet = couple
+    inactive(romeo)
+    for item in ("a", "b", "a"):
+        headline(juliet, romeo.jid, item, "urn:xmpp:bookmarks:1")
+    active(romeo)
+    romeo.sync()
+    assert [e.get("id") for e in romeo.inbox] == ["b", "a"]
+
+
+def test_what_a_room_says_once_is_not_replaced(couple):
+    """Somebody was kicked, and came back: both are told."""
+    romeo, juliet = couple
+    inactive(romeo)
+    x = "<x xmlns='http://jabber.org/protocol/muc#user'><item affiliation='none' role='none'/>{}</x>"
+    kicked, back = x.format("<status code='307'/>"), x.format("")
+    juliet.send(f"<presence to='{romeo.jid}' type='unavailable'>{kicked}</presence>")
+    juliet.send(f"<presence to='{romeo.jid}'>{back}</presence>")
+    juliet.sync(romeo.domain)
+    active(romeo)
+    romeo.gets(f"<presence from='{juliet.jid}' type='unavailable'/>")
+    romeo.gets(f"<presence from='{juliet.jid}' type='!absent'/>")
+
+
 def test_a_copy_of_a_chat_state_waits_too(couple, make_client):
     romeo, juliet = couple
     phone = make_client(romeo.account, resource="phone")
