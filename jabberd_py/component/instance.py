@@ -65,7 +65,7 @@ class Component(Instance):
         self.last: dict[str, Entry] = {}
         self.draining = False
         self.trouble = ""
-        self.counts = {"sent": 0, "received": 0, "bounced": 0}
+        self.counts = {"sent": 0, "received": 0, "refused": 0, "bounced": 0}
         self.configure(options)
         self.expect()
 
@@ -291,3 +291,6 @@ class Also(Instance):
 
     def deliver(self, stanza: Element, to: JID) -> None:
         self.component.deliver(stanza, to)
+
+    def requeue(self, entry: Entry, to: JID) -> bool:
+        return self.component.requeue(entry, to)

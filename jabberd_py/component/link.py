@@ -7,6 +7,7 @@ import hmac
 import secrets
 import socket
 from collections import deque
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import gevent
@@ -20,7 +21,7 @@ from ..xmpp import ns
 from ..xmpp.element import ATTRIBUTE, Element
 from ..xmpp.errors import StanzaError, StreamError, error_reply
 from ..xmpp.jid import parse
-from ..xmpp.parser import Close, Header
+from ..xmpp.parser import Close, Header, Skipped
 from ..xmpp.protocols import XEP
 from .instance import Component
 
@@ -71,7 +72,7 @@ class Link:
 
     @property
     def room(self) -> bool:
-        """Does the component read what it is sent?"""
+        """Has the component read most of what it was sent?"""
         stream = self.stream
         return not stream.closing and stream.size + len(stream.rest) <= stream.cap // 2
 
@@ -219,7 +220,7 @@ class Link:
         if self.service.known.get(component.domain) is not component:
             raise StreamError("host-unknown")  # the configuration has changed meanwhile
         self.proved = True
-        self.stream.settled(None)
+        self.stream.settled(None)  # it may listen only, for as long as it likes: TCP asks whether it is there
         self.service.proved(self)
         old = component.link
         if old is not None:
@@ -244,30 +245,49 @@ class Link:
             xdb.release()
 
     def _take(self, stanza: Element) -> None:
-        """A stanza from the component. Raises StreamError."""
+        """A stanza from the component. One that cannot be taken is answered here, and the stream goes on: the name of one
+        contact must not end the gateway of all its users. Raises StreamError where an address is left out (RFC 6120 section
+        4.9.3.7): no contact can cause that."""
         component, attrs = self.component, stanza.attrs
         assert component is not None
         if not attrs.get("from") or not attrs.get("to"):
             raise StreamError("improper-addressing", "stanzas of components have 'from' and 'to'")
-        try:
-            sender = stanza.from_
-        except ValueError:
-            raise StreamError("improper-addressing", "'from' is no address") from None
-        if sender is None or sender.domain not in component.domains:
-            raise StreamError("invalid-from", f"that is no address of {component.domain}")
-        if self.lang is not None:
-            attrs.setdefault("xml:lang", self.lang)
         component.counts["received"] += 1
         try:
-            check(stanza)
+            self._check(component, stanza)
         except StanzaError as error:
-            answer = error_reply(stanza, error)
-            if answer is not None:
-                if error.condition == "jid-malformed":
-                    answer.attrs["from"] = component.domain
-                self._write(answer.across())
+            self._refuse(component, stanza, error)
             return
+        attrs["from"], attrs["to"] = str(stanza.from_), str(stanza.to)
+        if self.lang is not None:
+            attrs.setdefault("xml:lang", self.lang)
         component.router.deliver(stanza)
+
+    def _check(self, component: Component, stanza: Element) -> None:
+        """Raises StanzaError."""
+        try:
+            sender = stanza.from_
+        except ValueError as error:
+            raise StanzaError("jid-malformed", f"'from' is no address: {error}") from None
+        if sender is None or sender.domain not in component.domains:
+            raise StanzaError("not-allowed", f"'from' is no address of {component.domain}")
+        if isinstance(stanza, Skipped):
+            raise StanzaError("policy-violation", stanza.reason)
+        check(stanza)
+
+    def _refuse(self, component: Component, stanza: Element, error: StanzaError) -> None:
+        """The answer goes down this stream, whoever the stanza claims to be from. Bad addresses are not repeated in it: the
+        component's library may choke on them, too."""
+        component.counts["refused"] += 1
+        if self.service.notes.spend(component.domain):
+            logger.warning("a component's stanza was refused", component=component.domain, reason=error.text)
+        answer = error_reply(stanza, error)
+        if answer is not None:
+            if error.condition == "jid-malformed":
+                answer.attrs |= {"from": component.domain, "to": component.domain}
+                with suppress(ValueError):
+                    answer.attrs["to"] = str(stanza.from_)
+            self._write(answer.across())
 
     def _header(self) -> None:
         """Our stream header, if it is still to be sent: an error must stand in a stream, too."""

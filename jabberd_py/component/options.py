@@ -38,7 +38,7 @@ class ListenerOptions(Section):
 
     address = Option(list_of(str), ["127.0.0.1"], "addresses to listen on")
     port = Option[int | None](optional(int), 5347, "port; 0 takes any free one, null none", min=0, max=65535)
-    max_stanza = Option(size, "512 KiB", "largest stanza", min=10_000)
+    max_stanza = Option(size, "512 KiB", "largest stanza; a larger one is answered with an error", min=10_000)
     max_depth = Option(int, 72, "how deep elements may be nested in a stanza", min=8)
     max_attributes = Option(int, 64, "attributes one element may have", min=8)
     buffer = Option(

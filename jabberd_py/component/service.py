@@ -29,6 +29,9 @@ CONNECT = 10.0
 FIRST = 1.0
 """Seconds before the second try; each further wait is twice as long."""
 
+SKIP = 4
+"""A stanza beyond the limits is answered, and the stream goes on; one so many times as large as may be ends it."""
+
 
 class Conflict(OptionError):
     """``component`` is the domain whose option is wrong."""
@@ -48,6 +51,7 @@ class Components:
         self.ports = Ports()
         self.connecting: dict[str, gevent.Greenlet] = {}
         self.strangers = 0
+        self.notes = Karma(0.2, 30)  # lines of the log about refused stanzas, by component
         self.karma = Karma(0.1, 1)
         self.running = False
 
@@ -90,7 +94,9 @@ class Components:
 
         def switch() -> None:
             self.options = options
-            self.limits = Limits(options.max_stanza, options.max_depth, options.max_attributes)
+            self.limits = Limits(
+                options.max_stanza, options.max_depth, options.max_attributes, SKIP * options.max_stanza
+            )
             self.karma.limit(0.1, options.failures)
             listen()
 

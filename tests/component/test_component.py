@@ -202,26 +202,80 @@ def test_the_hosts_show_their_components(server, irc, romeo, account, make_clien
 # -- hostile ---------------------------------------------------------------------------------------------
 
 BAD = {
-    "forged": ("<message from='juliet@localhost' to='a@localhost'/>", "invalid-from"),
-    "another component": ("<message from='away.localhost' to='a@localhost'/>", "invalid-from"),
-    "below": (f"<message from='a.{IRC}' to='a@localhost'/>", "invalid-from"),
     "no from": ("<message to='a@localhost'/>", "improper-addressing"),
     "no to": (f"<message from='{IRC}'/>", "improper-addressing"),
-    "empty to": (f"<message from='{IRC}' to=''/>", "improper-addressing"),
-    "bad from": (f"<message from='@{IRC}' to='a@localhost'/>", "improper-addressing"),
-    "large": (
-        f"<message from='{IRC}' to='a@localhost'><body>{'a' * 11000}</body></message>",
-        "policy-violation",
-    ),
-    "deep": (
-        f"<message from='{IRC}' to='a@localhost'>{'<a>' * 100}{'</a>' * 100}</message>",
-        "policy-violation",
-    ),
+    "an empty to": (f"<message from='{IRC}' to=''/>", "improper-addressing"),
+    "an empty from": ("<message from='' to='a@localhost'/>", "improper-addressing"),
+    "endless": (f"<message from='{IRC}' to='a@localhost'><body>{'a' * 60_000}", "policy-violation"),
+    "bottomless": (f"<message from='{IRC}' to='a@localhost'>{'<a>' * 2000}", "policy-violation"),
     "dtd": ("<!DOCTYPE x>", "restricted-xml"),
     "no stanza": ("<hello/>", "unsupported-stanza-type"),
     "a server's": (f"<message xmlns='jabber:server' from='{IRC}' to='a@localhost'/>", "invalid-namespace"),
     "not XML": ("<message></iq>", "not-well-formed"),
 }
+GOES_ON = {
+    "forged": ("message", "from='juliet@localhost' to='a@localhost'", "<body>x</body>", "not-allowed"),
+    "another component": ("message", "from='away.localhost' to='a@localhost'", "", "not-allowed"),
+    "below": ("presence", f"from='a.{IRC}' to='a@localhost'", "", "not-allowed"),
+    "a bad name": ("message", f"from='19:a1b2%group\u2028@{IRC}' to='a@localhost'", "", "jid-malformed"),
+    "a bad nick": ("presence", f"from='room@{IRC}/\U0001fa77\u0378' to='a@localhost'", "", "jid-malformed"),
+    "no node": ("message", f"from='@{IRC}' to='a@localhost'", "", "jid-malformed"),
+    "a bad nick, to": ("message", f"from='{IRC}' to='a@localhost/\u0378'", "", "jid-malformed"),
+    "large": ("message", f"from='{IRC}' to='a@localhost'", f"<body>{'a' * 11000}</body>", "policy-violation"),
+    "deep": ("message", f"from='{IRC}' to='a@localhost'", f"{'<a>' * 100}{'</a>' * 100}", "policy-violation"),
+    "large, forged": (
+        "message",
+        "from='x@localhost' to='a@localhost'",
+        f"<b>{'a' * 11000}</b>",
+        "not-allowed",
+    ),
+    "no payload": ("iq", f"type='get' from='{IRC}' to='localhost'", "", "bad-request"),
+    "two payloads": (
+        "iq",
+        f"type='set' from='{IRC}' to='localhost'",
+        "<a xmlns='a'/><b xmlns='b'/>",
+        "bad-request",
+    ),
+    "presence of no type": ("presence", f"type='odd' from='{IRC}' to='a@localhost'", "", "bad-request"),
+}
+
+
+@pytest.mark.parametrize("name", GOES_ON)
+def test_one_bad_stanza_is_answered_and_the_gateway_lives_on(irc, name):
+    kind, attributes, inner, condition = GOES_ON[name]
+    irc.send(f"<{kind} id='bad' {attributes}>{inner}</{kind}>")
+    irc.gets(f"<{kind} id='bad' type='error'><error><{condition} "
+             "xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></" + kind + ">")  # fmt: skip
+    irc.sync()
+
+
+def test_an_error_or_answer_that_cannot_be_taken_is_dropped(irc):
+    irc.send(f"<message type='error' id='bad' from='x\u2028@{IRC}' to='a@localhost'/>"
+             "<iq type='result' id='bad' from='juliet@localhost' to='a@localhost'/>")  # fmt: skip
+    irc.sync()
+    assert not irc.inbox
+
+
+@pytest.mark.topology("one host")
+def test_addresses_are_passed_on_prepared(irc, romeo):
+    irc.send(
+        f"<message from='Nick@{IRC.upper()}/R' to='{romeo.jid.replace('localhost', 'LOCALHOST')}' id='p'/>"
+    )
+    romeo.gets(f"<message from='nick@{IRC}/R' to='{romeo.jid}' id='p'/>")
+
+
+def test_one_that_only_listens_stays(start_server, account, make_client):
+    """Four times as long as the silence after which TCP asks whether it is there."""
+    server = start_server({**CONFIG, "component": {"port": 0, "keepalive": "1s", "handshake_timeout": "1s"},
+                           "components": {IRC: {"secret": "secret"}}})  # fmt: skip
+    listener = component(server).join()
+    juliet = make_client(account(place=Place(server, "localhost")))
+    with gevent.Timeout(30):
+        while (row := state(server, IRC))["seconds"] < 4:
+            assert row["state"] == "connected"
+            juliet.send(f"<message to='{IRC}' id='l'/>")
+            listener.gets("<message id='l'/>")
+    assert server.stop() == 0
 
 
 @pytest.mark.parametrize("name", BAD)
@@ -295,6 +349,39 @@ def test_what_waits_comes_when_the_component_is_back(server, make_client, irc):
     again.gets("<message id='w2'/>")
     got = [e.get("id") or e.findtext("{jabber:client}status") for e in again.inbox]
     assert got == ["w1", "last"]
+    again.close()
+
+
+MUC = "<x xmlns='http://jabber.org/protocol/muc'/>"
+IN_ORDER = {
+    "a state replaces the state before it": (["<show>away</show>", "<show>dnd</show>"], [1]),
+    "of another room it does not": (["<show>away</show>", "to='other@irc.localhost/n'"], [0, 1]),
+    "nor what joined": ([MUC, "<show>dnd</show>", "<show>xa</show>"], [0, 2]),
+    "nor does the end": (["<show>away</show>", "type='unavailable'", "<show>dnd</show>"], [0, 1, 2]),
+    "nor past a message": (
+        ["<show>away</show>", "message", "<show>dnd</show>", "<show>xa</show>"],
+        [0, 1, 3],
+    ),
+    "nor past a request": (["<show>away</show>", "iq", "<show>dnd</show>"], [0, 1, 2]),
+    "join, say, leave": ([MUC, "message", "type='unavailable'"], [0, 1, 2]),
+}
+
+
+@pytest.mark.parametrize("name", IN_ORDER)
+def test_what_waits_keeps_its_order(server, make_client, irc, name):
+    said, expected = IN_ORDER[name]
+    juliet = make_client()
+    irc.close()
+    for number, what in enumerate(said):
+        attributes = what if "='" in what and not what.startswith("<") else ""
+        to = "" if "to='" in attributes else f"to='r@{IRC}/n'"
+        inner = what if what.startswith("<") else "<ping xmlns='urn:xmpp:ping'/>" if what == "iq" else ""
+        kind = {"message": "message type='chat'", "iq": "iq type='get'"}.get(what, "presence")
+        juliet.send(f"<{kind} id='{number}' {to} {attributes}>{inner}</{kind.partition(' ')[0]}>")
+    juliet.sync()
+    again = component(server).join()
+    again.sync()
+    assert [int(e.get("id")) for e in again.inbox] == expected
     again.close()
 
 
