@@ -11,12 +11,13 @@ from ..hooks import HANDLED, Option, Section, list_of
 from ..instance import Instance
 from ..options import brief
 from ..router import Router, unexpected
+from ..xdb import xdb
 from ..xmpp import ns
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError, StreamError, error_reply
 from ..xmpp.jid import JID, parse
 from . import delivery
-from .session import Session, Transport
+from .session import Nobody, Session, Transport
 from .sessions import Sessions
 from .spool import Spool
 from .users import Users
@@ -148,29 +149,43 @@ class Host(Instance):
         if claimed is not None and claimed != session.full and not _same(claimed, session.jid):
             raise StreamError("invalid-from")
         attrs["from"] = session.full
-        stanza.session = session
         try:
-            check(stanza)
-            name, chains = stanza.name, self.hooks.chains
-            for handler in chains["filter_out"][name]:
-                if handler(session, stanza) is HANDLED:
-                    return
-            for handler in chains["out"][name]:
-                if handler(session, stanza) is HANDLED:
-                    return
-            if "to" in attrs:
-                self.router.deliver(stanza)
-                if self.hooks.told["sent"]:
-                    self.hooks.tell("sent", session, stanza)
-            elif name == "iq":
-                self.answer_account(stanza)
-            elif name == "message":
-                attrs["to"] = session.user
-                self.router.deliver(stanza)
+            self._route(session, stanza)
         except StanzaError as error:
             self.refuse(session, stanza, error)
         except Exception as error:
             self.refuse(session, stanza, unexpected(error))
+
+    def say(self, stanza: Element) -> None:
+        """What is said in the name of an account, or of this domain, by one who may: a component, say. It meets the same events
+        as what comes from a client. Raises StanzaError, if the account itself would not be let."""
+        sender = stanza.from_
+        assert sender is not None
+        if sender.node is None:
+            self.router.deliver(stanza)
+        else:
+            self._route(Session(self, sender, Nobody(), "", time.time()), stanza)
+
+    def _route(self, session: Session, stanza: Element) -> None:
+        attrs = stanza.attrs
+        stanza.session = session
+        check(stanza)
+        name, chains = stanza.name, self.hooks.chains
+        for handler in chains["filter_out"][name]:
+            if handler(session, stanza) is HANDLED:
+                return
+        for handler in chains["out"][name]:
+            if handler(session, stanza) is HANDLED:
+                return
+        if "to" in attrs:
+            self.router.deliver(stanza)
+            if self.hooks.told["sent"]:
+                self.hooks.tell("sent", session, stanza)
+        elif name == "iq":
+            self.answer_account(stanza)
+        elif name == "message":
+            attrs["to"] = session.user
+            self.router.deliver(stanza)
 
     def lets_out(self, session: Session, stanza: Element) -> bool:
         """May this be sent in the session's name? For what the server itself sends there: event ``filter_out``."""
@@ -186,6 +201,13 @@ class Host(Instance):
             if error.condition == "jid-malformed":
                 answer.attrs["from"] = self.domain
             session.send(answer)
+
+    def _send(self, request: Element) -> None:
+        with xdb.unit():
+            try:
+                self.say(request)
+            except StanzaError as error:
+                self.router.bounce(request, error)
 
     # -- for this domain ------------------------------------------------------------------
 
@@ -222,6 +244,8 @@ class Host(Instance):
         session = self.sessions.find(to)
         if session is not None:
             self.pass_on(session, stanza)
+            if stanza.name == "message":  # an error: what a stream brings is told, too
+                self.hooks.tell("received", to.user, stanza, [session])
         elif to.node is None:
             self.deliver(stanza, to)
         elif to.resource is None and stanza.name == "iq":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
 from ..net.turns import fairly
 from ..xmpp.element import Element
@@ -32,6 +32,21 @@ class Transport(Protocol):
 
     def kick(self, condition: str, text: str | None = None) -> None:
         """Ends the stream with that stream error, soon."""
+
+
+class Nobody:
+    """The `Transport` of a session that exists only while something is said in an account's name (`Host.say`)."""
+
+    info: ClassVar[dict[str, Any]] = {}
+
+    def send(self, data: bytes) -> None:
+        pass
+
+    def drain(self) -> None:
+        pass
+
+    def kick(self, condition: str, text: str | None = None) -> None:
+        pass
 
 
 class Managed(Protocol):

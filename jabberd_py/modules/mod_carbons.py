@@ -53,8 +53,8 @@ class Carbons(Module):
 
     @on("out", kind="message")
     def sent(self, session: Session, stanza: Element) -> None:
-        if self._alone(session.user):
-            return
+        if session.jid.resource is not None and self._alone(session.user):
+            return  # else a component speaks in the user's name
         others = self._enabled(session.user, [session])
         if not others or not self._eligible(session, stanza, False):
             return

@@ -34,12 +34,14 @@ class Gateway(Module):
     def _probe(self, component: Any) -> None:
         for session, jid in self._contacts(component):
             probe = Element("presence", CLIENT, from_=session.full, to=jid, type="probe")
-            self.host.router.deliver(probe)
+            if self.host.lets_out(session, probe):
+                self.host.router.deliver(probe)
 
     def _hide(self, component: Any) -> None:
         for session, jid in self._contacts(component):
-            presence = Element("presence", CLIENT, from_=jid, to=session.user, type="unavailable")
-            self.host.pass_on(session, presence)
+            if self.host.sessions.available(session.user)[:1] == [session]:  # once for each user
+                presence = Element("presence", CLIENT, from_=jid, to=session.user, type="unavailable")
+                self.host.router.deliver(presence)
 
     def _contacts(self, component: Any) -> Iterator[tuple[Session, str]]:
         """Who is here, and whose presence there he sees."""

@@ -83,7 +83,7 @@ class Motd(Module):
         self.mark(session.user, text)
         body = Element("body", ns.CLIENT, text)
         message = Element("message", ns.CLIENT, body, from_=self.host.domain, to=session.full)
-        self.host.pass_on(session, message)
+        self.host.router.deliver(message)
 
     def mark(self, user: str, text: str) -> None:
         """The user has got this text."""

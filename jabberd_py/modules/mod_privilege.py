@@ -91,7 +91,8 @@ class Privilege(Module):
                 if jid not in probed and parse(jid).domain != self.host.domain:
                     probed.add(jid)
                     probe = Element("presence", CLIENT, from_=session.user, to=jid, type="probe")
-                    self.host.router.deliver(probe)
+                    if self.host.lets_out(session, probe):
+                        self.host.router.deliver(probe)
 
     # -- rosters ------------------------------------------------------------------------------------
 
@@ -173,7 +174,7 @@ class Privilege(Module):
             raise StanzaError("forbidden", "not a bare address of this host")
         if sender.node is not None and not self.host.users.exists(str(sender)):
             raise StanzaError("forbidden", "no user of this host")
-        self.host.router.deliver(message.copy())
+        self.host.say(message.copy())
         return HANDLED
 
     # -- IQs --------------------------------------------------------------------------------------------

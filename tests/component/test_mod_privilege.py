@@ -147,6 +147,48 @@ def test_messages(join, juliet, server, account, make_client):
     romeo.nothing("<message/>")
 
 
+CARBONS = "urn:xmpp:carbons:2"
+
+
+def speaks(component, sender, to, body):
+    component.send(f"<message from='may.localhost' to='localhost' id='m'>{said(sender, to, body)}</message>")
+    component.sync()
+
+
+def test_what_is_said_for_a_user_is_archived_and_copied(join, juliet, server, account, make_client):
+    """Once in the archive of each, and on all clients of the one who said it, as if a client had."""
+    romeo = make_client(account("romeo", Place(server, "localhost")))
+    juliet.iq("set", f"<enable xmlns='{CARBONS}'/>")
+    may = join("may.localhost")
+    speaks(may, juliet.bare, romeo.jid, "here")
+    speaks(may, juliet.bare, "x@may-not.localhost", "there")
+    for body in ("here", "there"):
+        copied = f"<message xmlns='jabber:client' from='{juliet.bare}'><body>{body}</body></message>"
+        inner = f"<forwarded xmlns='urn:xmpp:forward:0'>{copied}</forwarded>"
+        juliet.gets(f"<message from='{juliet.bare}'><sent xmlns='{CARBONS}'>{inner}</sent></message>")
+    for client, bodies in ((juliet, ["here", "there"]), (romeo, ["here"])):
+        client.inbox.clear()
+        client.iq("set", "<query xmlns='urn:xmpp:mam:2'/>")
+        found = [
+            each.findtext(".//{jabber:client}body") for each in client.inbox if each.tag.endswith("message")
+        ]
+        assert found == bodies
+
+
+def test_filters_of_the_user_hold_for_what_is_said_for_him(join, juliet, server, account, make_client):
+    romeo = make_client(account("romeo", Place(server, "localhost")))
+    juliet.iq("set", f"<block xmlns='urn:xmpp:blocking'><item jid='{romeo.bare}'/></block>")
+    may = join("may.localhost")
+    speaks(may, juliet.bare, romeo.jid, "no")
+    may.gets(
+        f"<message type='error' id='m' from='localhost'><error><not-acceptable xmlns='{STANZAS}'/></error></message>"
+    )
+    got = may.ask("get", wrapped(VERSION, f" to='{romeo.jid}'"), juliet.bare)
+    assert got.find(".//{jabber:client}iq").get("type") == "error"
+    romeo.sync()
+    assert not [each for each in romeo.inbox if each.tag.endswith(("message", "iq"))]
+
+
 def wrapped(payload, inner="", type="get"):
     return f"<privileged_iq xmlns='{NS}'><iq xmlns='jabber:client' type='{type}' id='in'{inner}>{payload}</iq></privileged_iq>"
 

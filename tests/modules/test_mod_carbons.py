@@ -133,6 +133,15 @@ def test_an_error_that_answers_a_copied_message(romeo, juliet, home):
     home.gets(f"<message type='error'><sent xmlns='{NS}'>...</sent></message>")
 
 
+def test_an_error_that_the_server_itself_makes_is_copied_too(romeo, home):
+    romeo.send("<message to='nobody@nowhere.invalid' type='chat' id='e'><body>x</body></message>")
+    home.gets(CARBON["sent"])
+    romeo.gets("<message type='error' id='e' from='nobody@nowhere.invalid'/>", 15)
+    copied = "<message xmlns='jabber:client' type='error' id='e' from='nobody@nowhere.invalid'/>"
+    inner = f"<forwarded xmlns='{FORWARD}'>{copied}</forwarded>"
+    home.gets(f"<message type='error'><received xmlns='{NS}'>{inner}</received></message>")
+
+
 def test_a_message_to_the_bare_address(romeo, juliet, home):
     juliet.send(f"<message to='{romeo.bare}' type='chat'><body>x</body></message>")
     romeo.gets("<message><body>x</body></message>")
