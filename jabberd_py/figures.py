@@ -23,10 +23,15 @@ def figures(server: Server) -> list[Figure]:
     if store is not None:
         writer = store.writer
         found += [
-            Figure("store_trouble", "1 while writes are lost", [(None, float(store.trouble is not None))]),
+            Figure(
+                "store_trouble",
+                "1 while writes are lost or reads fail",
+                [(None, float(store.trouble is not None))],
+            ),
             Figure("store_queue", "writes that wait", [(None, len(writer._queue))]),
             Figure("store_commits", "groups committed", [(None, writer.commits)], total=True),
             Figure("store_failures", "groups lost", [(None, writer.failures)], total=True),
+            Figure("store_unread", "reads that failed", [(None, store.db.unreadable)], total=True),
         ]
     uplink = server.uplink
     if uplink is not None:

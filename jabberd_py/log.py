@@ -167,7 +167,8 @@ def _emit(line: Line) -> None:
 class Logger:
     """Carries what was bound to it (``bind`` makes a new one) into each line.
 
-    A field ``exc_info`` adds a traceback: an exception, or True for the one that is being handled.
+    A field ``exc_info`` adds a traceback: an exception, or True for the one that is being handled. An exception with the
+    attribute ``told`` is in the log already: what it made fail is told at level debug, without a traceback.
     """
 
     __slots__ = ("fields",)
@@ -181,7 +182,11 @@ class Logger:
 
     def _line(self, level: str, event: str, fields: dict[str, Any]) -> None:
         if exc_info := fields.pop("exc_info", None):
-            fields["exception"] = _traceback(sys.exception() if exc_info is True else exc_info)
+            error = sys.exception() if exc_info is True else exc_info
+            if getattr(error, "told", False):
+                level, fields["reason"] = "debug", str(error)
+            else:
+                fields["exception"] = _traceback(error)
         _emit(_line(level, event, self.fields | fields))
 
     def debug(self, event: str, **fields: Any) -> None:

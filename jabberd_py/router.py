@@ -123,7 +123,7 @@ class Router:
 def unexpected(error: Exception) -> StanzaError:
     """What a stranger may know of a failure of ours; the log knows the rest."""
     if isinstance(error, StoreError):
-        logger.error("the store failed", error=str(error))
+        logger.debug("the store failed", error=str(error))  # it says so itself, once
         return StanzaError("resource-constraint", "the server cannot store this now", type="wait")
     logger.exception("a stanza made a handler fail", exc_info=error)
     return StanzaError("internal-server-error")

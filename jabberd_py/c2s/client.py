@@ -151,11 +151,14 @@ class Client:
             logger.info(
                 "TLS failed", session=self.id, address=self.address, reason=error.reason or str(error)
             )
-        except Exception as error:
+        except StoreError as error:
+            logger.info("a stream needed the store", session=self.id, address=self.address, reason=str(error))
+            self._header()
+            stream.close(StreamError("resource-constraint").to_bytes() + b"</stream:stream>")
+        except Exception:
             logger.exception("a stream failed", session=self.id, address=self.address)
             self._header()
-            condition = "resource-constraint" if isinstance(error, StoreError) else "internal-server-error"
-            stream.close(StreamError(condition).to_bytes() + b"</stream:stream>")
+            stream.close(StreamError("internal-server-error").to_bytes() + b"</stream:stream>")
         try:
             self._end(lost)
         except Exception:

@@ -12,7 +12,7 @@ from .. import log
 from ..jsm.host import Host, check
 from ..net.channel import Channel
 from ..net.tls import client_names, end_point
-from ..xdb import xdb
+from ..xdb import StoreError, xdb
 from ..xmpp import ns
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError, StreamError, error_reply
@@ -95,6 +95,8 @@ class Negotiation:
                 self._sasl(element)
             except SaslError as error:
                 self._fail(error)
+            except StoreError:
+                self._fail(SaslError("temporary-auth-failure", "the server cannot look up accounts now"))
         elif element.ns == ns.CLIENT and element.name == "iq" and client.user is not None:
             self._iq(element)
         else:

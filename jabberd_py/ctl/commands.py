@@ -83,13 +83,14 @@ class Commands:
     def check_store(self) -> list[dict[str, Any]]:
         """Is the store sound? Damage, room, versions, rows, trouble with writing."""
         store = self._store()
-        last = {
-            "check": "last commit",
-            "found": "lost" if store.trouble else "went well",
-            "trouble": store.trouble or "",
-        }
+        last = [
+            {"check": "last commit", "found": "lost" if lost else "went well", "trouble": lost or ""}
+            for lost in [store.writer.trouble]
+        ]
+        if store.db.unread:
+            last.append({"check": "last read", "found": "failed", "trouble": store.db.unread})
         found = [{"check": "at the start", "found": "", "trouble": each} for each in store.found]
-        return [*health.check(store.db, store.tables, _slowly), last, *found]
+        return [*health.check(store.db, store.tables, _slowly), *last, *found]
 
     @command("backup", changes=True)
     def backup(self, file: Path) -> Iterator[Any]:

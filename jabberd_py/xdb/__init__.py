@@ -98,8 +98,8 @@ class Store:
 
     @property
     def trouble(self) -> str | None:
-        """Why the last writes were lost, or None. The next write tries again, and clears it if it can."""
-        return self.writer.trouble
+        """Why the last writes were lost or the last read failed, or None. The next one tries again, and clears it if it can."""
+        return self.writer.trouble or self.db.unread
 
     def close(self) -> None:
         """Wait until all is written, then close. A second call does nothing."""

@@ -20,19 +20,12 @@ from gevent.local import local as greenlet_local
 from gevent.lock import BoundedSemaphore
 from gevent.monkey import get_original
 
+from .readable import Readable, StoreError, one_line
+
+__all__ = ["Mysql", "Postgres", "Sqlite", "StoreError", "one_line", "open_database", "original"]
 native_local = get_original("threading", "local")
 native_ident = get_original("_thread", "get_ident")
 native_lock = get_original("_thread", "allocate_lock")
-
-
-class StoreError(Exception):
-    """The store cannot do it; the text is one clear line."""
-
-
-def one_line(error: BaseException) -> str:
-    """What a database's error says, in one line. Drivers give arguments like (2003, "Can't connect ...")."""
-    text = str(error.args[-1]) if error.args else type(error).__name__
-    return " ".join(text.split())[:300]
 
 
 def original(error: BaseException) -> BaseException:
@@ -69,7 +62,7 @@ class _Rows:
         pass
 
 
-class Sqlite(peewee.SqliteDatabase):
+class Sqlite(Readable, peewee.SqliteDatabase):
     """WAL, every commit synced. The thread that made this object reads (and may do nothing else:
     `query_only`); any other thread writes. `alone`: no server is there, all is done in one thread, and what was
     committed last may be lost in a power cut (a copy can be made again)."""
@@ -115,6 +108,20 @@ class Sqlite(peewee.SqliteDatabase):
         conn.close()
 
     def execute_sql(self, sql: str, params: Any = None) -> Any:
+        """The loop's reads raise StoreError where the database is the trouble; the writer knows peewee's errors itself."""
+        if native_ident() != self._reader:
+            return self._execute(sql, params)
+        try:
+            found = self._execute(sql, params)
+        except (peewee.PeeweeException, sqlite3.Error) as error:
+            if self.lost(error):
+                raise self._failed(error) from None
+            raise
+        if self.unread is not None:
+            self._went_well()
+        return found
+
+    def _execute(self, sql: str, params: Any) -> Any:
         cursor = super().execute_sql(sql, params)
         if cursor.description is None:
             return cursor
@@ -139,8 +146,8 @@ class Sqlite(peewee.SqliteDatabase):
         code = getattr(original(error), "sqlite_errorcode", None)
         if code is not None and code & 0xFF in self._TROUBLE:
             return True
-        connection = self._state.conn  # SQLite itself gave the transaction up
-        return connection is None or not connection.in_transaction
+        connection = self._state.conn  # SQLite itself gave the writer's transaction up
+        return native_ident() != self._reader and (connection is None or not connection.in_transaction)
 
     def release(self) -> None:
         pass
@@ -172,7 +179,7 @@ class _Lease:
     __del__ = end
 
 
-class _Pooled(peewee.Database):
+class _Pooled(Readable, peewee.Database):
     """A bounded pool under peewee's `connect` and `close`. A query takes a connection, reads all its rows and gives
     the connection back: nobody who waits for a peer can hold one. Only a transaction, and who calls `connect`, keeps
     it for longer. Nothing in here that runs after a query may do network I/O, because a lease may end inside the
@@ -195,13 +202,22 @@ class _Pooled(peewee.Database):
         return opened
 
     def execute_sql(self, sql: str, params: Any = None) -> Any:
-        lent = self._state.closed  # for this one statement
-        try:
+        if not self._state.closed:
+            return super().execute_sql(sql, params)
+        try:  # the connection is lent for this one statement: a read of the loop's
             cursor = super().execute_sql(sql, params)
-            return _Rows(cursor) if lent and cursor.description is not None else cursor
+            found = _Rows(cursor) if cursor.description is not None else cursor
+        except (peewee.OperationalError, peewee.InterfaceError) as error:
+            raise self._failed(error) from None
+        except peewee.PeeweeException as error:
+            if self.lost(error):
+                raise self._failed(error) from None
+            raise
         finally:
-            if lent:
-                self.release()
+            self.release()
+        if self.unread is not None:
+            self._went_well()
+        return found
 
     def _connect(self) -> Any:
         if not self._free.acquire(timeout=10):

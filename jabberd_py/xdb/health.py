@@ -123,7 +123,7 @@ def _server(db: Any, tables: Sequence[Any]) -> list[Row]:
                         rows.append(_row(f"table {_name(table)}", "damaged", said))
         rows += _contents(lambda sql: _one(db, sql), lambda table: _quoted(db, table), present, tables)
         db.release()
-    except peewee.PeeweeException as error:
+    except (peewee.PeeweeException, StoreError) as error:
         return [_row("database", f"{kind}, {db.database}", f"does not answer: {one_line(error)}")]
     return rows
 

@@ -1,9 +1,11 @@
 """The whole server on MariaDB and PostgreSQL: it makes its tables, works, and outlives a restart of the database."""
 
+import json
+
 import gevent
 import pytest
 
-from tests.client import Client
+from tests.client import AuthFailed, Client
 from tests.databases import mariadb, postgres  # noqa: F401
 from tests.match import show
 
@@ -125,6 +127,33 @@ def test_the_database_restarts(database, server, login):
     roster_add(juliet, "romeo@localhost")
     with gevent.Timeout(10):
         assert juliet.iq("get", f"<query xmlns='{ROSTER}'/>").findall(f".//{{{ROSTER}}}item")
+
+
+def test_while_the_database_is_away_nobody_logs_in_and_everything_says_why(database, server, login):
+    romeo = login("romeo").available()
+    start = server.log.stat().st_size
+    database.kill()
+    for _ in range(3):
+        other = Client(server.address("c2s"), "localhost").connect()
+        with pytest.raises(AuthFailed, match="temporary-auth-failure"):
+            other.auth("juliet", "secret")
+        other.close()
+    answer = romeo.iq("get", "<vCard xmlns='vcard-temp'/>")
+    assert answer.get("type") == "error" and answer.find(".//{*}resource-constraint") is not None
+    said = server.tail(start)
+    assert said.count("the store cannot be read") == 1 and "Traceback" not in said and "    | " not in said, (
+        said
+    )
+    assert json.loads(server.ctl("stats", "--json"))["store_trouble"]
+    rows = json.loads(server.ctl("check", "store", "--json", code=1))
+    assert any("does not answer" in row["trouble"] for row in rows)
+    assert "failed" in [row["found"] for row in rows if row["check"] == "last read"]
+    assert any(each.startswith("store: ") for each in json.loads(server.ctl("status", "--json"))["warnings"])
+    database.start()
+    login("juliet", "back")
+    assert json.loads(server.ctl("stats", "--json"))["store_trouble"] is None
+    assert server.tail(start).count("the store can be read again") == 1
+    server.ctl("check", "store")
 
 
 def test_readers_that_do_not_read_hold_no_connection(database, start_server):
