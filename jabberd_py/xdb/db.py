@@ -32,6 +32,7 @@ def original(error: BaseException) -> BaseException:
     return getattr(error, "orig", error)
 
 
+READONLY = 8
 # --- SQLite -------------------------------------------------------------------------------------------------
 
 
@@ -145,7 +146,9 @@ class Sqlite(Readable, peewee.SqliteDatabase):
     def lost(self, error: BaseException) -> bool:
         code = getattr(original(error), "sqlite_errorcode", None)
         if code is not None and code & 0xFF in self._TROUBLE:
-            return True
+            return (
+                code & 0xFF != READONLY or native_ident() != self._reader
+            )  # the loop never writes: a mistake of ours
         connection = self._state.conn  # SQLite itself gave the writer's transaction up
         return native_ident() != self._reader and (connection is None or not connection.in_transaction)
 
