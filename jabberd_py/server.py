@@ -38,7 +38,7 @@ from .options import OptionError
 from .router import Router
 from .s2s.uplink import Uplink
 from .schema import schema, tables
-from .xdb import Store, StoreError, StoreInUse, xdb
+from .xdb import Store, StoreError, StoreInUse, numbers, xdb
 
 logger = log.get(__name__)
 RESTART = ("data", "database", "store", "ctl", "metrics", "s2s.enabled")
@@ -170,6 +170,7 @@ class Server:
         from .ctl.control import Control
 
         heartbeat.start()
+        self.jobs.append(heartbeat.every(10, numbers.watch))
         self.jobs.append(heartbeat.every(24 * 3600, self.certificates.warn))
         self.control = Control(self, self.config["ctl"].socket or str(self.data / "jabberctl.sock"))
         try:

@@ -22,7 +22,8 @@ from ..hooks import Progress, command
 from ..net.dnsrecords import Asker
 from ..net.identity import a_label_form
 from ..net.ports import listen
-from ..words import amount
+from ..words import amount, span
+from ..xdb import numbers
 from .offline import stopped
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ FILES = 4096
 """Files that may be open at a time; fewer is trouble: every connection is one."""
 EARLIEST = 1_767_225_600
 """The year 2026 began."""
+DAY = 86400.0
 UNSYNCHRONISED = 5
 """What adjtimex(2) returns for a clock that nothing keeps right (TIME_ERROR)."""
 
@@ -154,6 +156,12 @@ class Checks:
         row = {"time": shown, "found": kept, "trouble": ""}
         if now < EARLIEST:
             row["trouble"] = "is long ago: the clock was never set"
+        elif numbers.jumped is not None and (passed := time.monotonic() - numbers.jumped[0]) < DAY:
+            row["trouble"] = f"jumped by {span(numbers.jumped[1])}, {span(passed)} ago"
+        if numbers.ahead():
+            row["found"] += (
+                f"; it was {span(numbers.ahead())} ahead once, which the numbers of messages make up for"
+            )
         return [row]
 
     @command("check limits", needs="config")

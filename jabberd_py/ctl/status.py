@@ -10,6 +10,7 @@ from ..commands import Caller, CommandError, outcome
 from ..hooks import command
 from ..jsm import messages
 from ..xdb import StoreError
+from ..xdb.numbers import at
 
 if TYPE_CHECKING:
     from ..server import Server
@@ -76,7 +77,7 @@ def _store(server: Server) -> str:
 
 def _messages() -> int | None:
     """Rows that came in within a minute, in the store already. None: it cannot be read."""
-    since = int((time.time() - MINUTE) * 1000) << 20
+    since = at(int((time.time() - MINUTE) * 1000))
     try:
         return sum(
             table.select().where(table.id > since).count() for table in (messages.Message, messages.Fresh)

@@ -7,18 +7,22 @@ the index for each: SQLite logs whole pages, and every owner's entries lie on an
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
+import gevent
 from peewee import BigIntegerField, CharField, SmallIntegerField, TextField, Value, fn
 
 from .. import log
-from ..xdb import OWNER_LENGTH, JidField, Table, Ticket, xdb
-from ..xdb.numbers import above
+from ..xdb import OWNER_LENGTH, JidField, StoreError, Table, Ticket, xdb
+from ..xdb.numbers import above, load
 from ..xdb.writer import Insert
 
 logger = log.get(__name__)
 
 PAGE = 50
+CLOCK_OWNER, CLOCK = "", "jabberd_py:clock"
+"""Where the store keeps what `numbers` knows of clocks that were wrong."""
 HEADERS = 250
 FRESH = 5_000
 """Rows that are sorted in together, at most: that takes about 50 ms, and other writes wait for it."""
@@ -177,6 +181,11 @@ def settle() -> bool:
     return not _stuck
 
 
+def _save_clock(text: str) -> None:
+    with suppress(StoreError):  # the store says so itself, and after a crash there is another correction
+        xdb.set(CLOCK_OWNER, CLOCK, text)
+
+
 def start() -> None:
     """The store was opened. The clock may have been set back since the newest row was written: new ones shall have larger
     numbers, and none that a mark has passed."""
@@ -185,6 +194,7 @@ def start() -> None:
         Fresh if xdb.store is not None and xdb.store.db.threaded else Message
     )  # the others log rows, not pages
     _fresh, _stuck = 1, False  # a crash may have left some
+    load(xdb.get(CLOCK_OWNER, CLOCK), lambda text: gevent.spawn(_save_clock, text))
     settle()
     newest = [table.select(fn.MAX(table.id)).scalar() for table in (Message, Fresh)]
     newest.append(Mark.select(fn.MAX(Mark.delivered)).scalar())  # its message may have gone

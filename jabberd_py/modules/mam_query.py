@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from ..xdb.numbers import at
 from ..xmpp import forms, ns, rsm
 from ..xmpp.element import ATTRIBUTE, Element
 from ..xmpp.errors import StanzaError
@@ -102,7 +103,7 @@ def read(query: Element, fulltext: bool = True) -> Query:
 
 def _row(milliseconds: int) -> int:
     """The first row number of that time, as far as there are any."""
-    return min(max(0, milliseconds) << 20, LAST)
+    return min(at(max(0, milliseconds)), LAST)
 
 
 def _one(fields: dict[str, list[str]], name: str) -> str | None:

@@ -20,7 +20,7 @@ from ..jsm.session import Session
 from ..jsm.worth import ARCHIVED, worth
 from ..net.turns import fairly
 from ..xdb import OWNER_LENGTH, Table, cached, xdb
-from ..xdb.numbers import number, when
+from ..xdb.numbers import at, number, when
 from ..xmpp import rsm
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
@@ -233,13 +233,13 @@ class Archive(Module):
     def trim(self) -> None:
         """Lets go what is too old or too much, a batch at a time: others write in between."""
         if self.keep is not None:
-            self._expire(f"@{self.host.domain}", int((time.time() - self.keep) * 1000) << 20)
+            self._expire(f"@{self.host.domain}", at(int((time.time() - self.keep) * 1000)))
         if self.keep_most is not None:
             for owner, last in mam_archive.too_many(self.host.domain, self.keep_most):
                 self._expire(owner, last)
 
     def _expire(self, who: str, upto: int) -> None:
-        upto = min(upto, int((time.time() - YOUNG) * 1000) << 20)
+        upto = min(upto, at(int((time.time() - YOUNG) * 1000)))
         position = 0
         while position is not None:
             position = xdb.save(mam_archive.expire, who, position, upto)
