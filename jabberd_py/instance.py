@@ -11,10 +11,12 @@ from gevent.event import AsyncResult
 
 from .events import Event
 from .hooks import HANDLED, LATER, Command, Hooks, Module
+from .net.turns import fairly
 from .xdb import xdb
 from .xmpp.element import Element
 from .xmpp.errors import StanzaError
 from .xmpp.jid import JID
+from .xmpp.large import unfold
 
 if TYPE_CHECKING:
     from .outbox import Entry
@@ -135,6 +137,7 @@ class Instance:
             if self.knows(target, type, namespace):
                 raise StanzaError("bad-request", f"no such element in {namespace}")
             raise StanzaError("service-unavailable")
+        unfold(request, fairly)
         result = handler(request)
         if result is not LATER:
             self.router.reply(request.reply(result))

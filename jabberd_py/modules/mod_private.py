@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 
 from peewee import CharField, IntegerField, TextField
 
-from ..hooks import Module, Option, iq, size
+from ..hooks import LATER, Module, Option, iq, size
+from ..net.turns import fairly
 from ..xdb import OWNER_LENGTH, Table, xdb
 from ..xmpp import ns
-from ..xmpp.element import Element, from_text
+from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
+from ..xmpp.large import payload_text, verbatim
 from ..xmpp.protocols import XEP
 
 NS = "jabber:iq:private"
@@ -39,13 +42,16 @@ class PrivateStorage(Module):
     max_elements = Option(int, 500, "different elements that one user may keep", min=1)
 
     @iq("get", NS, "query", to="self")
-    def show(self, request: Element) -> Element:
+    def show(self, request: Element) -> Any:
         wanted = list(request.payload.elements())
         if len(wanted) != 1:
             raise StanzaError("bad-request", "ask for one element")
         mine = (Private.owner == request.from_.user) & (Private.key == key(wanted[0]))
         xml = Private.select(Private.xml).where(mine).scalar()
-        return Element("query", NS, wanted[0]) if xml is None else from_text(xml)
+        if xml is None:
+            return Element("query", NS, wanted[0])
+        self.host.router.reply(verbatim(request, xml))  # as it is stored: it may be large
+        return LATER
 
     @iq("set", NS, "query", to="self")
     def store(self, request: Element) -> None:
@@ -55,9 +61,12 @@ class PrivateStorage(Module):
         if not elements or any(element.ns in (NS, ns.CLIENT, "") for element in elements):
             raise StanzaError("not-acceptable", "elements with a namespace of their own are kept here")
         queries: dict[str, Element] = {}
-        for element in elements:
+        for element in fairly(elements):
             queries.setdefault(key(element), Element("query", NS)).append(element)
-        texts = {name: str(query) for name, query in queries.items()}
+        if len(queries) == 1:  # what nearly everybody sends stays as it came
+            texts = dict.fromkeys(queries, payload_text(request))
+        else:
+            texts = {name: str(query) for name, query in fairly(queries.items())}
         xdb.save(_store, request.from_.user, texts, self.max_size, self.max_elements)
 
     @iq("get", NS, "query", to="user")
