@@ -83,9 +83,8 @@ class Link:
         self.under_way.append((self.given, entry))
         if not self.looking:
             self.looking = True
-            gevent.get_hub().loop.run_callback(
-                self._look
-            )  # behind the stream's own: it writes at the end of this turn
+            # runs after the stream's own callback, which writes at the end of this turn
+            gevent.get_hub().loop.run_callback(self._look)
 
     def _look(self) -> None:
         self.looking = False

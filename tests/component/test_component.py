@@ -465,3 +465,20 @@ def test_contacts_at_a_gateway_come_and_go_with_it(server, make_client):
     gateway = component(server, "away.localhost").join()
     gateway.gets(f"<presence type='probe' from='{juliet.jid}' to='x@away.localhost'/>")
     gateway.close()
+
+
+def test_each_client_is_told_once_that_a_gateway_is_gone(server, account, make_client):
+    who = account(place=Place(server, "localhost"))
+    juliet, phone = make_client(who), make_client(who)
+    juliet.iq("get", "<query xmlns='jabber:iq:roster'/>")
+    gateway = component(server, "away.localhost").join()
+    juliet.send("<presence type='subscribe' to='y@away.localhost'/>")
+    gateway.gets("<presence type='subscribe' to='y@away.localhost'/>")
+    gateway.send(f"<presence type='subscribed' from='y@away.localhost' to='{juliet.bare}'/>")
+    juliet.gets("<presence type='subscribed' from='y@away.localhost'/>")
+    gateway.sync()
+    gateway.close()
+    for each in (juliet, phone):
+        each.gets("<presence from='y@away.localhost' type='unavailable'/>", 10)
+    for each in (juliet, phone):
+        each.nothing("<presence from='y@away.localhost' type='unavailable'/>")

@@ -22,6 +22,15 @@ def test_it_comes_once(place, account, make_client):
     first.nothing("<message/>")
 
 
+def test_it_is_in_the_archive_as_all_that_one_was_told(place, account, make_client):
+    romeo = make_client(account("romeo", place))
+    romeo.gets("<message from='localhost'><body>Verona&apos;s day</body></message>")
+    romeo.iq("set", "<query xmlns='urn:xmpp:mam:2'/>")
+    romeo.gets("<message><result xmlns='urn:xmpp:mam:2'><forwarded xmlns='urn:xmpp:forward:0'><message "
+               "xmlns='jabber:client' from='localhost'><body>Verona&apos;s day</body></message></forwarded></result>"
+               "</message>")  # fmt: skip
+
+
 def test_it_comes_once_also_across_a_restart(place, account, make_client):
     romeo = account("romeo", place)
     make_client(romeo).gets("<message from='localhost'><body>Verona&apos;s day</body></message>")
