@@ -19,11 +19,11 @@ BEGINNERS = ("we begin", "they begin")
 
 def our_domain(mode: str, peer: str, beginner: str) -> str:
     """A domain for one test, so that no stream is there when it begins."""
-    return f"{beginner.replace(' ', '-')}.{peer}.{mode}.us.test"
+    return f"{beginner.replace(' ', '-')}.{peer}.{mode}.us.example"
 
 
 OUR_DOMAINS = {
-    mode: [our_domain(mode, peer, beginner) for peer in PEERS for beginner in (*BEGINNERS, "restart")]
+    mode: [our_domain(mode, peer, beginner) for peer in PEERS for beginner in (*BEGINNERS, "restart", "back")]
     for mode in MODES
 }
 

@@ -62,7 +62,7 @@ class Peer:
 
     @classmethod
     def domain(cls, mode: str) -> str:
-        return f"{mode}.{cls.name}.test"
+        return f"{mode}.{cls.name}.example"
 
     def address(self, kind: str = "c2s") -> tuple[str, int]:
         """Where it listens for "c2s" or "s2s"."""
@@ -164,7 +164,7 @@ s2s_direct_tls_ports = {{}}
 use_ipv6 = false
 modules_enabled = {{
     "roster", "saslauth", "tls", "dialback", "disco", "ping", "register_ibr", "vcard", "version", "time",
-    "offline", "smacks", "private",
+    "offline", "smacks", "private", "s2s_bidi",
 }}
 allow_registration = true
 authentication = "internal_hashed"

@@ -14,9 +14,9 @@ from tests.federation.rawpeer import DIALBACK, SASL, SERVER, Raw, RawServer, hea
 from tests.match import CLIENT, STREAM
 from tests.server import ServerProcess
 
-US = "us.test"
-HEADER = header(US, "good.test")
-TO = "romeo@us.test"
+US = "us.example"
+HEADER = header(US, "good.example")
+TO = "romeo@us.example"
 pytestmark = pytest.mark.timeout(60)
 
 
@@ -27,7 +27,7 @@ class House(NamedTuple):
     authority: RawServer
     ca: CA
 
-    def raw(self, sender: str = "good.test", **options) -> Raw:
+    def raw(self, sender: str = "good.example", **options) -> Raw:
         return Raw(self.server.address("s2s"), US, sender, **options)
 
     def login(self):
@@ -37,21 +37,21 @@ class House(NamedTuple):
 def house(folder, databases, s2s, certificates="dialback"):
     pytest.importorskip("jabberd_py.s2s.uplink", reason="no s2s yet")
     ca = CA(folder / "ca")
-    authority = RawServer(ca.issue("good.test", "other.test", "evil.test", "bank.test"))
+    authority = RawServer(ca.issue("good.example", "other.example", "evil.example", "bank.example"))
     with socket.create_server(("127.0.0.1", 0)) as closed:
         nobody = f"127.0.0.1:{closed.getsockname()[1]}"
-    routes = dict.fromkeys(["good.test", "other.test", "evil.test", "bank.test"], authority.route)
+    routes = dict.fromkeys(["good.example", "other.example", "evil.example", "bank.example"], authority.route)
     options = {
         "address": ["127.0.0.1"],
         "port": 0,
         "ca": str(ca.root),
         "certificates": certificates,
-        "routes": routes | {"nobody.test": nobody},
+        "routes": routes | {"nobody.example": nobody},
         "logins_per_address": 2000,
         "streams_per_address": 2000,
         **s2s,
     }
-    config = {**CONFIG, **databases(folder), "hosts": {US: {}, "too.us.test": {}}, "s2s": options}
+    config = {**CONFIG, **databases(folder), "hosts": {US: {}, "too.us.example": {}}, "s2s": options}
     server = ServerProcess({**config, "log": {"level": "debug"}}, folder)
     from tests.client import Client
 
@@ -104,7 +104,7 @@ def _all_keys_are_valid(request):
             request.getfixturevalue(name).authority.valid()
 
 
-def message(body, sender="juliet@good.test/b", to=TO):
+def message(body, sender="juliet@good.example/b", to=TO):
     return f"<message from='{sender}' to='{to}'><body>{body}</body></message>"
 
 
@@ -118,7 +118,7 @@ def refused(raw: Raw, condition: str) -> None:
 
 
 class Attack(NamedTuple):
-    """`data` is sent on the "socket", on the "stream" (TLS, nothing proven yet), or when good.test is "proven"."""
+    """`data` is sent on the "socket", on the "stream" (TLS, nothing proven yet), or when good.example is "proven"."""
 
     stage: str
     data: str
@@ -132,7 +132,7 @@ ATTACKS = {
     ),
     "comment": Attack("stream", "<!-- hi -->", "restricted-xml"),
     "entity": Attack("proven", "<message><body>&nbsp;</body></message>", "restricted-xml"),
-    "not XML": Attack("socket", "EHLO us.test\r\n", "not-well-formed"),
+    "not XML": Attack("socket", "EHLO us.example\r\n", "not-well-formed"),
     "wrong end tag": Attack("proven", "<message></iq>", "not-well-formed"),
     "Latin-1": Attack(
         "socket",
@@ -146,36 +146,36 @@ ATTACKS = {
     "no content namespace": Attack("socket", HEADER.replace(f"xmlns='{SERVER}'", ""), "invalid-namespace"),
     "not a stream": Attack("socket", HEADER.replace("<stream:stream", "<stream:flood"), "invalid-namespace"),
     "unknown host": Attack("socket", HEADER.replace(f"to='{US}'", "to='example.org'"), "host-unknown"),
-    "a host below ours": Attack("socket", HEADER.replace(f"to='{US}'", "to='x.us.test'"), "host-unknown"),
+    "a host below ours": Attack("socket", HEADER.replace(f"to='{US}'", "to='x.us.example'"), "host-unknown"),
     "missing to": Attack("socket", HEADER.replace(f"to='{US}'", ""), "improper-addressing"),
-    "from us": Attack("socket", HEADER.replace("from='good.test'", f"from='{US}'"), "invalid-from"),
+    "from us": Attack("socket", HEADER.replace("from='good.example'", f"from='{US}'"), "invalid-from"),
     "large header": Attack("socket", HEADER[:-1] + f" a='{'x' * 20_000}'>", "policy-violation"),
     "10 MB attribute": Attack("socket", f"<stream a='{'x' * 10_000_000}'/>", "policy-violation"),
     "message before anything": Attack("socket", HEADER + message("x"), "not-authorized"),
     "message before dialback": Attack("stream", message("x"), "not-authorized"),
     "presence before dialback": Attack(
-        "stream", f"<presence from='juliet@good.test' to='{TO}'/>", "not-authorized"
+        "stream", f"<presence from='juliet@good.example' to='{TO}'/>", "not-authorized"
     ),
     "IQ before dialback": Attack(
         "stream",
-        f"<iq type='get' id='1' from='good.test' to='{US}'><ping xmlns='urn:xmpp:ping'/></iq>",
+        f"<iq type='get' id='1' from='good.example' to='{US}'><ping xmlns='urn:xmpp:ping'/></iq>",
         "not-authorized",
     ),
     "message right behind the key": Attack(
-        "stream", f"<db:result from='good.test' to='{US}'>k</db:result>{message('x')}", "not-authorized"
+        "stream", f"<db:result from='good.example' to='{US}'>k</db:result>{message('x')}", "not-authorized"
     ),
     "large element before dialback": Attack(
-        "stream", f"<db:result from='good.test' to='{US}'>{'k' * 20_000}</db:result>", "policy-violation"
+        "stream", f"<db:result from='good.example' to='{US}'>{'k' * 20_000}</db:result>", "policy-violation"
     ),
     "100,000 levels before dialback": Attack("stream", "<a>" * 100_000, "policy-violation"),
     "unknown element": Attack("stream", "<x xmlns='urn:x'/>", "unsupported-stanza-type"),
     "key without from": Attack("stream", f"<db:result to='{US}'>k</db:result>", "improper-addressing"),
-    "key without to": Attack("stream", "<db:result from='good.test'>k</db:result>", "improper-addressing"),
+    "key without to": Attack("stream", "<db:result from='good.example'>k</db:result>", "improper-addressing"),
     "key of a person": Attack(
-        "stream", f"<db:result from='juliet@good.test' to='{US}'>k</db:result>", "improper-addressing"
+        "stream", f"<db:result from='juliet@good.example' to='{US}'>k</db:result>", "improper-addressing"
     ),
     "from missing": Attack("proven", f"<message to='{TO}'/>", "improper-addressing"),
-    "to missing": Attack("proven", "<message from='juliet@good.test'/>", "improper-addressing"),
+    "to missing": Attack("proven", "<message from='juliet@good.example'/>", "improper-addressing"),
     "a stanza without end": Attack("proven", "<message><body>" + "x" * 2_200_000, "policy-violation"),
     "a tag without end": Attack("proven", "<message a='" + "x" * 1_200_000, "policy-violation"),
     "endless levels": Attack("proven", "<message>" + "<a>" * 2_000, "policy-violation"),
@@ -204,7 +204,7 @@ def test_a_stream_of_before_2004_has_no_features(dialback):
     """RFC 6120, 4.7.5: without version='1.0' there are no features; TLS is required all the same."""
     raw = dialback.raw(tls="none")
     raw.open_socket()
-    raw.send(header(US, "good.test", ""))
+    raw.send(header(US, "good.example", ""))
     raw.show_key()
     assert raw.verdict() == ("error", "policy-violation")
     assert raw.stream["id"]
@@ -220,7 +220,7 @@ def test_who_proves_its_domain_may_speak_for_it(dialback):
     romeo = dialback.login()
     raw = dialback.raw().prove()
     raw.send(message("good"))
-    romeo.gets(f"<message from='juliet@good.test/b' to='{TO}'><body>good</body></message>")
+    romeo.gets(f"<message from='juliet@good.example/b' to='{TO}'><body>good</body></message>")
     raw.close()
     romeo.close()
 
@@ -228,7 +228,7 @@ def test_who_proves_its_domain_may_speak_for_it(dialback):
 def test_a_domain_one_does_not_own(dialback):
     romeo = dialback.login()
     dialback.authority.on_verify = lambda stream, element: stream.answer(element, "invalid")
-    mallory = dialback.raw("bank.test").connect()
+    mallory = dialback.raw("bank.example").connect()
     mallory.show_key()
     assert mallory.verdict() == ("invalid", "")
     mallory.closed()
@@ -240,25 +240,25 @@ def test_a_domain_one_does_not_own(dialback):
 def test_a_second_domain_that_one_does_not_own(dialback):
     """The first one stays (XEP-0220, 2.2.1)."""
     romeo = dialback.login()
-    mallory = dialback.raw("evil.test").prove()
+    mallory = dialback.raw("evil.example").prove()
     dialback.authority.on_verify = lambda stream, element: stream.answer(element, "invalid")
-    mallory.show_key(sender="bank.test")
+    mallory.show_key(sender="bank.example")
     assert mallory.verdict() == ("error", "forbidden")
-    mallory.send(message("mine", "m@evil.test"))
-    romeo.gets("<message from='m@evil.test'><body>mine</body></message>")
-    mallory.send(message("forged", "teller@bank.test"))
-    mallory.send(message("mine, too", "m@evil.test"))
+    mallory.send(message("mine", "m@evil.example"))
+    romeo.gets("<message from='m@evil.example'><body>mine</body></message>")
+    mallory.send(message("forged", "teller@bank.example"))
+    mallory.send(message("mine, too", "m@evil.example"))
     assert romeo.gets("<message/>").findtext(f"{{{CLIENT}}}body") == "mine, too"
     mallory.close()
     romeo.close()
 
 
 FORGED = {
-    "another domain": "juliet@bank.test",
+    "another domain": "juliet@bank.example",
     "ours": f"juliet@{US}",
-    "below": "juliet@x.good.test",
-    "above": "juliet@test",
-    "no node": "bank.test",
+    "below": "juliet@x.good.example",
+    "above": "juliet@example",
+    "no node": "bank.example",
 }
 
 
@@ -280,10 +280,10 @@ def test_who_speaks_for_others_is_not_heard(name, dialback):
 def test_a_second_domain_that_one_owns(dialback):
     romeo = dialback.login()
     raw = dialback.raw().prove()
-    raw.show_key(sender="other.test", to="too.us.test")
+    raw.show_key(sender="other.example", to="too.us.example")
     assert raw.verdict() == ("valid", "")
-    raw.send(message("two", "j@other.test"))
-    romeo.gets("<message from='j@other.test'><body>two</body></message>")
+    raw.send(message("two", "j@other.example"))
+    romeo.gets("<message from='j@other.example'><body>two</body></message>")
     raw.close()
     romeo.close()
 
@@ -291,11 +291,11 @@ def test_a_second_domain_that_one_owns(dialback):
 @pytest.mark.parametrize(
     ("sender", "to", "conditions"),
     [
-        ("good.test", "example.org", ["item-not-found"]),
+        ("good.example", "example.org", ["item-not-found"]),
         (US, US, ["forbidden", "not-acceptable"]),
-        ("too.us.test", US, ["forbidden", "not-acceptable"]),
+        ("too.us.example", US, ["forbidden", "not-acceptable"]),
         (
-            "nobody.test",
+            "nobody.example",
             US,
             ["remote-connection-failed", "remote-server-not-found", "remote-server-timeout"],
         ),
@@ -318,8 +318,8 @@ def test_the_authority_answers_for_another_stream(dialback):
 
     def confuse(stream, element):
         stream.answer(element, "valid", id="another")
-        stream.answer(element, "valid", **{"from": "bank.test"})
-        stream.answer(element, "valid", to="too.us.test")
+        stream.answer(element, "valid", **{"from": "bank.example"})
+        stream.answer(element, "valid", to="too.us.example")
         stream.answer(element, "invalid")
 
     dialback.authority.on_verify = confuse
@@ -333,23 +333,23 @@ def test_verdicts_nobody_asked_for(dialback):
     """CVE-2012-4670 and its kin: on our own stream we are not told what others have to say."""
     romeo = dialback.login()
     dialback.authority.on_verify = lambda stream, element: None
-    mallory = dialback.raw("bank.test").connect()
+    mallory = dialback.raw("bank.example").connect()
     mallory.show_key()
     dialback.authority.take(
-        lambda element: element.tag == f"{{{DIALBACK}}}verify" and element.get("to") == "bank.test",
+        lambda element: element.tag == f"{{{DIALBACK}}}verify" and element.get("to") == "bank.example",
         "question",
     )
-    helper = dialback.raw("evil.test").connect()
+    helper = dialback.raw("evil.example").connect()
     for raw in (mallory, helper):
         raw.send(
-            f"<db:verify from='bank.test' to='{US}' id='{mallory.stream['id']}' type='valid'/>"
-            f"<db:result from='bank.test' to='{US}' type='valid'/>"
+            f"<db:verify from='bank.example' to='{US}' id='{mallory.stream['id']}' type='valid'/>"
+            f"<db:result from='bank.example' to='{US}' type='valid'/>"
         )
         with contextlib.suppress(AssertionError):  # it may be dropped in silence, or end the stream
             raw.gets("<nothing/>", 0.3)
     for raw in (mallory, helper):
         if not raw.lost:
-            raw.send(message("forged", "teller@bank.test"))
+            raw.send(message("forged", "teller@bank.example"))
             assert raw.stream_error() == "not-authorized"
         raw.close()
     romeo.nothing("<message/>")
@@ -359,11 +359,11 @@ def test_verdicts_nobody_asked_for(dialback):
 def test_a_key_is_text_also_for_the_server_that_is_asked(dialback):
     """The authority is asked on our own stream, where it believes what we say: a key must not speak there in our name."""
     romeo = dialback.login()
-    romeo.send("<message to='juliet@good.test'><body>a stream of ours</body></message>")
+    romeo.send("<message to='juliet@good.example'><body>a stream of ours</body></message>")
     dialback.authority.message("a stream of ours", 20)
     dialback.authority.got.clear()
     forged = (
-        f"</db:verify><message from='{TO}' to='juliet@good.test'><body>forged</body></message><db:verify>"
+        f"</db:verify><message from='{TO}' to='juliet@good.example'><body>forged</body></message><db:verify>"
     )
     raw = dialback.raw().connect()
     raw.show_key(forged.replace("<", "&lt;"))
@@ -388,17 +388,17 @@ def test_a_key_of_hostile_length_is_passed_to_nobody(dialback):
 
 @pytest.fixture(scope="module")
 def shown(dialback):
-    """(key, id) that our server showed good.test for us.test."""
+    """(key, id) that our server showed good.example for us.example."""
     romeo = dialback.login()
-    romeo.send("<message to='juliet@good.test'><body>out</body></message>")
+    romeo.send("<message to='juliet@good.example'><body>out</body></message>")
     dialback.authority.message("out", 20)
     romeo.close()
-    return dialback.authority.key(US, "good.test")
+    return dialback.authority.key(US, "good.example")
 
 
 def test_a_key_of_ours_is_valid(dialback, shown):
     raw = dialback.raw().connect()
-    assert raw.asks(*shown, "good.test", US) == ("valid", "")
+    assert raw.asks(*shown, "good.example", US) == ("valid", "")
     raw.close()
 
 
@@ -410,13 +410,13 @@ def test_a_key_of_ours_is_valid(dialback, shown):
         ({"key": "\u00e9"}, ("invalid", "")),
         ({"id": "another"}, ("invalid", "")),
         ({"id": ""}, ("invalid", "")),
-        ({"sender": "evil.test"}, ("invalid", "")),
-        ({"to": "too.us.test"}, ("invalid", "")),
+        ({"sender": "evil.example"}, ("invalid", "")),
+        ({"to": "too.us.example"}, ("invalid", "")),
         ({"to": "example.org"}, ("error", "item-not-found")),
     ],
 )
 def test_our_verdict_is_no_oracle(change, verdict, dialback, shown):
-    asked = {"key": shown[0], "id": shown[1], "sender": "good.test", "to": US} | change
+    asked = {"key": shown[0], "id": shown[1], "sender": "good.example", "to": US} | change
     raw = dialback.raw().connect()
     assert raw.asks(**asked) == verdict
     raw.close()
@@ -444,7 +444,7 @@ def test_the_other_end_of_our_stream_is_no_way_in(dialback, shown):
     """Without XEP-0288 nothing comes back on it, and verdicts on it are about nobody else."""
     romeo = dialback.login()
     stream = next(stream for stream in dialback.authority.streams if stream.id == shown[1])
-    stream.send(f"<db:result from='bank.test' to='{US}' type='valid'/>")
+    stream.send(f"<db:result from='bank.example' to='{US}' type='valid'/>")
     with contextlib.suppress(OSError):
         stream.send(message("back"))
     dialback.authority.take(
@@ -460,7 +460,7 @@ def test_the_other_end_of_our_stream_is_no_way_in(dialback, shown):
 
 @pytest.mark.parametrize(
     ("verdict", "domain", "condition"),
-    [("invalid", "other.test", "internal-server-error"), ("error", "evil.test", "remote-server-timeout")],
+    [("invalid", "other.example", "internal-server-error"), ("error", "evil.example", "remote-server-timeout")],
 )
 def test_who_does_not_believe_us_gets_nothing(verdict, domain, condition, dialback):
     """XEP-0220, 2.1.1: the stanza comes back, with the condition that belongs to the verdict."""
@@ -483,16 +483,16 @@ BIDI = "<bidi xmlns='urn:xmpp:bidi'/>"
 
 def test_who_asks_for_both_directions_gets_what_is_for_its_domains_only(both_ways):
     romeo = both_ways.login()
-    mallory = both_ways.raw("evil.test").connect()
+    mallory = both_ways.raw("evil.example").connect()
     mallory.send(BIDI)
     mallory.show_key()
     assert mallory.verdict() == ("valid", "")
-    romeo.send("<message to='m@evil.test'><body>for evil</body></message>")
-    mallory.gets(f"<message from='{romeo.jid}' to='m@evil.test'><body>for evil</body></message>", 20)
+    romeo.send("<message to='m@evil.example'><body>for evil</body></message>")
+    mallory.gets(f"<message from='{romeo.jid}' to='m@evil.example'><body>for evil</body></message>", 20)
     both_ways.authority.on_verify = lambda stream, element: stream.answer(element, "invalid")
-    mallory.show_key(sender="bank.test")
+    mallory.show_key(sender="bank.example")
     assert mallory.verdict() == ("error", "forbidden")
-    romeo.send("<message to='teller@bank.test'><body>for the bank</body></message>")
+    romeo.send("<message to='teller@bank.example'><body>for the bank</body></message>")
     both_ways.authority.message("for the bank", 20)
     assert b"for the bank" not in mallory.received
     mallory.close()
@@ -502,27 +502,27 @@ def test_who_asks_for_both_directions_gets_what_is_for_its_domains_only(both_way
 def test_who_asks_for_both_directions_and_proves_nothing_gets_nothing(both_ways):
     romeo = both_ways.login()
     both_ways.authority.on_verify = lambda stream, element: None
-    mallory = both_ways.raw("other.test").connect()
+    mallory = both_ways.raw("other.example").connect()
     mallory.send(BIDI)
     mallory.show_key()
-    romeo.send("<message to='m@other.test'><body>secret</body></message>")
+    romeo.send("<message to='m@other.example'><body>secret</body></message>")
     both_ways.authority.message("secret", 20)
     assert b"secret" not in mallory.received
     mallory.close()
     romeo.close()
 
 
-@pytest.mark.parametrize("sender", ["teller@bank.test", f"romeo@{US}", "x@x.good.test"])
+@pytest.mark.parametrize("sender", ["teller@bank.example", f"romeo@{US}", "x@x.good.example"])
 def test_what_comes_back_on_our_stream_is_checked(sender, both_ways):
     romeo = both_ways.login()
-    romeo.send("<message to='juliet@good.test'><body>ask</body></message>")
+    romeo.send("<message to='juliet@good.example'><body>ask</body></message>")
     both_ways.authority.message("ask", 20)
     stream = [s for s in both_ways.authority.streams if any(e.findtext(f"{{{CLIENT}}}body") for e in s.got)][
         -1
     ]
     both_ways.authority.got.clear()
     stream.send(message("answer"))
-    romeo.gets("<message from='juliet@good.test/b'><body>answer</body></message>")
+    romeo.gets("<message from='juliet@good.example/b'><body>answer</body></message>")
     stream.send(message("forged", sender) + message("mine"))
     assert romeo.gets("<message/>").findtext(f"{{{CLIENT}}}body") == "mine"
     romeo.close()
@@ -533,10 +533,10 @@ def test_what_waits_for_a_server_that_comes_back_follows_its_new_stream_header(b
     romeo = both_ways.login()
     romeo.send("<enable xmlns='urn:xmpp:sm:3'/>")
     for body in "123":
-        romeo.send(f"<message to='m@nobody.test'><body>{body}</body></message>")
+        romeo.send(f"<message to='m@nobody.example'><body>{body}</body></message>")
     romeo.send("<r xmlns='urn:xmpp:sm:3'/>")
     romeo.gets("<a xmlns='urn:xmpp:sm:3' h='3'/>", 20)
-    raw = both_ways.raw("nobody.test", certificate=both_ways.ca.issue("nobody.test")).connect()
+    raw = both_ways.raw("nobody.example", certificate=both_ways.ca.issue("nobody.example")).connect()
     raw.send(BIDI + f"<auth xmlns='{SASL}' mechanism='EXTERNAL'>=</auth>")
     raw.gets(f"<success xmlns='{SASL}'/>")
     raw.open()
@@ -553,10 +553,10 @@ def test_what_waits_for_a_server_that_comes_back_follows_its_new_stream_header(b
 
 def test_who_opens_a_stream_and_says_nothing_is_sent_what_waits(both_ways):
     romeo = both_ways.login()
-    romeo.send("<enable xmlns='urn:xmpp:sm:3'/><message to='m@nobody.test'><body>silence</body></message>")
+    romeo.send("<enable xmlns='urn:xmpp:sm:3'/><message to='m@nobody.example'><body>silence</body></message>")
     romeo.send("<r xmlns='urn:xmpp:sm:3'/>")
     romeo.gets("<a xmlns='urn:xmpp:sm:3' h='1'/>", 20)
-    raw = both_ways.raw("nobody.test", certificate=both_ways.ca.issue("nobody.test")).connect()
+    raw = both_ways.raw("nobody.example", certificate=both_ways.ca.issue("nobody.example")).connect()
     raw.send(BIDI + f"<auth xmlns='{SASL}' mechanism='EXTERNAL'>=</auth>")
     raw.gets(f"<success xmlns='{SASL}'/>")
     raw.open()
@@ -568,7 +568,7 @@ def test_who_opens_a_stream_and_says_nothing_is_sent_what_waits(both_ways):
 def test_both_directions_asked_for_before_tls_are_forgotten(both_ways):
     """Anybody on the way could have put that in (RFC 6120, 5.4.3.3)."""
     romeo = both_ways.login()
-    raw = both_ways.raw("evil.test", tls="none")
+    raw = both_ways.raw("evil.example", tls="none")
     raw.open_socket()
     raw.open()
     assert raw.features.find("{urn:xmpp:features:bidi}bidi") is None
@@ -578,14 +578,14 @@ def test_both_directions_asked_for_before_tls_are_forgotten(both_ways):
     raw.open()
     raw.show_key()
     assert raw.verdict() == ("valid", "")
-    romeo.send("<message to='m@evil.test'><body>one way</body></message>")
+    romeo.send("<message to='m@evil.example'><body>one way</body></message>")
     both_ways.authority.message("one way", 20)
     assert b"one way" not in raw.received
     raw.close()
     romeo.close()
 
 
-def managed(house, sender="bank.test"):
+def managed(house, sender="bank.example"):
     raw = house.raw(sender).connect()
     raw.send(BIDI)
     raw.show_key()
@@ -599,7 +599,7 @@ def test_a_false_count_in_resume_loses_nothing(both_ways):
     raw = managed(both_ways)
     raw.send(f"<enable xmlns='{sm}' resume='true'/>")
     token = raw.gets(f"<enabled xmlns='{sm}'/>").get("id")
-    romeo.send("<message to='m@bank.test'><body>kept</body></message>")
+    romeo.send("<message to='m@bank.example'><body>kept</body></message>")
     raw.gets("<message><body>kept</body></message>", 20)
     raw.abort()
     for h in ("x", "7"):
@@ -617,10 +617,10 @@ def test_a_false_count_in_resume_loses_nothing(both_ways):
 def test_where_there_is_no_room_for_both_directions_one_remains(tmp_path, databases):
     made = house(tmp_path, databases, {"bidi": True, "links": 1})
     romeo = made.login()
-    romeo.send("<message to='m@other.test'><body>fills it</body></message>")
+    romeo.send("<message to='m@other.example'><body>fills it</body></message>")
     made.authority.message("fills it", 20)
     for sasl in (True, False):
-        raw = made.raw(certificate=made.ca.issue("good.test")).connect()
+        raw = made.raw(certificate=made.ca.issue("good.example")).connect()
         raw.send(BIDI)
         if sasl:
             raw.send(f"<auth xmlns='{SASL}' mechanism='EXTERNAL'>=</auth>")
@@ -630,7 +630,7 @@ def test_where_there_is_no_room_for_both_directions_one_remains(tmp_path, databa
             raw.show_key()
             assert raw.verdict() == ("valid", "")
         raw.send(message("in"))
-        romeo.gets("<message from='juliet@good.test/b'><body>in</body></message>")
+        romeo.gets("<message from='juliet@good.example/b'><body>in</body></message>")
         raw.close()
     romeo.close()
     made.server.stop()
@@ -640,7 +640,7 @@ def test_where_there_is_no_room_for_both_directions_one_remains(tmp_path, databa
 def test_strangers_are_not_told_how_a_server_cannot_be_reached(dialback):
     """Else they could have us look into networks that they cannot see."""
     raw = dialback.raw().connect()
-    raw.show_key(sender="nobody.test")
+    raw.show_key(sender="nobody.example")
     assert raw.verdict(30)[0] == "error"
     assert b"127.0.0.1" not in raw.received
     assert b"refused" not in raw.received
@@ -650,21 +650,21 @@ def test_strangers_are_not_told_how_a_server_cannot_be_reached(dialback):
 # -- certificates (XEP-0178) ------------------------------------------------------------------------------------------
 
 GOOD = {
-    "dNSName": {"domains": ["good.test"], "xmpp_addr": (), "srv": ()},
-    "xmppAddr": {"domains": [], "xmpp_addr": ["good.test"], "srv": ()},
-    "SRVName": {"domains": [], "xmpp_addr": (), "srv": ["_xmpp-server.good.test"]},
-    "all of them": {"domains": ["bank.test", "good.test"]},
+    "dNSName": {"domains": ["good.example"], "xmpp_addr": (), "srv": ()},
+    "xmppAddr": {"domains": [], "xmpp_addr": ["good.example"], "srv": ()},
+    "SRVName": {"domains": [], "xmpp_addr": (), "srv": ["_xmpp-server.good.example"]},
+    "all of them": {"domains": ["bank.example", "good.example"]},
     "capitals": {"domains": ["GOOD.Test"], "xmpp_addr": (), "srv": ()},
 }
 BAD = {
-    "another domain": {"domains": ["evil.test"]},
-    "a domain below": {"domains": ["x.good.test"]},
-    "a wildcard below": {"domains": ["*.good.test"]},
-    "a wildcard in a label": {"domains": ["g*d.test"], "xmpp_addr": (), "srv": ()},
-    "another service": {"domains": [], "xmpp_addr": (), "srv": ["_xmpp-client.good.test"]},
-    "self-signed": {"domains": ["good.test"], "self_signed": True},
-    "expired": {"domains": ["good.test"], "expired": True},
-    "not yet valid": {"domains": ["good.test"], "early": True},
+    "another domain": {"domains": ["evil.example"]},
+    "a domain below": {"domains": ["x.good.example"]},
+    "a wildcard below": {"domains": ["*.good.example"]},
+    "a wildcard in a label": {"domains": ["g*d.example"], "xmpp_addr": (), "srv": ()},
+    "another service": {"domains": [], "xmpp_addr": (), "srv": ["_xmpp-client.good.example"]},
+    "self-signed": {"domains": ["good.example"], "self_signed": True},
+    "expired": {"domains": ["good.example"], "expired": True},
+    "not yet valid": {"domains": ["good.example"], "early": True},
 }
 
 
@@ -690,13 +690,13 @@ def test_a_good_certificate_is_proof(name, required):
     raw.gets(f"<success xmlns='{SASL}'/>")
     raw.open()
     raw.send(message("proven"))
-    romeo.gets("<message from='juliet@good.test/b'><body>proven</body></message>")
+    romeo.gets("<message from='juliet@good.example/b'><body>proven</body></message>")
     raw.close()
     romeo.close()
 
 
 def test_a_good_certificate_makes_calling_back_superfluous(required):
-    raw = required.raw(certificate=required.ca.issue("good.test")).connect()
+    raw = required.raw(certificate=required.ca.issue("good.example")).connect()
     raw.show_key()
     assert raw.verdict() == ("valid", "")
     raw.close()
@@ -707,7 +707,7 @@ def test_a_bad_certificate_is_none(name, required, tmp_path):
     """No EXTERNAL is offered; who tries it all the same, or dialback, is refused; and the message with it."""
     certificate = None
     if name == "another authority":
-        certificate = CA(tmp_path, "Mantua CA").issue("good.test")
+        certificate = CA(tmp_path, "Mantua CA").issue("good.example")
     elif name != "none":
         certificate = issue(required.ca, **BAD[name])
     raw = required.raw(certificate=certificate).connect()
@@ -720,8 +720,8 @@ def test_a_bad_certificate_is_none(name, required, tmp_path):
 
 
 def test_a_certificate_speaks_for_nobody_else(required):
-    raw = required.raw(certificate=required.ca.issue("good.test")).connect()
-    assert external(raw, "YmFuay50ZXN0") in ("invalid-authzid", "not-authorized")  # bank.test
+    raw = required.raw(certificate=required.ca.issue("good.example")).connect()
+    assert external(raw, "YmFuay50ZXN0") in ("invalid-authzid", "not-authorized")  # bank.example
     raw.close()
 
 
@@ -732,8 +732,8 @@ def test_a_server_with_a_bad_certificate_is_sent_nothing(name, required):
     liar = RawServer(issue(required.ca, **BAD[name]))
     context, required.authority.context = required.authority.context, liar.context
     try:
-        romeo.send("<message to='juliet@good.test' id='m'><body>secret</body></message>")
-        error = romeo.gets("<message type='error' id='m' from='juliet@good.test'/>", 30)
+        romeo.send("<message to='juliet@good.example' id='m'><body>secret</body></message>")
+        error = romeo.gets("<message type='error' id='m' from='juliet@good.example'/>", 30)
         conditions = {element.tag.rpartition("}")[2] for element in error.iter()}
         assert conditions & {"remote-server-not-found", "remote-server-timeout"}, conditions
         assert not [e for e in required.authority.got if e.findtext(f"{{{CLIENT}}}body") == "secret"]
@@ -749,7 +749,7 @@ def test_a_server_with_a_bad_certificate_is_sent_nothing(name, required):
 def test_the_log_is_not_for_strangers_to_fill(dialback):
     raw = dialback.raw().connect()
     for _ in range(150):
-        raw.send(f"<db:verify from='good.test' to='{US}' id='flood'>0</db:verify>")
+        raw.send(f"<db:verify from='good.example' to='{US}' id='flood'>0</db:verify>")
     for _ in range(150):
         raw.gets(f"<verify xmlns='{DIALBACK}' type='invalid'/>", 20)
     assert dialback.server.log.read_text().count("a dialback key that is not ours") < 60

@@ -16,7 +16,7 @@ from tests.match import CLIENT
 from tests.server import ServerProcess
 
 DOMAINS, DEAD, SLOW = 1000, 25, 25
-US = "us.test"
+US = "us.example"
 
 
 class Mute:
@@ -41,10 +41,10 @@ class Mute:
 def world(tmp_path, databases):
     """(our server, the one that answers for all live domains, their names, the dead ones and the slow ones)."""
     pytest.importorskip("jabberd_py.s2s.uplink", reason="no s2s yet")
-    live, mute = RawServer(CA(tmp_path / "ca").issue("elsewhere.test", self_signed=True)), Mute()
+    live, mute = RawServer(CA(tmp_path / "ca").issue("elsewhere.example", self_signed=True)), Mute()
     with socket.create_server(("127.0.0.1", 0)) as closed:
         nobody = closed.getsockname()[1]
-    names = [f"d{number}.test" for number in range(DOMAINS)]
+    names = [f"d{number}.example" for number in range(DOMAINS)]
     step = DOMAINS // (DEAD + SLOW)
     bad = names[::step]  # spread among the others, and before them
     dead, slow = bad[:DEAD], bad[DEAD:]

@@ -1,6 +1,7 @@
 """Federation with other people's servers, in both modes, in both directions."""
 
 import itertools
+import json
 
 import gevent
 import pytest
@@ -110,5 +111,29 @@ def test_a_restart_loses_nothing_that_we_acknowledged(mode, name, who, bed, pers
     juliet = log_in(peer.address(), theirs, user)
     back = fate(range(20, 40), romeo, juliet)
     print(f"{20 - len(back)} of 20 arrived, {len(back)} came back")
+    romeo.close()
+    juliet.close()
+
+
+@pytest.mark.parametrize("mode", ["external", "dialback"])
+def test_what_waits_for_prosody_arrives_on_the_stream_that_it_opens_when_it_is_back(mode, bed, person, we):
+    """With s2s_bidi that stream serves both directions; what we said too early on it was lost, though acknowledged."""
+    peer, place = bed.peer("prosody"), we(mode, "prosody", "back")
+    romeo, juliet = person("romeo", place), person("juliet", Place(peer, peer.domain(mode)))
+    dialogue.meet(romeo, juliet)
+    romeo.send(f"<enable xmlns='{SM}'/>")
+    romeo.gets(f"<enabled xmlns='{SM}'/>")
+    user, theirs = juliet.user, peer.domain(mode)
+    peer.stop()
+    try:
+        acknowledged(romeo, juliet.bare, 0, 3)
+    finally:
+        peer.start()
+    juliet = log_in(peer.address(), theirs, user)
+    juliet.send(f"<message to='{romeo.jid}' type='chat' id='back'><body>I am back</body></message>")
+    romeo.gets("<message id='back' type='chat'/>", 60)
+    assert not fate(range(3), romeo, juliet)
+    streams = json.loads(place.server.ctl("--json", "s2s"))
+    assert any(each["bidi"] and each["remote"] == theirs for each in streams), streams
     romeo.close()
     juliet.close()

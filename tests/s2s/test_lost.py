@@ -13,7 +13,7 @@ from tests.federation.rawpeer import DIALBACK, SASL, Accepted, Raw, RawServer
 from tests.match import CLIENT, STREAM
 from tests.server import ServerProcess
 
-US = "us.test"
+US = "us.example"
 SM = "urn:xmpp:sm:3"
 STANZAS = "urn:ietf:params:xml:ns:xmpp-stanzas"
 OFFER = f"<sm xmlns='{SM}'/>"
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.timeout(60)
 
 
 class House(NamedTuple):
-    """Our server with romeo, and the server of good.test, which does what a test says."""
+    """Our server with romeo, and the server of good.example, which does what a test says."""
 
     server: ServerProcess
     peer: RawServer
@@ -30,7 +30,7 @@ class House(NamedTuple):
     def say(self, *bodies: str) -> None:
         """Romeo sends them; when this returns they are routed."""
         for body in bodies:
-            self.romeo.send(f"<message to='juliet@good.test'><body>{body}</body></message>")
+            self.romeo.send(f"<message to='juliet@good.example'><body>{body}</body></message>")
         self.romeo.iq("get", "<ping xmlns='urn:xmpp:ping'/>")
 
     def element(self, name: str, namespace: str = SM) -> Any:
@@ -73,7 +73,7 @@ def house(tmp_path: Any, databases: Any) -> Iterator[House]:
         "port": 0,
         "require_tls": False,
         "idle_timeout": "1s",
-        "routes": {"good.test": peer.route},
+        "routes": {"good.example": peer.route},
     }
     config = {**CONFIG, **databases(tmp_path), "hosts": {US: {}}, "s2s": options}
     server = ServerProcess(config, tmp_path)
@@ -147,13 +147,13 @@ def test_features_come_once(house: House) -> None:
     stream = resuming(house)
     stream.send(f"<stream:features>{OFFER}</stream:features>")
     for _ in "12":  # nobody has acknowledged them
-        house.romeo.gets("<message type='error' from='juliet@good.test'/>", 20)
+        house.romeo.gets("<message type='error' from='juliet@good.example'/>", 20)
 
 
 def test_no_tls_while_a_key_is_looked_at(house: House) -> None:
     """What is proven without TLS must not count behind it (RFC 6120, 5.4.3.3)."""
     house.peer.on_verify = lambda stream, element: None
-    raw = Raw(house.server.address("s2s"), US, "good.test", tls="none")
+    raw = Raw(house.server.address("s2s"), US, "good.example", tls="none")
     raw.open_socket()
     raw.open()
     raw.show_key()
@@ -167,22 +167,22 @@ def test_what_the_other_server_says_is_cut(house: House) -> None:
     """Else each stanza for it would come back with a text of half a megabyte."""
     text = f"<text xmlns='{STANZAS}'>{'x' * 100_000}</text>"
     house.peer.on_result = lambda stream, element: stream.send(
-        f"<db:result from='good.test' to='{US}' type='error'><error type='cancel'>"
+        f"<db:result from='good.example' to='{US}' type='error'><error type='cancel'>"
         f"<forbidden xmlns='{STANZAS}'/>{text}</error></db:result>"
     )
     house.say("1")
-    error = house.romeo.gets("<message type='error' from='juliet@good.test'/>", 20)
+    error = house.romeo.gets("<message type='error' from='juliet@good.example'/>", 20)
     assert len(error.find(f".//{{{STANZAS}}}text").text) < 1000
 
 
 def test_what_names_its_namespace_changes_it_with_the_stream(house: House) -> None:
-    house.romeo.send("<message to='juliet@good.test'><body xmlns='jabber:client'>explicit</body></message>")
+    house.romeo.send("<message to='juliet@good.example'><body xmlns='jabber:client'>explicit</body></message>")
     house.peer.message("explicit", 20)
     assert b"jabber:client" not in house.stream.received
 
 
 def test_a_check_takes_nothing_from_the_other_side(house: House) -> None:
-    house.server.ctl("check", "federation", "good.test", code=None)
+    house.server.ctl("check", "federation", "good.example", code=None)
     house.until(lambda: house.stream.said_goodbye)
     assert not [each for each in house.stream.got if each.tag == "{urn:xmpp:bidi}bidi"]
 
@@ -190,7 +190,7 @@ def test_a_check_takes_nothing_from_the_other_side(house: House) -> None:
 def test_a_reload_with_a_wrong_ca_changes_nothing(house: House) -> None:
     good = house.server.file.read_text()
     house.server.file.write_text(
-        good.replace('"idle_timeout"', '"ca": "/nowhere.pem", "deny": ["good.test"], "idle_timeout"')
+        good.replace('"idle_timeout"', '"ca": "/nowhere.pem", "deny": ["good.example"], "idle_timeout"')
     )
     with pytest.raises(AssertionError, match="s2s.ca"):
         house.server.ctl("reload")
@@ -209,7 +209,7 @@ def test_bytes_that_are_not_acknowledged_are_bounded(house: House) -> None:
     house.until(lambda: len(house.bodies) == 61)
 
 
-@pytest.mark.parametrize("change", ['"deny": ["good.test"]', '"certificates": "required"'])
+@pytest.mark.parametrize("change", ['"deny": ["good.example"]', '"certificates": "required"'])
 def test_a_reload_applies_the_policy_to_streams_that_are_there(house: House, change: str) -> None:
     house.say("1")
     house.peer.message("1", 20)
@@ -219,7 +219,7 @@ def test_a_reload_applies_the_policy_to_streams_that_are_there(house: House, cha
     error = house.element("error", STREAM)
     assert error[0].tag.endswith("}policy-violation")
     house.say("2")
-    house.romeo.gets("<message type='error' from='juliet@good.test'/>")
+    house.romeo.gets("<message type='error' from='juliet@good.example'/>")
     assert house.bodies == ["1"]
 
 
