@@ -20,7 +20,7 @@ from ..xmpp.errors import StanzaError, StreamError
 from ..xmpp.jid import parse
 from ..xmpp.parser import Header
 from ..xmpp.protocols import XEP
-from ..xmpp.sm import SM, count, newly
+from ..xmpp.sm import ASK, SM, count, newly
 from . import dialback
 from .acks import Acks
 from .link import BIDI, BIDI_FEATURE, Link
@@ -35,6 +35,7 @@ logger = log.get(__name__)
 
 STRANGER = Rates(20, 200, 16 << 10, 256 << 10)
 """Of one who has not proven who it is: enough for a stream that speaks for many domains."""
+PING = "urn:xmpp:ping"
 QUIET = 1.0
 """Seconds that we wait for the other side's first element, before we send on a stream that it opened."""
 
@@ -134,6 +135,8 @@ class Incoming(Link):
             self._sasl(element)
         elif element.ns == BIDI and element.name == "bidi":
             self.bidi = self.uplink.options.bidi and not self.remotes
+        elif element.ns == BIDI_FEATURE:
+            pass  # ejabberd 24.10 asks for both directions by the feature's name: it gets one
         else:
             return False
         return True
@@ -220,8 +223,18 @@ class Incoming(Link):
             self.uplink.known(self)
             self.stream.parser.limits = self.uplink.options.limits
             self.stream.purse = Purse(self.uplink.options.rates)
-            self.stream.settled(self.uplink.options.idle_timeout * 2)
+            self.stream.settled(self.uplink.options.idle_timeout * 2, ask=self._ask)
         logger.info("a server has proven who it is", remote=remote, proof=proof, address=self.address)
+
+    def _ask(self) -> None:
+        """Makes the other side say something, if we may ask it anything (RFC 6120 section 4.6.3)."""
+        if self.sm is not None:
+            self.send(ASK)
+        elif self.pairs:
+            pair = next(iter(self.pairs))
+            ping = Element("ping", PING)
+            self.send(Element("iq", ns.CLIENT, ping, type="get", id=secrets.token_hex(8), from_=pair.local,
+                              to=pair.remote).across())  # fmt: skip
 
     # -- dialback: the receiving server (XEP-0220 section 2.2.1) -------------------------------------------
 

@@ -460,7 +460,10 @@ def test_the_other_end_of_our_stream_is_no_way_in(dialback, shown):
 
 @pytest.mark.parametrize(
     ("verdict", "domain", "condition"),
-    [("invalid", "other.example", "internal-server-error"), ("error", "evil.example", "remote-server-timeout")],
+    [
+        ("invalid", "other.example", "internal-server-error"),
+        ("error", "evil.example", "remote-server-timeout"),
+    ],
 )
 def test_who_does_not_believe_us_gets_nothing(verdict, domain, condition, dialback):
     """XEP-0220, 2.1.1: the stanza comes back, with the condition that belongs to the verdict."""
@@ -547,6 +550,19 @@ def test_what_waits_for_a_server_that_comes_back_follows_its_new_stream_header(b
     for body in "123":
         assert raw.gets("<message from='...'/>").findtext(f"{{{CLIENT}}}body") == body
     raw.gets("<r xmlns='urn:xmpp:sm:3'/>")
+    raw.close()
+    romeo.close()
+
+
+def test_who_asks_for_both_directions_by_the_name_of_the_feature_gets_one(both_ways):
+    """ejabberd 24.10 does."""
+    romeo = both_ways.login()
+    raw = both_ways.raw("evil.example").connect()
+    raw.send("<bidi xmlns='urn:xmpp:features:bidi'/>")
+    raw.show_key()
+    assert raw.verdict() == ("valid", "")
+    raw.send(message("on", "m@evil.example"))
+    romeo.gets("<message><body>on</body></message>")
     raw.close()
     romeo.close()
 

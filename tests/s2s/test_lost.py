@@ -176,7 +176,9 @@ def test_what_the_other_server_says_is_cut(house: House) -> None:
 
 
 def test_what_names_its_namespace_changes_it_with_the_stream(house: House) -> None:
-    house.romeo.send("<message to='juliet@good.example'><body xmlns='jabber:client'>explicit</body></message>")
+    house.romeo.send(
+        "<message to='juliet@good.example'><body xmlns='jabber:client'>explicit</body></message>"
+    )
     house.peer.message("explicit", 20)
     assert b"jabber:client" not in house.stream.received
 
@@ -233,3 +235,26 @@ def test_who_acknowledges_nothing_loses_the_stream(house: House) -> None:
     house.peer.news.clear()
     house.until(lambda: house.bodies.count("1") == 2, 25)
     assert house.stream is not old
+
+
+@pytest.mark.parametrize("managed", [False, True])
+def test_a_server_that_only_listens_is_asked_before_its_stream_ends(house: House, managed: bool) -> None:
+    """RFC 6120, 4.6.3: silence alone does not say that nobody is there."""
+    raw = Raw(house.server.address("s2s"), US, "good.example", tls="none")
+    raw.open_socket()
+    raw.open()
+    raw.send("<bidi xmlns='urn:xmpp:bidi'/>")
+    raw.show_key()
+    assert raw.verdict()[0] == "valid"
+    if managed:
+        raw.send(f"<enable xmlns='{SM}'/>")
+        raw.gets(f"<enabled xmlns='{SM}'/>")
+    for _ in "12":
+        if managed:
+            raw.gets(f"<r xmlns='{SM}'/>", 15)
+            raw.send(f"<a xmlns='{SM}' h='0'/>")
+        else:
+            ping = raw.gets("<iq type='get'><ping xmlns='urn:xmpp:ping'/></iq>", 15)
+            raw.send(f"<iq type='result' from='good.example' to='{US}' id='{ping.get('id')}'/>")
+    assert raw.stream_error(15) == "connection-timeout"
+    raw.close()
