@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from typing import TYPE_CHECKING
 
 import gevent
 
@@ -13,6 +14,9 @@ from ..xmpp.sm import ASK, WRAP, newly
 from .pair import Pair
 
 PROTOCOLS = (XEP(198, "1.6.3", "Stream Management", missing="location"),)
+
+if TYPE_CHECKING:
+    from .link import Link
 
 
 class Acks:
@@ -63,3 +67,13 @@ class Acks:
         for pair, entries in pairs.items():
             pair.requeue(entries)
             gevent.spawn(pair.pump)
+
+
+class Lost:
+    """A stream that its other side may resume: what was handled of it, and what it has not acknowledged."""
+
+    def __init__(self, link: Link, sm: Acks) -> None:
+        self.sm = sm
+        self.local, self.bidi = link.local, link.bidi
+        self.remotes, self.pairs = set(link.remotes), list(link.pairs)
+        self.since = time.monotonic()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 import socket
-import time
 from base64 import b64decode
 from typing import TYPE_CHECKING
 
@@ -22,7 +21,7 @@ from ..xmpp.parser import Header
 from ..xmpp.protocols import XEP
 from ..xmpp.sm import ASK, SM, count, newly
 from . import dialback
-from .acks import Acks
+from .acks import Acks, Lost
 from .link import BIDI, BIDI_FEATURE, Link
 from .pair import Failure
 
@@ -378,16 +377,6 @@ class Incoming(Link):
                 pair.pump()
         for each in list(self.identifying.values()):
             each.kill(block=False)
-
-
-class Lost:
-    """A stream that its other side may resume: what was handled of it, and what it has not acknowledged."""
-
-    def __init__(self, link: Incoming, sm: Acks) -> None:
-        self.sm = sm
-        self.local, self.bidi = link.local, link.bidi
-        self.remotes, self.pairs = set(link.remotes), list(link.pairs)
-        self.since = time.monotonic()
 
 
 def _domain(text: str | None) -> str | None:

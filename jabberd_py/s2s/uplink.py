@@ -29,9 +29,9 @@ from ..router import Router
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError, StreamError
 from ..xmpp.jid import JID
-from .acks import Acks
+from .acks import Acks, Lost
 from .commands import Federation
-from .incoming import Incoming, Lost
+from .incoming import Incoming
 from .link import Link
 from .options import S2S
 from .outgoing import Outgoing
