@@ -14,7 +14,7 @@ STORING = tests/c2s/test_sasl.py tests/c2s/test_sm.py tests/c2s/test_stream.py t
 QUICK_ROWS = login,chat 1,chat 8,chat TLS 8,chat +,chat by,presence,offline,idle,users,many sessions plain,fairness: messages,fairness: archive,fairness: never,fairness: roster
 
 .DEFAULT_GOAL := help
-.PHONY: run account test test-databases test-mariadb test-postgres lint docs conf load swarm bench profile help clean
+.PHONY: run account install uninstall must-be-root test test-databases test-mariadb test-postgres lint docs conf load swarm bench profile help clean
 
 run: $(VENV)/run.stamp jabberctl  ## start the server here; ARGS="--set c2s.port=5333" for options
 	@exec $(PY) -m jabberd_py $(ARGS)
@@ -52,8 +52,52 @@ lint: $(VENV)/dev.stamp  ## style, types, layers, file sizes, generated files up
 docs: $(VENV)/run.stamp  ## write docs/options.md, docs/events.md and docs/protocols.md from the code
 	$(PY) -m jabberd_py.ctl.docs docs
 
-conf: $(VENV)/run.stamp  ## write conf/jabberd.yaml, every option at its default, from the code
-	$(PY) -m jabberd_py.ctl.docs conf
+conf: $(VENV)/run.stamp  ## conf/jabberd.yaml, to be edited, where there is none; and its example, from the code
+	@$(PY) -m jabberd_py.ctl.docs conf
+	@[ -e conf/jabberd.yaml ] || { cp conf/jabberd.yaml.example conf/jabberd.yaml && echo "made conf/jabberd.yaml"; }
+
+# -- a server for a whole machine: the same paths as in conf/jabberd.service ------------------------------------
+
+PREFIX ?= /opt/jabberd
+ETC     = $(DESTDIR)/etc/jabberd
+UNIT    = $(DESTDIR)/etc/systemd/system/jabberd.service
+BIN     = $(DESTDIR)/usr/local/bin
+ROOT    = $(DESTDIR)$(PREFIX)
+# systemd is there, and it is this machine that is installed on
+SYSTEMD = [ -z "$(DESTDIR)" ] && [ -d /run/systemd/system ]
+
+install: must-be-root  ## as root: the server for this machine, with a user and a systemd unit (docs/upgrade.md); again to upgrade
+	@[ -n "$(DESTDIR)" ] || getent passwd jabberd >/dev/null || \
+	    { useradd --system --user-group --home-dir /var/lib/jabberd --shell /usr/sbin/nologin jabberd && \
+	      echo "made the user jabberd"; }
+	@umask 022; $(MAKE) --no-print-directory VENV=$(ROOT) $(ROOT)/bin/python
+	@echo "installing into $(ROOT)"
+	@rm -rf build  # of an older version
+	@umask 022; $(ROOT)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade .
+	@sed -i '1s|^#!$(ROOT)/|#!$(PREFIX)/|' $(ROOT)/bin/jabberd $(ROOT)/bin/jabberctl
+	@install -d -m 755 $(BIN) $(dir $(UNIT))
+	@ln -sf $(PREFIX)/bin/jabberctl $(BIN)/jabberctl
+	@install -d -m 750 $(ETC)
+	@[ -e $(ETC)/jabberd.yaml ] || { sed -e 's|^#data: .*|data: /var/lib/jabberd|' \
+	      -e 's|^  #socket: .*|  socket: /run/jabberd/jabberctl.sock|' conf/jabberd.yaml.example >$(ETC)/jabberd.yaml && \
+	      chmod 640 $(ETC)/jabberd.yaml && echo "made $(ETC)/jabberd.yaml"; }
+	@install -m 644 conf/jabberd.yaml.example $(ETC)/jabberd.yaml.example
+	@[ -n "$(DESTDIR)" ] || chgrp -R jabberd $(ETC)
+	@install -d -m 700 $(DESTDIR)/var/lib/jabberd
+	@[ -n "$(DESTDIR)" ] || chown jabberd:jabberd /var/lib/jabberd
+	@sed 's|/opt/jabberd|$(PREFIX)|' conf/jabberd.service >$(UNIT)
+	@! { $(SYSTEMD); } || systemctl daemon-reload
+	@echo "edit $(ETC)/jabberd.yaml, then: systemctl enable --now jabberd (after an upgrade: systemctl restart jabberd)"
+
+uninstall: must-be-root  ## as root: away with what `make install` made, but for /etc/jabberd, /var/lib/jabberd and the user
+	@! { $(SYSTEMD); } || systemctl disable --now jabberd 2>/dev/null || true
+	@rm -f $(UNIT) $(BIN)/jabberctl
+	@[ ! -e $(ROOT)/pyvenv.cfg ] || rm -rf $(ROOT)
+	@! { $(SYSTEMD); } || systemctl daemon-reload
+	@echo "left: $(ETC), $(DESTDIR)/var/lib/jabberd and the user jabberd"
+
+must-be-root:
+	@[ -n "$(DESTDIR)" ] || [ "$$(id -u)" = 0 ] || { echo "this wants to be root (or DESTDIR=...)" >&2; exit 1; }
 
 load: $(VENV)/dev.stamp  ## load on a running server: HOST=, USERS=, TIME=; LOCUST_WEB=1 for the web page
 	$(VENV)/bin/locust -f loadtest/locustfile.py --host $(HOST) --users $(USERS) --run-time $(TIME) \

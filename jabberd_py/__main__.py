@@ -4,12 +4,14 @@ from gevent import monkey
 
 monkey.patch_all()
 
+import os
 import sys
 from pathlib import Path
 
 import click
 
 from . import __version__
+from .config import FILE
 from .server import run
 
 # the writer's thread must not wait 5 ms for the interpreter each time it comes back from the database
@@ -20,13 +22,18 @@ DEFAULT = "conf/jabberd.yaml"
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="jabberd_py")
-@click.option("-c", "--config", "path", metavar="FILE", help=f"The configuration ({DEFAULT} if it is there).")
+@click.option(
+    "-c",
+    "--config",
+    "path",
+    metavar="FILE",
+    help=f"The configuration; else ${FILE}, else {DEFAULT} if it is there.",
+)
 @click.option("-s", "--set", "overrides", multiple=True, metavar="PATH=VALUE",
               help="Set one option, such as c2s.port=5333; wins over file and environment.")  # fmt: skip
 def main(path: str | None, overrides: tuple[str, ...]) -> None:
     """Runs the Jabber server in the foreground."""
-    if path is None and Path(DEFAULT).exists():
-        path = DEFAULT
+    path = path or os.environ.get(FILE) or (DEFAULT if Path(DEFAULT).exists() else None)
     sys.exit(run(path, list(overrides)))
 
 

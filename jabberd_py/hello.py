@@ -1,14 +1,62 @@
-"""What `make run` says when the server serves: what it made, where it listens, and how to make the first account."""
+"""What the server says at its start: what it made, where it listens, what may surprise, how the first account is made."""
 
 from __future__ import annotations
 
 import shlex
 import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from functools import reduce
+from operator import or_
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from . import log
+from .jsm.users import Account
+from .ready import notify
 
 if TYPE_CHECKING:
     from .server import Server
+
+logger = log.get(__name__)
+MOST = 10_000
+"""Accounts of domains that are no hosts, which are counted at a start."""
+
+
+def say_hello(server: Server, file: str | None, overrides: Sequence[str]) -> None:
+    """Prints it, or logs it where all that is written shall be JSON; then tells systemd. ``file``: the configuration;
+    ``overrides``: what was said by ``--set``."""
+    for line in [*_lines(server), *_forgotten(file, overrides), "ready"]:
+        logger.info(line) if log.is_json() else print(line, flush=True)
+    notify(f"READY=1\nSTATUS=serving {', '.join(server.config.hosts)}")
+
+
+def _lines(server: Server) -> Iterator[str]:
+    hosts = server.config.hosts
+    if server.fresh is not None:
+        yield f"made the data folder: {server.data}"
+    if server.store is not None and server.store.migrated:
+        yield f"made the database ready: {server.store.where} ({', '.join(server.store.migrated)})"
+    for path in server.certificates.made:
+        yield f"made a self-signed certificate: {path}"
+    for kind, address, port in server.listening():
+        yield f"listening {kind} {address} {port}"
+    yield f"hosts: {', '.join(hosts)}"
+    if opened := [domain for domain, host in hosts.items() if "register" in host.enabled]:
+        yield f"registration is open: anybody may make an account on {', '.join(opened)} (modules.register)"
+    for name in dict.fromkeys(name for host in hosts.values() for name in host.idle):
+        yield f"modules.{name} has options but is off: 'enabled: true' among them switches it on"
+    for domain, count in _elsewhere(list(hosts)).items():
+        known = ", ".join(hosts)
+        yield f"there are {count} accounts of {domain}, which is no host now ({known}): nobody can log in to them"
+    if not _any_account(list(hosts)):
+        yield f"there is no account yet; make the first one: {_jabberctl(server)} accounts add you@{next(iter(hosts))}"
+
+
+def _forgotten(file: str | None, overrides: Sequence[str]) -> Iterator[str]:
+    if overrides:
+        names = ", ".join(each.partition("=")[0] for each in overrides)
+        yield f"--set is for this run only ({names}): what is to stay goes into {file or 'conf/jabberd.yaml'}"
 
 
 def _jabberctl(server: Server) -> str:
@@ -18,22 +66,13 @@ def _jabberctl(server: Server) -> str:
     return shlex.join([*command, "--socket", str(server.control.path)])
 
 
-def say_hello(server: Server) -> None:
-    if server.fresh is not None:
-        print(f"made the data folder: {server.data}")
-    if server.store is not None and server.store.migrated:
-        print(f"made the database ready: {server.store.where} ({', '.join(server.store.migrated)})")
-    for path in server.certificates.made:
-        print(f"made a self-signed certificate: {path}")
-    for kind, address, port in server.listening():
-        print(f"listening {kind} {address} {port}")
-    hosts = server.config.hosts
-    print(f"hosts: {', '.join(hosts)}")
-    if opened := [domain for domain, host in hosts.items() if "register" in host.enabled]:
-        print(f"registration is open: anybody may make an account on {', '.join(opened)} (modules.register)")
-    for name in dict.fromkeys(name for host in hosts.values() for name in host.idle):
-        print(f"modules.{name} has options but is off: 'enabled: true' among them switches it on")
-    domain = next(iter(server.config.hosts))
-    if not any(host.users.all() for host in server.hosts):
-        print(f"there is no account yet; make the first one: {_jabberctl(server)} accounts add you@{domain}")
-    print("ready", flush=True)
+def _any_account(domains: list[str]) -> bool:
+    here = reduce(or_, (Account.owner.endswith("@" + each) for each in domains))
+    return bool(Account.select(Account.owner).where(here).limit(1))
+
+
+def _elsewhere(domains: list[str]) -> Counter[str]:
+    """How many accounts there are of domains that are not among these, by domain."""
+    here = reduce(or_, (Account.owner.endswith("@" + each) for each in domains))
+    rows: Any = Account.select(Account.owner).where(~here).limit(MOST).tuples()
+    return Counter(owner.rpartition("@")[2] for (owner,) in rows)

@@ -272,6 +272,11 @@ def setup(level: str = "info", format: str = "text", stream: TextIO | None = Non
     _adjust()
 
 
+def is_json() -> bool:
+    """Whether the process shall write nothing but JSON."""
+    return _main.format == "json"
+
+
 def tail(level: str = "debug", format: str = "text", limit: int = 1000) -> Tail:
     """The live log, also below the level of the process: ``with tail() as lines: for line in lines: ...``"""
     return Tail(NAMES[level], format, limit)

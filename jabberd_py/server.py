@@ -35,6 +35,7 @@ from .net.dnsrv import Resolver
 from .net.stream import Stream
 from .net.tls import Certificates
 from .options import OptionError
+from .ready import notify
 from .router import Router
 from .s2s.uplink import Uplink
 from .schema import schema, tables
@@ -218,6 +219,7 @@ class Server:
         self.ending = True
         Stream.linger = LINGER
         logger.info("stopping")
+        notify("STOPPING=1")
         self.c2s.stop()
         self.components.stop()
         deadline = time.monotonic() + GRACE
@@ -277,7 +279,10 @@ def run(path: str | None, overrides: list[str]) -> int:
         server = Server(settings)
         server.start()
     except (ConfigError, StoreError, OSError, ValueError, ssl.SSLError) as error:
-        print(f"jabberd: {_one_line(error)}", file=sys.stderr)
+        if log.is_json():
+            logger.error("cannot start", reason=_one_line(error))
+        else:
+            print(f"jabberd: {_one_line(error)}", file=sys.stderr)
         return 1
 
     def reload() -> None:
@@ -294,7 +299,7 @@ def run(path: str | None, overrides: list[str]) -> int:
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 10, 10)
-    say_hello(server)
+    say_hello(server, path, overrides)
     server.stopping.wait()
     return 0
 

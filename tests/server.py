@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,14 @@ class ServerProcess:
     """Starts at once. `config`: content of the YAML; `data`: the data folder, config and log go there too.
 
     Ports are 0 unless the config says otherwise; the server prints `listening KIND ADDRESS PORT` for each
-    listener and then `ready`. All it prints is in `log`.
+    listener and then `ready`. All it prints is in `log`. `under`: a command that runs it, with its arguments.
     """
 
-    def __init__(self, config: dict[str, Any], data: Path, *arguments: str) -> None:
+    def __init__(
+        self, config: dict[str, Any], data: Path, *arguments: str, under: Sequence[str] = (), **environ: str
+    ) -> None:
         data.mkdir(parents=True, exist_ok=True)
-        self.data, self.arguments = data, arguments
+        self.data, self.arguments, self.under, self.environ = data, arguments, under, environ
         self.file, self.log, self.socket = data / "test.yaml", data / "test.log", data / "jabberctl.sock"
         c2s = {"address": "127.0.0.1", "port": 0, "direct_port": 0, **config.get("c2s", {})}
         s2s = {"enabled": "s2s" in config, "address": "127.0.0.1", "port": 0, **config.get("s2s", {})}
@@ -36,9 +39,17 @@ class ServerProcess:
         self.ready = Event()
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "jabberd_py", "--config", str(self.file), *self.arguments],
+                [
+                    *self.under,
+                    sys.executable,
+                    "-m",
+                    "jabberd_py",
+                    "--config",
+                    str(self.file),
+                    *self.arguments,
+                ],
                 cwd=ROOT,
-                env=environment(),
+                env=environment() | self.environ,
                 stdout=subprocess.PIPE,
                 stderr=log,
             )

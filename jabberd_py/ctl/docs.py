@@ -79,7 +79,7 @@ def protocols() -> str:
 
 def pages() -> Iterator[tuple[Path, str]]:
     """Every file that is made, and what must be in it."""
-    yield ROOT / "conf/jabberd.yaml", config.sample(schema())
+    yield ROOT / "conf/jabberd.yaml.example", config.sample(schema())
     yield ROOT / "docs/options.md", GENERATED + config.options_markdown(schema())
     yield ROOT / "docs/events.md", GENERATED + events()
     yield ROOT / "docs/protocols.md", GENERATED + protocols()
@@ -92,7 +92,7 @@ def main(what: str) -> int:
             if not path.exists() or path.read_text() != text:
                 print(f"{path.relative_to(ROOT)} is stale: make docs conf", file=sys.stderr)
                 stale = 1
-        elif (path.suffix == ".yaml") == (what == "conf"):
+        elif (path.parent.name == "conf") == (what == "conf"):
             path.parent.mkdir(exist_ok=True)
             path.write_text(text)
     return stale
