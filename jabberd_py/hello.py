@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from functools import reduce
 from operator import or_
 from pathlib import Path
@@ -24,11 +26,22 @@ MOST = 10_000
 
 
 def say_hello(server: Server, file: str | None, overrides: Sequence[str]) -> None:
-    """Prints it, or logs it where all that is written shall be JSON; then tells systemd. ``file``: the configuration;
-    ``overrides``: what was said by ``--set``."""
+    """Prints it, and tells systemd. Where the log is JSON it goes there, too, and there only if both go to one place.
+    ``file``: the configuration; ``overrides``: what was said by ``--set``."""
+    json, apart = log.is_json(), not _one_place()
     for line in [*_lines(server), *_forgotten(file, overrides), "ready"]:
-        logger.info(line) if log.is_json() else print(line, flush=True)
+        if json:
+            logger.info(line)
+        if apart or not json:
+            print(line, flush=True)
     notify(f"READY=1\nSTATUS=serving {', '.join(server.config.hosts)}")
+
+
+def _one_place() -> bool:
+    """Do standard output and standard error end in the same file, pipe or journal?"""
+    with suppress(OSError, ValueError):
+        return os.path.sameopenfile(sys.stdout.fileno(), sys.stderr.fileno())
+    return False
 
 
 def _lines(server: Server) -> Iterator[str]:

@@ -259,20 +259,25 @@ def test_a_certificate_that_cannot_be_used(start: Start, ca: CA, tmp_path: Path,
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
-def test_a_key_that_only_another_user_may_read(ca: CA, tmp_path: Path) -> None:
+@pytest.mark.parametrize("hidden", ["the file", "the folder"])
+def test_a_key_that_only_another_user_may_read(ca: CA, tmp_path: Path, hidden: str) -> None:
     _, key = ca.certificate("localhost")
     key.chmod(0o600)
     for each in (tmp_path, *tmp_path.parents[:2]):
         each.chmod(each.stat().st_mode | 0o055)
+    if hidden == "the folder":  # as certbot's /etc/letsencrypt/archive
+        tmp_path.chmod(0o700)
     code = f"""if True:
         import os, pathlib
         from jabberd_py.net import certfiles
         os.setuid(65534)
         print(certfiles.report("localhost", pathlib.Path({str(tmp_path)!r})).trouble[0])"""
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=30)
-    assert done.stdout.strip() == (
-        f"{key}: Permission denied: {key} belongs to root, with mode 0600; the server runs as nobody"
-    )
+    file, mode = (tmp_path, "0700") if hidden == "the folder" else (key, "0600")
+    said = done.stdout.strip()
+    assert said.endswith(
+        f": Permission denied: {file} belongs to root, with mode {mode}; the server runs as nobody"
+    ), done
 
 
 # -- the store ---------------------------------------------------------------------------------------------

@@ -49,7 +49,7 @@ class Client:
 
     __slots__ = (
         "service", "stream", "address", "direct", "secure", "id", "host", "user", "mechanism", "session",
-        "stranger", "negotiation", "opened", "notes", "lang", "gone", "send", "__weakref__",
+        "stranger", "negotiation", "opened", "notes", "lang", "gone", "ended", "send", "__weakref__",
     )  # fmt: skip
 
     def __init__(self, service: Service, sock: socket.socket, address: str, direct: bool) -> None:
@@ -73,6 +73,8 @@ class Client:
         self.negotiation: Negotiation | None = Negotiation(self)
         self.notes: dict[Note, Any] = {}
         self.gone: Event | None = None
+        self.ended: str | None = None
+        """Why this server ends the stream, where it is no fault of the client's."""
 
     @property
     def private(self) -> bool:
@@ -85,6 +87,7 @@ class Client:
         self.stream.drain()
 
     def kick(self, condition: str, text: str | None = None) -> None:
+        self.ended = f"{condition}: {text}" if text else condition
         self.stream.interrupt(StreamError(condition, text))
 
     def expel(self, condition: str, text: str) -> Event:
@@ -125,7 +128,7 @@ class Client:
         """Serves the client until it goes; ``refusal`` is said at once. True: it is silent, and served in another greenlet
         when it is not any more."""
         stream = self.stream
-        lost = True  # without a goodbye
+        lost, reason = True, ""  # without a goodbye
         try:
             if self.direct and not self.secure:
                 stream.start_tls(Channel(self.service.certificates.direct()))
@@ -134,45 +137,52 @@ class Client:
                 raise refusal
             self._loop()
             lost = stream.closing
+            reason = "the client closed the stream"
             stream.close(b"</stream:stream>")
         except Resting:
             stream.until_heard(self.run)
             return True
         except StreamError as error:
-            logger.info("stream error", session=self.id, address=self.address, user=self.user,
-                        condition=error.condition, text=error.text)  # fmt: skip
+            reason = self.ended or (f"{error.condition}: {error.text}" if error.text else error.condition)
+            if self.ended is None:
+                logger.info("stream error", session=self.id, address=self.address, user=self.user,
+                            condition=error.condition, text=error.text)  # fmt: skip
             lost = error.condition in ("connection-timeout", "system-shutdown")
             self._header()
             stream.close(error.to_bytes() + b"</stream:stream>")
         except Closed as error:
+            reason = f"connection lost: {error}" if str(error) else "connection lost"
             logger.debug("connection lost", session=self.id, address=self.address, reason=str(error))
             stream.abort()
         except ssl.SSLError as error:
+            reason = f"TLS failed: {error.reason or error}"
             logger.info(
                 "TLS failed", session=self.id, address=self.address, reason=error.reason or str(error)
             )
         except StoreError as error:
+            reason = f"the store failed: {error}"
             logger.info("a stream needed the store", session=self.id, address=self.address, reason=str(error))
             self._header()
             stream.close(StreamError("resource-constraint").to_bytes() + b"</stream:stream>")
         except Exception:
+            reason = "a fault of this server"
             logger.exception("a stream failed", session=self.id, address=self.address)
             self._header()
             stream.close(StreamError("internal-server-error").to_bytes() + b"</stream:stream>")
         try:
-            self._end(lost)
+            self._end(lost, reason)
         except Exception:
             logger.exception("the end of a stream failed", session=self.id, address=self.address)
         finally:
             self.service.gone(self)
         return False
 
-    def _end(self, lost: bool) -> None:
+    def _end(self, lost: bool, reason: str) -> None:
         if self.gone is not None:
             self.gone.set()
         try:
             if self.session is not None:
-                self._leave(self.session, lost)
+                self._leave(self.session, lost, reason)
                 xdb.release()
         finally:
             # its transport is this, and two that hold each other would wait for the garbage collector, long
@@ -181,9 +191,12 @@ class Client:
                 self.stream.finish()
             self.stream.abort()
 
-    def _leave(self, session: Session, lost: bool) -> None:
+    def _leave(self, session: Session, lost: bool, reason: str) -> None:
         """The session's end, or, of a resumable stream that was lost (XEP-0198), the time it waits."""
         sm = session.sm
+        waits = isinstance(sm, StreamManagement) and lost and sm.resumable
+        logger.info("waits to be resumed" if waits else "logged out", session=self.id, jid=session.full,
+                    address=self.address, reason=reason)  # fmt: skip
         if not isinstance(sm, StreamManagement):
             session.host.end(session)
         elif lost and sm.resumable:
@@ -250,6 +263,7 @@ class Client:
         if not isinstance(host, Host) or (
             self.host is not None and self.user is not None and host is not self.host
         ):
+            logger.info("no such host", session=self.id, address=self.address, host=to)
             raise StreamError("host-unknown")
         if host.ending:
             raise StreamError("host-gone")

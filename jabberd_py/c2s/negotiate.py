@@ -244,7 +244,6 @@ class Negotiation:
             self._refuse()
 
     def _refuse(self) -> NoReturn:
-        logger.warning("too many wrong passwords", address=self.client.address, user=self.account)
         raise SaslError("temporary-auth-failure", "too many attempts, try again later")
 
     def _succeed(self, user: str | None, said: bytes | None = None, anonymous: bool = False) -> None:
@@ -266,19 +265,27 @@ class Negotiation:
     def _fail(self, error: SaslError) -> None:
         client = self.client
         self.failures += 1
+        mechanism = self.mechanism
         self.scram = None
         self.mechanism = ""
         if error.condition == "not-authorized":
             client.service.guard.failed(self.account, client.address)
-            logger.warning("login failed", session=client.id, address=client.address, user=self.account)
             xdb.release()
             gevent.sleep(secrets.randbelow(50) / 1000)  # blurs what timing could still tell
         # the text of a wrong proof says nothing about the account
         text = Element("text", ns.SASL, error.text) if error.text else None
         client.stream.send(Element("failure", ns.SASL, Element(error.condition, ns.SASL), text).to_bytes())
+        logger.warning("login failed", session=client.id, address=client.address, user=self.account,
+                       mechanism=mechanism, reason=self._reason(error))  # fmt: skip
         self.account = None
         if self.failures >= ATTEMPTS:
             raise StreamError("policy-violation", "too many failed attempts to log in")
+
+    def _reason(self, error: SaslError) -> str:
+        """For the log: more than the client is told."""
+        if error.condition == "not-authorized" and not error.text and self.account is not None:
+            return "wrong password" if self._host.users.exists(self.account) else "no such account"
+        return f"{error.condition}: {error.text}" if error.text else error.condition
 
     # -- resource binding ---------------------------------------------------------------------
 

@@ -228,6 +228,7 @@ class StreamManagement:
             if self.resumable and self.handled != self.saved:
                 self._save_count()
         elif self.expires <= time.time():
+            logger.info("logged out", jid=self.session.full, reason="was lost, and not resumed in time")
             self.end()
         return None
 
@@ -285,6 +286,7 @@ class StreamManagement:
         if self.queue:
             self.asked = True
             client.stream.send(ASK)
+        logger.info("resumed", session=client.id, jid=self.session.full, address=client.address)
         self.session.host.hooks.tell("resumed", self.session)
         if self.session.priority >= 0 and self.session.presence is not None:
             self.session.host.spool.flush(self.session.user)

@@ -169,6 +169,7 @@ class Link:
             raise StreamError("host-unknown") from None
         component = self.service.known.get(to)
         if component is None or component.options.connect is not None:
+            logger.info("no such component", address=self.address, component=to)
             raise StreamError("host-unknown", "no component of that name is awaited")
         self.component = component
         self._header()

@@ -25,13 +25,14 @@ def unusable(path: Path, error: OSError) -> str:
     """Why the file cannot be opened; where it is somebody else's, whose."""
     if not isinstance(error, PermissionError):
         return f"{path}: {error.strerror or error}"
-    try:
-        found = next(each for each in (path, *path.parents) if each.exists())
-        about = (
-            f": {found} belongs to {user(found.stat().st_uid)}, with mode {found.stat().st_mode & 0o7777:04o}"
-        )
-    except OSError:
-        about = ""
+    about = ""
+    for each in (path, *path.absolute().parents):
+        try:
+            found = each.stat()
+        except OSError:
+            continue  # a folder above hides it
+        about = f": {each} belongs to {user(found.st_uid)}, with mode {found.st_mode & 0o7777:04o}"
+        break
     return f"{path}: {error.strerror}{about}; the server runs as {user(os.geteuid())}"
 
 
@@ -52,9 +53,20 @@ def _content(path: Path) -> bytes:
         raise ValueError(unusable(path, error)) from None
 
 
+def there(path: Path) -> bool:
+    """Is there such a file, or a link? Raises ValueError where a folder hides that."""
+    try:
+        path.lstat()
+    except PermissionError as error:
+        raise ValueError(unusable(path, error)) from None
+    except OSError:
+        return False
+    return True
+
+
 def key_in(certificate: Path, key: Path) -> Path:
     """The file that holds the key: its own, or the certificate's. Raises ValueError where there is neither."""
-    if os.path.lexists(key):
+    if there(key):
         return key
     if KEY in _content(certificate):
         return certificate
@@ -63,7 +75,7 @@ def key_in(certificate: Path, key: Path) -> Path:
 
 def read(certificate: Path, key: Path) -> list[x509.Certificate]:
     """The server's own certificate and those above it. Reads both files. Raises ValueError: one sentence, the file first."""
-    if not os.path.lexists(certificate):
+    if not there(certificate):
         raise ValueError(f"{certificate}: is missing, the certificate of {key.name}")
     chain, place = _chain(certificate), key_in(certificate, key)
     content = _content(place)

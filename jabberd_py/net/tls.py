@@ -111,7 +111,7 @@ class Certificates:
         owners = owners_of(hosts)
         for domain, host in owners.items():
             certificate, key = certfiles.files(domain, host, folder)
-            if not certificate.exists() and not key.exists():
+            if not certfiles.there(certificate) and not certfiles.there(key):
                 try:
                     make_self_signed([domain, *hosts[domain]], certificate, key)
                 except OSError as error:

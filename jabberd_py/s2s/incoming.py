@@ -77,6 +77,7 @@ class Incoming(Link):
         if to is None:
             raise StreamError("improper-addressing", "the stream header lacks 'to'")
         if to not in uplink.router.instances or self.proof and to != self.local:
+            logger.info("no such host", address=self.address, host=to, remote=sender)
             raise StreamError("host-unknown")
         if uplink.router.instances[to].ending:
             raise StreamError("host-gone")

@@ -88,6 +88,11 @@ class Sqlite(Readable, peewee.SqliteDatabase):
         self._reader = None if alone else native_ident()
 
     def _connect(self) -> Any:
+        if not os.path.exists(self.database):
+            with suppress(OSError):  # SQLite says it better
+                os.close(
+                    os.open(self.database, os.O_RDWR | os.O_CREAT, 0o600)
+                )  # -wal and -shm follow its mode
         connection = super()._connect()  # type: ignore[misc]
         if native_ident() == self._reader:
             connection.execute("PRAGMA query_only = 1")

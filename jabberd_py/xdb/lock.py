@@ -2,10 +2,26 @@
 
 import fcntl
 import os
+import stat
+from contextlib import suppress
 
 from .db import StoreError
 
 AT_PEACE = b"closed"
+
+
+def give_back(folder: str) -> None:
+    """What root has made in a data folder of somebody else's goes to him: else his server could not open it."""
+    owner = os.stat(folder)
+    if os.geteuid() != 0 or owner.st_uid == 0:
+        return
+    for _, folders, files, here in os.fwalk(folder):
+        for name in (*folders, *files):
+            with suppress(FileNotFoundError):
+                found = os.lstat(name, dir_fd=here)
+                # a second name of a file may be a trap: the file is root's, and stands elsewhere
+                if found.st_uid == 0 and (stat.S_ISDIR(found.st_mode) or found.st_nlink == 1):
+                    os.chown(name, owner.st_uid, owner.st_gid, dir_fd=here, follow_symlinks=False)
 
 
 class StoreInUse(StoreError):
@@ -15,10 +31,11 @@ class StoreInUse(StoreError):
 class Lock:
     """Of `folder`, made where it is missing; the kernel opens it when the process ends, however that happens.
     `file` holds the process that has it, or `closed`; `unclean`: the one before could not say that. Raises StoreInUse,
-    OSError. `mark=False`: look only, for a tool that is no server."""
+    OSError. `mark=False`: for a tool that is no server; what root makes meanwhile is given to the folder's owner."""
 
     def __init__(self, folder: str, mark: bool = True) -> None:
         os.makedirs(folder, mode=0o700, exist_ok=True)
+        self.folder, self.mark = folder, mark
         self.handle: int | None = os.open(os.path.join(folder, "jabberd.lock"), os.O_RDWR | os.O_CREAT, 0o600)
         try:
             said = os.read(self.handle, 20).strip()
@@ -43,6 +60,8 @@ class Lock:
         handle = self.handle
         if handle is not None:
             try:
+                if not self.mark:
+                    give_back(self.folder)
                 if at_peace:
                     self._say(AT_PEACE)
             finally:

@@ -211,6 +211,25 @@ def test_a_file_that_is_no_backup(tmp_path):
     assert sorted(each.name for each in config.parent.iterdir()) == ["fresh.yaml", "jabberd.lock"]
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_what_root_restores_is_the_servers(first, tmp_path):
+    """The data folder is that of the server's user, who must be able to open all of it; nobody else may read it."""
+    first.ctl("backup", str(tmp_path / "b.tar.gz"))
+    first.stop()
+    data = tmp_path / "there"
+    config = settings(data / "there.yaml")
+    os.chown(data, 12345, 12346)
+    os.chmod(data, 0o700)
+    (data / "trap").hardlink_to(first.file)
+    ctl(config, "restore", str(tmp_path / "b.tar.gz"))
+    made = [each for each in data.rglob("*") if each.name != "trap"]
+    assert {"jabberd.sqlite", "jabberd.lock", "certificates", "localhost.key"} <= {each.name for each in made}
+    assert {(each.stat().st_uid, each.stat().st_gid) for each in made} == {(12345, 12346)}
+    private = [each for each in made if each.is_file() and each != config]
+    assert {each.stat().st_mode & 0o777 for each in private} == {0o600}
+    assert first.file.stat().st_uid == 0
+
+
 def test_check_store_explains(first):
     sound = json.loads(first.ctl("check", "store", "--json"))
     rows = {row["check"]: row for row in sound}
