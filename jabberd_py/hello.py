@@ -18,6 +18,7 @@ from .jsm.users import Account
 from .ready import notify
 
 if TYPE_CHECKING:
+    from .config import HostConfig
     from .server import Server
 
 logger = log.get(__name__)
@@ -55,7 +56,7 @@ def _lines(server: Server) -> Iterator[str]:
     for kind, address, port in server.listening():
         yield f"listening {kind} {address} {port}"
     yield f"hosts: {', '.join(hosts)}"
-    if opened := [domain for domain, host in hosts.items() if "register" in host.enabled]:
+    if opened := [domain for domain, host in hosts.items() if _open(host)]:
         yield f"registration is open: anybody may make an account on {', '.join(opened)} (modules.register)"
     for name in dict.fromkeys(name for host in hosts.values() for name in host.idle):
         yield f"modules.{name} has options but is off: 'enabled: true' among them switches it on"
@@ -64,6 +65,12 @@ def _lines(server: Server) -> Iterator[str]:
         yield f"there are {count} accounts of {domain}, which is no host now ({known}): nobody can log in to them"
     if not _any_account(list(hosts)):
         yield f"there is no account yet; make the first one: {_jabberctl(server)} accounts add you@{next(iter(hosts))}"
+
+
+def _open(host: HostConfig) -> bool:
+    """May strangers make accounts there?"""
+    strangers = host.modules.get("register", {}).get("strangers", True)
+    return "register" in host.enabled and strangers and not getattr(host.section, "anonymous", False)
 
 
 def _forgotten(file: str | None, overrides: Sequence[str]) -> Iterator[str]:
