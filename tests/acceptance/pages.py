@@ -58,9 +58,12 @@ class Terminals:
             return b""
 
     def _run(self, block: str, terminal: int) -> subprocess.Popen[bytes]:
+        def take() -> None:
+            os.setsid()
+            fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
         return subprocess.Popen(["bash", "-euo", "pipefail", "-c", block], cwd=self.folder, env=self.environ, stdin=terminal,
-                                stdout=terminal, stderr=terminal, start_new_session=True,
-                                preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))  # fmt: skip
+                                stdout=terminal, stderr=terminal, preexec_fn=take)  # fmt: skip
 
     def _start(self, block: str) -> str:
         """The server keeps its terminal; it is there once it says so."""
