@@ -10,6 +10,7 @@ import gevent
 
 from . import log, modules
 from .c2s.listener import Service as C2SService
+from .cluster import cluster
 from .config import HostConfig, ServiceConfig
 from .heartbeat import heartbeat
 from .instance import Instance
@@ -62,8 +63,8 @@ class Hosting:
         kinds = modules.load_all()
         for name in settings.enabled:
             host.load(kinds[name], settings.modules[name])
-        host.jobs.append((1, host.spool.save_marks))
         self._add(host)
+        self.jobs[host.domain].append(heartbeat.every(1, host.spool.save_marks))
         for service in settings.services.values():
             self._add_service(host, service)
 
@@ -82,7 +83,9 @@ class Hosting:
     def _add(self, instance: Instance) -> None:
         """It begins to serve."""
         self.router.add(instance)
-        self.jobs[instance.domain] = [heartbeat.every(seconds, job) for seconds, job in instance.jobs]
+        self.jobs[instance.domain] = [
+            heartbeat.every(seconds, _at_home(instance, job)) for seconds, job in instance.jobs
+        ]
         instance.hooks.tell("start")
 
     # -- they change -----------------------------------------------------------------------
@@ -148,6 +151,11 @@ class Hosting:
             for stop in jobs:
                 stop()
         self.jobs.clear()
+
+
+def _at_home(instance: Instance, job: Callable[[], object]) -> Callable[[], object]:
+    """In a cluster a job of a host or a service runs where that is at home, and nowhere else."""
+    return lambda: job() if cluster.here(instance.domain) else None
 
 
 def _configure(instance: Instance, settings: Mapping[str, dict[str, Any]]) -> None:

@@ -14,6 +14,7 @@ import gevent
 from peewee import BigIntegerField, CharField, DoubleField, SmallIntegerField, TextField
 
 from . import log
+from .cluster import cluster
 from .xdb import OWNER_LENGTH, Table, Ticket, xdb
 from .xdb.numbers import above, number
 from .xmpp.element import Element
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 
 logger = log.get(__name__)
 
-NODE = 0
-"""The node of a cluster that this process is; there is no cluster yet."""
 LAG = 0.05
 """Seconds that finished rows gather before one statement removes them. After a crash these messages are sent twice."""
 
@@ -35,7 +34,7 @@ class Outbox(Table):
     """One message that only we have.
 
     id           its number (`xdb.numbers`); a queue is sent in this order
-    node         the node in whose queue it stands
+    node         the process of a cluster in whose queue it stands
     owner        the bare address of its sender
     way          what kind of queue that is: "s2s", "component"
     destination  the domain it goes to
@@ -78,7 +77,7 @@ def keep(way: str, destination: str, entry: Entry, failed: Callable[[Entry], obj
         len(text)
     )  # the number comes after the wait: one that came first would stand behind others in the queue
     entry.row = number()
-    row = (entry.row, NODE, owner, way, destination, text, time.time())
+    row = (entry.row, cluster.node, owner, way, destination, text, time.time())
     xdb.row(Outbox, row, COLUMNS, len(text), failed, entry)
 
 
@@ -149,7 +148,7 @@ def _remove(ids: list[int]) -> None:
 def left() -> list[Entry]:
     """What the process before this one left, in order. A row that cannot be read is logged, and goes."""
     entries = []
-    rows = Outbox.select(Outbox.id, Outbox.xml).where(Outbox.node == NODE).order_by(Outbox.id)
+    rows = Outbox.select(Outbox.id, Outbox.xml).where(Outbox.node == cluster.node).order_by(Outbox.id)
     for id, xml in rows.tuples().iterator():
         try:
             stanza = reread(xml.encode())

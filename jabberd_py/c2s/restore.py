@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from peewee import fn
 
+from ..cluster import cluster
 from ..heartbeat import heartbeat
 from ..jsm.host import Host
 from ..jsm.messages import Fresh, Message
@@ -36,7 +37,11 @@ def restore(service: Service) -> None:
     a crash what the clients had sent is counted by the rows that it left."""
     now, wait = time.time(), service.options.resume_timeout
     counted = _counted()
-    for row in list(ResumableStream.select().order_by(ResumableStream.number.desc())):
+    for row in list(
+        ResumableStream.select()
+        .where(ResumableStream.node == cluster.node)
+        .order_by(ResumableStream.number.desc())
+    ):
         jid = parse(f"{row.owner}/{row.resource}")
         host = service.router.instances.get(jid.domain)
         over = row.expires and row.expires <= now or not wait

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 from typing import Any
 
-from peewee import BigIntegerField, CharField, FloatField, TextField
+from peewee import BigIntegerField, CharField, FloatField, SmallIntegerField, TextField
 
 from ..xdb import OWNER_LENGTH, Table
 
 
 class ResumableStream(Table):
-    """What a stream needs to be resumed by another process. ``handled``: of the client's stanzas; what it sent later is
-    counted by its messages. ``notes``: JSON, those of the session that last (`jsm/notes.py`). ``queue``: JSON,
-    [[xml, uid], ...], known only if the server was stopped in peace; after a crash the spool knows what was not
-    delivered. ``expires``: Unix time; 0 while the client is connected."""
+    """What a stream needs to be resumed by another process.
+
+    node     the process of a cluster that has it
+    handled  how many stanzas of the client's; what it sent later is counted by its messages
+    notes    JSON, those of the session that last (`jsm/notes.py`)
+    queue    JSON, [[xml, uid], ...], known only if the server was stopped in peace; after a crash the spool knows what was
+             not delivered
+    expires  Unix time; 0 while the client is connected
+    """
 
     owner = CharField(max_length=OWNER_LENGTH)
     resource = TextField()
+    node = SmallIntegerField()
     number = BigIntegerField(unique=True)
     token = CharField(max_length=64)
     handled = BigIntegerField()

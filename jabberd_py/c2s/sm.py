@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from gevent.event import Event
 
 from .. import log
+from ..cluster import cluster
 from ..heartbeat import heartbeat
 from ..jsm.host import Host
 from ..jsm.notes import lasting
@@ -305,6 +306,7 @@ class StreamManagement:
         row = {
             "owner": self.session.user,
             "resource": self.session.jid.resource,
+            "node": cluster.node,
             "number": self.number,
             "token": self.token,
             "handled": self.handled,

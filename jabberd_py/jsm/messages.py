@@ -14,6 +14,7 @@ import gevent
 from peewee import BigIntegerField, CharField, SmallIntegerField, TextField, Value, fn
 
 from .. import log
+from ..cluster import cluster
 from ..xdb import OWNER_LENGTH, JidField, StoreError, Table, Ticket, xdb
 from ..xdb.numbers import above, load
 from ..xdb.writer import Insert
@@ -199,6 +200,16 @@ def start() -> None:
     newest = [table.select(fn.MAX(table.id)).scalar() for table in (Message, Fresh)]
     newest.append(Mark.select(fn.MAX(Mark.delivered)).scalar())  # its message may have gone
     above(*newest)
+    if seed not in cluster.arrived:
+        cluster.arrived.append(seed)
+
+
+def seed(owner: str) -> None:
+    """The owner's home has just come to this process: its new rows get larger numbers than those that are there."""
+    newest = [
+        table.select(fn.MAX(table.id)).where(table.owner == owner).scalar() for table in (Message, Fresh)
+    ]
+    above(*newest, Mark.select(fn.MAX(Mark.delivered)).where(Mark.owner == owner).scalar())
 
 
 # -- in the writer -------------------------------------------------------------------------------

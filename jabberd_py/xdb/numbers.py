@@ -22,7 +22,12 @@ MOST = 50
 JUMP = 30.0
 """Seconds; what the clock changes by more, against time that has passed, is a jump."""
 
+NODES = 64
+"""Processes that one cluster may have: the lowest bits of a number are for them."""
+
 logger = log.get(__name__)
+node = 0
+"""The number of this process (`cluster.Cluster.node`)."""
 _last = 0
 _ahead = 0
 """Milliseconds that the clock of the numbers is ahead of the system's now."""
@@ -36,16 +41,16 @@ jumped: tuple[float, float] | None = None
 
 
 def number() -> int:
-    """The next row number: never twice, never smaller than the last, time-ordered (63 bits)."""
+    """The next row number: never twice, never smaller than the last, time-ordered (63 bits). Milliseconds since 1970 in the
+    upper bits, then a count that begins at random each millisecond: two servers hardly ever give the same; then `node`."""
     global _last
     now = int(time.time() * 1000) + _ahead << 20
-    # each millisecond begins at random: two servers hardly ever give the same; the lowest bits are for the number of a node
     if now > _last:
-        _last = now | getrandbits(13) << 6
+        _last = now | getrandbits(13) << 6 | node
     else:
         if _last - now > STEP:
             _correct(_last - now >> 20)
-        _last += 64
+        _last += NODES
     return _last
 
 
@@ -66,9 +71,12 @@ def at(milliseconds: int) -> int:
 
 
 def above(*newest: int | None) -> None:
-    """The clock may have been set back since these were given (None: there is no row): new numbers are larger."""
+    """These were given before, perhaps by a process whose clock is ahead of ours (None: there is no row): new numbers are
+    larger."""
     global _last
-    _last = max(_last, *(id or 0 for id in newest))
+    highest = max(id or 0 for id in newest)
+    if highest >= _last:
+        _last = highest // NODES * NODES + NODES | node
     behind = _last - (int(time.time() * 1000) + _ahead << 20)
     if behind > STEP:
         _correct(behind >> 20)
@@ -95,7 +103,7 @@ def _keep(ahead: int) -> None:
     """From the next number on, their clock is so many milliseconds ahead."""
     global _ahead
     _ahead = ahead
-    _corrections.append((_last + 64, ahead))
+    _corrections.append((_last + NODES, ahead))
     del _corrections[:-MOST]
     if _save is not None:
         _save(json.dumps(_corrections))

@@ -50,12 +50,19 @@ def one_outbox(db: Any) -> None:
         )
 
 
+def resumable_streams_of_a_node(db: Any) -> None:
+    """Each says which process of a cluster has it."""
+    if db.table_exists("resumable_stream"):
+        db.execute_sql("ALTER TABLE resumable_stream ADD COLUMN node SMALLINT NOT NULL DEFAULT 0")
+
+
 Migration = tuple[int, str, Callable[[Any], None]]
 INCOMPLETE = 1_000_000  # stands in schema_version while a copy into the store is under way
 MIGRATIONS: list[Migration] = [
     (1, "first tables", first_tables),
     (2, "resumable streams with notes", resumable_streams_with_notes),
     (3, "one outbox", one_outbox),
+    (4, "resumable streams of a node", resumable_streams_of_a_node),
 ]
 
 
