@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_ori
 
 from .options import KINDS, Kind, brief, duration, kind, size
 from .xmpp.jid import JID, parse
-from .xmpp.prep import domainprep, passprep
+from .xmpp.prep import domainprep, strict_password
 
 
 def address(value: Any) -> JID:
@@ -58,8 +58,7 @@ def password(value: Any) -> str:
     """A password, never shown and never logged."""
     if not isinstance(value, str):
         raise ValueError("must be text")
-    passprep(value)
-    return value
+    return strict_password(value)
 
 
 def path(value: Any) -> Path:

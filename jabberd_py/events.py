@@ -67,6 +67,7 @@ EVENTS = (
     _life("sent", "session stanza", "a session's stanza has been routed"),
     _life("received", "user stanza sessions", "a message has reached these sessions"),
     _life("offline", "user stanza", "a message was stored, as nobody is there"),
+    _life("registered", "user address", "somebody has made an account, from that IP address"),
     _life("lost", "session", "a stream was lost; its session waits to be resumed (XEP-0198)"),
     _life("resumed", "session", "a session has a new stream (XEP-0198)"),
     _life("end", "session", "a session is over"),

@@ -115,7 +115,7 @@ class ServerProcess:
             command, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=30
         )
         assert code in (None, done.returncode), f"jabberctl {' '.join(arguments)}: {done.stdout}{done.stderr}"
-        return done.stdout
+        return done.stdout if done.returncode == 0 else done.stdout + done.stderr
 
 
 def environment() -> dict[str, str]:

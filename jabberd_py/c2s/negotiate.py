@@ -251,7 +251,7 @@ class Negotiation:
         if user is None or not anonymous and not users.exists(user):
             raise SaslError("not-authorized")  # somebody found the fake keys' password: never
         if not anonymous and users.disabled(user):
-            raise SaslError("account-disabled")
+            raise SaslError("account-disabled", users.why_disabled(user))
         if not anonymous:
             self.client.service.guard.succeeded(user, self.client.address)
         self._say("success", said)

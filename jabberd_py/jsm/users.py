@@ -8,6 +8,7 @@ import json
 import secrets
 import time
 from base64 import b64decode, b64encode
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import gevent
@@ -18,7 +19,7 @@ from ..xmpp import sasl
 from ..xmpp.errors import StanzaError
 from ..xmpp.jid import JID, parse
 from ..xmpp.prep import password_forms
-from . import messages
+from . import messages, standing
 
 if TYPE_CHECKING:
     from .host import Host
@@ -56,6 +57,8 @@ class Users:
 
     def __init__(self, host: Host) -> None:
         self.host = host
+        self.rules: list[Callable[[str], None]] = []
+        """What a new password must pass: each raises ValueError or StanzaError with a sentence."""
         self._secret: bytes | None = None
         self._rounds: list[int] | None = None
 
@@ -76,6 +79,7 @@ class Users:
         """Returns when the account is safely stored. Raises ValueError (bad address or password), StanzaError
         (conflict), StoreError."""
         user = str(self.jid(user))
+        self._check(password)
         keys = self._derive(password)
         if exists(user):
             raise StanzaError("conflict", "that account exists")
@@ -88,31 +92,59 @@ class Users:
 
     def set_password(self, user: str, password: str) -> None:
         """Raises ValueError, StanzaError (item-not-found), StoreError."""
+        self._check(password)
         keys = self._derive(password)
         changed = xdb.save(lambda: Account.update(keys=keys).where(Account.owner == user).execute())
         if not changed:
             raise StanzaError("item-not-found", "there is no such account")
 
+    def _check(self, password: str) -> None:
+        for rule in self.rules:
+            rule(password)
+
     def delete(self, user: str) -> None:
-        """The account and all that it owns; its sessions end. Raises StanzaError (item-not-found), StoreError."""
+        """The account and all that it owns; its sessions end. Raises StanzaError (item-not-found, not-allowed), StoreError."""
         if not exists(user):
             raise StanzaError("item-not-found", "there is no such account")
+        self.check_admin_stays(user)
         self.host.hooks.tell("deleting", user)
         xdb.delete_owner(user, messages.sort_in)  # what is fresh is of two owners
         exists.forget(user)
         self.host.kick(user, "not-authorized", "the account is gone")
 
     def disable(self, user: str, disabled: bool = True) -> None:
-        """A disabled account keeps its data but cannot log in; its sessions end."""
+        """A disabled account keeps its data but cannot log in; its sessions end. Raises StanzaError (item-not-found,
+        not-allowed), StoreError."""
+        if disabled:
+            self.check_admin_stays(user)
         changed = xdb.save(lambda: Account.update(disabled=disabled).where(Account.owner == user).execute())
         if not changed and not exists(user):
             raise StanzaError("item-not-found", "there is no such account")
         if disabled:
-            self.host.kick(user, "not-authorized", "the account is disabled")
+            self.host.kick(user, "not-authorized", self.why_disabled(user))
 
     def disabled(self, user: str) -> bool:
         rows = _account(user)
         return bool(rows and rows[0][1])
+
+    def why_disabled(self, user: str) -> str:
+        """What the owner of a disabled account reads."""
+        row = standing.of(user)
+        return "the account is disabled" if row is None else row.reason
+
+    def has_account(self, user: str) -> bool:
+        return exists(user)
+
+    def check_admin_stays(self, user: str) -> None:
+        """Raises StanzaError (not-allowed): without this account nobody could administer the host any more."""
+        admins = self.host.options.admins
+        others = (each for each in admins if each != user)
+        if user in admins and not any(self._can_administer(each) for each in others):
+            raise StanzaError("not-allowed", f"{user} is the last administrator of {self.host.domain}")
+
+    def _can_administer(self, admin: str) -> bool:
+        """Is that an account that can log in? Of one elsewhere nothing is known."""
+        return parse(admin).domain != self.host.domain or (exists(admin) and not self.disabled(admin))
 
     def all(self) -> list[Account]:
         """Every account of this host, by address."""

@@ -42,6 +42,9 @@ ORDER = (
     "mod_register",
     "mod_motd",
     "mod_announce",
+    "mod_newcomers",
+    "mod_logins",
+    "mod_standing",
     "mod_admin",
     "mod_echo",
 )  # fmt: skip

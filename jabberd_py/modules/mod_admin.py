@@ -10,6 +10,7 @@ import xmltodict
 
 from ..arguments import AccountAddress, Password, SessionAddress
 from ..hooks import Module, Progress, command
+from ..jsm import standing
 from ..jsm.session import Session
 from ..jsm.users import Account
 from ..options import brief
@@ -44,20 +45,10 @@ class Admin(Module):
         """Set another password."""
         self.host.users.set_password(jid.user, password)
 
-    @command("accounts delete", changes=True, needs="store")
-    def delete(self, jid: AccountAddress) -> None:
-        """Remove an account and all its data; its sessions end."""
-        self.host.users.delete(jid.user)
-
     @command("accounts disable", changes=True, needs="store")
     def disable(self, jid: AccountAddress) -> None:
         """Keep an account, but let nobody log in to it; its sessions end."""
         self.host.users.disable(jid.user)
-
-    @command("accounts enable", changes=True, needs="store")
-    def enable(self, jid: AccountAddress) -> None:
-        """Let a disabled account log in again."""
-        self.host.users.disable(jid.user, False)
 
     @command("accounts kick", changes=True)
     def kick(self, jid: SessionAddress, reason: str = "") -> dict[str, int]:
@@ -74,7 +65,9 @@ class Admin(Module):
     @command("accounts list", needs="store")
     def everybody(self) -> list[dict[str, Any]]:
         """All accounts."""
-        return [self._row(account) for account in self.host.users.all()]
+        accounts = self.host.users.all()
+        last = self._last([account.owner for account in accounts])
+        return [self._row(account, last) for account in accounts]
 
     @command("accounts show", needs="store")
     def show(self, jid: AccountAddress) -> dict[str, Any]:
@@ -85,20 +78,37 @@ class Admin(Module):
             raise StanzaError("item-not-found", "there is no such account")
         vcard = xdb.get(user, "vcard-temp")
         sessions = [self._session(each) for each in self.host.sessions.of(user)]
-        return self._row(account) | {
-            "sessions": sessions,
-            "vcard": xmltodict.parse(vcard).get("vCard") if vcard else None,
-        }
+        why = standing.of(user)
+        suspended = {} if why is None else {
+            "suspended": utc(why.since), "reason": why.reason, "until": why.until and utc(why.until),
+            "deletion": why.deletion and utc(why.deletion),
+        }  # fmt: skip
+        return (
+            self._row(account, self._last([user]))
+            | suspended
+            | {
+                "sessions": sessions,
+                "vcard": xmltodict.parse(vcard).get("vCard") if vcard else None,
+            }
+        )
 
     @command("sessions list")
     def sessions(self) -> list[dict[str, Any]]:
         """Everybody who is connected."""
         return [self._session(session) for session in self.host.sessions]
 
-    def _row(self, account: Account) -> dict[str, Any]:
+    def _last(self, users: list[str]) -> dict[str, tuple[float, str]]:
+        """The last login of each: when, and from where."""
+        logins = self.host.modules.get("logins")
+        found: dict[str, tuple[float, str]] = {} if logins is None else logins.last(users)
+        return found
+
+    def _row(self, account: Account, last: dict[str, tuple[float, str]]) -> dict[str, Any]:
+        seen = last.get(account.owner)
         return {
             "jid": account.owner,
             "created": utc(account.created),
+            "last_login": None if seen is None else utc(seen[0]),
             "disabled": account.disabled,
             "sessions": len(self.host.sessions.of(account.owner)),
         }

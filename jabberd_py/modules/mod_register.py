@@ -49,6 +49,7 @@ class Register(Module):
     def __init__(self, host: Instance, settings: Mapping[str, Any] | None = None) -> None:
         super().__init__(host, settings)
         self.karma = Karma(1 / self.refill, self.per_address)
+        self.host.users.rules.append(self._check_password)
 
     def configure(self, settings: Mapping[str, Any]) -> None:
         super().configure(settings)
@@ -122,6 +123,7 @@ class Register(Module):
         self.host.users.create(f"{node}@{self.host.domain}", password)
         stream.notes[REGISTERED] = made + 1
         logger.info("registered", user=f"{node}@{self.host.domain}", address=stream.address)
+        self.host.hooks.tell("registered", f"{node}@{self.host.domain}", stream.address)
 
     def _check_password(self, password: str) -> None:
         if len(password) < self.min_password:

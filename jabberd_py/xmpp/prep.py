@@ -79,6 +79,18 @@ def passprep(text: str) -> str:
         return text
 
 
+def strict_password(text: str) -> str:
+    """A new password: what PRECIS refuses (RFC 8265 4.2) is refused, as other servers' clients could not send it. Raises
+    ValueError, which does not repeat any of it."""
+    _bound(text, "password", MAX_PASSWORD)
+    if not _ascii_printable(text):
+        try:
+            _opaque.enforce(text)
+        except UnicodeError:
+            raise ValueError("password has a character that passwords may not have (RFC 8265)") from None
+    return text
+
+
 def saslprep(text: str) -> str:
     """A password as older clients prepare it (RFC 4013, which stringprep's Unicode 3.2 belongs to). Characters that Unicode
     3.2 does not know pass (RFC 3454 section 7). Raises ValueError where clients would refuse the password."""

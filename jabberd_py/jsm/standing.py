@@ -1,0 +1,48 @@
+"""What an administrator has said of an account beyond that it exists: suspended until when and why, to be deleted when."""
+
+from __future__ import annotations
+
+import time
+
+from peewee import CharField, FloatField, TextField
+
+from ..xdb import OWNER_LENGTH, Table, xdb
+
+
+class Standing(Table):
+    """Of a suspended account. ``reason``: what its owner reads. ``until`` and ``deletion``: Unix times, or NULL for never."""
+
+    owner = CharField(max_length=OWNER_LENGTH)
+    reason = TextField()
+    since = FloatField()
+    until = FloatField(null=True)
+    deletion = FloatField(null=True)
+
+    class Meta:
+        indexes = ((("owner",), True),)
+
+
+def of(user: str) -> Standing | None:
+    found: Standing | None = Standing.select().where(Standing.owner == user).first()
+    return found
+
+
+def put(user: str, reason: str, until: float | None = None, deletion: float | None = None) -> None:
+    """Returns when it is stored. Raises StoreError."""
+    xdb.save(_put, user, {"reason": reason, "since": time.time(), "until": until, "deletion": deletion})
+
+
+def clear(user: str) -> None:
+    xdb.save(lambda: Standing.delete().where(Standing.owner == user).execute())
+
+
+def due(domain: str) -> list[Standing]:
+    """Of that host: whose suspension ends, and whose account goes, by now."""
+    now = time.time()
+    mine = Standing.owner.endswith("@" + domain)
+    return list(Standing.select().where(mine, (Standing.until <= now) | (Standing.deletion <= now)))
+
+
+def _put(user: str, values: dict[str, float | str | None]) -> None:
+    Standing.delete().where(Standing.owner == user).execute()
+    Standing.insert(owner=user, **values).execute()

@@ -1,0 +1,96 @@
+"""Who has logged in when: the last login of every account."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from peewee import JOIN, CharField, FloatField, TextField
+
+from ..arguments import Duration
+from ..hooks import Module, command, every, on
+from ..jsm.session import Session
+from ..jsm.users import Account
+from ..xdb import OWNER_LENGTH, Table, xdb
+from ..xmpp.stamp import utc
+
+ROWS = 200
+"""Rows that one statement writes."""
+
+
+class Login(Table):
+    """``owner``'s last login (a Unix time), and from where."""
+
+    owner = CharField(max_length=OWNER_LENGTH)
+    time = FloatField()
+    address = TextField()
+
+    class Meta:
+        indexes = ((("owner",), True),)
+
+
+class Logins(Module):
+    """Remembers when every account has logged in last. It is written every ten seconds: a crash may forget as much."""
+
+    tables = (Login,)
+
+    @on("start")
+    def start(self) -> None:
+        self.fresh: dict[str, tuple[float, str]] = {}
+
+    @on("session")
+    def note(self, session: Session) -> None:
+        if not self.host.options.anonymous:
+            self.fresh[session.user] = (session.since, str(session.transport.info.get("address", "")))
+
+    @on("deleting")
+    def forget(self, user: str) -> None:
+        self.fresh.pop(user, None)
+
+    @every(10)
+    @on("stop")
+    def keep(self) -> None:
+        """Does not wait for the store."""
+        fresh, self.fresh = self.fresh, {}
+        rows = [(owner, *rest) for owner, rest in fresh.items()]
+        for at in range(0, len(rows), ROWS):
+            xdb.write(_keep, rows[at : at + ROWS])
+
+    def last(self, users: list[str]) -> dict[str, tuple[float, str]]:
+        """The last login of those who have logged in ever: when, and from where."""
+        found = {row.owner: (row.time, row.address) for row in Login.select().where(Login.owner.in_(users))}
+        return found | {user: self.fresh[user] for user in users if user in self.fresh}
+
+    @command("accounts inactive", needs="store")
+    def inactive(self, days: int = 90, longer: Duration | None = None) -> list[dict[str, Any]]:
+        """Accounts that nobody has logged in to for so many days, the longest first."""
+        before = time.time() - (longer if longer is not None else days * 86400)
+        rows: Any = (
+            Account.select(Account.owner, Account.created, Account.disabled, Login.time)
+            .join(Login, JOIN.LEFT_OUTER, on=(Login.owner == Account.owner))
+            .where(Account.owner.endswith("@" + self.host.domain), Account.created < before)
+            .where(Login.time.is_null() | (Login.time < before))
+            .order_by(Login.time, Account.created)
+            .tuples()
+        )
+        here = self.host.sessions.users
+        return [
+            {
+                "jid": owner,
+                "last login": None if last is None else utc(last),
+                "created": utc(created),
+                "disabled": bool(off),
+            }
+            for owner, created, off, last in rows
+            if owner not in here and owner not in self.fresh
+        ]
+
+
+def _keep(rows: list[tuple[str, float, str]]) -> None:
+    """Of accounts that are still there."""
+    found: Any = Account.select(Account.owner).where(Account.owner.in_([row[0] for row in rows])).tuples()
+    known = {name for (name,) in found}
+    Login.delete().where(Login.owner.in_(list(known))).execute()
+    mine = [row for row in rows if row[0] in known]
+    if mine:
+        Login.insert_many(mine, fields=[Login.owner, Login.time, Login.address]).execute()

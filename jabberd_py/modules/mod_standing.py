@@ -1,0 +1,76 @@
+"""Accounts that are suspended for a while, or deleted after a grace period."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from .. import log
+from ..arguments import AccountAddress, Duration
+from ..hooks import Module, command, every, on
+from ..jsm import standing
+from ..jsm.standing import Standing
+from ..xdb import xdb
+from ..xmpp.errors import StanzaError
+from ..xmpp.stamp import utc
+
+logger = log.get(__name__)
+
+
+class Standings(Module):
+    """Suspends accounts with a reason that their owners read, and deletes accounts after a grace period."""
+
+    name = "standing"
+    tables = (Standing,)
+
+    @command("accounts suspend", changes=True, needs="store")
+    def suspend(
+        self, jid: AccountAddress, reason: str = "", duration: Duration | None = None
+    ) -> dict[str, Any]:
+        """Let nobody log in to an account, for some time or until `accounts enable`; its owner reads the reason."""
+        until = None if duration is None else time.time() + duration
+        return self._stop(jid.user, reason or "the account is suspended", until, None)
+
+    @command("accounts delete", changes=True, needs="store")
+    def delete(self, jid: AccountAddress, after: Duration | None = None) -> dict[str, Any] | None:
+        """Remove an account and all its data; its sessions end. With --after it is suspended at once and goes later, unless
+        `accounts enable` brings it back."""
+        if after is None:
+            self.host.users.delete(jid.user)
+            return None
+        return self._stop(jid.user, "the account will be deleted", None, time.time() + after)
+
+    def _stop(self, user: str, reason: str, until: float | None, deletion: float | None) -> dict[str, Any]:
+        if not self.host.users.has_account(user):
+            raise StanzaError("item-not-found", "there is no such account")
+        self.host.users.check_admin_stays(user)
+        standing.put(user, reason, until, deletion)  # first: who is turned away shall read why
+        self.host.users.disable(user)
+        times = {"until": until, "deletion": deletion}
+        return {"jid": user, "reason": reason} | {
+            key: utc(when) for key, when in times.items() if when is not None
+        }
+
+    @command("accounts enable", changes=True, needs="store")
+    def enable(self, jid: AccountAddress) -> None:
+        """Let a disabled or suspended account log in again; it is not deleted then."""
+        self.host.users.disable(jid.user, False)
+        standing.clear(jid.user)
+
+    @on("start")
+    @every(60)
+    def work_off(self) -> None:
+        """What is due."""
+        for row in standing.due(self.host.domain):
+            try:
+                if row.deletion is not None and row.deletion <= time.time():
+                    self.host.users.delete(row.owner)
+                    logger.info("account deleted, its grace period is over", user=row.owner)
+                else:
+                    self.host.users.disable(row.owner, False)
+                    standing.clear(row.owner)
+                    logger.info("account enabled, its suspension is over", user=row.owner)
+            except StanzaError as error:
+                logger.warning("an account cannot be deleted", user=row.owner, reason=error.text)
+                standing.clear(row.owner)
+        xdb.release()
