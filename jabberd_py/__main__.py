@@ -6,18 +6,15 @@ monkey.patch_all()
 
 import os
 import sys
-from pathlib import Path
 
 import click
 
 from . import __version__
 from .config import FILE
-from .server import run
+from .server import USUAL, run
 
 # the writer's thread must not wait 5 ms for the interpreter each time it comes back from the database
 sys.setswitchinterval(0.001)
-
-DEFAULT = "conf/jabberd.yaml"
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -27,14 +24,13 @@ DEFAULT = "conf/jabberd.yaml"
     "--config",
     "path",
     metavar="FILE",
-    help=f"The configuration; else ${FILE}, else {DEFAULT} if it is there.",
+    help=f"The configuration; else ${FILE}, else {USUAL} if it is there.",
 )
 @click.option("-s", "--set", "overrides", multiple=True, metavar="PATH=VALUE",
               help="Set one option, such as c2s.port=5333; wins over file and environment.")  # fmt: skip
 def main(path: str | None, overrides: tuple[str, ...]) -> None:
     """Runs the Jabber server in the foreground."""
-    path = path or os.environ.get(FILE) or (DEFAULT if Path(DEFAULT).exists() else None)
-    sys.exit(run(path, list(overrides)))
+    sys.exit(run(path or os.environ.get(FILE), list(overrides)))
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import log
+from .ctl.place import find
 from .jsm.users import Account
 from .ready import notify
 
@@ -81,9 +83,15 @@ def _forgotten(file: str | None, overrides: Sequence[str]) -> Iterator[str]:
 
 def _jabberctl(server: Server) -> str:
     """How to call it for this server, as it is installed here."""
-    beside = Path(sys.executable).with_name("jabberctl")
-    command = [str(beside)] if beside.exists() else [sys.executable, "-m", "jabberd_py.ctl"]
-    return shlex.join([*command, "--socket", str(server.control.path)])
+    script, beside = Path(__file__).parents[1] / "jabberctl", Path(sys.executable).with_name("jabberctl")
+    if script.exists():  # a clone
+        command = ["./jabberctl" if script.parent == Path.cwd() else str(script)]
+    elif beside.exists():
+        command = ["jabberctl" if shutil.which("jabberctl") else str(beside)]
+    else:
+        command = [sys.executable, "-m", "jabberd_py.ctl"]
+    socket = server.control.path.absolute()
+    return shlex.join(command if Path(find(None).socket) == socket else [*command, "--socket", str(socket)])
 
 
 def _any_account(domains: list[str]) -> bool:

@@ -267,11 +267,17 @@ class Server:
         return [listener for each in ports for listener in each.listeners.values()]
 
 
+USUAL = "conf/jabberd.yaml"
+"""The configuration, where nobody names another one."""
+
+
 def run(path: str | None, overrides: list[str]) -> int:
-    """Serves until SIGTERM or SIGINT; the exit code."""
+    """Serves until SIGTERM or SIGINT; the exit code. ``path``: the configuration; None: `USUAL`, if it is there."""
 
     def settings() -> Config:
-        return config.load(path, overrides, os.environ, schema=schema())
+        # also one that `make conf` has made since the start
+        file = path or (USUAL if os.path.exists(USUAL) else None)
+        return config.load(file, overrides, os.environ, schema=schema())
 
     try:
         first = settings()

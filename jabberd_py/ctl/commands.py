@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import secrets
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import gevent
 
 from .. import __version__, log
-from ..commands import Failed
+from ..commands import Caller, Failed
 from ..hooks import Progress, command
 from ..net import certfiles
 from ..xdb import Store, archive, health
@@ -93,12 +94,18 @@ class Commands:
         return [*health.check(store.db, store.tables, _slowly), *last, *found]
 
     @command("backup", changes=True)
-    def backup(self, file: Path) -> Iterator[Any]:
+    def backup(self, file: Path, caller: Caller) -> Iterator[Any]:
         """Write the store, as it is at one moment, and the certificates to a new file (.tar.gz)."""
         store = self._store()
-        folder = self.server.certificates.folder
-        for step in archive.backup(str(file), store.db, store.tables, folder, _slowly):
-            yield Progress(*step) if isinstance(step, tuple) else step
+        data, folder = self.server.data.resolve(), self.server.certificates.folder
+        # The unit lets the server write to its own folder only: from there jabberctl moves it, who may write elsewhere.
+        moved = caller.face == "jabberctl" and not file.is_relative_to(data)
+        made = data / f".{secrets.token_hex(4)}-{file.name}" if moved else file
+        for step in archive.backup(str(made), store.db, store.tables, folder, _slowly):
+            if isinstance(step, tuple):
+                yield Progress(*step)
+            else:
+                yield step | ({"move": str(file)} if moved else {})
 
     def _store(self) -> Store:
         if self.server.store is None:

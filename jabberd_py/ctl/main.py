@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import difflib
 import json
+import os
+import shutil
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
@@ -165,6 +168,8 @@ def make_command(entry: dict[str, Any], name: str) -> click.Command:
             args["password"] = password(args["password"])
         given = {key: value for key, value in args.items() if value is not None}
         as_json = as_json or ctx.find_root().params.get("as_json", False)
+        if entry["name"] == "backup":
+            _room_for(Path(args["file"]))
         result = None
         with progress_bar(as_json) as bar:
             for answer in Link.of(ctx).ask(entry["name"], given):
@@ -174,11 +179,31 @@ def make_command(entry: dict[str, Any], name: str) -> click.Command:
                     click.echo(json.dumps(answer) if as_json else answer["line"])
                 else:
                     result = answer["result"]
+        if isinstance(result, dict) and "move" in result:
+            result["file"] = _move(result["file"], result.pop("move"))
         show(result, as_json)
         if entry["name"].split()[0] == "check" and _wrong(result):
             ctx.exit(1)
 
     return click.Command(name, params=params, callback=run, help=entry["help"])
+
+
+def _room_for(file: Path) -> None:
+    """Can we make this file? Better asked before a long command. Raises Failed."""
+    if file.exists():
+        raise Failed(f"{file}: is there already")
+    if not os.access(file.parent, os.W_OK | os.X_OK):
+        reason = "Permission denied" if file.parent.exists() else "No such file or directory"
+        raise Failed(f"{file}: {reason}")
+
+
+def _move(made: str, file: str) -> str:
+    """What the server has written in its own folder goes to where it is wanted."""
+    try:
+        shutil.move(made, file)
+    except OSError as error:
+        raise Failed(f"{file}: {error.strerror or error}; the backup is {made}") from None
+    return file
 
 
 def _wrong(result: Any) -> bool:

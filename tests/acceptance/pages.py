@@ -9,7 +9,8 @@ import subprocess
 import termios
 from pathlib import Path
 
-import gevent.os
+import gevent
+import gevent.socket
 
 FOREGROUND = "make run"
 """It stays in its terminal; what follows is typed in another one."""
@@ -52,8 +53,9 @@ class Terminals:
 
     @staticmethod
     def _read(master: int) -> bytes:
+        gevent.socket.wait_read(master)
         try:
-            return bytes(gevent.os.tp_read(master, 4096))
+            return os.read(master, 4096)
         except OSError:  # the other side is closed
             return b""
 

@@ -6,6 +6,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -77,6 +78,20 @@ def test_two_servers_under_its_restrictions_federate(start: Start, tmp_path: Pat
                        "<body>from here to there</body></message>")  # fmt: skip
         for each in people:
             each.close()
+
+
+@as_root
+def test_a_backup_goes_where_the_server_cannot_write(start: Start, tmp_path: Path) -> None:
+    server = start({"s2s": {"enabled": False}}, "mine")
+    file = tmp_path / "backups" / "b.tar.gz"
+    file.parent.mkdir()
+    before = set(server.data.iterdir())
+    assert json.loads(server.ctl("--json", "backup", str(file)))["file"] == str(file)
+    with tarfile.open(file) as tar:
+        assert {"jabberd.sqlite", "certificates/localhost.key"} <= set(tar.getnames())
+    assert file.stat().st_mode & 0o777 == 0o600 and set(server.data.iterdir()) == before
+    with pytest.raises(AssertionError, match="is there already"):
+        server.ctl("backup", str(file))
 
 
 @as_root
