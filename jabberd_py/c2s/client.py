@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import socket
 import ssl
 import sys
 from collections.abc import Callable
@@ -28,9 +27,9 @@ from ..xmpp.jid import parse
 from ..xmpp.parser import Close, Header
 from ..xmpp.protocols import RFC
 from ..xmpp.sm import ASK, SM, WRAP
+from . import sm_elements
 from .negotiate import Negotiation
 from .sm import StreamManagement
-from .sm_elements import negotiate
 
 if TYPE_CHECKING:
     from .listener import Service
@@ -48,20 +47,17 @@ class Client:
     ``session`` what it then bound. To modules it is a `ClientStream`."""
 
     __slots__ = (
-        "service", "stream", "address", "direct", "secure", "id", "host", "user", "mechanism", "session",
+        "service", "stream", "address", "direct", "id", "host", "user", "mechanism", "session",
         "stranger", "negotiation", "opened", "notes", "lang", "gone", "ended", "send", "__weakref__",
     )  # fmt: skip
 
-    def __init__(self, service: Service, sock: socket.socket, address: str, direct: bool) -> None:
-        o = service.options
+    def __init__(self, service: Service, stream: Stream, address: str, direct: bool = False) -> None:
+        """``direct``: TLS begins at once, without STARTTLS."""
         self.service = service
-        self.stream = Stream(
-            sock, service.early_limits, o.buffer, o.login_timeout, service.early_rates, service.backlog
-        )
-        self.send: Callable[[bytes], None] = self.stream.send
+        self.stream = stream
+        self.send: Callable[[bytes], None] = stream.send
         self.address = sys.intern(address)  # many have the same one, behind a proxy all
         self.direct = direct
-        self.secure = False
         self.id = secrets.token_hex(8)
         self.host: Host | None = None
         self.user: str | None = None
@@ -100,12 +96,16 @@ class Client:
         return self.gone
 
     @property
+    def secure(self) -> bool:
+        return self.stream.secure
+
+    @property
     def info(self) -> dict[str, Any]:
-        tls = self.stream.tls
+        stream = self.stream
         return {
             "address": self.address,
-            "transport": "direct TLS" if self.direct else "TCP",
-            "tls": tls.version() if tls is not None else None,
+            "transport": "direct TLS" if self.direct else stream.frame.carrier,
+            "tls": stream.tls_version,
             "mechanism": self.mechanism,
             "stream": self.id,
         }
@@ -130,15 +130,14 @@ class Client:
         stream = self.stream
         lost, reason = True, ""  # without a goodbye
         try:
-            if self.direct and not self.secure:
+            if self.direct and not stream.secure:
                 stream.start_tls(Channel(self.service.certificates.direct()))
-                self.secure = True
             if refusal is not None:
                 raise refusal
             self._loop()
             lost = stream.closing
             reason = "the client closed the stream"
-            stream.close(b"</stream:stream>")
+            self.goodbye()
         except Resting:
             stream.until_heard(self.run)
             return True
@@ -148,8 +147,7 @@ class Client:
                 logger.info("stream error", session=self.id, address=self.address, user=self.user,
                             condition=error.condition, text=error.text)  # fmt: skip
             lost = error.condition in ("connection-timeout", "system-shutdown")
-            self._header()
-            stream.close(error.to_bytes() + b"</stream:stream>")
+            self._fail(error)
         except Closed as error:
             reason = f"connection lost: {error}" if str(error) else "connection lost"
             logger.debug("connection lost", session=self.id, address=self.address, reason=str(error))
@@ -162,13 +160,12 @@ class Client:
         except StoreError as error:
             reason = f"the store failed: {error}"
             logger.info("a stream needed the store", session=self.id, address=self.address, reason=str(error))
-            self._header()
-            stream.close(StreamError("resource-constraint").to_bytes() + b"</stream:stream>")
+            self._fail(StreamError("resource-constraint"))
         except Exception:
             reason = "a fault of this server"
             logger.exception("a stream failed", session=self.id, address=self.address)
-            self._header()
-            stream.close(StreamError("internal-server-error").to_bytes() + b"</stream:stream>")
+            lost = False  # what has caused this would come again on a resumed stream
+            self._fail(StreamError("internal-server-error"))
         try:
             self._end(lost, reason)
         except Exception:
@@ -234,7 +231,7 @@ class Client:
     def _before(self, element: Element) -> None:
         """An element of the negotiation, or one that some module has made its own."""
         if element.ns == SM:
-            negotiate(self, element)
+            sm_elements.take(self, element)
             return
         if self.host is not None and self.host.hooks.call("negotiate", self, element) is HANDLED:
             return
@@ -275,7 +272,7 @@ class Client:
         assert self.negotiation is not None
         features = Element("features", ns.STREAM, *self.negotiation.features())
         host.hooks.tell("features", self, features)
-        self.stream.send(b"<stream:features>%b</stream:features>" % features.inner)
+        self.send(self.stream.frame.features(features))
 
     def _header(self) -> None:
         """Our own stream header, if it is still to be sent: an error must stand in a stream, too."""
@@ -285,12 +282,23 @@ class Client:
         host = (
             self.host.domain if self.host is not None else next(iter(self.service.certificates.contexts), "")
         )
-        self.stream.send(
-            f"<?xml version='1.0'?><stream:stream xmlns='{ns.CLIENT}' xmlns:stream='{ns.STREAM}' "
-            f"id='{self.id}' from='{host}' version='1.0' xml:lang='{LANG}'>".encode()
-        )
+        attrs = {"id": self.id, "from": host, "version": "1.0", "xml:lang": LANG}
+        self.send(self.stream.frame.opening(attrs))
+
+    def _fail(self, error: StreamError) -> None:
+        self._header()
+        self.send(self.stream.frame.error(error))
+        self.goodbye()
 
     # -- for the negotiation ----------------------------------------------------------------------
+
+    def say(self, element: Element) -> None:
+        """Sends an element that is no stanza of the session's."""
+        self.send(element.to_bytes())
+
+    def goodbye(self) -> None:
+        """Ends our side of the stream."""
+        self.stream.close(self.stream.frame.goodbye())
 
     def restart(self) -> None:
         """After TLS or SASL the client opens the stream anew."""
@@ -304,10 +312,10 @@ class Client:
         self.stream.parser.limits = self.service.limits
         self.stream.purse = Purse(self.service.rates)
         self.service.known(self)
-        self.restart()
 
     def bound(self, session: Session) -> None:
         """The negotiation is over."""
+        self.negotiation = None
         self.session = session
         idle = self.service.options.idle_timeout
         self.stream.settled(idle or None, may_rest=True, ask=self._ask)

@@ -15,6 +15,7 @@ from ..net.accept import Ports, Wanted
 from ..net.backlog import Backlog
 from ..net.crowd import Crowd
 from ..net.karma import Rates
+from ..net.stream import Stream
 from ..net.tls import Certificates
 from ..options import OptionError
 from ..router import Router
@@ -23,6 +24,7 @@ from ..xmpp.parser import Limits
 from ..xmpp.protocols import RFC, XEP
 from .client import Client
 from .guard import Guard
+from .mechanisms import MECHANISMS
 from .restore import restore
 from .sm import StreamManagement
 
@@ -32,9 +34,6 @@ PROTOCOLS = (
 )
 
 logger = log.get(__name__)
-
-MECHANISMS = ["SCRAM-SHA-512-PLUS", "SCRAM-SHA-256-PLUS", "SCRAM-SHA-1-PLUS", "EXTERNAL"]
-MECHANISMS += ["SCRAM-SHA-512", "SCRAM-SHA-256", "SCRAM-SHA-1", "PLAIN"]
 
 
 class C2S(Section):
@@ -51,9 +50,9 @@ class C2S(Section):
     )
     mechanisms = Option(
         list_of(str),
-        MECHANISMS,
+        [*MECHANISMS],
         "SASL mechanisms, best first; PLAIN is only ever offered inside TLS",
-        choices=MECHANISMS,
+        choices=[*MECHANISMS],
     )
     max_stanza = Option(size, "256 KiB", "largest stanza", min=10_000)
     max_stanza_before_login = Option(size, "10 KiB", "largest element before login", min=10_000)
@@ -234,15 +233,25 @@ class Service:
     # -- one connection -----------------------------------------------------------------
 
     def _direct(self, sock: socket.socket, address: str) -> bool:
-        return self._serve(sock, address, direct=True)
+        return self.serve(self.stream(sock), address, direct=True)
 
-    def _serve(self, sock: socket.socket, address: str, direct: bool = False) -> bool:
-        client = Client(self, sock, address, direct)
+    def _serve(self, sock: socket.socket, address: str) -> bool:
+        return self.serve(self.stream(sock), address)
+
+    def stream(self, sock: socket.socket, kind: type[Stream] = Stream) -> Stream:
+        """The stream of somebody who has just connected; ``kind`` says what carries it."""
+        o = self.options
+        return kind(sock, self.early_limits, o.buffer, o.login_timeout, self.early_rates, self.backlog)
+
+    def serve(self, stream: Stream, address: str, direct: bool = False) -> bool:
+        """Serves a client until it goes; ``direct``: it begins TLS at once. Blocks. True: it is silent, and will be served in
+        another greenlet."""
+        client = Client(self, stream, address, direct)
         room = self.crowd.enter(address)
         self.clients.add(client)
         client.stranger = True
         if not room and (direct or self.crowd.swamped(address)):
-            client.stream.abort()  # a crowd gets no TLS handshake, and past twice the limit no answer
+            stream.abort()  # a crowd gets no TLS handshake, and past twice the limit no answer
             self.gone(client)
             return False
         return client.run(StreamError("policy-violation", "too many connections") if not room else None)

@@ -26,7 +26,7 @@ from ..xdb.numbers import number
 from ..xmpp.element import Element, from_text
 from ..xmpp.errors import StanzaError, StreamError
 from ..xmpp.protocols import XEP
-from ..xmpp.sm import ASK, WRAP, answer, count_of, newly
+from ..xmpp.sm import ASK, SM, WRAP, answer, count_of, newly
 from . import resumable
 
 if TYPE_CHECKING:
@@ -251,9 +251,9 @@ class StreamManagement:
                 _return(host, data)
         host.spool.flush(session.user)
 
-    def resume(self, client: Client, h: int) -> bool:
-        """The client is back, on a new stream; False if its session has ended meanwhile. Blocks until all that
-        ``<resumed/>`` acknowledges is committed. Raises StreamError."""
+    def resume(self, client: Client, h: int) -> Element | None:
+        """The client is back, on a new stream: ``<resumed/>``, behind which `replay` must follow at once; None if its
+        session has ended meanwhile. Blocks until all that the element acknowledges is committed. Raises StreamError."""
         while self.resumable:
             if not self.crashed:
                 newly(h, self.sent, len(self.queue))
@@ -266,11 +266,10 @@ class StreamManagement:
             self.save(connected=True)
             xdb.settle()
             if self.resumable and self.client is None:  # or another one came while we waited
-                self._found(client, h)
-                return True
-        return False
+                return self._found(client, h)
+        return None
 
-    def _found(self, client: Client, h: int) -> None:
+    def _found(self, client: Client, h: int) -> Element:
         if self.crashed:  # only the client knows what it got before; the spool gives it the rest
             self.crashed = False
             self.sent = (h + len(self.queue)) % WRAP
@@ -279,14 +278,15 @@ class StreamManagement:
         heartbeat.cancel(self)
         self.service.weigh(self, 0)
         self.session.transport = client
-        client.stream.send(
-            b"<resumed xmlns='urn:xmpp:sm:3' h='%d' previd='%b'/>" % (self.handled, self.token.encode())
-        )
+        return Element("resumed", SM, h=self.handled, previd=self.token)
+
+    def replay(self, client: Client) -> None:
+        """Sends again what the resumed client has not acknowledged, behind ``<resumed/>``."""
         for data, _ in self.queue:
-            client.stream.send(data)
+            client.send(data)
         if self.queue:
             self.asked = True
-            client.stream.send(ASK)
+            client.send(ASK)
         logger.info("resumed", session=client.id, jid=self.session.full, address=client.address)
         self.session.host.hooks.tell("resumed", self.session)
         if self.session.priority >= 0 and self.session.presence is not None:
@@ -338,6 +338,9 @@ class StreamManagement:
                 heartbeat.at(time.monotonic() + OLD, self)
 
     # -- as a transport, while lost ------------------------------------------------------------
+
+    secure = False
+    """Nobody says anything while it is lost."""
 
     @property
     def info(self) -> dict[str, Any]:

@@ -1,8 +1,11 @@
-"""The elements of stream management (XEP-0198) that a client sends: sections 3 and 5."""
+"""The elements of stream management (XEP-0198) that a client sends: sections 3 and 5.
+
+`enable` and `resume` return what the server answers: whoever asked sends it, alone or inside another element.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..jsm.session import Session
 from ..xdb import StoreError, xdb
@@ -16,27 +19,44 @@ if TYPE_CHECKING:
     from .client import Client
 
 
-def negotiate(client: Client, element: Element) -> None:
-    """``<enable/>``, ``<resume/>``, ``<r/>`` and ``<a/>``. Raises StreamError."""
+class Resumption(NamedTuple):
+    """``answer``: ``<resumed/>`` or ``<failed/>``. ``sm``: what was resumed; `finish` comes behind the answer, at once."""
+
+    answer: Element
+    sm: StreamManagement | None = None
+
+    def finish(self, client: Client) -> None:
+        """What the client has not acknowledged goes out again, and the negotiation is over."""
+        if self.sm is not None:
+            self.sm.replay(client)
+            client.bound(self.sm.session)
+
+
+def take(client: Client, element: Element) -> None:
+    """``<enable/>``, ``<resume/>``, ``<r/>`` and ``<a/>`` as elements of their own. Raises StreamError."""
     session = client.session
     sm = session.sm if session is not None else None
     if isinstance(sm, StreamManagement) and sm.take(element):
         return
     if element.name == "enable" and session is not None and sm is None:
-        _enable(client, session, element)
+        client.say(enable(client, session, element))
     elif element.name == "resume" and session is None and client.user is not None:
-        _resume(client, element)
+        resumption = resume(client, element)
+        client.say(resumption.answer)
+        resumption.finish(client)
     elif element.name in ("enable", "resume"):
-        _failed(client, "unexpected-request")
+        client.say(failed("unexpected-request"))
     else:
         raise StreamError("unsupported-stanza-type")
 
 
-def _failed(client: Client, condition: str, h: int | None = None) -> None:
-    client.stream.send(Element("failed", SM, Element(condition, ns.STANZAS), h=h).to_bytes())
+def failed(condition: str) -> Element:
+    return Element("failed", SM, Element(condition, ns.STANZAS))
 
 
-def _enable(client: Client, session: Session, element: Element) -> None:
+def enable(client: Client, session: Session, element: Element) -> Element:
+    """``<enabled/>``. Blocks until what it promises is committed. From here on stanzas to the client are counted: the answer
+    has to be sent at once."""
     service = client.service
     wanted = element.attrs.get("resume") in ("true", "1")
     wait = service.options.resume_timeout
@@ -50,29 +70,26 @@ def _enable(client: Client, session: Session, element: Element) -> None:
             ticket.wait()  # what was promised outlives a crash
         except StoreError:
             sm.resumable = False
-    session.sm = sm  # stanzas that were sent meanwhile are not counted: <enabled/> comes behind them
-    if sm.resumable:
-        service.resumable[sm.token] = sm
-        enabled = Element("enabled", SM, id=sm.token, resume="true", max=int(wait))
-        if service.options.location:
-            enabled.attrs["location"] = service.options.location
-        client.stream.send(enabled.to_bytes())
-    else:
-        client.stream.send(Element("enabled", SM).to_bytes())
+    session.sm = sm
+    if not sm.resumable:
+        return Element("enabled", SM)
+    service.resumable[sm.token] = sm
+    enabled = Element("enabled", SM, id=sm.token, resume="true", max=int(wait))
+    if service.options.location:
+        enabled.attrs["location"] = service.options.location
+    return enabled
 
 
-def _resume(client: Client, element: Element) -> None:
+def resume(client: Client, element: Element) -> Resumption:
+    """Blocks until all that ``<resumed/>`` acknowledges is committed. Raises StreamError."""
     if not client.service.options.resume_timeout:
-        _failed(client, "feature-not-implemented")
-        return
+        return Resumption(failed("feature-not-implemented"))
     h = count_of(element)
     if h is None or "previd" not in element.attrs:
-        _failed(client, "bad-request")
-        return
+        return Resumption(failed("bad-request"))
     sm = client.service.resumable.get(element.attrs["previd"])
     # a stranger learns nothing from the answer
-    if sm is None or sm.session.user != client.user or not sm.resume(client, h):
-        _failed(client, "item-not-found")
-        return
-    client.negotiation = None
-    client.bound(sm.session)
+    resumed = sm.resume(client, h) if sm is not None and sm.session.user == client.user else None
+    if sm is None or resumed is None:
+        return Resumption(failed("item-not-found"))
+    return Resumption(resumed, sm)

@@ -21,6 +21,10 @@ class Transport(Protocol):
     """What carries a session: a c2s stream, WebSocket, BOSH."""
 
     @property
+    def secure(self) -> bool:
+        """Can nobody on the way read or change what is said?"""
+
+    @property
     def info(self) -> dict[str, Any]:
         """What an administrator sees: address, transport, secure, mechanism..."""
 
@@ -37,6 +41,7 @@ class Transport(Protocol):
 class Nobody:
     """The `Transport` of a session that exists only while something is said in an account's name (`Host.say`)."""
 
+    secure = False
     info: ClassVar[dict[str, Any]] = {}
 
     def send(self, data: bytes) -> None:

@@ -12,17 +12,19 @@ class ClientStream(Protocol):
     """A client's stream, before and after it has logged in.
 
     address    of the client, as text
-    secure     is it encrypted?
     user       the account's bare address; None before the login
     session    the bound resource; None before that
     notes      what modules remember about this stream
     """
 
     address: str
-    secure: bool
     user: str | None
     session: Session | None
     notes: dict[Note, Any]
+
+    @property
+    def secure(self) -> bool:
+        """Can nobody on the way read or change what is said?"""
 
     @property
     def private(self) -> bool:

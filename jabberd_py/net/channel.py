@@ -6,17 +6,29 @@ import ssl
 from contextlib import suppress
 from typing import Any, Protocol
 
+END_POINT = "tls-server-end-point"
 PIECE = 16 * 1024
 SLICE = 2 * 1024
 """A MemoryBIO keeps its largest size for ever: written and emptied in slices a TLS session costs 20 KB instead of 56."""
 
 
 class Secure(Protocol):
-    """What a `Stream` needs of TLS: a `Channel`, or a `peer_tls.PeerChannel`."""
+    """What a `Stream` needs of TLS: a `Channel`, or a `peertls.PeerChannel`. The facts hold once the handshake is done.
 
-    tls: Any
+    version      of TLS, as "TLSv1.3"
+    certificate  the peer's own, as DER; None if it has shown none
+    bindings     channel binding data by type, as "tls-server-end-point"
+    """
+
     incoming: Any
     outgoing: Any
+
+    @property
+    def version(self) -> str | None: ...
+    @property
+    def certificate(self) -> bytes | None: ...
+    @property
+    def bindings(self) -> dict[str, bytes]: ...
 
     def handshake(self) -> bool: ...
     def decrypt(self, data: bytes) -> tuple[bytes, ssl.SSLError | None]: ...
@@ -24,8 +36,15 @@ class Secure(Protocol):
     def close(self) -> bytes: ...
 
 
+class Context(ssl.SSLContext):
+    """Remembers which certificate it shows: ``end_point`` is the data of ``tls-server-end-point`` (RFC 5929 section 4)."""
+
+    end_point: bytes = b""
+
+
 class Channel:
-    """One TLS connection. What is to go out on the wire is in ``outgoing``."""
+    """One TLS connection of ours with a client. What is to go out on the wire is in ``outgoing``. A certificate of the client's
+    was verified, or the handshake had failed."""
 
     __slots__ = ("tls", "incoming", "outgoing")
 
@@ -34,6 +53,22 @@ class Channel:
     ) -> None:
         self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self.tls = context.wrap_bio(self.incoming, self.outgoing, server_side, hostname)
+
+    @property
+    def version(self) -> str | None:
+        return self.tls.version()
+
+    @property
+    def certificate(self) -> bytes | None:
+        return self.tls.getpeercert(True) or None
+
+    @property
+    def bindings(self) -> dict[str, bytes]:
+        """``tls-exporter`` (RFC 9266) is not among them: Python's ssl cannot give it."""
+        context = (
+            self.tls.context
+        )  # of the certificate that was shown: the name in the client's hello has chosen it
+        return {END_POINT: context.end_point} if isinstance(context, Context) and context.end_point else {}
 
     def handshake(self) -> bool:
         """True once it is done; False if more must be read first. Raises ssl.SSLError; the alert is in ``outgoing``."""

@@ -133,15 +133,21 @@ class PeerChannel:
         rest = [_der(cert) for cert in self.tls.get_peer_cert_chain() or ()]
         return rest if rest[:1] == [first] else [first, *rest]  # a server's view lacks the client's own
 
-    def exporter(self) -> bytes | None:
-        """``tls-exporter`` (RFC 9266); None before TLS 1.3."""
-        if self.tls.get_protocol_version() < SSL.TLS1_3_VERSION:
-            return None
-        return self.tls.export_keying_material(EXPORTER, 32, b"")
+    @property
+    def version(self) -> str | None:
+        return self.tls.get_protocol_version_name()
 
-    def cipher(self) -> tuple[str, str]:
-        """The version of TLS and the cipher, for a person."""
-        return self.tls.get_protocol_version_name(), self.tls.get_cipher_name() or ""
+    @property
+    def certificate(self) -> bytes | None:
+        """Unverified: `chain` and `dane` judge it."""
+        return next(iter(self.peer_chain()), None)
+
+    @property
+    def bindings(self) -> dict[str, bytes]:
+        """``tls-exporter`` (RFC 9266) in TLS 1.3. Nothing between servers uses it so far."""
+        if self.tls.get_protocol_version() < SSL.TLS1_3_VERSION:
+            return {}
+        return {"tls-exporter": self.tls.export_keying_material(EXPORTER, 32, b"")}
 
 
 class _Incoming:

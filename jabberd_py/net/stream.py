@@ -17,6 +17,7 @@ from greenlet import getcurrent
 
 from ..heartbeat import heartbeat
 from ..xmpp.errors import StreamError
+from ..xmpp.frame import CLIENTS, Frame
 from ..xmpp.parser import Limits
 from .backlog import UNBOUNDED, Backlog
 from .channel import Secure
@@ -44,6 +45,7 @@ class Stream(Reader):
     """What c2s, s2s and components share. ``linger``: seconds that a closing stream has, less when the server stops."""
 
     linger: ClassVar[float] = LINGER
+    frame: Frame = CLIENTS
 
     __slots__ = ("out", "size", "taken", "cap", "rest", "backlog", "writer", "dirty", "room", "__weakref__")
 
@@ -72,8 +74,24 @@ class Stream(Reader):
     # -- TLS ---------------------------------------------------------------------------
 
     @property
-    def tls(self) -> Any:
-        return None if self.channel is None else self.channel.tls
+    def secure(self) -> bool:
+        """Can nobody on the way read or change what is said? A carrier may know more of that than the channel."""
+        return self.channel is not None
+
+    @property
+    def tls_version(self) -> str | None:
+        """As "TLSv1.3"; None without TLS."""
+        return None if self.channel is None else self.channel.version
+
+    @property
+    def certificate(self) -> bytes | None:
+        """What the peer has shown, as DER."""
+        return None if self.channel is None else self.channel.certificate
+
+    @property
+    def bindings(self) -> dict[str, bytes]:
+        """Channel binding data by type; none without TLS."""
+        return {} if self.channel is None else self.channel.bindings
 
     def start_tls(self, channel: Secure) -> None:
         """The handshake. Raises ssl.SSLError or Closed."""

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from .. import log
 from ..net.karma import neighbourhood
-from ..net.peertls import PeerChannel
 from ..net.stream import Closed, Stream
 from ..xdb import StoreError, xdb
 from ..xmpp import ns
@@ -245,7 +244,7 @@ class Link(Traffic):
     def tls(self) -> str | None:
         """Its version."""
         channel = self.stream.channel if self.stream is not None else None
-        return channel.cipher()[0] if isinstance(channel, PeerChannel) else None
+        return None if channel is None else channel.version
 
     # -- for people --------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""The server's side of SASL: SCRAM (RFC 5802, 7677; channel binding RFC 9266, 5929) and PLAIN (RFC 4616).
+"""The server's side of SASL: SCRAM (RFC 5802, 7677; channel binding RFC 5929) and PLAIN (RFC 4616).
 
 Only the messages: base64 and <auth/> belong to the stream; the caller prepares names and keeps keys.
 """
@@ -16,7 +16,6 @@ from .prep import MAX_BYTES, password_forms
 from .protocols import RFC
 
 PROTOCOLS = (
-    RFC(4505, "SASL ANONYMOUS"),
     RFC(4616, "SASL PLAIN"),
     RFC(5802, "SCRAM-SHA-1"),
     RFC(7677, "SCRAM-SHA-256"),

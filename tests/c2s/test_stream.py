@@ -314,7 +314,9 @@ def test_a_host_outside_ascii_shows_its_own_certificate(start_server, domain, a_
     assert serial(client) == ssl.PEM_cert_to_DER_cert(file.read_text())
     client.close()
     (row,) = [
-        row for row in json.loads(server.ctl("--json", "check", "certificates")) if row["domain"] == domain
+        row
+        for row in json.loads(server.ctl("--json", "check", "certificates", code=None))
+        if row["domain"] == domain
     ]
     assert row["names"] == [a_labels] and not any("is not for" in each for each in row["trouble"])
 

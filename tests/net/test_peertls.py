@@ -72,8 +72,8 @@ def test_a_bad_certificate_is_no_end_but_a_verdict(
         verdict = judge(channel.peer_chain(), domain, authorities)
         assert verdict is None if reason is None else str(verdict).startswith(reason)
         assert len(channel.peer_chain()) == 1 + options.get("intermediate", False)
-    assert client.exporter() == server.exporter() and len(client.exporter() or b"") == 32
-    assert client.cipher()[0] == "TLSv1.3"
+    assert client.bindings == server.bindings and len(client.bindings["tls-exporter"]) == 32
+    assert client.version == "TLSv1.3"
     assert client.tls.get_alpn_proto_negotiated() == b"xmpp-server"
 
 
@@ -97,7 +97,7 @@ def test_with_a_strict_client_of_another_make(ca: CA, context: Make, version: ss
     shake(client, server)
     says(client, server, b"hi")
     assert verify(server.peer_chain(), Authorities(str(ca.file))) == "the certificate is self-signed"
-    assert (server.exporter() is None) == (version == ssl.TLSVersion.TLSv1_2)
+    assert (not server.bindings) == (version == ssl.TLSVersion.TLSv1_2)
 
 
 def test_old_tls_is_refused(context: Make) -> None:

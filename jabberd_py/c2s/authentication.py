@@ -1,0 +1,103 @@
+"""How a client proves who it is: exchanges, one after the other, until one succeeds or too many have failed."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING
+
+import gevent
+
+from .. import log
+from ..xdb import StoreError, xdb
+from ..xmpp.sasl import SaslError
+from .mechanisms import Exchange, Success, offers
+
+if TYPE_CHECKING:
+    from .client import Client
+
+logger = log.get(__name__)
+
+ATTEMPTS = 5
+BLUR = 0.05
+"""Seconds, at most, that a wrong password waits for its answer: this hides what timing could still tell."""
+
+
+class Authentication:
+    """``mechanism``: the one that is used, or was last. `begin` and `go_on` give the next message for the client: bytes are a
+    challenge. They block, and raise SaslError; then `failed` must be called."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+        self.exchange: Exchange | None = None
+        self.mechanism = ""
+        self.failures = 0
+
+    def begin(self, mechanism: str, message: bytes | None) -> bytes | Success:
+        """The client has chosen; ``message`` is its initial response, None if it sends it in the next step."""
+        client = self.client
+        if not client.private:
+            raise SaslError("encryption-required")
+        kind = offers(client).get(mechanism)
+        if kind is None:
+            raise SaslError("invalid-mechanism")
+        self.mechanism = mechanism
+        self.exchange = kind(client, mechanism)
+        return b"" if message is None else self.go_on(message)
+
+    def go_on(self, message: bytes) -> bytes | Success:
+        exchange = self.exchange
+        if exchange is None:
+            raise SaslError("malformed-request")
+        try:
+            said = exchange.step(message)
+            if isinstance(said, Success):
+                self._check(exchange, said)
+        except StoreError:
+            raise SaslError("temporary-auth-failure", "the server cannot look up accounts now") from None
+        if isinstance(said, Success):
+            self.exchange = None
+        return said
+
+    def _check(self, exchange: Exchange, success: Success) -> None:
+        """The proof is good; may this user log in? Raises SaslError."""
+        if success.guest:
+            return
+        users = exchange.host.users
+        if not users.exists(success.user):
+            raise SaslError("not-authorized")
+        if users.disabled(success.user):
+            raise SaslError("account-disabled", users.why_disabled(success.user))
+        self.client.service.guard.succeeded(success.user, self.client.address)
+
+    def failed(self, error: SaslError) -> None:
+        """An attempt has failed: counts it, before the client is told. Blocks for a moment."""
+        self.failures += 1
+        if error.condition == "not-authorized":
+            self.client.service.guard.failed(self._account, self.client.address)
+            xdb.release()
+            gevent.sleep(BLUR * secrets.randbelow(1000) / 1000)
+
+    def report(self, error: SaslError) -> None:
+        """The client has been told; the log gets to know more. (Before, it would take a different time for strangers.)"""
+        client, account, host = self.client, self._account, self.client.host
+        reason = f"{error.condition}: {error.text}" if error.text else error.condition
+        if (
+            error.condition == "not-authorized"
+            and not error.text
+            and account is not None
+            and host is not None
+        ):
+            reason = "wrong password" if host.users.exists(account) else "no such account"
+        logger.warning("login failed", session=client.id, address=client.address, user=account,
+                       mechanism=self.mechanism, reason=reason)  # fmt: skip
+        self.exchange = None
+        self.mechanism = ""
+
+    @property
+    def _account(self) -> str | None:
+        return None if self.exchange is None else self.exchange.account
+
+    @property
+    def exhausted(self) -> bool:
+        """Was that the last attempt on this stream?"""
+        return self.failures >= ATTEMPTS

@@ -1,0 +1,212 @@
+"""SASL mechanisms (RFC 4422): a table, and a small class for each kind.
+
+An exchange knows nothing of XML: what it says goes into the elements of RFC 6120 section 6 (`negotiate.py`), or of any other
+profile.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
+
+import gevent
+
+from ..jsm.host import Host
+from ..net.tls import client_names
+from ..xdb import xdb
+from ..xmpp import sasl
+from ..xmpp.jid import parse
+from ..xmpp.protocols import RFC, XEP
+from ..xmpp.sasl import SaslError, ScramKeys
+
+if TYPE_CHECKING:
+    from .client import Client
+
+PROTOCOLS = (
+    RFC(4422, "SASL"),
+    RFC(4505, "SASL ANONYMOUS"),
+    XEP(178, "1.2", "SASL EXTERNAL with Certificates"),
+)
+
+
+class Success(NamedTuple):
+    """``user``: the bare address of who has logged in. ``data``: the last message for the client, None if there is none."""
+
+    user: str
+    data: bytes | None = None
+    guest: bool = False
+    """Without an account."""
+
+
+class Exchange:
+    """One client's attempt with one mechanism. ``account``: the bare address it wants to log in to, once it has said so; None
+    stands for what is no address, too."""
+
+    def __init__(self, client: Client, name: str) -> None:
+        assert client.host is not None
+        self.client, self.name = client, name
+        self.host: Host = client.host
+        self.account: str | None = None
+
+    @classmethod
+    def fits(cls, client: Client) -> bool:
+        """May it be offered on this stream, as it is now?"""
+        return True
+
+    def step(self, message: bytes) -> bytes | Success:
+        """A message of the client's to the next challenge, or the end. Blocks. Raises SaslError."""
+        raise NotImplementedError
+
+    def _claims(self, username: str) -> None:
+        """Somebody says that it is this user; may a password be tried? Blocks while others come first. Raises SaslError."""
+        try:
+            self.account = str(self.host.users.jid(f"{username}@{self.host.domain}"))
+        except ValueError:
+            self.account = None
+        self._check_guard()
+        wait = self.client.service.guard.wait(self.account, self.client.address)
+        if wait is None:
+            self._refuse()
+        if wait:
+            xdb.release()
+            gevent.sleep(wait)
+            self._check_guard()
+
+    def _check_guard(self) -> None:
+        if self.client.service.guard.refuses(self.account, self.client.address):
+            self._refuse()
+
+    def _refuse(self) -> NoReturn:
+        raise SaslError("temporary-auth-failure", "too many attempts, try again later")
+
+    def _acts_for(self, authzid: str | None) -> None:
+        """Raises SaslError: nobody acts for another."""
+        if not authzid:
+            return
+        try:
+            same = str(parse(authzid)) == self.account
+        except ValueError:
+            same = False
+        if not same:
+            raise SaslError("invalid-authzid", "one account cannot act for another")
+
+    def _user(self) -> str:
+        """Who it is, now that the password was right."""
+        if self.account is None:
+            raise SaslError("not-authorized")
+        return self.account
+
+
+class Scram(Exchange):
+    """RFC 5802; without channel binding."""
+
+    plus = False
+
+    def __init__(self, client: Client, name: str) -> None:
+        super().__init__(client, name)
+        self.hash = HASHES[name.removesuffix("-PLUS")]
+        self.scram: sasl.Scram | None = None
+
+    def step(self, message: bytes) -> bytes | Success:
+        if self.scram is None:
+            bindings = self.client.stream.bindings if self.plus else {}
+            offered = any(name.endswith("-PLUS") for name in offers(self.client))
+            self.scram = sasl.Scram(self.hash, self.plus, bindings, offered, self._keys)
+            challenge = self.scram.first(message)
+            self._acts_for(self.scram.authzid)
+            return challenge
+        self._check_guard()  # many exchanges may have begun before the first one failed
+        said = self.scram.final(message)
+        return Success(self._user(), said)
+
+    def _keys(self, username: str) -> ScramKeys:
+        self._claims(username)
+        return self.host.users.keys(self.account, self.hash)
+
+
+class ScramPlus(Scram):
+    """Bound to the TLS channel."""
+
+    plus = True
+
+    @classmethod
+    def fits(cls, client: Client) -> bool:
+        return bool(client.stream.bindings)
+
+
+class Plain(Exchange):
+    """RFC 4616; never in the clear."""
+
+    @classmethod
+    def fits(cls, client: Client) -> bool:
+        return client.stream.secure
+
+    def step(self, message: bytes) -> Success:
+        authzid, username, password = sasl.plain(message)
+        self._claims(username)
+        if not self.host.users.verify(self.account, password):
+            raise SaslError("not-authorized")
+        self._acts_for(authzid)
+        return Success(self._user())
+
+
+class External(Exchange):
+    """The client's TLS certificate says who it is (XEP-0178)."""
+
+    @classmethod
+    def fits(cls, client: Client) -> bool:
+        return bool(_certified(client))
+
+    def step(self, message: bytes) -> Success:
+        names = _certified(self.client)
+        if not message and len(names) != 1:
+            raise SaslError("not-authorized")  # which of them?
+        try:
+            self.account = str(parse(message.decode())) if message else names[0]
+        except ValueError:
+            self.account = None
+        if self.account not in names:
+            raise SaslError("invalid-authzid")
+        return Success(self._user())
+
+
+class Anonymous(Exchange):
+    """RFC 4505: a guest, who gets a name."""
+
+    def step(self, message: bytes) -> Success:
+        return Success(f"{secrets.token_hex(12)}@{self.host.domain}", guest=True)
+
+
+HASHES = {"SCRAM-SHA-512": "sha512", "SCRAM-SHA-256": "sha256", "SCRAM-SHA-1": "sha1"}
+GUESTS: dict[str, type[Exchange]] = {"ANONYMOUS": Anonymous}
+"""On a host without accounts."""
+MECHANISMS: dict[str, type[Exchange]] = {
+    "SCRAM-SHA-512-PLUS": ScramPlus,
+    "SCRAM-SHA-256-PLUS": ScramPlus,
+    "SCRAM-SHA-1-PLUS": ScramPlus,
+    "EXTERNAL": External,
+    "SCRAM-SHA-512": Scram,
+    "SCRAM-SHA-256": Scram,
+    "SCRAM-SHA-1": Scram,
+    "PLAIN": Plain,
+}
+"""Best first."""
+
+
+def offers(client: Client) -> dict[str, type[Exchange]]:
+    """What may be used on this stream as it is now, best first."""
+    assert client.host is not None
+    if client.host.options.anonymous:
+        return GUESTS
+    names = client.service.options.mechanisms
+    return {name: MECHANISMS[name] for name in names if MECHANISMS[name].fits(client)}
+
+
+def _certified(client: Client) -> list[str]:
+    """Addresses on this host that the client's verified certificate is for."""
+    if not client.service.certificates.options.client_ca or client.stream.certificate is None:
+        return []
+    assert client.host is not None
+    return [
+        name for name in client_names(client.stream.certificate) if parse(name).domain == client.host.domain
+    ]

@@ -1,0 +1,67 @@
+"""How a stream stands in what carries it. What differs between TCP (RFC 6120 section 4), WebSocket and BOSH is a `Frame`;
+everything else about a stream is the same on all of them.
+
+A stream sends one element at a time (`Stream.send`), so that a carrier of messages can make each one a message of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from . import ns
+from .element import ATTRIBUTE, Element
+from .errors import StreamError
+
+
+class Frame(Protocol):
+    """Makes the bytes; each method gives one element, or one part of a document, for `Stream.send`."""
+
+    carrier: str
+    """Its name, for a person."""
+
+    def opening(self, attrs: Mapping[str, str]) -> bytes:
+        """Our stream header, with these attributes besides the namespaces (RFC 6120 section 4.7)."""
+
+    def features(self, features: Element) -> bytes:
+        """What is offered now; ``features`` is `{stream}features`."""
+
+    def error(self, error: StreamError) -> bytes:
+        """A stream error; the goodbye comes behind it."""
+
+    def goodbye(self) -> bytes:
+        """The end of our side of the stream."""
+
+    def element(self, data: bytes) -> bytes:
+        """An element as `Element.to_bytes` writes it for a stream over TCP, for this carrier."""
+
+
+class TCPFrame:
+    """RFC 6120: one XML document in each direction. An element stands in it as it is, so `Stream.send` does not ask."""
+
+    carrier = "TCP"
+
+    def __init__(self, content: str, declared: str = "") -> None:
+        """``content``: the content namespace. ``declared``: more declarations for the header, as XML."""
+        self.head = (
+            f"<?xml version='1.0'?><stream:stream xmlns='{content}' xmlns:stream='{ns.STREAM}'{declared}"
+        )
+
+    def opening(self, attrs: Mapping[str, str]) -> bytes:
+        said = "".join(f" {name}='{value.translate(ATTRIBUTE)}'" for name, value in attrs.items())
+        return f"{self.head}{said}>".encode()
+
+    def features(self, features: Element) -> bytes:
+        return b"<stream:features>%b</stream:features>" % features.inner
+
+    def error(self, error: StreamError) -> bytes:
+        return error.to_bytes()
+
+    def goodbye(self) -> bytes:
+        return b"</stream:stream>"
+
+    def element(self, data: bytes) -> bytes:
+        return data
+
+
+CLIENTS = TCPFrame(ns.CLIENT)
