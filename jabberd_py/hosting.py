@@ -128,7 +128,7 @@ class Hosting:
             for service in services:
                 self._remove(service)
             self._remove(host)
-            host.spool.save_marks(last=True)
+            host.marks.save(last=True)
         logger.info("a host is gone", host=host.domain)
 
     def _remove(self, instance: Instance) -> None:
@@ -143,7 +143,7 @@ class Hosting:
             instance.hooks.tell("stop")
         self.c2s.save()
         for host in self.hosts:
-            host.spool.save_marks(last=True)
+            host.marks.save(last=True)
 
     def close(self) -> None:
         """No more jobs."""

@@ -91,7 +91,7 @@ def _counted() -> dict[int, int]:
 def _fill(sm: StreamManagement, queue: str) -> None:
     """What the client had not acknowledged when the server stopped in peace."""
     sm.crashed = not queue
-    waiting = sm.session.host.spool.state(sm.session.user).waiting
+    waiting = sm.session.host.marks.of(sm.session.user).waiting
     for text, uid in json.loads(queue or "[]"):
         data = text.encode()
         sm.queue.append((data, uid))

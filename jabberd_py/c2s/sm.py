@@ -119,12 +119,12 @@ class StreamManagement:
     def acknowledged(self, h: int) -> None:
         """The client has all up to ``h``. Raises StreamError."""
         count = newly(h, self.sent, len(self.queue))
-        spool, user = self.session.host.spool, self.session.user
+        marks, user = self.session.host.marks, self.session.user
         for _ in range(count):
             data, uid = self.queue.popleft()
             self.bytes -= len(data)
             if uid:
-                spool.delivered(user, uid)
+                marks.delivered(user, uid)
         self.asked = False
         if self.refusal is not None and (h - self.refusal) % WRAP < WRAP // 2:
             self.refusal = None
@@ -245,7 +245,7 @@ class StreamManagement:
         queue, self.queue = self.queue, deque()
         session.sm = None
         host.end(session)
-        host.spool.undelivered(session.user, [uid for _, uid in queue if uid])
+        host.marks.undelivered(session.user, [uid for _, uid in queue if uid])
         for data, uid in queue:
             if not uid:
                 _return(host, data)
@@ -302,7 +302,7 @@ class StreamManagement:
         self.saved = self.handled
         self.presence = presence = self.session.presence
         self.notes = self._lasting()
-        state = self.session.host.spool.state(self.session.user)
+        waiting = self.session.host.marks.of(self.session.user).waiting
         row = {
             "owner": self.session.user,
             "resource": self.session.jid.resource,
@@ -314,9 +314,7 @@ class StreamManagement:
             "presence": str(presence) if presence is not None else "",
             "notes": self.notes,
             # a message that another session has acknowledged waits for nobody any more
-            "queue": json.dumps(
-                [[data.decode(), uid if uid in state.waiting else 0] for data, uid in self.queue]
-            )
+            "queue": json.dumps([[data.decode(), uid if uid in waiting else 0] for data, uid in self.queue])
             if whole and not self.crashed
             else "",
             "expires": 0.0 if connected or self.client is not None else self.expires,

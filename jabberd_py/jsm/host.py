@@ -93,6 +93,7 @@ class Host(Instance):
         self.sessions = Sessions()
         self.users = Users(self)
         self.spool = Spool(self)
+        self.marks = self.spool.marks
         # of RFC 3921; older clients insist on it
         self.add_iq(("server", "set", ns.SESSION, "session"), lambda request: None)
 
@@ -131,7 +132,7 @@ class Host(Instance):
             self.hooks.tell("end", session)
         finally:
             self.sessions.remove(session)
-            self.spool.gone(session.user)
+            self.marks.gone(session.user)
 
     def kick(self, user: str, condition: str, text: str | None = None) -> int:
         """Ends all sessions of a user with a stream error; says how many there were."""

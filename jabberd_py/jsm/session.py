@@ -143,7 +143,7 @@ class Session:
         self.transport.send(stanza.to_bytes())
         if stanza.uid:
             if self.host.sessions.find(self.jid) is self:
-                self.host.spool.delivered(self.user, stanza.uid)
+                self.host.marks.delivered(self.user, stanza.uid)
             else:
                 self.host.spool.missed(self.user, stanza.uid)
 

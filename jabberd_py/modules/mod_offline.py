@@ -94,12 +94,12 @@ class Offline(Module):
     def remove(self, request: Element) -> None:
         user, spool = self._owner(request), self.host.spool
         gone = self._ids(user) if _only(request, "purge") else self._picked(user, request, "remove")
-        state = spool.state(user)
+        mine = spool.marks.of(user)
         for id in gone:
-            state.lost.pop(id, None)
-        spool.singles += gone
+            mine.lost.pop(id, None)
+        spool.marks.singles += gone
         spool.counts.pop(user, None)
-        ticket = spool.save_marks()
+        ticket = spool.marks.save()
         if ticket is not None:
             ticket.wait()
 
@@ -130,14 +130,14 @@ class Offline(Module):
 
     def _pages(self, user: str, page: Callable[[str, int], list[Any]], size: int) -> Iterator[Any]:
         spool = self.host.spool
-        spool.save_marks()
+        spool.marks.save()
         settle()
-        state, position = spool.state(user), spool.mark(user)
+        mine, position = spool.marks.of(user), spool.marks.stored(user)
         while True:
             rows = page(user, position)
             for row in rows:
                 id = row[0]
-                if id not in state.waiting and (id > state.upto or id in state.lost):
+                if id not in mine.waiting and (id > mine.upto or id in mine.lost):
                     yield row
             if len(rows) < size:
                 return

@@ -50,6 +50,7 @@ def host(tmp_path):
 @pytest.fixture
 def spool(host):
     spool = host.spool = Spool(host)
+    host.marks = spool.marks
     spool.offline, spool.limit = True, 10
     return spool
 
@@ -63,7 +64,7 @@ def message(text):
 def flushed(spool):
     spool.flush(ROMEO)
     with gevent.Timeout(5):
-        while spool.state(ROMEO).flushing:
+        while spool.marks.of(ROMEO).flushing:
             gevent.sleep(0.001)
 
 
@@ -81,8 +82,8 @@ def test_what_waited_for_room_in_the_queue_is_delivered(spool, host, monkeypatch
     monkeypatch.undo()
     flushed(spool)
     later = spool.keep(ROMEO, message("later"), False)
-    spool.delivered(ROMEO, later.uid)
-    spool.save_marks().wait()
+    spool.marks.delivered(ROMEO, later.uid)
+    spool.marks.save().wait()
     gate.set()
     storing.get(timeout=5)
     flushed(spool)

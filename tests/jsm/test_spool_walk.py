@@ -104,7 +104,7 @@ class Walk:
             for _ in range(min(self.random.randrange(6), len(client.queue))):
                 id = client.queue.pop(0)
                 self.acknowledged.add(id)
-                self.spool.delivered(ROMEO, id)
+                self.spool.marks.delivered(ROMEO, id)
 
     def come(self):
         if len(self.clients) < 2:
@@ -117,13 +117,13 @@ class Walk:
             client = self.clients.pop(self.random.randrange(len(self.clients)))
             if not self.clients:
                 self.host.sessions.users.clear()
-            self.spool.gone(ROMEO)
+            self.spool.marks.gone(ROMEO)
             queue, client.queue = client.queue, []
-            self.spool.undelivered(ROMEO, queue)
+            self.spool.marks.undelivered(ROMEO, queue)
             self.spool.flush(ROMEO)
 
     def save(self):
-        self.spool.save_marks()
+        self.spool.marks.save()
 
     def pause(self):
         gevent.sleep(self.random.choice([0, 0.001, 0.005]))
@@ -140,10 +140,10 @@ class Walk:
         self.host.sessions.users.clear()
         gevent.joinall(self.jobs)
         self.mend()  # else a row whose deletion failed just before the crash may stay for good
-        self.spool.save_marks()
+        self.spool.marks.save()
         messages.settle()
-        self.spool.save_marks()
-        while any(state.flushing for state in self.spool.states.values()):
+        self.spool.marks.save()
+        while any(mine.flushing for mine in self.spool.marks.users.values()):
             gevent.sleep(0.001)
         xdb.store.close()
         self.open()
@@ -154,8 +154,8 @@ class Walk:
         gevent.joinall(self.jobs)
         self.come()
         with gevent.Timeout(10, AssertionError("messages are held back")):
-            state = self.spool.state(ROMEO)
-            while not state.clear or state.flushing or any(client.queue for client in self.clients):
+            mine = self.spool.marks.of(ROMEO)
+            while not mine.clear or mine.flushing or any(client.queue for client in self.clients):
                 self.spool.flush(ROMEO)
                 self.acknowledge()
                 gevent.sleep(0.001)

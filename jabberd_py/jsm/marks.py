@@ -1,0 +1,149 @@
+"""Which kept messages of an account have been delivered: in memory exactly, in the store up to a mark.
+
+The mark of an account is a row number. All its messages up to the mark are delivered. The mark is written some time later, so a
+crash costs duplicates and never a loss.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..xdb import Ticket
+from . import messages
+
+if TYPE_CHECKING:
+    from .sessions import Sessions
+
+
+class Deliveries:
+    """What is under way for one user with sessions.
+
+    upto       every row up to this one has been given to a session
+    clear      True if no row lies behind ``upto``
+    waiting    the rows that a client has to acknowledge yet. The value: True if the archive keeps the row, False if it goes
+               once it is acknowledged, None if that is unknown
+    lost       those up to ``upto`` whose session ended before it did: to be given out again
+    ahead      behind ``upto``, but acknowledged; the rows may not say so yet
+    news       counts what became undelivered, so that a delivery under way notices
+    saved      the mark that the store knows, or will
+    """
+
+    __slots__ = ("upto", "clear", "waiting", "lost", "ahead", "flushing", "news", "saved")
+
+    def __init__(self) -> None:
+        self.upto = 0
+        self.clear = False
+        self.waiting: dict[int, bool | None] = {}
+        self.lost: dict[int, bool | None] = {}
+        self.ahead: dict[int, None] = {}
+        self.flushing = False
+        self.news = 0
+        self.saved = 0
+
+    @property
+    def mark(self) -> int:
+        pending = [min(ids) for ids in (self.waiting, self.lost) if ids]
+        return min(self.upto, min(pending) - 1) if pending else self.upto
+
+
+class Marks:
+    """How far each user of one host has got."""
+
+    SINGLES = 100_000
+    """At most this many wait while the store cannot write. What is dropped stays in the store, or comes twice after a crash."""
+
+    def __init__(self, sessions: Sessions) -> None:
+        self.sessions = sessions
+        self.users: dict[str, Deliveries] = {}
+        self.dirty: set[str] = set()
+        self.singles: list[int] = []
+        """Delivered, and the mark cannot say so: out of order, or the row is to go."""
+
+    def of(self, user: str) -> Deliveries:
+        """Those of the user, made if need be."""
+        mine = self.users.get(user)
+        if mine is None:
+            mine = self.users[user] = Deliveries()
+        return mine
+
+    def delivered(self, user: str, id: int) -> None:
+        """A client has the message."""
+        mine = self.users.get(user)
+        if mine is None or id not in mine.waiting:
+            return
+        archived = mine.waiting.pop(id)
+        if id > mine.upto:
+            mine.ahead[id] = None
+            self.singles.append(id)
+        elif not archived:
+            self.singles.append(id)
+        self.dirty.add(user)
+
+    def undelivered(self, user: str, ids: list[int]) -> None:
+        """A session that had these is over, and its client never acknowledged them. ``ids``: row numbers."""
+        mine = self.users.get(user)
+        if mine is None or not ids:
+            return
+        others = [session.sm for session in self.sessions.of(user) if session.sm is not None]
+        elsewhere = {id for sm in others for id in sm.unacknowledged()}
+        for id in ids:
+            if id in mine.waiting and id not in elsewhere:
+                archived = mine.waiting.pop(id)
+                if id <= mine.upto:
+                    mine.lost[id] = archived
+        mine.clear = False
+        mine.news += 1
+
+    def gone(self, user: str) -> None:
+        """A session of the user is over."""
+        self.dirty.add(user)
+
+    # -- the store -----------------------------------------------------------------------------
+
+    def stored(self, user: str) -> int:
+        """The mark that is in the store; 0 if there is none."""
+        rows = messages.mark(user)
+        return int(rows[0][0]) if rows else 0
+
+    def save(self, last: bool = False) -> Ticket | None:
+        """Writes what was delivered since the last time; forgets users who have gone. ``last``: the server stops, and
+        the next one shall know exactly what was delivered, also behind the marks."""
+        marks: list[tuple[str, int]] = []
+        exact: list[tuple[str, int, int, list[int]]] = []
+        users, self.dirty = self.dirty, set()
+        for user in self.users.keys() if last else users & self.users.keys():
+            mine = self.users[user]
+            mark = mine.mark
+            if mark > mine.saved:
+                mine.saved = mark
+                marks.append((user, mark))
+            if mark < mine.upto and (last or self._left(user, mine)):
+                exact.append((user, mark, mine.upto, [*mine.waiting, *mine.lost]))
+        singles, self.singles = self.singles, []
+        if not marks and not exact and not singles:
+            self._saved(None, users, singles)
+            return messages.sort()
+        ticket = messages.write(messages.save_marks, marks, exact, singles)
+        ticket.then(lambda ticket: self._saved(ticket, users, singles))
+        return ticket
+
+    def _left(self, user: str, mine: Deliveries) -> bool:
+        return not mine.waiting and not mine.flushing and user not in self.sessions.users
+
+    def _saved(self, ticket: Ticket | None, users: set[str], singles: list[int]) -> None:
+        """The rows say it now, or the next time will try again."""
+        failed = ticket is not None and ticket.error is not None
+        if failed:
+            self.singles = [*singles, *self.singles][-self.SINGLES :]
+            self.dirty |= users
+        done = set(singles)
+        for user in users & self.users.keys():
+            mine = self.users[user]
+            if failed:
+                mine.saved = 0
+            elif self._left(user, mine) and user not in self.dirty:
+                del self.users[user]
+            elif mine.ahead and not mine.flushing:
+                # not during a delivery: it has read a page already, and must not forget what it knew
+                for id in done.intersection(mine.ahead):
+                    mine.ahead.pop(id, None)
