@@ -52,6 +52,11 @@ EVENTS = (
     _stanza("deliver", "stanza", "a stanza arrives for this domain"),
     _stanza("server", "stanza", "a message or a presence for the domain itself"),
     _stanza("filter_in", "user stanza", "may this reach this user?"),
+    _stanza(
+        "filter_session",
+        "session stanza",
+        "may this message, which is for no session in particular, reach this one?",
+    ),
     _stanza("presence", "user stanza", "a presence for the user's account"),
     _stanza("in", "session stanza", "a stanza is about to reach one session"),
     # life events

@@ -21,6 +21,8 @@ from ..heartbeat import heartbeat
 from ..jsm.host import Host
 from ..jsm.notes import lasting
 from ..jsm.session import Session
+from ..jsm.stamps import has_id
+from ..jsm.worth import missed
 from ..xdb import Ticket, xdb
 from ..xdb.numbers import number
 from ..xmpp.element import Element, from_text
@@ -245,11 +247,10 @@ class StreamManagement:
         queue, self.queue = self.queue, deque()
         session.sm = None
         host.end(session)
-        host.marks.undelivered(session.user, [uid for _, uid in queue if uid])
         for data, uid in queue:
             if not uid:
-                _return(host, data)
-        host.spool.flush(session.user)
+                _return(host, session.user, data)
+        host.spool.returned(session.user, [uid for _, uid in queue if uid])
 
     def resume(self, client: Client, h: int) -> Element | None:
         """The client is back, on a new stream: ``<resumed/>``, behind which `replay` must follow at once; None if its
@@ -302,7 +303,7 @@ class StreamManagement:
         self.saved = self.handled
         self.presence = presence = self.session.presence
         self.notes = self._lasting()
-        waiting = self.session.host.marks.of(self.session.user).waiting
+        mine = self.session.host.marks.of(self.session.user)
         row = {
             "owner": self.session.user,
             "resource": self.session.jid.resource,
@@ -314,7 +315,7 @@ class StreamManagement:
             "presence": str(presence) if presence is not None else "",
             "notes": self.notes,
             # a message that another session has acknowledged waits for nobody any more
-            "queue": json.dumps([[data.decode(), uid if uid in waiting else 0] for data, uid in self.queue])
+            "queue": json.dumps([[data.decode(), mine.row(uid)] for data, uid in self.queue])
             if whole and not self.crashed
             else "",
             "expires": 0.0 if connected or self.client is not None else self.expires,
@@ -351,8 +352,13 @@ class StreamManagement:
         self.end()
 
 
-def _return(host: Host, data: bytes) -> None:
-    """A stanza that is not in the store and never reached the client: requests get an error, all else is dropped."""
+def _return(host: Host, user: str, data: bytes) -> None:
+    """A stanza that is not in the store, and the client never acknowledged it: requests get an error, a message goes to
+    others or gets an error (RFC 6121 section 8.5.3.2), presence is dropped."""
     stanza = from_text(data)
     if stanza.name == "iq" and stanza.type in ("get", "set"):
         host.router.bounce(stanza, StanzaError("recipient-unavailable"))
+        return
+    copied = stanza.attrs.get("from") == user or has_id(stanza, user)  # or it is in the store
+    if stanza.name == "message" and not copied and missed(stanza):
+        host.router.deliver(stanza)

@@ -10,7 +10,8 @@ from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
 from ..xmpp.jid import JID
 from .session import Session
-from .worth import ARCHIVED, worth
+from .stamps import STAMPS, genuine
+from .worth import ARCHIVED, missed, worth
 
 if TYPE_CHECKING:
     from .host import Host
@@ -22,6 +23,8 @@ ABOUT_SUBSCRIPTIONS = frozenset(("subscribe", "subscribed", "unsubscribe", "unsu
 def deliver(host: Host, stanza: Element, to: JID) -> None:
     """``stanza`` is for ``to``, a user's bare or full address; IQs only for a full one. Raises StanzaError."""
     user, name = to.user, stanza.name
+    if not STAMPS.isdisjoint(stanza.kids):
+        stanza = genuine(stanza, user)
     for handler in host.hooks.chains["filter_in"][name]:
         if handler(user, stanza) is HANDLED:
             return
@@ -45,37 +48,36 @@ def _message(host: Host, user: str, stanza: Element, session: Session | None, ba
     if sessions is None:
         return
     spool = host.spool
-    held = bool(sessions) and spool.held(user, sessions)
+    held = bool(sessions) and spool.held(user, stanza, sessions)
     # without stream management a message that was handed to the socket counts as delivered
-    acknowledged = spool.offline and any(map(managed, sessions))
+    acknowledged = any(map(managed, sessions))
     if sessions and not held and spool.wants is None and not acknowledged:
-        _give(host, user, stanza, sessions)  # nothing to keep
+        spool.give(user, stanza, sessions)  # nothing to keep
+        host.hooks.tell("received", user, stanza, sessions)
         return
     value = worth(stanza)
     archived = (
         bool(value & ARCHIVED) and spool.wants is not None and spool.wants(user, str(stanza.from_ or ""))
     )
     if sessions and not (held and value):
-        if archived or value and acknowledged:
+        if archived or value and acknowledged and spool.offline:
             stanza = spool.keep(user, stanza, archived)
-        _give(host, user, stanza, sessions)
+        elif acknowledged and missed(stanza):
+            stanza = spool.watch(user, stanza)
+        spool.give(user, stanza, sessions)
+        host.hooks.tell("received", user, stanza, sessions)
+    elif not missed(stanza):
+        return  # silence, whether there is such an account or not
     elif not host.users.exists(user):
         raise StanzaError("service-unavailable")
     elif value and spool.offline:
         spool.store(user, stanza, archived)
         if held:  # the best sessions get it soon, behind what is older
-            host.hooks.tell("received", user, stanza, host.sessions.best(user))
+            host.hooks.tell("received", user, stanza, host.takers(user, stanza))
         else:
             host.hooks.tell("offline", user, stanza)
-    elif value or not stanza.kids or stanza.type == "groupchat":
+    else:
         raise StanzaError("service-unavailable")
-    # what nobody would keep, chat states say, is not missed: RFC 6121 lets it go in silence
-
-
-def _give(host: Host, user: str, stanza: Element, sessions: list[Session]) -> None:
-    for each in sessions:
-        host.pass_on(each, stanza)
-    host.hooks.tell("received", user, stanza, sessions)
 
 
 def _fallback(host: Host, user: str, stanza: Element, bare: bool) -> list[Session] | None:
@@ -84,7 +86,8 @@ def _fallback(host: Host, user: str, stanza: Element, bare: bool) -> list[Sessio
     if type == "error":
         return None
     if type == "headline":
-        return host.sessions.willing(user) or None if bare else None
+        willing = host.sessions.willing(user) if bare else []
+        return [session for session in willing if host.permits(session, stanza)] or None
     if type == "groupchat" or (type != "chat" and not bare):
         raise StanzaError("service-unavailable")  # 8.5.3.2.1: nothing but chat falls back on the bare address
-    return host.sessions.best(user)
+    return host.takers(user, stanza)

@@ -18,7 +18,7 @@ from ..xmpp.errors import StanzaError, StreamError, error_reply
 from ..xmpp.jid import JID, parse
 from . import delivery
 from .session import Nobody, Session, Transport
-from .sessions import Sessions
+from .sessions import Sessions, highest
 from .spool import Spool
 from .users import Users
 
@@ -234,12 +234,33 @@ class Host(Instance):
             target = "user"
         self.answer(target, request)
 
-    def pass_on(self, session: Session, stanza: Element) -> None:
-        """The last step: event ``in``, then the client."""
+    def admits(self, user: str, stanza: Element) -> bool:
+        """May the stanza, which waited for the user, still reach him? Event ``filter_in``; may block."""
+        try:
+            return self.hooks.call("filter_in", user, stanza) is not HANDLED
+        except StanzaError:
+            return False
+
+    def permits(self, session: Session, message: Element) -> bool:
+        """May a message that is for no session in particular reach this one? Event ``filter_session``; may block."""
+        handlers = self.hooks.chains["filter_session"]["message"]
+        return all(handler(session, message) is not HANDLED for handler in handlers)
+
+    def takers(self, user: str, message: Element) -> list[Session]:
+        """The sessions that get a message to the bare address: of those that may have it, the ones of the highest
+        priority, if that is not negative (RFC 6121 section 8.5.2.1.1; XEP-0016: a session's list holds for it). May block."""
+        willing = self.sessions.willing(user)
+        if self.hooks.chains["filter_session"]["message"]:
+            willing = [session for session in willing if self.permits(session, message)]
+        return highest(willing)
+
+    def pass_on(self, session: Session, stanza: Element) -> bool:
+        """The last step: event ``in``, then the client. False: a handler kept it from the session."""
         for handler in self.hooks.chains["in"][stanza.name]:
             if handler(session, stanza) is HANDLED:
-                return
+                return False
         session.send(stanza)
+        return True
 
     def reach(self, stanza: Element, to: JID) -> None:
         session = self.sessions.find(to)

@@ -9,10 +9,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..xdb import Ticket
+from ..xmpp.element import Element
 from . import messages
 
 if TYPE_CHECKING:
     from .sessions import Sessions
+
+
+_none = Element("none")
 
 
 class Deliveries:
@@ -22,19 +26,22 @@ class Deliveries:
     clear      True if no row lies behind ``upto``
     waiting    the rows that a client has to acknowledge yet. The value: True if the archive keeps the row, False if it goes
                once it is acknowledged, None if that is unknown
+               In place of the value: the message itself, which is not in the store
     lost       those up to ``upto`` whose session ended before it did: to be given out again
+    kept_back  those up to ``upto`` that no session may have now (XEP-0016): they wait for another one
     ahead      behind ``upto``, but acknowledged; the rows may not say so yet
     news       counts what became undelivered, so that a delivery under way notices
     saved      the mark that the store knows, or will
     """
 
-    __slots__ = ("upto", "clear", "waiting", "lost", "ahead", "flushing", "news", "saved")
+    __slots__ = ("upto", "clear", "waiting", "lost", "kept_back", "ahead", "flushing", "news", "saved")
 
     def __init__(self) -> None:
         self.upto = 0
         self.clear = False
-        self.waiting: dict[int, bool | None] = {}
+        self.waiting: dict[int, bool | Element | None] = {}
         self.lost: dict[int, bool | None] = {}
+        self.kept_back: dict[int, bool | None] = {}
         self.ahead: dict[int, None] = {}
         self.flushing = False
         self.news = 0
@@ -42,8 +49,16 @@ class Deliveries:
 
     @property
     def mark(self) -> int:
-        pending = [min(ids) for ids in (self.waiting, self.lost) if ids]
+        pending = [min(ids) for ids in (self.waiting, self.lost, self.kept_back) if ids]
         return min(self.upto, min(pending) - 1) if pending else self.upto
+
+    def row(self, id: int) -> int:
+        """The number, if that row waits for a client's acknowledgement; else 0."""
+        return 0 if isinstance(self.waiting.get(id, _none), Element) else id
+
+    def older(self, id: int) -> bool:
+        """Is an older one probably not delivered yet, so that the mark cannot pass this one?"""
+        return bool(self.lost or self.kept_back or self.waiting and next(iter(self.waiting)) < id)
 
 
 class Marks:
@@ -72,27 +87,34 @@ class Marks:
         if mine is None or id not in mine.waiting:
             return
         archived = mine.waiting.pop(id)
+        self.dirty.add(user)
+        if isinstance(archived, Element):
+            return
         if id > mine.upto:
             mine.ahead[id] = None
             self.singles.append(id)
-        elif not archived:
+        elif not archived or mine.older(id):
             self.singles.append(id)
-        self.dirty.add(user)
 
-    def undelivered(self, user: str, ids: list[int]) -> None:
-        """A session that had these is over, and its client never acknowledged them. ``ids``: row numbers."""
+    def undelivered(self, user: str, ids: list[int]) -> list[Element]:
+        """A session that had these is over, and its client never acknowledged them. ``ids``: row numbers. Returns the
+        messages among them that are not in the store."""
         mine = self.users.get(user)
+        unstored: list[Element] = []
         if mine is None or not ids:
-            return
+            return unstored
         others = [session.sm for session in self.sessions.of(user) if session.sm is not None]
         elsewhere = {id for sm in others for id in sm.unacknowledged()}
         for id in ids:
             if id in mine.waiting and id not in elsewhere:
                 archived = mine.waiting.pop(id)
-                if id <= mine.upto:
+                if isinstance(archived, Element):
+                    unstored.append(archived)
+                elif id <= mine.upto:
                     mine.lost[id] = archived
         mine.clear = False
         mine.news += 1
+        return unstored
 
     def gone(self, user: str) -> None:
         """A session of the user is over."""
@@ -118,7 +140,8 @@ class Marks:
                 mine.saved = mark
                 marks.append((user, mark))
             if mark < mine.upto and (last or self._left(user, mine)):
-                exact.append((user, mark, mine.upto, [*mine.waiting, *mine.lost]))
+                left = [*mine.waiting, *mine.lost, *mine.kept_back]
+                exact.append((user, mark, mine.upto, left))
         singles, self.singles = self.singles, []
         if not marks and not exact and not singles:
             self._saved(None, users, singles)

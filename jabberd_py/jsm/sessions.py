@@ -10,6 +10,14 @@ from .session import Session
 _none: dict[str, Session] = {}
 
 
+def highest(sessions: list[Session]) -> list[Session]:
+    """Those of the highest priority."""
+    if len(sessions) < 2:
+        return sessions
+    top = max(session.priority for session in sessions)
+    return [session for session in sessions if session.priority == top]
+
+
 class Sessions:
     def __init__(self) -> None:
         self.users: dict[str, dict[str, Session]] = {}
@@ -52,11 +60,7 @@ class Sessions:
 
     def best(self, user: str) -> list[Session]:
         """The most available resources: those of the highest priority, if that is not negative."""
-        willing = self.willing(user)
-        if len(willing) < 2:
-            return willing
-        top = max(s.priority for s in willing)
-        return [s for s in willing if s.priority == top]
+        return highest(self.willing(user))
 
     def __iter__(self) -> Iterator[Session]:
         for resources in list(self.users.values()):

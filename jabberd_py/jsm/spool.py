@@ -74,6 +74,25 @@ class Spool:
         self._insert(id, user, stanza, archived, self._unkept, stanza)
         return stamped(stanza, user, id)
 
+    def watch(self, user: str, stanza: Element) -> Element:
+        """Of a message that is not stored and is about to be delivered: should no client acknowledge it, it is delivered
+        anew, to others or back to its sender. Returns what to deliver."""
+        twin = stanza.copy()
+        twin.uid = number()
+        self.marks.of(user).waiting[twin.uid] = stanza
+        return twin
+
+    def give(self, user: str, stanza: Element, sessions: list[Session]) -> None:
+        """Passes a message on to sessions of the user. If a filter keeps it from all of them, it counts as delivered."""
+        taken = False
+        try:
+            for session in sessions:
+                if self.host.pass_on(session, stanza):
+                    taken = True
+        finally:
+            if not taken and stanza.uid:
+                self.marks.delivered(user, stanza.uid)
+
     def store(self, user: str, stanza: Element, archived: bool) -> Ticket:
         """Stores a message for later. Raises StanzaError when there is no room for more (RFC 6121 section 8.5.2.2.1)."""
         count = self.counts.get(user)
@@ -90,8 +109,7 @@ class Spool:
             mine.clear = False
             mine.news += 1
         ticket = self._insert(number(), user, stanza, archived, self._unstored, (user, stanza))
-        if self._takers(user):  # while the database counted, a session's own flush may have ended
-            self.flush(user)
+        self._start(user)  # while the database counted, a session's own flush may have ended
         return ticket
 
     def archive(self, user: str, stanza: Element, id: int, session: Session | None = None) -> None:
@@ -154,34 +172,40 @@ class Spool:
         gevent.spawn(self._missed, user, id)  # when it has been given to the others, too
 
     def _missed(self, user: str, id: int) -> None:
-        self.marks.undelivered(user, [id])
+        self.returned(user, [id])
+
+    def returned(self, user: str, ids: list[int]) -> None:
+        """A session that had these messages is over, and its client never acknowledged them: others get them, or they wait.
+        What is not stored is delivered anew. ``ids``: row numbers."""
+        for stanza in self.marks.undelivered(user, ids):
+            self.host.router.deliver(stanza.copy())
         self.marks.dirty.add(user)
         self.flush(user)
 
-    def held(self, user: str, sessions: list[Session]) -> bool:
+    def held(self, user: str, stanza: Element, sessions: list[Session]) -> bool:
         """May there be older messages for these sessions in the store? Then a new one is stored too, and follows them."""
         mine = self.marks.users.get(user)
         if mine is not None and mine.clear or not self.offline:
             return False
-        return not self._picking(user) and any(each in sessions for each in self.host.sessions.best(user))
+        return not self._picking(user) and any(each in sessions for each in self.host.takers(user, stanza))
 
     def flush(self, user: str) -> None:
         """Delivers what lies past the mark to the user's best sessions, in order; runs in a greenlet of its own."""
         mine = self.marks.of(user)
-        if not mine.flushing and not mine.clear and self._takers(user) and not self._picking(user):
+        mine.lost |= mine.kept_back  # who is there now may have them, perhaps
+        mine.kept_back.clear()
+        self._start(user)
+
+    def _start(self, user: str) -> None:
+        mine = self.marks.of(user)
+        if mine.flushing or mine.clear and not mine.lost or self._picking(user):
+            return
+        if any(session.connected for session in self.host.sessions.best(user)):
             mine.flushing = True
             gevent.spawn(self._flush, user, mine)
 
     def _picking(self, user: str) -> bool:
         return any(session.note(PICKING) for session in self.host.sessions.of(user))
-
-    def _takers(self, user: str) -> list[Session]:
-        """The best sessions, if a client is there to take what they are sent: a lost session's queue is small."""
-        sessions = self.host.sessions.best(user)
-        for session in sessions:
-            if session.connected:
-                return sessions
-        return []
 
     def _flush(self, user: str, mine: Deliveries) -> None:
         try:
@@ -219,29 +243,55 @@ class Spool:
 
     def _hand_over(self, user: str, rows: list[tuple[int, str, int]], mine: Deliveries) -> bool:
         """False if there is nobody to take them any more."""
-        sessions = self._takers(user)
+        host, sessions = self.host, self.host.sessions.best(user)
         for id, xml, archived in rows:
             if id in mine.waiting or id in mine.ahead:
                 mine.upto = max(mine.upto, id)
                 continue
+            stanza = self.admitted(user, id, xml)
+            if stanza is None:
+                mine.lost.pop(id, None)
+                mine.upto = max(mine.upto, id)
+                continue
             for session in sessions:
                 session.drain()  # a long queue must not overflow the buffer of one who reads as fast as the line allows
-            sessions = self._takers(user)
-            if not sessions:
-                return False
+            sessions = host.takers(user, stanza)
+            if not sessions and host.sessions.willing(user):
+                mine.lost.pop(id, None)
+                mine.kept_back[id] = bool(archived)
+                mine.upto = max(mine.upto, id)
+                continue
+            if not any(session.connected for session in sessions):
+                return False  # a lost session's queue is small
             mine.lost.pop(id, None)
             mine.upto = max(mine.upto, id)
             self._fewer(user)
-            try:
-                stanza = reread(xml.encode())
-            except ValueError as error:  # the disk spoilt it: those behind it shall not wait for ever
-                logger.error("a stored message cannot be read", user=user, number=id, reason=str(error))
-                continue
             mine.waiting[id] = bool(archived)
-            stanza = late(stanza, user, id, self.host.domain, when(id))
-            for session in sessions:
-                self.host.pass_on(session, stanza)
+            self.give(user, late(stanza, user, id, host.domain, when(id)), sessions)
         return True
+
+    def admitted(self, user: str, id: int, xml: str) -> Element | None:
+        """A stored message that may reach the user. None: it may not, or it cannot be read; then it counts as delivered, so
+        that those behind it do not wait for ever. May block."""
+        try:
+            stanza = reread(xml.encode())
+        except ValueError as error:
+            logger.error("a stored message cannot be read", user=user, number=id, reason=str(error))
+            self._over(user, id)
+            return None
+        return stanza if self.allowed(user, id, stanza) else None
+
+    def allowed(self, user: str, id: int, stanza: Element) -> bool:
+        """May the stored message reach the user? If not, it counts as delivered. ``stanza``: its addresses will do."""
+        stanza.uid = id
+        if self.host.admits(user, stanza):
+            return True
+        self._over(user, id)
+        return False
+
+    def _over(self, user: str, id: int) -> None:
+        self._fewer(user)
+        self.marks.singles.append(id)
 
     # -- the store -----------------------------------------------------------------------------
 
@@ -252,5 +302,10 @@ class Spool:
         return list(query.order_by(Message.id).tuples().iterator())
 
     def count(self, user: str) -> int:
-        """How many messages lie past the mark."""
-        return int(messages.count(user, self.marks.stored(user))[0][0])
+        """How many messages wait in the store, and in no client's hands."""
+        position, mine, known = self.marks.stored(user), self.marks.users.get(user), 0
+        if mine is not None:
+            position = max(position, mine.upto)
+            known = len(mine.lost) + len(mine.kept_back)
+            known -= sum(id > position for ids in (mine.waiting, mine.ahead) for id in ids)
+        return max(int(messages.count(user, position)[0][0]) + known, 0)

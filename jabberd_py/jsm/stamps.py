@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..xmpp import ns
 from ..xmpp.element import Element
+from ..xmpp.jid import parse
 from ..xmpp.protocols import XEP
 from ..xmpp.stamp import utc
 
@@ -15,30 +16,26 @@ PROTOCOLS = (
 SID = "urn:xmpp:sid:0"
 STANZA_ID = f"{SID} stanza-id"
 DELAY = f"{ns.DELAY} delay"
+STAMPS = frozenset((STANZA_ID, DELAY))
+"""What a stranger may not say in our name."""
 
 
 def stamped(stanza: Element, user: str, id: int) -> Element:
-    """A copy with our stanza-id in it and nobody else's in our name (XEP-0359 section 5)."""
+    """A copy with our stanza-id in it (XEP-0359 section 5)."""
     return _with(stanza, user, id, b"", ())
 
 
 def late(stanza: Element, user: str, id: int, domain: str, since: float) -> Element:
-    """The same, and it says in the name of ``domain`` since when it waited (Unix time); only we do (XEP-0203 section 6)."""
-    if DELAY in stanza.kids:
-        for delay in stanza.all("delay", ns.DELAY):
-            if delay.attrs.get("from") == domain:
-                stanza.remove(delay)
+    """The same, and it says in the name of ``domain`` since when it waited (Unix time)."""
     said = f"<delay xmlns='urn:xmpp:delay' from='{domain}' stamp='{utc(since)}'/>".encode()
     return _with(stanza, user, id, said, (DELAY,))
 
 
 def _with(stanza: Element, user: str, id: int, more: bytes, kids: tuple[str, ...]) -> Element:
-    if STANZA_ID in stanza.kids:
-        stanza = unforged(stanza, user)
     twin = Element.raw(
         stanza.name,
         stanza.ns,
-        stanza.attrs,
+        dict(stanza.attrs),
         b"%b%b<stanza-id xmlns='urn:xmpp:sid:0' by='%b' id='%d'/>" % (stanza.inner, more, user.encode(), id),
         [*stanza.kids, *kids, STANZA_ID],
     )
@@ -46,15 +43,40 @@ def _with(stanza: Element, user: str, id: int, more: bytes, kids: tuple[str, ...
     return twin
 
 
-def unforged(stanza: Element, user: str) -> Element:
-    """Without stanza-ids that claim to be by ``user``'s account."""
-    twin = Element.parsed(stanza.name, stanza.ns, stanza.attrs)
-    return twin.append(
-        *(
-            child
-            for child in stanza.children
-            if isinstance(child, str)
-            or (child.name, child.ns) != ("stanza-id", SID)
-            or child.attrs.get("by") != user
+def genuine(stanza: Element, user: str) -> Element:
+    """Without the stanza-ids and delays that strangers gave in the name of ``user``, a bare address of ours, or of the
+    user's domain (XEP-0359 section 5, XEP-0203 section 6)."""
+    ours = (user, user.rpartition("@")[2])
+    own = stanza.attrs.get("from") == ours[1]
+    kept = [
+        child
+        for child in stanza.children
+        if isinstance(child, str)
+        or not (
+            (child.name, child.ns) == ("stanza-id", SID)
+            and _by(child.attrs.get("by")) in ours
+            or (child.name, child.ns) == ("delay", ns.DELAY)
+            and not own
+            and _by(child.attrs.get("from")) in ours
         )
+    ]
+    if len(kept) == len(stanza.children):
+        return stanza
+    twin = Element.parsed(stanza.name, stanza.ns, dict(stanza.attrs)).append(*kept)
+    twin.session = stanza.session
+    return twin
+
+
+def has_id(stanza: Element, user: str) -> bool:
+    """Has it a stanza-id of the user's account?"""
+    return STANZA_ID in stanza.kids and any(
+        _by(child.attrs.get("by")) == user for child in stanza.all("stanza-id", SID)
     )
+
+
+def _by(address: str | None) -> str | None:
+    """The bare address, prepared; None if it is none."""
+    try:
+        return None if address is None else parse(address).user
+    except ValueError:
+        return None

@@ -48,6 +48,19 @@ _ephemeral = frozenset(
 """What means nothing to one who was not there."""
 
 
+_chat_states = frozenset(kid for kid in _ephemeral if kid.startswith(_states))
+_silent = _ephemeral | {f"urn:xmpp:hints {hint}" for hint in ("no-store", "no-copy", "no-permanent-store")}
+
+
+def missed(stanza: Element) -> bool:
+    """Does the sender have to know if nobody gets this message (RFC 6121 section 8.5)? Not of an error, a headline, or a
+    chat state and nothing else."""
+    if stanza.attrs.get("type") in ("error", "headline"):
+        return False
+    kids = stanza.kids
+    return _chat_states.isdisjoint(kids) or not _silent.issuperset(kids)
+
+
 def worth(stanza: Element) -> int:
     """Of `SPOOLED` and `ARCHIVED`: what this message deserves by its content (XEP-0160 section 3, XEP-0313 section 5.1.1,
     XEP-0334)."""

@@ -11,7 +11,7 @@ from peewee import fn
 from ..jsm import messages
 from ..jsm.messages import Mark, Message
 from ..jsm.spool import settle
-from ..jsm.stamps import SID, unforged
+from ..jsm.stamps import SID, genuine
 from ..net.turns import pause
 from ..xdb import xdb
 from ..xmpp.element import ATTRIBUTE, Element, from_text
@@ -167,7 +167,7 @@ def rows(user: str, ids: list[int]) -> Iterator[tuple[int, str]]:
 
 def _clean(user: str, xml: str) -> str:
     """Without ids that others gave in our name (XEP-0359 section 5); as it came, it may have had some."""
-    return str(unforged(from_text(xml), user)) if SID in xml else xml
+    return str(genuine(from_text(xml), user)) if SID in xml else xml
 
 
 def ends(user: str) -> list[int]:

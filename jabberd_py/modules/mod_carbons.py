@@ -7,7 +7,7 @@ from collections import deque
 from ..hooks import Module, iq, on
 from ..jsm.notes import CARBONS, COPIED, SENT
 from ..jsm.session import Session
-from ..jsm.stamps import stamped
+from ..jsm.stamps import genuine, stamped
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
 from ..xmpp.ns import CLIENT, FORWARD
@@ -63,7 +63,7 @@ class Carbons(Module):
             return  # to oneself: the other side of the conversation is copied
         id = session.note(SENT)
         if id is not None:
-            stanza = stamped(stanza, session.user, id)
+            stanza = stamped(genuine(stanza, session.user), session.user, id)
         self._copy("sent", session, stanza, others)
 
     @on("received", "offline")
@@ -73,6 +73,7 @@ class Carbons(Module):
         got = sessions or []
         author = stanza.session
         others = self._enabled(user, got if author is None else [*got, author])
+        others = [session for session in others if self.host.permits(session, stanza)]
         if others and self._eligible(got[0] if got else None, stanza, True):
             self._copy("received", got[0] if got else None, stanza, others)
 

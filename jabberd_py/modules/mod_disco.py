@@ -7,6 +7,7 @@ from typing import Any
 
 from ..hooks import Module, Option, iq, list_of
 from ..jsm.host import Host
+from ..jsm.stamps import SID
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
 from ..xmpp.ns import DISCO_INFO, DISCO_ITEMS
@@ -35,7 +36,7 @@ class Disco(Module):
     )
     anywhere = True
     features = (DISCO_INFO, DISCO_ITEMS)
-    account_features = (DISCO_INFO, DISCO_ITEMS)
+    account_features = (DISCO_INFO, DISCO_ITEMS, SID)
     items = Option[list[str]](list_of(str), [], "services on other servers that are shown as ours: addresses")
     title = Option(str, "", "the server's name as people see it; by default the software's")
 

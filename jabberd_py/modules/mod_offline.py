@@ -18,7 +18,7 @@ from ..jsm.spool import settle
 from ..jsm.stamps import stamped
 from ..net.turns import fairly
 from ..xdb.numbers import when
-from ..xmpp.element import Element, from_text
+from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
 from ..xmpp.forms import Form
 from ..xmpp.ns import DELAY, DISCO_INFO
@@ -79,9 +79,8 @@ class Offline(Module):
 
     def _send(self, session: Session, picked: set[int] | None) -> None:
         """Those messages, or all that wait."""
-        for id, xml in session.pace(self._waiting(session.user)):
+        for id, stanza in session.pace(self._waiting(session.user)):
             if picked is None or id in picked:
-                stanza = from_text(xml)
                 stanza.append(
                     Element("delay", DELAY, from_=self.host.domain, stamp=utc(when(id))),
                     Element("offline", NS, Element("item", NS, node=_node(id))),
@@ -97,6 +96,7 @@ class Offline(Module):
         mine = spool.marks.of(user)
         for id in gone:
             mine.lost.pop(id, None)
+            mine.kept_back.pop(id, None)
         spool.marks.singles += gone
         spool.counts.pop(user, None)
         ticket = spool.marks.save()
@@ -118,15 +118,19 @@ class Offline(Module):
             session.notes[PICKING] = True
         return str(asker)
 
-    def _waiting(self, user: str) -> Iterator[tuple[int, str]]:
-        """(number, xml) of all messages that wait for the user and are in nobody's hands, the oldest first."""
+    def _waiting(self, user: str) -> Iterator[tuple[int, Element]]:
+        """(number, message) of all messages that wait for the user and are in nobody's hands, the oldest first."""
         for id, xml, _ in self._pages(user, messages.page, PAGE):
-            yield id, xml
+            stanza = self.host.spool.admitted(user, id, xml)
+            if stanza is not None:
+                yield id, stanza
 
     def _headers(self, user: str) -> Iterator[tuple[int, str]]:
         """(number, sender) of the same."""
         for id, peer, resource in self._pages(user, messages.headers, HEADERS):
-            yield id, f"{peer}/{resource}" if resource else peer
+            sender = f"{peer}/{resource}" if resource else peer
+            if self.host.spool.allowed(user, id, Element("message", from_=sender, to=user)):
+                yield id, sender
 
     def _pages(self, user: str, page: Callable[[str, int], list[Any]], size: int) -> Iterator[Any]:
         spool = self.host.spool

@@ -128,6 +128,8 @@ class Privacy(Module):
         session = self.host.sessions.find(stanza.to)
         sessions = [session] if session else self.host.sessions.of(user) if stanza.to.resource is None else []
         rules = [self._list(lists, each) for each in sessions] or [lists.get(lists.default)]
+        if stanza.uid:  # it waited in the store, and may wait for another client
+            rules.append(lists.get(lists.default))
         kind = _kind(stanza)
         if not all(self._denies(user, each, stanza.from_, kind) for each in rules):
             return None
@@ -136,11 +138,14 @@ class Privacy(Module):
             return HANDLED
         raise StanzaError("service-unavailable")
 
-    @on("in")
+    @on("filter_session")
+    @on("in", kind="presence")
     def spare_session(self, session: Session, stanza: Element) -> bool | None:
-        """Sent to the bare address: sessions with an active list of their own may differ."""
+        """For no session in particular: sessions with an active list of their own may differ."""
         lists = lists_of(session.user)
-        if lists is None or "/" in stanza.attrs.get("to", "/") or "from" not in stanza.attrs:
+        if lists is None or "from" not in stanza.attrs:
+            return None
+        if stanza.name == "presence" and "/" in stanza.attrs.get("to", "/"):
             return None
         rules = self._list(lists, session)
         return HANDLED if self._denies(session.user, rules, stanza.from_, _kind(stanza)) else None
@@ -204,6 +209,7 @@ class Privacy(Module):
             before = {session: self._list(lists, session)}
             session.notes[PRIVACY_LIST] = name
             self._changed(session.user, before)
+            self.host.spool.flush(session.user)  # it may have now what it might not have before
             return
         if (
             lists.default is not None

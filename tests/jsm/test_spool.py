@@ -25,6 +25,7 @@ class Host:
         self.session = self.login()
         self.sessions = SimpleNamespace(
             best=lambda user: [self.session],
+            willing=lambda user: [self.session],
             of=lambda user: [self.session],
             find=lambda jid: self.session,
             users={},
@@ -35,8 +36,15 @@ class Host:
         transport = SimpleNamespace(send=lambda data: None, drain=lambda: None)
         return Session(self, parse(f"{ROMEO}/orchard"), transport, "s1", 0.0)
 
+    def takers(self, user, stanza):
+        return [self.session]
+
+    def admits(self, user, stanza):
+        return True
+
     def pass_on(self, session, stanza):
         self.got.append(stanza)
+        return True
 
 
 @pytest.fixture

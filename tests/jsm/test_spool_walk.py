@@ -66,18 +66,23 @@ class Walk:
         if self.small:
             store.writer.entries = 2
         self.clients = clients = []
-        there = SimpleNamespace(best=lambda user: list(clients), of=lambda user: list(clients), users={})
-        self.host = SimpleNamespace(domain="example.org", walk=self, sessions=there, pass_on=self.pass_on)
+        everybody = lambda *of: list(clients)  # noqa: E731
+        there = SimpleNamespace(best=everybody, willing=everybody, of=everybody, users={})
+        self.host = SimpleNamespace(
+            domain="example.org", walk=self, sessions=there, pass_on=self.pass_on, takers=everybody,
+            admits=lambda user, stanza: True,
+        )  # fmt: skip
         self.spool = Kept(self.host)
         self.spool.offline, self.spool.limit = True, 1_000_000
 
     def pass_on(self, client, stanza):
         if client not in self.clients:
             self.spool.missed(ROMEO, stanza.uid)
-            return
+            return True
         client.queue.append(stanza.uid)
         client.had.append(stanza.uid)
         assert self.crashes or client.had.count(stanza.uid) == 1, "twice"
+        return True
 
     # -- steps ---------------------------------------------------------------------------------
 
@@ -92,12 +97,11 @@ class Walk:
     def deliver(self, archived):
         """As `jsm/delivery.py`."""
         clients, stanza = list(self.clients), from_text(TEXT)
-        if not clients or self.spool.held(ROMEO, clients):
+        if not clients or self.spool.held(ROMEO, stanza, clients):
             self.spool.store(ROMEO, stanza, archived)
             return
         stanza = self.spool.keep(ROMEO, stanza, archived)
-        for client in clients:
-            self.pass_on(client, stanza)
+        self.spool.give(ROMEO, stanza, clients)
 
     def acknowledge(self):
         for client in self.clients:
@@ -119,8 +123,7 @@ class Walk:
                 self.host.sessions.users.clear()
             self.spool.marks.gone(ROMEO)
             queue, client.queue = client.queue, []
-            self.spool.marks.undelivered(ROMEO, queue)
-            self.spool.flush(ROMEO)
+            self.spool.returned(ROMEO, queue)
 
     def save(self):
         self.spool.marks.save()
