@@ -141,7 +141,7 @@ class Offline(Module):
             rows = page(user, position)
             for row in rows:
                 id = row[0]
-                if id not in mine.waiting and (id > mine.upto or id in mine.lost):
+                if id not in mine.waiting and (id > mine.upto or id in mine.lost or id in mine.kept_back):
                     yield row
             if len(rows) < size:
                 return

@@ -296,7 +296,7 @@ def test_what_is_not_kept_comes_once(impatient):
     with gevent.Timeout(10):
         while (
             impatient("juliet", "watch")
-            .iq("get", f"<query xmlns='x'/>", "juliet@localhost/phone")
+            .iq("get", "<query xmlns='x'/>", "juliet@localhost/phone")
             .find(f".//{{{STANZAS}}}service-unavailable")
             is None
         ):
@@ -347,8 +347,8 @@ def test_a_forged_stanza_id_is_not_archived(romeo, juliet):
 @pytest.mark.parametrize("type", ["chat", "headline", "groupchat"])
 def test_a_delay_in_our_name_goes(romeo, juliet, type, loud):
     domain = juliet.domain.upper() if loud else juliet.domain
-    stamp = "stamp='2002-09-10T23:08:25Z'"
-    delays = f"<delay xmlns='urn:xmpp:delay' from='{domain}' {stamp}/><delay xmlns='urn:xmpp:delay' from='room@muc.example' {stamp}/>"
+    said = "<delay xmlns='urn:xmpp:delay' from='{}' stamp='2002-09-10T23:08:25Z'/>"
+    delays = said.format(domain) + said.format("room@muc.example")
     romeo.send(f"<message to='{juliet.jid}' type='{type}' id='m'><body>x</body>{delays}</message>")
     got = juliet.gets("<message id='m'/>")
     old = [each for each in got.findall("{urn:xmpp:delay}delay") if each.get("stamp").startswith("2002")]
