@@ -64,7 +64,7 @@ class Hosting:
         for name in settings.enabled:
             host.load(kinds[name], settings.modules[name])
         self._add(host)
-        self.jobs[host.domain].append(heartbeat.every(1, host.spool.save_marks))
+        self.jobs[host.domain].append(heartbeat.every(1, host.marks.save))
         for service in settings.services.values():
             self._add_service(host, service)
 

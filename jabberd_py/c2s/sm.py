@@ -18,6 +18,7 @@ from gevent.event import Event
 from .. import log
 from ..cluster import cluster
 from ..heartbeat import heartbeat
+from ..jsm import messages
 from ..jsm.host import Host
 from ..jsm.notes import lasting
 from ..jsm.session import Session
@@ -139,6 +140,10 @@ class StreamManagement:
     @property
     def connected(self) -> bool:
         return self.client is not None
+
+    @property
+    def place(self) -> str:
+        return f"{self.number}:{self.sent} " if self.resumable and not self.crashed else ""
 
     def unacknowledged(self) -> list[int]:
         return [uid for _, uid in self.queue if uid]
@@ -264,6 +269,8 @@ class StreamManagement:
             if self.leaving is not None:
                 xdb.release()
                 self.leaving.wait()  # what it is just dealing with counts, too
+            if self.crashed:
+                self.session.host.spool.resumed(self.session.user, self.number, h)
             self.save(connected=True)
             xdb.settle()
             if self.resumable and self.client is None:  # or another one came while we waited
@@ -274,6 +281,11 @@ class StreamManagement:
         if self.crashed:  # only the client knows what it got before; the spool gives it the rest
             self.crashed = False
             self.sent = (h + len(self.queue)) % WRAP
+            counts = enumerate(self.queue, h + 1)
+            taken = [(f"{self.number}:{count % WRAP} ", uid) for count, (_, uid) in counts if uid]
+            if taken:
+                messages.sort()
+                xdb.write(messages.note_taken, taken)
         self.acknowledged(h)
         self.client, self.leaving = client, None
         heartbeat.cancel(self)

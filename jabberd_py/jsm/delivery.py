@@ -61,10 +61,11 @@ def _message(host: Host, user: str, stanza: Element, session: Session | None, ba
     )
     if sessions and not (held and value):
         if archived or value and acknowledged and spool.offline:
-            stanza = spool.keep(user, stanza, archived)
-        elif acknowledged and missed(stanza):
-            stanza = spool.watch(user, stanza)
-        spool.give(user, stanza, sessions)
+            stanza = spool.deliver(user, stanza, archived, sessions)
+        else:
+            if acknowledged and missed(stanza):
+                stanza = spool.watch(user, stanza)
+            spool.give(user, stanza, sessions)
         host.hooks.tell("received", user, stanza, sessions)
     elif not missed(stanza):
         return  # silence, whether there is such an account or not

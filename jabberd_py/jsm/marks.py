@@ -96,6 +96,17 @@ class Marks:
         elif not archived or mine.older(id):
             self.singles.append(id)
 
+    def had(self, user: str, ids: list[int]) -> None:
+        """A client has these stored messages, and nobody knew."""
+        mine = self.of(user)
+        for id in ids:
+            for waiting in (mine.waiting, mine.lost, mine.kept_back):
+                waiting.pop(id, None)
+            if id > mine.upto:
+                mine.ahead[id] = None
+            self.singles.append(id)
+        self.dirty.add(user)
+
     def undelivered(self, user: str, ids: list[int]) -> list[Element]:
         """A session that had these is over, and its client never acknowledged them. ``ids``: row numbers. Returns the
         messages among them that are not in the store."""

@@ -32,7 +32,9 @@ FRESH = 5_000
 class Row(Table):
     """``id``: milliseconds since 1970 in the upper bits, see `xdb.numbers`. ``peer`` and ``resource``: the other side.
     ``spooled``: it came in and counts as undelivered past the mark. ``archived``: its owner wants it kept. ``stream`` and
-    ``seq``: the sender's resumable stream (XEP-0198) and its count, so that a resumed sender repeats nothing."""
+    ``seq``: the sender's resumable stream (XEP-0198) and its count, so that a resumed sender repeats nothing. ``taken``:
+    "stream:count stream:count ...", the owner's resumable streams that it was sent on, and as which of their stanzas, so that
+    nothing is repeated to a resumed recipient."""
 
     id = BigIntegerField(primary_key=True)
     owner = CharField(max_length=OWNER_LENGTH)
@@ -43,6 +45,7 @@ class Row(Table):
     archived = SmallIntegerField()
     stream = BigIntegerField()
     seq = BigIntegerField()
+    taken = TextField()
 
 
 class Message(Row):
@@ -53,7 +56,8 @@ class Message(Row):
         indexes = ((("owner", "id", "peer"), False),)
 
 
-COLUMNS = ("id", "owner", "peer", "resource", "xml", "spooled", "archived", "stream", "seq")
+COLUMNS = ("id", "owner", "peer", "resource", "xml", "spooled", "archived", "stream", "seq", "taken")
+TAKEN = COLUMNS.index("taken")
 
 
 class Fresh(Row):
@@ -102,6 +106,14 @@ def headers(owner: str, position: int) -> Any:
 
 
 @xdb.prepared(str, int)
+def taken(owner: str, position: int) -> Any:
+    """Rows behind ``position`` that were sent on resumable streams: [(number, taken), ...]."""
+    return Message.select(Message.id, Message.taken).where(
+        Message.owner == owner, Message.id > position, Message.spooled == 1, Message.taken != ""
+    )
+
+
+@xdb.prepared(str, int)
 def count(owner: str, position: int) -> Any:
     """Without the newest."""
     return Message.select(fn.COUNT(Message.id)).where(
@@ -119,17 +131,19 @@ _stuck = False
 
 
 def put(
-    row: tuple[Any, ...],
+    row: list[Any],
     failed: Callable[[Any], object],
     about: Any,
     copy: int = 0,
     copy_resource: str = "",
 ) -> Ticket:
-    """Like `xdb.row`, for one message in `COLUMNS`, and for its sender's row with the number ``copy``, where that is not 0."""
+    """Like `xdb.row`, for one message in `COLUMNS`, and for its sender's row with the number ``copy``, where that is not 0.
+    ``row[TAKEN]`` may be set until this greenlet waits for the next time."""
     global _fresh
     text = len(row[4])
     if _into is Fresh and not _stuck:
-        ticket = xdb.row(Fresh, (*row, copy, copy_resource), FRESH_COLUMNS, text, failed, about)
+        row += (copy, copy_resource)
+        ticket = xdb.row(Fresh, row, FRESH_COLUMNS, text, failed, about)
         _fresh += 1  # now: before, another greenlet could have sorted while this one waited
         if _fresh % FRESH == 0:
             sort()
@@ -144,9 +158,10 @@ def put(
             failed(about)
 
     # only the last of the two says that the sender's stanza was dealt with: a crash may come between
-    xdb.row(Message, (*row[:7], 0, 0), COLUMNS, text, once, about)
-    _, owner, peer, _, xml, _, _, stream, seq = row
-    mirrored = (copy, peer, owner, copy_resource, xml, 0, 1, stream, seq)
+    _, owner, peer, _, xml, _, _, stream, seq, _ = row
+    row[7] = row[8] = 0
+    xdb.row(Message, row, COLUMNS, text, once, about)
+    mirrored = (copy, peer, owner, copy_resource, xml, 0, 1, stream, seq, "")
     return xdb.row(Message, mirrored, COLUMNS, text, once, about)
 
 
@@ -218,7 +233,18 @@ def seed(owner: str) -> None:
 def sort_in() -> None:
     """What came, was delivered, and is not archived never gets into the big table."""
     f, into = Fresh, [getattr(Message, name) for name in COLUMNS]
-    mirrored = (f.copy, f.peer, f.owner, f.copy_resource, f.xml, Value(0), Value(1), f.stream, f.seq)
+    mirrored = (
+        f.copy,
+        f.peer,
+        f.owner,
+        f.copy_resource,
+        f.xml,
+        Value(0),
+        Value(1),
+        f.stream,
+        f.seq,
+        Value(""),
+    )
     Message.insert_from(
         f.select(*mirrored).where(f.copy > 0).order_by(f.copy), into
     ).on_conflict_ignore().execute()
@@ -246,6 +272,14 @@ def save_marks(
         ids = singles[at : at + 500]
         Message.delete().where(Message.id.in_(ids), Message.archived == 0).execute()
         Message.update(spooled=0).where(Message.id.in_(ids)).execute()
+
+
+def note_taken(taken: list[tuple[str, int]]) -> None:
+    """(``Row.taken``, number) of messages that are sorted in."""
+    db, table = Message._meta.database, Message._meta.table_name
+    sql = f"UPDATE {table} SET taken = {db.param} WHERE id = {db.param}"
+    for each in taken:
+        db.execute_sql(sql, each)
 
 
 def tables() -> list[Any]:

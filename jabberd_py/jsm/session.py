@@ -66,6 +66,10 @@ class Managed(Protocol):
     def connected(self) -> bool:
         """Is there a stream, or is the session lost and waits to be resumed?"""
 
+    @property
+    def place(self) -> str:
+        """Which stanza of its resumable stream was sent last: "number:count ". Empty if another process cannot know."""
+
     def push(self, stanza: Element) -> None:
         """Queues the stanza until the client acknowledges it, and sends it if there is a stream."""
 

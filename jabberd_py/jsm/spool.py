@@ -18,9 +18,10 @@ from ..xdb.numbers import number, when
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
 from ..xmpp.parser import reread
+from ..xmpp.sm import WRAP
 from . import messages
 from .marks import Deliveries, Marks
-from .messages import PAGE, Message
+from .messages import PAGE, TAKEN, Message
 from .notes import PICKING, SENT
 from .stamps import late, stamped
 
@@ -63,16 +64,22 @@ class Spool:
 
     # -- in ----------------------------------------------------------------------------------
 
-    def keep(self, user: str, stanza: Element, archived: bool) -> Element:
-        """Stores a message that is about to be delivered; returns what to deliver. Does not wait for the disk; should the
+    def deliver(self, user: str, stanza: Element, archived: bool, sessions: list[Session]) -> Element:
+        """Stores a message and gives it to these sessions; returns what they got. Does not wait for the disk; should the
         commit fail, the sender gets an error."""
+        stanza, row = self.keep(user, stanza, archived)
+        row[TAKEN] = self.give(user, stanza, sessions)
+        return stanza
+
+    def keep(self, user: str, stanza: Element, archived: bool) -> tuple[Element, list[Any]]:
+        """Stores a message that is about to be delivered; returns what to deliver, and the row (`messages.put`)."""
         mine = self.marks.of(user)
         id = number()
         mine.waiting[id] = archived  # first: a full writer makes us wait, and others see it
         if mine.clear:
             mine.upto = id
-        self._insert(id, user, stanza, archived, self._unkept, stanza)
-        return stamped(stanza, user, id)
+        row, _ = self._insert(id, user, stanza, archived, self._unkept, stanza)
+        return stamped(stanza, user, id), row
 
     def watch(self, user: str, stanza: Element) -> Element:
         """Of a message that is not stored and is about to be delivered: should no client acknowledge it, it is delivered
@@ -82,16 +89,20 @@ class Spool:
         self.marks.of(user).waiting[twin.uid] = stanza
         return twin
 
-    def give(self, user: str, stanza: Element, sessions: list[Session]) -> None:
-        """Passes a message on to sessions of the user. If a filter keeps it from all of them, it counts as delivered."""
-        taken = False
+    def give(self, user: str, stanza: Element, sessions: list[Session]) -> str:
+        """Passes a message on to sessions of the user; returns which resumable streams took it (`Row.taken`). If a filter
+        keeps it from all of them, it counts as delivered."""
+        taken, streams = False, ""
         try:
             for session in sessions:
                 if self.host.pass_on(session, stanza):
                     taken = True
+                    if session.sm is not None:
+                        streams += session.sm.place
         finally:
             if not taken and stanza.uid:
                 self.marks.delivered(user, stanza.uid)
+        return streams
 
     def store(self, user: str, stanza: Element, archived: bool) -> Ticket:
         """Stores a message for later. Raises StanzaError when there is no room for more (RFC 6121 section 8.5.2.2.1)."""
@@ -108,7 +119,7 @@ class Spool:
         if mine is not None:
             mine.clear = False
             mine.news += 1
-        ticket = self._insert(number(), user, stanza, archived, self._unstored, (user, stanza))
+        _, ticket = self._insert(number(), user, stanza, archived, self._unstored, (user, stanza))
         self._start(user)  # while the database counted, a session's own flush may have ended
         return ticket
 
@@ -120,7 +131,7 @@ class Spool:
         if session is not None and session.sm is not None:
             session.sm.stored = seq
         peer, resource = (to.user, to.resource or "") if to is not None else (user, "")
-        messages.put((id, user, peer, resource, xml, 0, 1, stream, seq), self._unkept, stanza)
+        messages.put([id, user, peer, resource, xml, 0, 1, stream, seq, ""], self._unkept, stanza)
 
     def _insert(
         self,
@@ -130,7 +141,7 @@ class Spool:
         archived: bool,
         failed: Callable[[Any], object],
         about: Any,
-    ) -> Ticket:
+    ) -> tuple[list[Any], Ticket]:
         sender = stanza.from_
         peer, resource = (
             (sender.user, sender.resource or "") if sender is not None else (self.host.domain, "")
@@ -138,16 +149,16 @@ class Spool:
         session: Session | None = stanza.session
         stream, seq = origin(session)
         xml = stanza.to_bytes().decode()
-        row = (id, user, peer, resource, xml, 1, 1 if archived else 0, stream, seq)
+        row = [id, user, peer, resource, xml, 1, 1 if archived else 0, stream, seq, ""]
         copy = session.note(SENT) if session is not None and session.user == peer else None
         if copy is None or session is None:
-            return messages.put(row, failed, about)
+            return row, messages.put(row, failed, about)
         to = stanza.to
         ticket = messages.put(row, failed, about, copy, (to and to.resource) or "")
         session.notes.pop(SENT, None)  # both rows are on their way
         if session.sm is not None:
             session.sm.stored = seq
-        return ticket
+        return row, ticket
 
     def _fewer(self, user: str) -> None:
         if user in self.counts:
@@ -223,8 +234,13 @@ class Spool:
                 for id in set(lost).difference(row[0] for row in rows):
                     mine.lost.pop(id, None)  # the row is gone
                 rows = rows or messages.page(user, mine.upto)
-                if not self._hand_over(user, rows, mine):
-                    return
+                taken: list[tuple[str, int]] = []
+                try:
+                    if not self._hand_over(user, rows, mine, taken):
+                        return
+                finally:
+                    if taken:
+                        xdb.write(messages.note_taken, taken)
                 if not lost and len(rows) < PAGE and mine.news == news:
                     break
             mine.clear = True
@@ -241,8 +257,14 @@ class Spool:
             )  # once more: those that were saved meanwhile are still in `ahead`
             xdb.release()
 
-    def _hand_over(self, user: str, rows: list[tuple[int, str, int]], mine: Deliveries) -> bool:
-        """False if there is nobody to take them any more."""
+    def _hand_over(
+        self,
+        user: str,
+        rows: list[tuple[int, str, int]],
+        mine: Deliveries,
+        taken: list[tuple[str, int]],
+    ) -> bool:
+        """False if there is nobody to take them any more. ``taken`` gets what `messages.note_taken` wants to know."""
         host, sessions = self.host, self.host.sessions.best(user)
         for id, xml, archived in rows:
             if id in mine.waiting or id in mine.ahead:
@@ -267,7 +289,9 @@ class Spool:
             mine.upto = max(mine.upto, id)
             self._fewer(user)
             mine.waiting[id] = bool(archived)
-            self.give(user, late(stanza, user, id, host.domain, when(id)), sessions)
+            streams = self.give(user, late(stanza, user, id, host.domain, when(id)), sessions)
+            if streams:
+                taken.append((streams, id))
         return True
 
     def admitted(self, user: str, id: int, xml: str) -> Element | None:
@@ -300,6 +324,24 @@ class Spool:
             return []
         query = Message.select(Message.id, Message.xml, Message.archived).where(Message.id.in_(ids))
         return list(query.order_by(Message.id).tuples().iterator())
+
+    def resumed(self, user: str, stream: int, h: int) -> None:
+        """After a crash the client of a resumable stream says that it has ``h`` stanzas: what of the stored messages is among
+        them counts as delivered. Blocks. The other messages of the stream will be sent anew, under other counts; `xdb.settle`
+        before that."""
+        settle()
+        had, stale = [], []
+        for id, taken in messages.taken(user, self.marks.stored(user)):
+            streams = taken.split()
+            mine = [each for each in streams if each.startswith(f"{stream}:")]
+            counts = [int(each.partition(":")[2]) for each in mine if each.partition(":")[2].isdecimal()]
+            if any((h - count) % WRAP < WRAP // 2 for count in counts):
+                had.append(id)
+            elif mine:
+                stale.append(("".join(f"{each} " for each in streams if each not in mine), id))
+        self.marks.had(user, had)
+        if stale:
+            xdb.write(messages.note_taken, stale)
 
     def count(self, user: str) -> int:
         """How many messages wait in the store, and in no client's hands."""

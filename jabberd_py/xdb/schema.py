@@ -56,6 +56,12 @@ def resumable_streams_of_a_node(db: Any) -> None:
         db.execute_sql("ALTER TABLE resumable_stream ADD COLUMN node SMALLINT NOT NULL DEFAULT 0")
 
 
+def messages_with_taken(db: Any) -> None:
+    for table in ("message", "fresh"):
+        if db.table_exists(table):
+            db.execute_sql(f"ALTER TABLE {table} ADD COLUMN taken TEXT NOT NULL DEFAULT ''")
+
+
 Migration = tuple[int, str, Callable[[Any], None]]
 INCOMPLETE = 1_000_000  # stands in schema_version while a copy into the store is under way
 MIGRATIONS: list[Migration] = [
@@ -63,6 +69,7 @@ MIGRATIONS: list[Migration] = [
     (2, "resumable streams with notes", resumable_streams_with_notes),
     (3, "one outbox", one_outbox),
     (4, "resumable streams of a node", resumable_streams_of_a_node),
+    (5, "messages with the streams that took them", messages_with_taken),
 ]
 
 

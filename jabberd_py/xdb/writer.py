@@ -159,7 +159,7 @@ class Writer:
     def row(
         self,
         table: Any,
-        row: tuple[Any, ...],
+        row: Sequence[Any],
         columns: tuple[str, ...],
         text: int,
         failed: Callable[[Any], object],

@@ -9,7 +9,7 @@ from contextlib import suppress
 import gevent
 
 from tests.client import Client
-from tests.match import show
+from tests.match import parse, show
 from tests.server import ServerProcess
 
 SM = "urn:xmpp:sm:3"
@@ -168,3 +168,12 @@ def read_archive(c: Client, ledger: Ledger) -> None:
         if fin.get("complete") == "true" or last is None:
             return
         after = last.text
+
+
+def stanzas_of(c: Client) -> int:
+    """How many stanzas it got since stream management was enabled or resumed on its stream."""
+    data = bytes(c.received)
+    start = max(data.rfind(b"<enabled "), data.rfind(b"<resumed "))
+    text = data[start:].partition(b">")[2].decode()
+    root = parse(f"<stream xmlns='jabber:client'>{text}</stream>")
+    return sum(each.tag in (f"{CLIENT}message", f"{CLIENT}presence", f"{CLIENT}iq") for each in root)

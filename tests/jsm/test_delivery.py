@@ -4,7 +4,7 @@ import gevent
 import pytest
 
 from tests.client import Client
-from tests.match import parse
+from tests.crash.traffic import stanzas_of
 
 SM = "urn:xmpp:sm:3"
 SID = "urn:xmpp:sid:0"
@@ -56,15 +56,6 @@ def enable(client):
     return client.gets(f"<enabled xmlns='{SM}'/>").get("id")
 
 
-def stanzas(client):
-    """How many it got since stream management was enabled."""
-    data = bytes(client.received).rpartition(b"<enabled ")[2].partition(b">")[2]
-    root = parse(f"<stream xmlns='jabber:client'>{data.decode()}</stream>")
-    return sum(
-        each.tag in (f"{{jabber:client}}{name}" for name in ("message", "presence", "iq")) for each in root
-    )
-
-
 def acknowledge(client, h):
     client.send(f"<a xmlns='{SM}' h='{h}'/>")
 
@@ -93,7 +84,7 @@ def test_what_a_blocked_contact_had_written_does_not_fill_the_store(start_server
         juliet.gets(f"<message><body>{text}</body></message>")
     nurse.nothing("<message type='error'/>")
     juliet.nothing("<message/>")
-    acknowledge(juliet, stanzas(juliet))
+    acknowledge(juliet, stanzas_of(juliet))
     juliet.close()
     tell(nurse, "juliet@localhost", *"ijklm")
     nurse.nothing("<message type='error'/>")

@@ -45,7 +45,7 @@ def lite(tmp_path):
 
 def put(owner=ROMEO, archived=1, spooled=1, failed=lambda about: None, xml="<message/>"):
     id = number()
-    messages.put((id, owner, JULIET, "balcony", xml, spooled, archived, 0, 0), failed, id)
+    messages.put([id, owner, JULIET, "balcony", xml, spooled, archived, 0, 0, ""], failed, id)
     return id
 
 
@@ -116,7 +116,7 @@ def test_many_are_sorted_in_without_waiting_for_anybody(lite, monkeypatch):
 def test_the_same_number_again_harms_nobody(lite):
     id = put()
     assert messages.settle()
-    row = (id, ROMEO, JULIET, "", "<message/>", 1, 1, 0, 0)
+    row = [id, ROMEO, JULIET, "", "<message/>", 1, 1, 0, 0, ""]
     messages.put(row, lambda about: None, None)
     other = put()
     assert messages.settle() and ids() == [id, other] and ids(Fresh) == []
@@ -162,7 +162,8 @@ def test_who_settles_waits_for_a_sort_that_waits_for_room(lite):
 
 def test_a_stream_is_counted_by_what_cannot_be_sorted_in_too(lite, monkeypatch):
     def row(stream, seq):
-        messages.put((number(), ROMEO, JULIET, "", "<message/>", 1, 1, stream, seq), print, "unkept")
+        row = [number(), ROMEO, JULIET, "", "<message/>", 1, 1, stream, seq, ""]
+        messages.put(row, print, "unkept")
 
     row(1, 1), row(2, 7)
     assert messages.settle()
@@ -177,12 +178,12 @@ def test_a_stream_is_counted_by_what_cannot_be_sorted_in_too(lite, monkeypatch):
 def test_one_row_for_both_owners(store):
     """The recipient's goes as it would alone; its sender's stays."""
     copy, id = number(), number()
-    row = (id, ROMEO, JULIET, "balcony", "<message/>", 1, 0, 7, 3)
+    row = [id, ROMEO, JULIET, "balcony", "<message/>", 1, 0, 7, 3, ""]
     messages.put(row, lambda about: None, None, copy, "orchard")
     assert messages.settle()
     hers, his = Message.select().order_by(Message.id).tuples()
-    assert hers == (copy, JULIET, ROMEO, "orchard", "<message/>", 0, 1, 7, 3)
-    assert his[:7] == row[:7]
+    assert hers == (copy, JULIET, ROMEO, "orchard", "<message/>", 0, 1, 7, 3, "")
+    assert his[:7] == tuple(row[:7])
 
 
 def test_the_senders_row_comes_last_and_counts_the_stanza(store, monkeypatch):
@@ -191,13 +192,13 @@ def test_the_senders_row_comes_last_and_counts_the_stanza(store, monkeypatch):
     monkeypatch.setattr(xdb, "row", lambda table, row, *_: rows.append(row))
     rows = []
     copy, id = number(), number()
-    messages.put((id, ROMEO, JULIET, "", "<message/>", 1, 1, 7, 3), lambda about: None, None, copy)
-    assert [(row[0], row[-2:]) for row in rows] == [(id, (0, 0)), (copy, (7, 3))]
+    messages.put([id, ROMEO, JULIET, "", "<message/>", 1, 1, 7, 3, ""], lambda about: None, None, copy)
+    assert [(row[0], *row[7:9]) for row in rows] == [(id, 0, 0), (copy, 7, 3)]
 
 
 def test_the_senders_row_stays_when_the_recipients_is_delivered(store):
     copy, id = number(), number()
-    messages.put((id, ROMEO, JULIET, "", "<message/>", 1, 0, 0, 0), lambda about: None, None, copy)
+    messages.put([id, ROMEO, JULIET, "", "<message/>", 1, 0, 0, 0, ""], lambda about: None, None, copy)
     messages.write(messages.save_marks, [(ROMEO, id)], [], [id]).wait()
     assert ids() == [copy]
 
@@ -205,13 +206,13 @@ def test_the_senders_row_stays_when_the_recipients_is_delivered(store):
 def both(sender, recipient):
     """The numbers of the sender's row and of the recipient's."""
     copy, id = number(), number()
-    messages.put((id, recipient, sender, "", "<message/>", 1, 1, 0, 0), lambda about: None, None, copy)
+    messages.put([id, recipient, sender, "", "<message/>", 1, 1, 0, 0, ""], lambda about: None, None, copy)
     return copy, id
 
 
 def test_who_is_told_of_a_failure_is_told_once(store, monkeypatch):
     told = []
-    row = (number() + 1, ROMEO, JULIET, "", "<message/>", 1, 1, 0, 0)
+    row = [number() + 1, ROMEO, JULIET, "", "<message/>", 1, 1, 0, 0, ""]
     with monkeypatch.context() as broken:
         broken.setattr(store.writer, "_commit", lambda group: "no room")
         messages.put(row, told.append, "sender", number())
