@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..xdb import Ticket
+import gevent
+
+from ..xdb import Ticket, xdb
 from ..xmpp.element import Element
 from . import messages
 
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
     from .sessions import Sessions
 
 
+LAG = 0.1
+"""Seconds until a mark is written; `Marks.save` writes what else there is, and less often."""
 _none = Element("none")
 
 
@@ -71,6 +75,7 @@ class Marks:
         self.sessions = sessions
         self.users: dict[str, Deliveries] = {}
         self.dirty: set[str] = set()
+        self.moving = False
         self.singles: list[int] = []
         """Delivered, and the mark cannot say so: out of order, or the row is to go."""
 
@@ -88,6 +93,9 @@ class Marks:
             return
         archived = mine.waiting.pop(id)
         self.dirty.add(user)
+        if not self.moving:
+            self.moving = True
+            gevent.spawn_later(LAG, self._move)
         if isinstance(archived, Element):
             return
         if id > mine.upto:
@@ -137,6 +145,27 @@ class Marks:
         """The mark that is in the store; 0 if there is none."""
         rows = messages.mark(user)
         return int(rows[0][0]) if rows else 0
+
+    def _move(self) -> None:
+        """Writes the marks, and nothing else."""
+        self.moving = False
+        if xdb.store is None:
+            return
+        moved: list[tuple[str, int]] = []
+        for user in self.dirty & self.users.keys():
+            mine = self.users[user]
+            mark = mine.mark
+            if mark > mine.saved:
+                mine.saved = mark
+                moved.append((user, mark))
+        if moved:
+            xdb.write(messages.move_marks, moved).then(lambda ticket: self._moved(ticket, moved))
+
+    def _moved(self, ticket: Ticket, moved: list[tuple[str, int]]) -> None:
+        if ticket.error is not None:
+            for user, _ in moved:
+                self.of(user).saved = 0
+                self.dirty.add(user)
 
     def save(self, last: bool = False) -> Ticket | None:
         """Writes what was delivered since the last time; forgets users who have gone. ``last``: the server stops, and

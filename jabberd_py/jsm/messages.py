@@ -255,15 +255,20 @@ def sort_in() -> None:
     f.delete().execute()
 
 
+def move_marks(marks: list[tuple[str, int]]) -> None:
+    """``marks``: by user."""
+    for at in range(0, len(marks), 500):
+        some = marks[at : at + 500]
+        Mark.delete().where(Mark.owner.in_([user for user, _ in some])).execute()
+        Insert(Mark._meta.database, Mark, ("owner", "delivered")).run(Mark._meta.database, some)
+
+
 def save_marks(
     marks: list[tuple[str, int]], exact: list[tuple[str, int, int, list[int]]], singles: list[int]
 ) -> None:
     """``marks``: by user. ``exact``: (user, mark, a higher number, which rows between were not delivered); the mark alone
     cannot say that. ``singles``: delivered; they go, unless archived."""
-    for at in range(0, len(marks), 500):
-        some = marks[at : at + 500]
-        Mark.delete().where(Mark.owner.in_([user for user, _ in some])).execute()
-        Insert(Mark._meta.database, Mark, ("owner", "delivered")).run(Mark._meta.database, some)
+    move_marks(marks)
     sort_in()
     for user, mark, upto, lost in exact:
         between = (Message.owner == user, Message.id > mark, Message.id <= upto)
