@@ -84,6 +84,7 @@ class Client:
 
     def kick(self, condition: str, text: str | None = None) -> None:
         self.ended = f"{condition}: {text}" if text else condition
+        self.stream.items.clear()  # what it has sent, and nobody has looked at, is not handled any more
         self.stream.interrupt(StreamError(condition, text))
 
     def expel(self, condition: str, text: str) -> Event:

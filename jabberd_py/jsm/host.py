@@ -106,6 +106,8 @@ class Host(Instance):
             jid = parse(f"{node}@{self.domain}").with_resource(resource or secrets.token_urlsafe(9))
         except ValueError as error:
             raise StanzaError("bad-request", str(error)) from None
+        if not self.options.anonymous and not self.users.exists(jid.user):
+            raise StanzaError("not-authorized", "the account is gone")
         old = self.sessions.find(jid)
         if old is not None:
             self.end(old)
@@ -133,6 +135,9 @@ class Host(Instance):
         finally:
             self.sessions.remove(session)
             self.marks.gone(session.user)
+            going = self.users.going.get(session.user)
+            if going is not None:
+                going.set()
 
     def kick(self, user: str, condition: str, text: str | None = None) -> int:
         """Ends all sessions of a user with a stream error; says how many there were."""

@@ -135,6 +135,11 @@ class Marks:
         mine.news += 1
         return unstored
 
+    def forget(self, user: str) -> None:
+        """The account is gone."""
+        self.users.pop(user, None)
+        self.dirty.discard(user)
+
     def gone(self, user: str) -> None:
         """A session of the user is over."""
         self.dirty.add(user)
@@ -164,8 +169,9 @@ class Marks:
     def _moved(self, ticket: Ticket, moved: list[tuple[str, int]]) -> None:
         if ticket.error is not None:
             for user, _ in moved:
-                self.of(user).saved = 0
-                self.dirty.add(user)
+                if user in self.users:
+                    self.users[user].saved = 0
+                    self.dirty.add(user)
 
     def save(self, last: bool = False) -> Ticket | None:
         """Writes what was delivered since the last time; forgets users who have gone. ``last``: the server stops, and

@@ -160,6 +160,11 @@ class Spool:
             session.sm.stored = seq
         return row, ticket
 
+    def forget(self, user: str) -> None:
+        """The account is gone."""
+        self.marks.forget(user)
+        self.counts.pop(user, None)
+
     def _fewer(self, user: str) -> None:
         if user in self.counts:
             self.counts[user] = max(self.counts[user] - 1, 0)

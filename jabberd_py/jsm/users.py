@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import gevent
+from gevent.event import Event
 from peewee import BooleanField, CharField, FloatField, IntegrityError, TextField
 
 from ..xdb import OWNER_LENGTH, Table, cached, xdb
@@ -23,8 +24,11 @@ from . import messages, standing
 
 if TYPE_CHECKING:
     from .host import Host
+    from .session import Session
 
 HASHES = ("sha1", "sha256", "sha512")
+PATIENCE = 5.0
+"""Seconds that the sessions of an account which is deleted have to end in."""
 SECRET = "jabberd_py:sasl-secret"
 ROUNDS = "jabberd_py:scram-iterations"
 
@@ -57,14 +61,19 @@ class Users:
 
     def __init__(self, host: Host) -> None:
         self.host = host
+<<<<<<< HEAD
         self.rules: list[Callable[[str], None]] = []
         """What a new password must pass: each raises ValueError or StanzaError with a sentence."""
+=======
+        self.going: dict[str, Event] = {}
+        """Accounts that are being deleted; the event tells when a session of theirs has ended."""
+>>>>>>> 5482649 (jsm/users: the sessions of an account that is deleted end first; hello: one row is enough)
         self._secret: bytes | None = None
         self._rounds: list[int] | None = None
 
     def exists(self, user: str) -> bool:
         """Also True for one who is here now without an account (SASL ANONYMOUS)."""
-        return exists(user) or user in self.host.sessions.users
+        return user not in self.going and (exists(user) or user in self.host.sessions.users)
 
     def jid(self, user: str) -> JID:
         """The address of an account to be: raises ValueError where it would be none of ours."""
@@ -98,6 +107,7 @@ class Users:
         if not changed:
             raise StanzaError("item-not-found", "there is no such account")
 
+<<<<<<< HEAD
     def _check(self, password: str) -> None:
         for rule in self.rules:
             rule(password)
@@ -110,7 +120,36 @@ class Users:
         self.host.hooks.tell("deleting", user)
         xdb.delete_owner(user, messages.sort_in)  # what is fresh is of two owners
         exists.forget(user)
+=======
+    def delete(self, user: str, asker: Session | None = None) -> None:
+        """The account and all that it owns. First its sessions end, so that none of them writes anything afterwards; that of
+        ``asker``, whose stanza asks for it, ends last. Blocks. Raises StanzaError (item-not-found), StoreError."""
+        if user in self.going or not exists(user):
+            raise StanzaError("item-not-found", "there is no such account")
+        self.going[user] = Event()
+        try:
+            self._end_sessions(user, asker)
+            self.host.hooks.tell("deleting", user)
+            xdb.delete_owner(user, messages.sort_in)  # what is fresh is of two owners
+            self.host.spool.forget(user)
+        finally:
+            exists.forget(user)
+            del self.going[user]
+>>>>>>> 5482649 (jsm/users: the sessions of an account that is deleted end first; hello: one row is enough)
         self.host.kick(user, "not-authorized", "the account is gone")
+
+    def _end_sessions(self, user: str, asker: Session | None) -> None:
+        deadline = time.monotonic() + PATIENCE
+        for session in self.host.sessions.of(user):
+            if session is not asker:
+                session.transport.kick("not-authorized", "the account is gone")
+        xdb.release()
+        while left := [session for session in self.host.sessions.of(user) if session is not asker]:
+            self.going[user].clear()
+            if not self.going[user].wait(max(deadline - time.monotonic(), 0)):
+                break
+        for session in left:
+            self.host.end(session)
 
     def disable(self, user: str, disabled: bool = True) -> None:
         """A disabled account keeps its data but cannot log in; its sessions end. Raises StanzaError (item-not-found,
@@ -127,6 +166,7 @@ class Users:
         rows = _account(user)
         return bool(rows and rows[0][1])
 
+<<<<<<< HEAD
     def why_disabled(self, user: str) -> str:
         """What the owner of a disabled account reads."""
         row = standing.of(user)
@@ -145,6 +185,12 @@ class Users:
     def _can_administer(self, admin: str) -> bool:
         """Is that an account that can log in? Of one elsewhere nothing is known."""
         return parse(admin).domain != self.host.domain or (exists(admin) and not self.disabled(admin))
+=======
+    def any(self) -> bool:
+        """Is there an account on this host?"""
+        mine = Account.owner.endswith("@" + self.host.domain)
+        return Account.select(Account.id).where(mine).limit(1).scalar() is not None
+>>>>>>> 5482649 (jsm/users: the sessions of an account that is deleted end first; hello: one row is enough)
 
     def all(self) -> list[Account]:
         """Every account of this host, by address."""

@@ -148,7 +148,7 @@ class Register(Module):
         elif not self.removal:
             raise StanzaError("not-allowed")
         else:
-            self.host.users.delete(str(user))  # its streams end a moment later, behind the result
+            self.host.users.delete(str(user), self.host.sessions.find(request.from_))
             logger.info("account removed by its user", user=str(user))
 
     def _user(self, request: Element) -> JID:
