@@ -11,6 +11,7 @@ import json
 import secrets
 import time
 from collections import deque
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from gevent.event import Event
@@ -22,8 +23,7 @@ from ..jsm import messages
 from ..jsm.host import Host
 from ..jsm.notes import lasting
 from ..jsm.session import Session
-from ..jsm.stamps import has_id
-from ..jsm.worth import missed
+from ..jsm.returns import send_back
 from ..xdb import Ticket, xdb
 from ..xdb.numbers import number
 from ..xmpp.element import Element, from_text
@@ -57,12 +57,14 @@ class StreamManagement:
     saved      the count that the store knows, or will, once what it was given is committed; -1: it does not
     refusal    the value of ``sent`` behind an error for what could not be kept: until the client has that error, no
                other process may resume the stream, as its count would cover the stanza
+    withheld   of the queue's last stanzas, so many wait for `release`; None: none does, nor will the next one
     leaving    the end of the client that had the stream before
     """
 
     __slots__ = (
-        "number", "token", "session", "client", "service", "handled", "sent", "stored", "saved", "queue", "bytes",
-        "asked", "resumable", "slot", "expires", "room", "crashed", "presence", "notes", "refusal", "leaving", "answers",
+        "number", "token", "session", "client", "service", "handled", "sent", "stored", "saved", "queue", "bytes", "asked",
+        "resumable", "slot", "expires", "room", "crashed", "presence", "notes", "refusal", "leaving", "answers", "withheld",
+        "noted",
     )  # fmt: skip
 
     session: Session
@@ -87,6 +89,8 @@ class StreamManagement:
         self.refusal: int | None = None
         self.leaving: Event | None = None
         self.answers = 0
+        self.withheld: int | None = None
+        self.noted: Ticket | None = None
 
     # -- out -----------------------------------------------------------------------------
 
@@ -97,15 +101,35 @@ class StreamManagement:
         self.sent = (self.sent + 1) % WRAP
         client = self.client
         if client is not None:
-            client.stream.send(data)
-            if not self.asked:  # in the same write; the next request goes out when this one is answered
-                self.asked = True
-                client.stream.send(ASK)
+            if self.withheld is not None:
+                self.withheld += 1
+            else:
+                self._send(client, data)
         else:
             self.service.weigh(self, LOST + self.bytes)
         o = self.service.options
         if len(self.queue) > o.unacknowledged or self.bytes > o.buffer:
             self._overflow()
+
+    def _send(self, client: Client, *stanzas: bytes) -> None:
+        for data in stanzas:
+            client.send(data)
+        if not self.asked:  # in the same write; the next request goes out when this one is answered
+            self.asked = True
+            client.send(ASK)
+
+    def hold(self) -> None:
+        """From now on stanzas are counted and queued, and wait for `release`."""
+        if self.withheld is None and self.client is not None:
+            self.withheld = 0
+
+    def release(self) -> None:
+        """Sends what was held."""
+        count, self.withheld = self.withheld or 0, None
+        if count and self.client is not None:
+            self._send(
+                self.client, *(d for d, _ in islice(self.queue, max(len(self.queue) - count, 0), None))
+            )
 
     def _overflow(self) -> None:
         if self.client is not None:
@@ -155,6 +179,8 @@ class StreamManagement:
 
     def drain(self) -> None:
         o = self.service.options
+        if self.withheld and (len(self.queue) > o.unacknowledged // 2 or self.bytes > o.buffer // 2):
+            self.release()
         while len(self.queue) > o.unacknowledged // 2 or self.bytes > o.buffer // 2:
             if self.client is None or self.client.stream.closing:
                 return
@@ -219,7 +245,7 @@ class StreamManagement:
 
     def lose(self) -> None:
         """The stream is gone; the session stays for a while. Event ``lost`` is told at the end."""
-        self.client = None
+        self.client = self.withheld = None
         self.session.transport = self
         self.asked = False
         self._has_room()
@@ -254,7 +280,7 @@ class StreamManagement:
         host.end(session)
         for data, uid in queue:
             if not uid:
-                _return(host, session.user, data)
+                send_back(host, session.user, data)
         host.spool.returned(session.user, [uid for _, uid in queue if uid])
 
     def resume(self, client: Client, h: int) -> Element | None:
@@ -285,21 +311,23 @@ class StreamManagement:
             taken = [(f"{self.number}:{count % WRAP} ", uid) for count, (_, uid) in counts if uid]
             if taken:
                 messages.sort()
-                xdb.write(messages.note_taken, taken)
+                self.noted = xdb.write(messages.note_taken, taken)
         self.acknowledged(h)
         self.client, self.leaving = client, None
         heartbeat.cancel(self)
         self.service.weigh(self, 0)
         self.session.transport = client
+        self.withheld = len(self.queue)  # until `replay`, and what comes meanwhile, too
         return Element("resumed", SM, h=self.handled, previd=self.token)
 
     def replay(self, client: Client) -> None:
-        """Sends again what the resumed client has not acknowledged, behind ``<resumed/>``."""
-        for data, _ in self.queue:
-            client.send(data)
-        if self.queue:
-            self.asked = True
-            client.send(ASK)
+        """Sends again what the resumed client has not acknowledged, behind ``<resumed/>``; after a crash, when the store knows
+        as which of the client's stanzas."""
+        if self.noted is None:
+            self.release()
+        else:
+            self.noted.then(lambda ticket: self.release())
+            self.noted = None
         logger.info("resumed", session=client.id, jid=self.session.full, address=client.address)
         self.session.host.hooks.tell("resumed", self.session)
         if self.session.priority >= 0 and self.session.presence is not None:
@@ -362,15 +390,3 @@ class StreamManagement:
 
     def kick(self, condition: str, text: str | None = None) -> None:
         self.end()
-
-
-def _return(host: Host, user: str, data: bytes) -> None:
-    """A stanza that is not in the store, and the client never acknowledged it: requests get an error, a message goes to
-    others or gets an error (RFC 6121 section 8.5.3.2), presence is dropped."""
-    stanza = from_text(data)
-    if stanza.name == "iq" and stanza.type in ("get", "set"):
-        host.router.bounce(stanza, StanzaError("recipient-unavailable"))
-        return
-    copied = stanza.attrs.get("from") == user or has_id(stanza, user)  # or it is in the store
-    if stanza.name == "message" and not copied and missed(stanza):
-        host.router.deliver(stanza)

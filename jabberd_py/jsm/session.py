@@ -76,6 +76,12 @@ class Managed(Protocol):
     def drain(self) -> None:
         """Blocks while too much is unacknowledged."""
 
+    def hold(self) -> None:
+        """From now on stanzas are counted, and wait for `release`: the store is to know of them before the client does."""
+
+    def release(self) -> None:
+        """Sends what was held."""
+
     def unacknowledged(self) -> list[int]:
         """The row numbers of messages that the client may not have."""
 

@@ -8,6 +8,7 @@ also after a crash (`marks.py`); a message that came twice then carries the same
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import gevent
@@ -27,7 +28,7 @@ from .stamps import late, stamped
 
 if TYPE_CHECKING:
     from .host import Host
-    from .session import Session
+    from .session import Managed, Session
 
 logger = log.get(__name__)
 
@@ -46,6 +47,31 @@ def origin(session: Session | None) -> tuple[int, int]:
     if session is None or session.sm is None:
         return 0, 0
     return session.sm.number, session.sm.handled + 1
+
+
+class Page:
+    """Stored messages that are handed over together. Resumable streams get them when the store knows which of their stanzas
+    they are: after a crash the client may say that it has them."""
+
+    def __init__(self) -> None:
+        self.taken: list[tuple[str, int]] = []
+        self.held: set[Managed] = set()
+
+    def hold(self, sessions: list[Session]) -> None:
+        for session in sessions:
+            if session.sm is not None:
+                session.sm.hold()
+                self.held.add(session.sm)
+
+    def send(self) -> None:
+        """Blocks until the store knows, or cannot write."""
+        try:
+            if self.taken:
+                with suppress(StoreError):
+                    xdb.save(messages.note_taken, self.taken)
+        finally:
+            for sm in self.held:
+                sm.release()
 
 
 class Spool:
@@ -239,13 +265,12 @@ class Spool:
                 for id in set(lost).difference(row[0] for row in rows):
                     mine.lost.pop(id, None)  # the row is gone
                 rows = rows or messages.page(user, mine.upto)
-                taken: list[tuple[str, int]] = []
+                page = Page()
                 try:
-                    if not self._hand_over(user, rows, mine, taken):
+                    if not self._hand_over(user, rows, mine, page):
                         return
                 finally:
-                    if taken:
-                        xdb.write(messages.note_taken, taken)
+                    page.send()
                 if not lost and len(rows) < PAGE and mine.news == news:
                     break
             mine.clear = True
@@ -267,9 +292,9 @@ class Spool:
         user: str,
         rows: list[tuple[int, str, int]],
         mine: Deliveries,
-        taken: list[tuple[str, int]],
+        page: Page,
     ) -> bool:
-        """False if there is nobody to take them any more. ``taken`` gets what `messages.note_taken` wants to know."""
+        """False if there is nobody to take them any more."""
         host, sessions = self.host, self.host.sessions.best(user)
         for id, xml, archived in rows:
             if id in mine.waiting or id in mine.ahead:
@@ -294,9 +319,10 @@ class Spool:
             mine.upto = max(mine.upto, id)
             self._fewer(user)
             mine.waiting[id] = bool(archived)
+            page.hold(sessions)
             streams = self.give(user, late(stanza, user, id, host.domain, when(id)), sessions)
             if streams:
-                taken.append((streams, id))
+                page.taken.append((streams, id))
         return True
 
     def admitted(self, user: str, id: int, xml: str) -> Element | None:

@@ -61,13 +61,10 @@ class Users:
 
     def __init__(self, host: Host) -> None:
         self.host = host
-<<<<<<< HEAD
         self.rules: list[Callable[[str], None]] = []
         """What a new password must pass: each raises ValueError or StanzaError with a sentence."""
-=======
         self.going: dict[str, Event] = {}
         """Accounts that are being deleted; the event tells when a session of theirs has ended."""
->>>>>>> 5482649 (jsm/users: the sessions of an account that is deleted end first; hello: one row is enough)
         self._secret: bytes | None = None
         self._rounds: list[int] | None = None
 
@@ -107,25 +104,17 @@ class Users:
         if not changed:
             raise StanzaError("item-not-found", "there is no such account")
 
-<<<<<<< HEAD
     def _check(self, password: str) -> None:
         for rule in self.rules:
             rule(password)
 
-    def delete(self, user: str) -> None:
-        """The account and all that it owns; its sessions end. Raises StanzaError (item-not-found, not-allowed), StoreError."""
-        if not exists(user):
-            raise StanzaError("item-not-found", "there is no such account")
-        self.check_admin_stays(user)
-        self.host.hooks.tell("deleting", user)
-        xdb.delete_owner(user, messages.sort_in)  # what is fresh is of two owners
-        exists.forget(user)
-=======
     def delete(self, user: str, asker: Session | None = None) -> None:
         """The account and all that it owns. First its sessions end, so that none of them writes anything afterwards; that of
-        ``asker``, whose stanza asks for it, ends last. Blocks. Raises StanzaError (item-not-found), StoreError."""
+        ``asker``, whose stanza asks for it, ends last. Blocks. Raises StanzaError (item-not-found,
+        not-allowed), StoreError."""
         if user in self.going or not exists(user):
             raise StanzaError("item-not-found", "there is no such account")
+        self.check_admin_stays(user)
         self.going[user] = Event()
         try:
             self._end_sessions(user, asker)
@@ -135,7 +124,6 @@ class Users:
         finally:
             exists.forget(user)
             del self.going[user]
->>>>>>> 5482649 (jsm/users: the sessions of an account that is deleted end first; hello: one row is enough)
         self.host.kick(user, "not-authorized", "the account is gone")
 
     def _end_sessions(self, user: str, asker: Session | None) -> None:
@@ -166,7 +154,6 @@ class Users:
         rows = _account(user)
         return bool(rows and rows[0][1])
 
-<<<<<<< HEAD
     def why_disabled(self, user: str) -> str:
         """What the owner of a disabled account reads."""
         row = standing.of(user)
@@ -185,13 +172,6 @@ class Users:
     def _can_administer(self, admin: str) -> bool:
         """Is that an account that can log in? Of one elsewhere nothing is known."""
         return parse(admin).domain != self.host.domain or (exists(admin) and not self.disabled(admin))
-=======
-    def any(self) -> bool:
-        """Is there an account on this host?"""
-        mine = Account.owner.endswith("@" + self.host.domain)
-        return Account.select(Account.id).where(mine).limit(1).scalar() is not None
->>>>>>> 5482649 (jsm/users: the sessions of an account that is deleted end first; hello: one row is enough)
-
     def all(self) -> list[Account]:
         """Every account of this host, by address."""
         rows = Account.select().where(Account.owner.endswith("@" + self.host.domain)).order_by(Account.owner)
