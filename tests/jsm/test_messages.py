@@ -271,7 +271,7 @@ def test_a_copy_of_a_store_with_fresh_ones(request, lite, tmp_path, kind):
 
 def test_a_store_from_before_there_was_such_a_table(tmp_path):
     xdb.open("sqlite:///store.db", [Message, Mark], str(tmp_path))
-    old = (number(), ROMEO, JULIET, "", "<message/>", 1, 1, 0, 0)
+    old = (number(), ROMEO, JULIET, "", "<message/>", 1, 1, 0, 0, "")
     xdb.rows(Message, [old], messages.COLUMNS).wait()
     xdb.store.close()
     store = open_store("sqlite:///store.db", tmp_path)
