@@ -149,7 +149,7 @@ class Marks:
     def stored(self, user: str) -> int:
         """The mark that is in the store; 0 if there is none."""
         rows = messages.mark(user)
-        return int(rows[0][0]) if rows else 0
+        return rows[0][0] if rows and isinstance(rows[0][0], int) else 0
 
     def _move(self) -> None:
         """Writes the marks, and nothing else."""

@@ -15,8 +15,8 @@ from peewee import BigIntegerField, CharField, SmallIntegerField, TextField, Val
 
 from .. import log
 from ..cluster import cluster
-from ..xdb import OWNER_LENGTH, JidField, StoreError, Table, Ticket, xdb
-from ..xdb.numbers import above, load
+from ..xdb import OWNER_LENGTH, JidField, StoreError, Table, Ticket, spoilt, xdb
+from ..xdb.numbers import FUTURE, above, load
 from ..xdb.writer import Insert
 
 logger = log.get(__name__)
@@ -209,11 +209,15 @@ def start() -> None:
     _into = (
         Fresh if xdb.store is not None and xdb.store.db.threaded else Message
     )  # the others log rows, not pages
+    damaged = xdb.save(Mark.delete().where(~(Mark.delivered < FUTURE)).execute)
+    if damaged:
+        spoilt("mark", "", ValueError(f"{damaged} are no marks"))
     _fresh, _stuck = 1, False  # a crash may have left some
     load(xdb.get(CLOCK_OWNER, CLOCK), lambda text: gevent.spawn(_save_clock, text))
     settle()
-    newest = [table.select(fn.MAX(table.id)).scalar() for table in (Message, Fresh)]
-    newest.append(Mark.select(fn.MAX(Mark.delivered)).scalar())  # its message may have gone
+    newest = [table.select(fn.MAX(table.id)).where(table.id < FUTURE).scalar() for table in (Message, Fresh)]
+    # the message of a mark may have gone
+    newest.append(Mark.select(fn.MAX(Mark.delivered)).where(Mark.delivered < FUTURE).scalar())
     above(*newest)
     if seed not in cluster.arrived:
         cluster.arrived.append(seed)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import itertools
 import json
+import re
 import secrets
 import time
 from base64 import b64decode, b64encode
@@ -15,7 +16,7 @@ import gevent
 from gevent.event import Event
 from peewee import BooleanField, CharField, FloatField, IntegrityError, TextField
 
-from ..xdb import OWNER_LENGTH, Table, cached, xdb
+from ..xdb import OWNER_LENGTH, Table, cached, spoilt, xdb
 from ..xmpp import sasl
 from ..xmpp.errors import StanzaError
 from ..xmpp.jid import JID, parse
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from .session import Session
 
 HASHES = ("sha1", "sha256", "sha512")
+HEX = re.compile(r"(?:[0-9a-f]{2}){16,}").fullmatch
 PATIENCE = 5.0
 """Seconds that the sessions of an account which is deleted have to end in."""
 SECRET = "jabberd_py:sasl-secret"
@@ -195,9 +197,8 @@ class Users:
     def keys(self, user: str | None, hash_name: str) -> sasl.ScramKeys:
         """The keys of an account, or lasting fake ones where there is no such account: a stranger cannot tell. An account
         that lacks keys of this hash gets fake ones, too."""
-        rows = _account(user) if user is not None else []
         fake = sasl.fake_keys(self.secret, user or "", hash_name, self._iterations(user or ""))
-        found = json.loads(rows[0][0]).get(hash_name) if rows else None
+        found = self._kept(user).get(hash_name)
         if not found:
             return fake
         iterations, *texts = found
@@ -206,10 +207,18 @@ class Users:
             salt, iterations, stored_key, server_key, tuple(zip(more[::2], more[1::2], strict=True))
         )
 
+    def _kept(self, user: str | None) -> dict[str, Any]:
+        """What the store has of an account's keys; nothing where it has no account, or they are damaged."""
+        rows = _account(user) if user is not None else []
+        try:
+            return dict(json.loads(rows[0][0])) if rows else {}
+        except (ValueError, TypeError) as error:
+            spoilt("account", user, error)
+            return {}
+
     def verify(self, user: str | None, password: str) -> bool:
         """Is that the password? Takes as long for a stranger. PBKDF2 runs on a thread, which this greenlet waits for."""
-        rows = _account(user) if user is not None else []
-        kept = json.loads(rows[0][0]) if rows else {}
+        kept = self._kept(user)
         name = next((each for each in ("sha256", "sha512", "sha1") if each in kept), "sha256")
         keys = self.keys(user, name)
         xdb.release()
@@ -221,7 +230,7 @@ class Users:
         """What fake salts are made from: it must last, or two tries would tell who does not exist."""
         if self._secret is None:
             stored = xdb.get(self.host.domain, SECRET)
-            if stored is None:
+            if stored is None or not HEX(stored):
                 stored = secrets.token_hex(32)
                 xdb.set(self.host.domain, SECRET, stored)
             self._secret = bytes.fromhex(stored)

@@ -19,7 +19,7 @@ from ..jsm.notes import SENT
 from ..jsm.session import Session
 from ..jsm.worth import ARCHIVED, worth
 from ..net.turns import fairly
-from ..xdb import OWNER_LENGTH, Table, cached, xdb
+from ..xdb import OWNER_LENGTH, Table, cached, spoilt, xdb
 from ..xdb.numbers import at, number, when
 from ..xmpp import rsm
 from ..xmpp.element import Element
@@ -63,7 +63,12 @@ def preferences(owner: str) -> Preferences | None:
     row = ArchivePreferences.get_or_none(ArchivePreferences.owner == owner)
     if row is None:
         return None
-    return Preferences(row.policy, frozenset(json.loads(row.always)), frozenset(json.loads(row.never)))
+    try:
+        always, never = (frozenset(map(str, json.loads(text))) for text in (row.always, row.never))
+    except (ValueError, TypeError) as error:
+        spoilt("archive_preferences", owner, error)
+        return None
+    return Preferences(row.policy, always, never) if row.policy in POLICIES else None
 
 
 def _set_preferences(owner: str, policy: str, always: str, never: str) -> None:

@@ -11,7 +11,7 @@ from ..hooks import HANDLED, Module, Option, iq, on
 from ..jsm.notes import DIRECTED, PRIVACY_ASKED, PRIVACY_LIST
 from ..jsm.session import Session
 from ..net.turns import fairly
-from ..xdb import OWNER_LENGTH, Table, cached, xdb
+from ..xdb import OWNER_LENGTH, Table, cached, spoilt, xdb
 from ..xmpp.element import Element, from_text
 from ..xmpp.errors import StanzaError
 from ..xmpp.jid import JID, parse
@@ -86,8 +86,11 @@ def _take_over() -> bool:
     """A few accounts of an older server's. Runs in the writer; False: there are no more."""
     rows = list(PrivacyLists.select().limit(20))
     for row in rows:
-        lists = read(from_text(row.xml))
-        _store(row.owner, lambda old, lists=lists: lists)  # type: ignore[misc]
+        try:
+            lists = read(from_text(row.xml))
+            _store(row.owner, lambda old, lists=lists: lists)  # type: ignore[misc]
+        except (ValueError, KeyError, StanzaError) as error:
+            spoilt("privacy_lists", row.owner, error)
         row.delete_instance()
     return bool(rows)
 

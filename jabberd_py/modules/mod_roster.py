@@ -17,7 +17,7 @@ from ..hooks import Module, Option, iq, on
 from ..jsm.notes import INTERESTED
 from ..jsm.stream import ClientStream
 from ..net.turns import fairly
-from ..xdb import OWNER_LENGTH, JidField, Table, cached, xdb
+from ..xdb import OWNER_LENGTH, JidField, Table, cached, spoilt, xdb
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
 from ..xmpp.jid import parse
@@ -123,7 +123,12 @@ def roster(owner: str) -> Contacts:
     """Shared by all readers; only `Roster._keep` changes it, at once, before the change is written."""
     version = RosterVersion.select(RosterVersion.version).where(RosterVersion.owner == owner).scalar()
     rows = _rows(owner)
-    contacts = Contacts((sys.intern(jid), _item(*rest)) for jid, *rest in fairly(rows))
+    contacts = Contacts()
+    for jid, *rest in fairly(rows):
+        try:
+            contacts[sys.intern(jid)] = _item(*rest)
+        except (ValueError, TypeError) as error:
+            spoilt("roster_item", owner, error)
     contacts.version = version or 0
     contacts.weight = (
         OWNER + len(contacts) + sum(len(name) + len(groups) for *_, name, groups in rows) // BULK

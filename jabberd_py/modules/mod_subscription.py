@@ -6,6 +6,7 @@ from ..hooks import HANDLED, Module, Option, on, size
 from ..jsm.notes import INTERESTED
 from ..jsm.session import Session
 from ..jsm.stream import ClientStream
+from ..xdb import spoilt
 from ..xmpp.element import Element, from_text
 from ..xmpp.errors import StanzaError
 from ..xmpp.ns import CLIENT
@@ -107,7 +108,11 @@ class Subscription(Module):
     def remind(self, session: Session) -> None:
         """Section 3.1.3: requests come again with every new available resource until they are answered."""
         for jid, text in self.host["roster"].requests(session.user):
-            stanza = from_text(text) if text else None
+            try:
+                stanza = from_text(text) if text else None
+            except ValueError as error:
+                spoilt("roster_item", session.user, error)
+                stanza = None
             if stanza is None:  # imported
                 stanza = Element("presence", CLIENT, from_=jid, to=session.user, type="subscribe")
             self.host.pass_on(session, stanza)

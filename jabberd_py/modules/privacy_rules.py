@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
+from ..xdb import spoilt
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
 from ..xmpp.jid import JID, parse
@@ -105,10 +106,14 @@ class Kept:
     @property
     def list(self) -> List:
         if self._list is None:
-            self._list = List(
-                Item(order, deny, type, value, frozenset(kinds) if kinds else NONE)
-                for order, deny, type, value, kinds in json.loads(self.text)
-            )
+            try:
+                self._list = List(
+                    Item(order, deny, type, value, frozenset(kinds) if kinds else NONE)
+                    for order, deny, type, value, kinds in json.loads(self.text)
+                )
+            except (ValueError, TypeError) as error:  # its owner can make it anew
+                spoilt("privacy_list", self.text, error)
+                self._list = List(())
         return self._list
 
 

@@ -21,6 +21,7 @@ from .db import StoreError, one_line, open_database
 from .lock import Lock, StoreInUse
 from .options import StoreOptions
 from .prepared import Prepared
+from .spoilt import spoilt
 from .table import OWNER_LENGTH, Document, JidField, Table
 from .writer import QUEUE_ENTRIES, Ticket, Writer
 
@@ -34,6 +35,7 @@ __all__ = [
     "Table",
     "Ticket",
     "cached",
+    "spoilt",
     "xdb",
 ]
 logger = log.get(__name__)

@@ -28,6 +28,8 @@ NODES = 64
 logger = log.get(__name__)
 node = 0
 """The number of this process (`cluster.Cluster.node`)."""
+FUTURE = 1 << 62
+"""A row number of the year 2109: larger ones are damaged."""
 _last = 0
 _ahead = 0
 """Milliseconds that the clock of the numbers is ahead of the system's now."""

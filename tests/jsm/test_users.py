@@ -1,0 +1,90 @@
+"""An account that is removed leaves nothing for the next owner of its name."""
+
+import sqlite3
+from contextlib import closing
+
+import gevent
+import pytest
+
+from tests.client import Client
+
+PRIVATE = "jabber:iq:private"
+
+
+@pytest.fixture
+def server(start_server):
+    return start_server(
+        {
+            "hosts": {"localhost": {}},
+            "modules": {"register": {"enabled": True, "per_address": 0}},
+            "c2s": {"rate_stanzas": 0},
+        }
+    )
+
+
+def client(server, name, resource="x"):
+    return Client(server.address("c2s"), "localhost").login(name, "secret", resource)
+
+
+def left(server, owner):
+    """Rows of theirs, by table."""
+    assert server.stop() == 0
+    with closing(sqlite3.connect(server.data / "jabberd.sqlite")) as db:
+        tables = [name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        with_owner = [t for t in tables if "owner" in {c[1] for c in db.execute(f"PRAGMA table_info({t})")}]
+        counts = {
+            t: db.execute(f"SELECT count(*) FROM {t} WHERE owner = ?", (owner,)).fetchone()[0]
+            for t in with_owner
+        }
+    server.start()
+    return {table: count for table, count in counts.items() if count}
+
+
+@pytest.mark.sqlite
+@pytest.mark.parametrize("who", ["administrator", "another client", "this client"])
+def test_what_is_sent_during_the_removal_is_not_kept(server, who):
+    server.ctl("accounts", "add", "romeo@localhost", "--password", "secret")
+    server.ctl("accounts", "add", "juliet@localhost", "--password", "secret")
+    romeo, other, juliet = client(server, "romeo"), client(server, "romeo", "y"), client(server, "juliet")
+    romeo.send("<presence/>")
+    juliet.send("<message to='romeo@localhost' type='chat'><body>x</body></message>")
+    juliet.sync()
+    sets = "".join(
+        f"<iq type='set' id='r{n}'><query xmlns='jabber:iq:roster'><item jid='c{n}@x.example'/></query></iq>"
+        f"<iq type='set' id='p{n}'><query xmlns='{PRIVATE}'><a{n} xmlns='x:y'/></query></iq>"
+        for n in range(300)
+    )
+    remove = "<iq type='set' id='gone'><query xmlns='jabber:iq:register'><remove/></query></iq>"
+    if who == "this client":
+        romeo.send(sets[: len(sets) // 2] + remove + sets)
+    else:
+        romeo.send(sets)
+        if who == "administrator":
+            server.ctl("accounts", "delete", "romeo@localhost")
+        else:
+            other.send(remove)
+    with gevent.Timeout(20, AssertionError("the streams go on")):
+        while not (romeo.lost and other.lost):
+            gevent.sleep(0.01)
+    juliet.send("<message to='romeo@localhost' type='chat'><body>y</body></message>")
+    juliet.gets("<message type='error'/>")
+    juliet.close()
+    assert left(server, "romeo@localhost") == {}
+    new = Client(server.address("c2s"), "localhost").connect()
+    new.register("romeo", "secret")
+    new.auth("romeo", "secret").bind().available()
+    assert not list(new.iq("get", "<query xmlns='jabber:iq:roster'/>")[0])
+    new.nothing("<message/>")
+    new.close()
+
+
+@pytest.mark.sqlite
+def test_who_had_logged_in_and_was_not_bound(server):
+    """The account goes between authentication and binding."""
+    server.ctl("accounts", "add", "romeo@localhost", "--password", "secret")
+    romeo = Client(server.address("c2s"), "localhost").connect().auth("romeo", "secret")
+    server.ctl("accounts", "delete", "romeo@localhost")
+    answer = romeo.iq("set", "<bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/>")
+    assert answer.get("type") == "error"
+    romeo.close()
+    assert left(server, "romeo@localhost") == {}
