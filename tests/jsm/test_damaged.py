@@ -126,7 +126,7 @@ def test_what_an_account_keeps(server):
         server,
         "UPDATE roster_item SET groups = '[\"g' WHERE jid = 'a@x.example'",
         "UPDATE roster_item SET request = '<presence fr' WHERE jid = 'juliet@localhost'",
-        "UPDATE privacy_lists SET xml = substr(xml, 1, 40)",
+        "UPDATE privacy_list SET items = substr(items, 1, 20)",
         "UPDATE archive_preferences SET never = '[\"x'",
         "UPDATE document SET xml = '<vCard xmlns=' WHERE namespace = 'vcard-temp'",
         "UPDATE private SET xml = '<query'",
