@@ -121,6 +121,7 @@ class Users:
         try:
             self._end_sessions(user, asker)
             self.host.hooks.tell("deleting", user)
+            self.host.spool.forget(user)  # else a mark might be written behind it
             xdb.delete_owner(user, messages.sort_in)  # what is fresh is of two owners
             self.host.spool.forget(user)
         finally:
@@ -174,6 +175,7 @@ class Users:
     def _can_administer(self, admin: str) -> bool:
         """Is that an account that can log in? Of one elsewhere nothing is known."""
         return parse(admin).domain != self.host.domain or (exists(admin) and not self.disabled(admin))
+
     def all(self) -> list[Account]:
         """Every account of this host, by address."""
         rows = Account.select().where(Account.owner.endswith("@" + self.host.domain)).order_by(Account.owner)

@@ -47,7 +47,7 @@ def test_what_is_sent_during_the_removal_is_not_kept(server, who):
         "<iq type='set' id='r{0}'><query xmlns='jabber:iq:roster'><item jid='c{0}@x.example'/></query></iq>"
         "<iq type='set' id='p{0}'><query xmlns='jabber:iq:private'><a{0} xmlns='x:y'/></query></iq>"
     )
-    sets = "".join(map(pair.format, range(300)))
+    sets = "".join(map(pair.format, range(60)))
     remove = "<iq type='set' id='gone'><query xmlns='jabber:iq:register'><remove/></query></iq>"
     if who == "this client":
         romeo.send(sets + remove + sets)
