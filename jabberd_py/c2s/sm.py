@@ -20,14 +20,13 @@ from .. import log
 from ..cluster import cluster
 from ..heartbeat import heartbeat
 from ..jsm import messages
-from ..jsm.host import Host
 from ..jsm.notes import lasting
-from ..jsm.session import Session
 from ..jsm.returns import send_back
+from ..jsm.session import Session
 from ..xdb import Ticket, xdb
 from ..xdb.numbers import number
-from ..xmpp.element import Element, from_text
-from ..xmpp.errors import StanzaError, StreamError
+from ..xmpp.element import Element
+from ..xmpp.errors import StreamError
 from ..xmpp.protocols import XEP
 from ..xmpp.sm import ASK, SM, WRAP, answer, count_of, newly
 from . import resumable
