@@ -141,7 +141,7 @@ def test_the_end_is_announced(context: Make) -> None:
 
 def test_one_channel_finds_the_context_of_the_domain(ca: CA, tmp_path: Path) -> None:
     certificates = Certificates(TLSOptions(), tmp_path)
-    certificates.load(["one.example", "münchen.example"])
+    certificates.prepare(TLSOptions(), {"one.example": [], "münchen.example": []})()
     for domain in ("münchen.example", "one.example", "else.example"):
         client = certificates.peers["one.example"].channel(False, domain)
         server = certificates.direct_peer().channel(True, None)
