@@ -42,6 +42,7 @@ __all__ = [
     "ConfigError",
     "HostConfig",
     "ServiceConfig",
+    "gather",
     "load",
     "options_markdown",
     "sample",
@@ -59,6 +60,17 @@ def load(
 ) -> Config:
     """Read and check everything. ``path`` None: no file. ``overrides`` are ``path.to.option=value``,
     ``environ`` is searched for ``JABBERD_PATH__TO__OPTION``. ConfigError on anything wrong."""
+    return Checker(gather(path, overrides, environ, schema=schema), schema).config()
+
+
+def gather(
+    path: str | None,
+    overrides: Iterable[str] = (),
+    environ: Mapping[str, str] | None = None,
+    *,
+    schema: Schema,
+) -> Source:
+    """What was written, from all places, not checked yet. ConfigError where it cannot be read."""
     source = Source(schema)
     if path is not None:
         source.read(path)
@@ -67,4 +79,4 @@ def load(
             source.set_variable(name, (environ or {})[name])
     for override in overrides:
         source.set_path(override)
-    return Checker(source, schema).config()
+    return source

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from . import modules
+from . import config, modules, plugins
 from .c2s.listener import C2S
 from .c2s.resumable import ResumableStream
 from .component.options import ComponentOptions, ListenerOptions
+from .config import Config
 from .http.metrics import MetricsOptions
 from .jsm import messages
 from .jsm.host import HostOptions
 from .jsm.users import Account
 from .net.dnsrv import DNS
 from .net.tls import TLSOptions
-from .options import Option, Schema, Section, optional
+from .options import Option, Schema, Section, list_of, optional
 from .outbox import Outbox
 from .s2s.options import S2S
 from .xdb import Table
@@ -30,6 +32,11 @@ class Top(Section):
         optional(str),
         None,
         "URL of the database: sqlite:///FILE, mysql://..., postgresql://...; by default SQLite in data",
+    )
+    plugins = Option[list[str]](
+        list_of(str),
+        [],
+        "modules from outside: folders of Python files, or entry points of installed packages; read at the start",
     )
 
 
@@ -67,6 +74,20 @@ def schema() -> Schema:
         component=ComponentOptions,
         domain=domainprep,
     )
+
+
+def configuration(path: str | None, overrides: Iterable[str], environ: Mapping[str, str]) -> Config:
+    """The configuration, read and checked; its plugins are loaded first, since they add to what it may say. Raises
+    ConfigError."""
+    source = config.gather(path, overrides, environ, schema=schema())
+    names = source.data.get("plugins")
+    for number, name in enumerate(names if isinstance(names, list) else [names] if names else []):
+        try:
+            plugins.load(str(name))
+        except ValueError as error:
+            place = ("plugins", str(number)) if isinstance(names, list) else ("plugins",)
+            source.fail(place, f"{name}: {error}")
+    return config.load(path, overrides, environ, schema=schema())
 
 
 def tables() -> list[type[Table]]:

@@ -18,7 +18,7 @@ from typing import Any
 import gevent
 from gevent.event import Event
 
-from . import __version__, config, log, outbox
+from . import __version__, log, outbox, plugins
 from .c2s.listener import Service
 from .component.service import Components, Conflict
 from .config import Config, ConfigError
@@ -38,11 +38,11 @@ from .options import OptionError
 from .ready import notify
 from .router import Router
 from .s2s.uplink import Uplink
-from .schema import schema, tables
+from .schema import configuration, tables
 from .xdb import Store, StoreError, StoreInUse, numbers, xdb
 
 logger = log.get(__name__)
-RESTART = ("data", "database", "store", "ctl", "metrics", "s2s.enabled")
+RESTART = ("data", "database", "plugins", "store", "ctl", "metrics", "s2s.enabled")
 """What a reload does not change: options, and sections."""
 GRACE = 8.0
 """Seconds that streams have to end in when the server stops."""
@@ -277,13 +277,14 @@ def run(path: str | None, overrides: list[str]) -> int:
     def settings() -> Config:
         # also one that `make conf` has made since the start
         file = path or (USUAL if os.path.exists(USUAL) else None)
-        return config.load(file, overrides, os.environ, schema=schema())
+        return configuration(file, overrides, os.environ)
 
     try:
         first = settings()
         log.setup(first["log"].level, first["log"].format)
         server = Server(settings)
         server.start()
+        plugins.seal()
     except (ConfigError, StoreError, OSError, ValueError, ssl.SSLError) as error:
         if log.is_json():
             logger.error("cannot start", reason=_one_line(error))

@@ -10,6 +10,7 @@ from .instance import Instance
 from .options import Option, Section, optional
 from .router import Router
 from .xmpp.prep import domainprep
+from .xmpp.protocols import Protocol
 
 
 class Service(Section, Instance):
@@ -20,6 +21,7 @@ class Service(Section, Instance):
     default    does every host have it where the configuration does not say?
     order      files beside the service's own that hold its Modules, in the order in which they hear every event
     features   namespaces for service discovery (XEP-0030)
+    protocols  what of the RFCs and XEPs it offers, for docs/protocols.md
     tables     where it keeps its data; every row has an ``owner``
     """
 
@@ -27,6 +29,7 @@ class Service(Section, Instance):
     default: ClassVar[bool] = True
     order: ClassVar[tuple[str, ...]] = ()
     features: tuple[str, ...] = ()
+    protocols: ClassVar[tuple[Protocol, ...]] = ()
     tables: ClassVar[tuple[Any, ...]] = ()
 
     prefix = Option(

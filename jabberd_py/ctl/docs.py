@@ -1,17 +1,21 @@
-"""Documentation that is made from the code: ``python -m jabberd_py.ctl.docs docs|conf|check``."""
+"""Documentation that is made from the code: ``python -m jabberd_py.ctl.docs docs|conf|check``.
+
+``... docs plugins FILE FOLDER`` writes the same pages into a folder, with the plugins that a configuration names.
+"""
 
 from gevent import monkey
 
 monkey.patch_all()
 
+import os  # noqa: E402
 import sys  # noqa: E402
 from collections.abc import Iterator  # noqa: E402
 from importlib import import_module  # noqa: E402
 from pathlib import Path  # noqa: E402
 
-from .. import config  # noqa: E402
+from .. import config, modules  # noqa: E402
 from ..events import ARGUMENTS, EVENTS  # noqa: E402
-from ..schema import schema  # noqa: E402
+from ..schema import configuration, schema  # noqa: E402
 from ..xmpp.protocols import Protocol  # noqa: E402
 
 PACKAGE = Path(__file__).parent.parent
@@ -53,6 +57,9 @@ def offered() -> Iterator[tuple[Protocol, str]]:
         declared = [vars(file).get("PROTOCOLS", ()), *(vars(kind).get("protocols", ()) for kind in kinds)]
         for protocol in (each for some in declared for each in some):
             yield protocol, str(where)
+    for kind in modules.PLUGINS:
+        for protocol in kind.protocols:
+            yield protocol, str(sys.modules[kind.__module__].__file__)
 
 
 def protocols() -> str:
@@ -85,7 +92,12 @@ def pages() -> Iterator[tuple[Path, str]]:
     yield ROOT / "docs/protocols.md", GENERATED + protocols()
 
 
-def main(what: str) -> int:
+def main(what: str, file: str = "", folder: str = "") -> int:
+    if what == "plugins":
+        configuration(file, (), os.environ)
+        for path, text in pages():
+            (Path(folder) / path.name).write_text(text)
+        return 0
     stale = 0
     for path, text in pages():
         if what == "check":
@@ -99,4 +111,4 @@ def main(what: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1] if len(sys.argv) > 1 else "docs"))
+    sys.exit(main(*sys.argv[1:] or ["docs"]))

@@ -112,6 +112,6 @@ def load(where: place.Place) -> Any:
     if where.base != Path.cwd():
         os.chdir(where.base)
     try:
-        return config.load(where.config, environ=os.environ, schema=schema.schema())
+        return schema.configuration(where.config, (), os.environ)
     except config.ConfigError as error:
         raise Failed(str(error)) from None

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from importlib import import_module
+from typing import Any
 
 from ..hooks import Module, load_files
 from ..service import Service
@@ -54,9 +55,14 @@ SERVICES = ("services.echo",)
 """What a host can have beside itself, each on a domain of its own: the files, from the package's top."""
 
 
+PLUGINS: list[type[Any]] = []
+"""Modules and services from outside the tree, as `plugins` has loaded them."""
+
+
 def load_all() -> dict[str, type[Module]]:
-    """Every known module by its name, in order."""
-    return load_files(__name__, ORDER)
+    """Every known module by its name, in order; those of plugins come last."""
+    more = {kind.name: kind for kind in PLUGINS if issubclass(kind, Module)}
+    return load_files(__name__, ORDER) | more
 
 
 def load_services() -> dict[str, type[Service]]:
@@ -68,4 +74,4 @@ def load_services() -> dict[str, type[Service]]:
         for kind in vars(module).values():
             if isinstance(kind, type) and issubclass(kind, Service) and kind.__module__ == module.__name__:
                 found[kind.name] = kind
-    return found
+    return found | {kind.name: kind for kind in PLUGINS if issubclass(kind, Service)}
