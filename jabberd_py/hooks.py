@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, TypeVar
 
 from . import log
+from .discovery import Discoverable
 from .events import EVENTS, KINDS, Event, find
 from .options import Option, Section, duration, list_of, mapping_of, optional, size
 
@@ -200,7 +201,7 @@ def load_files(package: str, files: Iterable[str]) -> dict[str, type[Module]]:
     return found
 
 
-class Module(Section):
+class Module(Section, Discoverable):
     """One feature of an instance. Its options are read as attributes; ``self.host`` is the instance.
 
     name       what it is called in the configuration; by default the file's, without ``mod_``
@@ -216,13 +217,12 @@ class Module(Section):
     name: ClassVar[str] = ""
     default: ClassVar[bool] = True
     anywhere: ClassVar[bool] = False
-    features: tuple[str, ...] = ()
-    account_features: tuple[str, ...] = ()
     protocols: ClassVar[tuple[Protocol, ...]] = ()
     needs: ClassVar[tuple[str, ...]] = ()
     tables: ClassVar[tuple[Any, ...]] = ()
 
     def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
         if "name" not in vars(cls):
             cls.name = cls.__module__.rsplit(".", 1)[-1].removeprefix("mod_")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from .discovery import Discoverable
 from .hooks import Module, load_files, register
 from .instance import Instance
 from .options import Option, Section, optional
@@ -13,7 +14,7 @@ from .xmpp.prep import domainprep
 from .xmpp.protocols import Protocol
 
 
-class Service(Section, Instance):
+class Service(Section, Instance, Discoverable):
     """An Instance with options, read as attributes; its own methods are handlers like those of a Module. ``host`` is the
     Instance of the host that it belongs to.
 
@@ -28,7 +29,6 @@ class Service(Section, Instance):
     name: ClassVar[str] = ""
     default: ClassVar[bool] = True
     order: ClassVar[tuple[str, ...]] = ()
-    features: tuple[str, ...] = ()
     protocols: ClassVar[tuple[Protocol, ...]] = ()
     tables: ClassVar[tuple[Any, ...]] = ()
 
@@ -38,6 +38,7 @@ class Service(Section, Instance):
     address = Option[str | None](optional(domainprep), None, "its address, a domain")
 
     def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
         if "name" not in vars(cls):
             cls.name = cls.__module__.rsplit(".", 1)[-1]
 

@@ -9,6 +9,7 @@ import jabberd_py
 from jabberd_py.events import ARGUMENTS, EVENTS, Event
 from jabberd_py.hooks import Module, on
 from jabberd_py.instance import Instance
+from jabberd_py.jsm.notes import Note
 from jabberd_py.router import Router
 
 
@@ -103,3 +104,31 @@ def test_what_the_server_tells_is_declared():
         if event not in known or number not in (None, known[event]):
             wrong.append((place, event, number))
     assert not wrong
+
+
+# -- what service discovery asks ---------------------------------------------------------------------------
+
+
+def test_a_typo_in_what_service_discovery_asks_stops_the_start():
+    with pytest.raises(TypeError, match=r"Shop\.disco_itmes: .* did you mean 'disco_items'"):
+        type("Shop", (Module,), {"disco_itmes": lambda self: []})
+    with pytest.raises(TypeError, match=r"account_identity: .* did you mean 'account_identities'"):
+        type("Shop", (Module,), {"account_identity": ()})
+
+
+def test_a_method_for_service_discovery_with_other_arguments_stops_the_start():
+    class Shop(Module):
+        def disco_node(self, request, node):
+            return None
+
+    with pytest.raises(TypeError, match="disco_node: its arguments are"):
+
+        class Stall(Shop):
+            def disco_node(self, node):
+                return None
+
+
+def test_notes_of_a_session_have_one_meaning():
+    Note("tests: one", "for this test")
+    with pytest.raises(ValueError, match="tests: one"):
+        Note("tests: one", "for another")

@@ -134,8 +134,7 @@ class Delegation(Module):
         """Is it no node of a module of ours?"""
         if node is None:
             return True
-        answers = (getattr(module, "account_node", None) for module in self.host.modules.values())
-        return all(answer is None or answer(stanza, node) is None for answer in answers)
+        return all(module.account_node(stanza, node) is None for module in self.host.modules.values())
 
     def _forward(self, stanza: Element, manager: Any) -> None:
         try:
@@ -203,7 +202,7 @@ class Delegation(Module):
         """Namespaces of which the host shows no features of its own."""
         return [each for each in self.managers if not each.startswith(NS)]
 
-    def disco_nested(
+    def nested_info(
         self, account: bool
     ) -> tuple[list[tuple[str, str, str | None]], list[str], list[Element]]:
         """Identities, features and forms of the components, for the host or for its accounts."""

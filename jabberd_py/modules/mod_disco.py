@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from ..discovery import Identity
 from ..hooks import Module, Option, iq, list_of
 from ..jsm.host import Host
 from ..jsm.stamps import SID
@@ -14,21 +15,9 @@ from ..xmpp.ns import DISCO_INFO, DISCO_ITEMS
 from ..xmpp.protocols import XEP
 from .trust import may_see
 
-Identity = tuple[str, str, str | None]
-
 
 class Disco(Module):
-    """Tells what a domain and its accounts can do: all of it is read from the modules that are loaded.
-
-    Besides its ``features``, its ``account_features`` and its IQ handlers, a module may have:
-
-    identities, account_identities   (category, type, name or None) each, beside the one that is always there
-    disco_forms()                    data forms for the domain's information (XEP-0128)
-    disco_items()                    <item/>s of the domain
-    account_items(user)              <item/>s of an account, for those who may see its presence
-    disco_node(request, node)        the <query/> that answers for a node of the domain, or None: not mine
-    account_node(request, node)      ... for a node of an account; it decides for itself who may ask
-    """
+    """Tells what a domain and its accounts can do: all of it is read from the modules that are loaded (`Discoverable`)."""
 
     protocols = (
         XEP(30, "2.5.0", "Service Discovery", missing="clients cannot publish items"),
@@ -72,7 +61,7 @@ class Disco(Module):
         delegation = self.host.modules.get("delegation")
         if delegation is None or not delegation.withdrawn:
             return _info(identities, features, forms)
-        more, others, theirs = delegation.disco_nested(account)
+        more, others, theirs = delegation.nested_info(account)
         gone = tuple(delegation.withdrawn)
         own = [each for each in features if each.partition("#")[0] not in gone and each not in gone]
         return _info([*identities, *more], [*own, *others], [*forms, *theirs])
@@ -91,7 +80,7 @@ class Disco(Module):
 
     @iq("get", DISCO_INFO, "query", to="self")
     @iq("get", DISCO_INFO, "query", to="user")
-    def account_info(self, request: Element) -> Element:
+    def show_account(self, request: Element) -> Element:
         node = request.payload.attrs.get("node")
         if node is not None:
             return self._node("account_node", request, node)
@@ -132,8 +121,7 @@ class Disco(Module):
     def _node(self, method: str, request: Element, node: str) -> Element:
         """What the module says whose node it is. Accounts keep silent about nodes that they have not."""
         for module in self.host.parts:
-            answer = getattr(module, method, None)
-            query = None if answer is None else answer(request, node)
+            query = getattr(module, method)(request, node)
             if query is not None:
                 query.attrs.setdefault("node", node)
                 return query
@@ -144,11 +132,10 @@ class Disco(Module):
         raise StanzaError("item-not-found")
 
     def _all(self, attribute: str) -> list[Any]:
-        return [each for module in self.host.parts for each in getattr(module, attribute, ())]
+        return [each for module in self.host.parts for each in getattr(module, attribute)]
 
     def _ask(self, method: str, *args: Any) -> list[Element]:
-        methods = (getattr(module, method, None) for module in self.host.parts)
-        return [element for answer in methods if answer is not None for element in answer(*args)]
+        return [element for module in self.host.parts for element in getattr(module, method)(*args)]
 
 
 def _info(identities: list[Identity], features: list[str], forms: Iterable[Element] = ()) -> Element:

@@ -1,0 +1,72 @@
+"""What service discovery (XEP-0030) asks a module or a service: declared here, with answers that say nothing."""
+
+from __future__ import annotations
+
+import inspect
+from difflib import get_close_matches
+
+from .options import Option
+from .xmpp.element import Element
+
+Identity = tuple[str, str, str | None]
+"""Category, type, and name or None."""
+
+
+class Discoverable:
+    """What a Module or a Service may say of itself beside its IQ handlers, whose namespaces are features anyway. In
+    subclasses all names that begin with ``disco_`` or ``account_`` mean what they mean here: one that is not declared, or a
+    method with other arguments, raises TypeError when the class is made.
+
+    features, account_features       namespaces of the domain, of an account
+    identities, account_identities   beside the one that is always there
+    """
+
+    features: tuple[str, ...] = ()
+    account_features: tuple[str, ...] = ()
+    identities: tuple[Identity, ...] = ()
+    account_identities: tuple[Identity, ...] = ()
+
+    def disco_forms(self) -> list[Element]:
+        """Data forms for the domain's information (XEP-0128)."""
+        return []
+
+    def disco_items(self) -> list[Element]:
+        """<item/>s of the domain."""
+        return []
+
+    def account_items(self, user: str) -> list[Element]:
+        """<item/>s of an account, for those who may see its presence."""
+        return []
+
+    def disco_node(self, request: Element, node: str) -> Element | None:
+        """The <query/> that answers for a node of the domain, or None: not mine. Raises StanzaError."""
+        return None
+
+    def account_node(self, request: Element, node: str) -> Element | None:
+        """The <query/> that answers for a node of an account, or None: not mine; whoever has such nodes decides who may
+        ask. Raises StanzaError."""
+        return None
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        for name, value in vars(cls).items():
+            if not name.startswith(("disco_", "account_")) or isinstance(value, Option):
+                continue
+            declared = getattr(Discoverable, name, None)
+            if declared is None:
+                near = get_close_matches(name, vars(Discoverable), 1)
+                hint = f"; did you mean {near[0]!r}?" if near else ""
+                raise TypeError(f"{cls.__qualname__}.{name}: service discovery asks no such thing{hint}")
+            if callable(declared) and not _takes(value, len(inspect.signature(declared).parameters)):
+                raise TypeError(f"{value.__qualname__}: its arguments are {inspect.signature(declared)}")
+
+
+def _takes(method: object, number: int) -> bool:
+    """Can it be called with so many arguments, itself among them?"""
+    if not callable(method):
+        return False
+    try:
+        inspect.signature(method).bind(*range(number))
+    except TypeError:
+        return False
+    return True
