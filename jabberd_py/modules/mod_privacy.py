@@ -136,7 +136,7 @@ class Privacy(Module):
         kind = _kind(stanza)
         if not all(self._denies(user, each, stanza.from_, kind) for each in rules):
             return None
-        silent = stanza.name == "presence" or stanza.type in ("error", "groupchat", "result")
+        silent = stanza.name == "presence" or stanza.type in ("error", "groupchat", "headline", "result")
         if silent:
             return HANDLED
         raise StanzaError("service-unavailable")
@@ -152,6 +152,16 @@ class Privacy(Module):
             return None
         rules = self._list(lists, session)
         return HANDLED if self._denies(session.user, rules, stanza.from_, _kind(stanza)) else None
+
+    def hides(self, user: str, jid: JID) -> bool:
+        """Do the user's lists keep that address from seeing any of the user's sessions?"""
+        lists = lists_of(user)
+        if lists is None:
+            return False
+        rules = [self._list(lists, each) for each in self.host.sessions.of(user)] or [
+            lists.get(lists.default)
+        ]
+        return all(self._denies(user, each, jid, "presence-out") for each in rules)
 
     def _list(self, lists: Lists, session: Session) -> List | None:
         return lists.get(session.note(PRIVACY_LIST)) or lists.get(lists.default)

@@ -8,10 +8,14 @@ from ..xmpp.jid import JID
 
 
 def may_see(host: Any, user: str, jid: JID | None) -> bool:
-    """May ``jid`` see the presence of ``user``? The account itself may, and contacts subscribed to it."""
+    """May ``jid`` see the presence of ``user``? The account itself may, and contacts subscribed to it from whom no
+    privacy list hides it."""
     if jid is None:
         return False
     if jid.user == user:
         return True
     roster = host.modules.get("roster")
-    return roster is not None and bool(roster.state(user, jid.user).from_)
+    if roster is None or not roster.state(user, jid.user).from_:
+        return False
+    privacy = host.modules.get("privacy")
+    return privacy is None or not privacy.hides(user, jid)

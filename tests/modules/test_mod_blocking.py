@@ -82,6 +82,7 @@ def test_a_blocked_contact_meets_a_closed_door(romeo, juliet):
     romeo.send(f"<iq type='result' to='{juliet.jid}' id='r'/>")
     romeo.send(f"<message type='groupchat' to='{juliet.jid}'><body>all</body></message>")
     romeo.send(f"<message type='error' to='{juliet.jid}'><error type='cancel'/></message>")
+    romeo.send(f"<message type='headline' to='{juliet.bare}'><body>news</body></message>")
     for type in ("", "type='unavailable'", "type='subscribe'", "type='probe'"):
         romeo.send(f"<presence to='{juliet.bare}' {type}/>")
     romeo.nothing("<message/>")

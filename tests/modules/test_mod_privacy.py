@@ -277,6 +277,17 @@ def test_a_hidden_user_answers_probes_as_one_who_is_away(romeo, juliet):
     romeo.gets(f"<presence type='unavailable' from='{juliet.bare}'/>")
 
 
+def test_a_hidden_user_is_not_given_away_by_other_answers(romeo, juliet):
+    subscribe_both(romeo, juliet)
+    items = "<query xmlns='http://jabber.org/protocol/disco#items'/>"
+    last = "<query xmlns='jabber:iq:last'/>"
+    assert [item.get("jid") for item in romeo.iq("get", items, juliet.bare)[0]] == [juliet.jid]
+    assert romeo.iq("get", last, juliet.bare).get("type") == "result"
+    hides(juliet)
+    assert list(romeo.iq("get", items, juliet.bare)[0]) == []
+    fails(romeo.iq("get", last, juliet.bare), "forbidden")
+
+
 # -- the rules alone ---------------------------------------------------------------------------
 
 
