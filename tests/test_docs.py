@@ -31,6 +31,6 @@ def test_words_in_docstrings_claim_nothing():
     assert ("RFC 9266" in offered) == ("tls-exporter" in (docs.PACKAGE / "c2s/negotiate.py").read_text())
 
 
-def test_every_feature_says_which_protocol_it_is():
-    silent = [kind.name for kind in load_all().values() if not kind.protocols]
-    assert set(silent) <= {"motd", "announce", "admin", "echo"}
+def test_what_service_discovery_announces_says_which_protocol_it_is():
+    announced = [kind for kind in load_all().values() if kind.features or kind.account_features]
+    assert [kind.name for kind in announced if not kind.protocols] == []
