@@ -103,6 +103,7 @@ ARGUMENTS = {
     "query": "the roster's <query/>, an `Element`",
     "report": "the <report/>, an `Element`",
     "component": "a `Component`",
+    "address": "an IP address, as text",
 }
 """What the arguments are."""
 
