@@ -11,6 +11,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.ca import CA
+from tests.peer import free_port
 from tests.server import ROOT, environment
 
 ANY_PORT = "c2s: {address: 127.0.0.1, port: 0, direct_port: 0}\ns2s: {enabled: false}\n"
@@ -119,6 +120,10 @@ def test_a_wrong_file(start: Start, tmp_path: Path, name: str) -> None:
 
 
 TLS = {
+    "one port for two things": (
+        "c2s: {address: 127.0.0.1, port: null, direct_port: PORT}\ns2s: {address: 127.0.0.1, port: PORT}\n",
+        "FILE:2: s2s.port: cannot listen on 127.0.0.1 port PORT: Address already in use by this server: another option has ",
+    ),
     "without TLS nobody could log in": (
         "c2s:\n  port: 0\n  tls: false\n",
         "FILE:3: c2s.tls: nobody could log in at c2s.port: set require_tls: false, too, or port: null",
@@ -137,7 +142,8 @@ TLS = {
 
 @pytest.mark.parametrize("name", TLS)
 def test_where_to_listen(start: Start, name: str) -> None:
-    text, sentence = TLS[name]
+    port = str(free_port())
+    text, sentence = (each.replace("PORT", port) for each in TLS[name])
     told = start(text, ports=False)
     assert told.code == 1 and told.said.startswith(sentence), told.said
 

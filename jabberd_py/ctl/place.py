@@ -36,7 +36,9 @@ def find(config: str | None) -> Place:
     config = config or os.environ.get(FILE)
     base = here if config or (here / CONFIG).exists() or (here / "data").is_dir() else home
     if config is None:
-        config = next((str(each) for each in (base / CONFIG, Path(INSTALLED)) if each.exists()), None)
+        clone = HOME in os.environ or (base / "data").is_dir()  # another server than the machine's
+        usual = [base / CONFIG] if clone else [base / CONFIG, Path(INSTALLED)]
+        config = next((str(each) for each in usual if each.exists()), None)
     found = settings(config) if config is not None else {}
     for name, variable in ENVIRONMENT.items():
         if os.environ.get(variable):

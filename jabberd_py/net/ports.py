@@ -47,12 +47,15 @@ def _holder(port: int) -> str:
     """Whose the port is: " by nginx, process 123", or what can be said without being root."""
     sockets = _listening(port)
     for process in Path("/proc").iterdir():
-        if not process.name.isdigit() or int(process.name) == os.getpid():
+        if not process.name.isdigit():
             continue
         try:
             for handle in (process / "fd").iterdir():
-                if os.readlink(handle) in sockets:
-                    return f" by {(process / 'comm').read_text().strip()}, process {process.name}"
+                if os.readlink(handle) not in sockets:
+                    continue
+                if int(process.name) == os.getpid():
+                    return " by this server: another option has the same port, or the address changes, which takes a restart"
+                return f" by {(process / 'comm').read_text().strip()}, process {process.name}"
         except OSError:
             continue  # another user's, or it has just ended
     return f"; `ss -tlnp sport = :{port}`, as root, says by whom"
