@@ -91,7 +91,9 @@ def _jabberctl(server: Server) -> str:
     else:
         command = [sys.executable, "-m", "jabberd_py.ctl"]
     socket = server.control.path.absolute()
-    return shlex.join(command if Path(find(None).socket) == socket else [*command, "--socket", str(socket)])
+    return shlex.join(
+        command if Path(find(None, {}).socket) == socket else [*command, "--socket", str(socket)]
+    )
 
 
 def _any_account(domains: list[str]) -> bool:

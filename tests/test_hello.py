@@ -1,10 +1,13 @@
 """What the start says that an operator should know."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 from tests.conftest import CONFIG
-from tests.server import ServerProcess
+from tests.server import ROOT, ServerProcess, environment
 
 Start = Callable[..., ServerProcess]
 
@@ -52,3 +55,14 @@ def test_accounts_of_a_domain_that_is_no_host_now(start_server: Start) -> None:
         in now
     )
     assert "there is no account yet" not in now
+
+
+def test_a_variable_names_the_configuration(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("hots: [example.org]\n")
+    command = [sys.executable, "-m", "jabberd_py", "--set", f"data={tmp_path / 'data'}"]
+    done = subprocess.run(command, cwd=ROOT, env=environment() | {"JABBERD_CONFIG": str(file)}, capture_output=True,
+                          text=True, timeout=60)  # fmt: skip
+    assert done.returncode == 1 and done.stderr.startswith(
+        f"jabberd: {file}:1: hots: no such option (did you mean 'hosts'?)"
+    )

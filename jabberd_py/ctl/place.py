@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import pwd
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,19 +31,19 @@ class Place(NamedTuple):
     base: Path
 
 
-def find(config: str | None) -> Place:
+def find(config: str | None, environ: Mapping[str, str] = os.environ) -> Place:
     """By ``config`` (a file, or None: the usual ones) and the environment. Never raises."""
-    here, home = Path.cwd(), Path(os.environ.get(HOME) or ".").absolute()
-    config = config or os.environ.get(FILE)
+    here, home = Path.cwd(), Path(environ.get(HOME) or ".").absolute()
+    config = config or environ.get(FILE)
     base = here if config or (here / CONFIG).exists() or (here / "data").is_dir() else home
     if config is None:
-        clone = HOME in os.environ or (base / "data").is_dir()  # another server than the machine's
+        clone = HOME in environ or (base / "data").is_dir()  # another server than the machine's
         usual = [base / CONFIG] if clone else [base / CONFIG, Path(INSTALLED)]
         config = next((str(each) for each in usual if each.exists()), None)
     found = settings(config) if config is not None else {}
     for name, variable in ENVIRONMENT.items():
-        if os.environ.get(variable):
-            found[name] = os.environ[variable]
+        if environ.get(variable):
+            found[name] = environ[variable]
     data = Path(found.get("data") or "./data")
     return Place(
         config,

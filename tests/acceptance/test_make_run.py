@@ -11,6 +11,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from jabberd_py.xdb.schema import MIGRATIONS
 from tests.acceptance.conftest import ANY_PORT, Clone, Run, Running
 from tests.client import Client
 from tests.peer import free_port
@@ -26,7 +27,7 @@ def test_it_makes_data_certificate_and_database_and_says_so(first_run: Running) 
     data = first_run.clone.path / "their/data"
     assert [line for line in first_run.said if line.startswith("made ")] == [
         "made the data folder: their/data",
-        "made the database ready: their/data/jabberd.sqlite (first tables, resumable streams with notes)",
+        f"made the database ready: their/data/jabberd.sqlite ({', '.join(what for _, what, _ in MIGRATIONS)})",
         "made a self-signed certificate: their/data/certificates/localhost.pem",
     ]
     assert stat.S_IMODE(data.stat().st_mode) == 0o700
@@ -45,8 +46,6 @@ def test_the_certificate_is_ecdsa_p256_for_the_domain(first_run: Running) -> Non
 
 
 def test_the_database_has_all_migrations(first_run: Running) -> None:
-    from jabberd_py.xdb.schema import MIGRATIONS
-
     with sqlite3.connect(first_run.clone.path / "their/data/jabberd.sqlite") as database:
         done = database.execute("SELECT number, what FROM schema_version ORDER BY number").fetchall()
         tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master")}
