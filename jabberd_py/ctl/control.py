@@ -30,6 +30,7 @@ from ..hooks import Progress
 from ..xdb import xdb
 from .checks import Checks
 from .commands import Commands
+from .portable import Portable
 from .status import Status
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
 logger = log.get(__name__)
 
-OWNERS = (Commands, Checks, Status)
+OWNERS = (Commands, Checks, Status, Portable)
 """What the server as a whole can do."""
 LONGEST = 1 << 20
 """Bytes of one request."""
