@@ -63,7 +63,7 @@ class Portable:
         if account is None:
             raise NoSuchThing("there is no such account")
         for host in self.server.hosts:  # what has been delivered is not offline
-            ticket = host.spool.save_marks() if host.domain == jid.domain else None
+            ticket = host.spool.marks.save() if host.domain == jid.domain else None
             if ticket is not None:
                 ticket.wait()
         messages.settle()
