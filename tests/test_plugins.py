@@ -210,7 +210,7 @@ def test_plugins_are_documented_like_our_own(plugin, tmp_path):
     command = [sys.executable, "-m", "jabberd_py.ctl.docs", "plugins", str(file), str(tmp_path)]
     subprocess.run(command, cwd=ROOT, env=environment(), check=True, timeout=60)
     assert "words that are counted at most" in (tmp_path / "options.md").read_text()
-    assert "Counts the words of a text." in (tmp_path / "jabberd.yaml").read_text()
+    assert "Counts the words of a text." in (tmp_path / "jabberd.yaml.example").read_text()
     assert "| 0.1 | Counting | numbers |" in (tmp_path / "protocols.md").read_text()
 
 
