@@ -3,7 +3,7 @@
     def kick(self, jid: SessionAddress, reason: str = "", how: Literal["softly", "at once"] = "softly") -> None:
 
 Plain types are ``str``, ``int``, ``float``, ``bool`` and ``Path``; ``Literal`` is a choice; all others stand here. Each
-is an `options.Kind`: it converts text as well as values, and raises ValueError with a sentence for a person.
+is an `converters.Converter`: it converts text as well as values, and raises ValueError with a sentence for a person.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import types
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
 
-from .options import KINDS, Kind, brief, duration, kind, size
+from .converters import CONVERTERS, Converter, brief, converter, duration, size
 from .xmpp.jid import JID, parse
 from .xmpp.prep import domainprep, strict_password
 
@@ -74,25 +74,25 @@ def text(value: Any) -> str:
     return value
 
 
-ACCOUNT, SESSION, PASSWORD = kind(account), kind(session), kind(password)
-Address = Annotated[JID, kind(address)]
+ACCOUNT, SESSION, PASSWORD = converter(account), converter(session), converter(password)
+Address = Annotated[JID, converter(address)]
 AccountAddress = Annotated[JID, ACCOUNT]
 """An account of a host that is served here. The command runs on that host."""
 SessionAddress = Annotated[JID, SESSION]
 """An account or one of its sessions. The command runs on that account's host."""
-Domain = Annotated[str, kind(domain)]
+Domain = Annotated[str, converter(domain)]
 Password = Annotated[str, PASSWORD]
-Lines = Annotated[str, Kind("lines", "text", text)]
+Lines = Annotated[str, Converter("lines", "text", text)]
 """A text of several lines."""
 Size = Annotated[int, size]
 Duration = Annotated[float, duration]
 
 FIELDS = {"account": "jid-single", "session": "jid-single", "address": "jid-single", "password": "text-private",
           "choice": "list-single", "flag": "boolean", "lines": "text-multi"}  # fmt: skip
-"""Kind -> the type of its field in a data form (XEP-0004). All others are text-single."""
-PLAIN: dict[Any, Kind[Any]] = {
-    str: kind(text), Path: kind(path), int: KINDS[int], float: KINDS[float],
-    bool: Kind("flag", "yes or no", KINDS[bool].parse),
+"""Converter -> the type of its field in a data form (XEP-0004). All others are text-single."""
+PLAIN: dict[Any, Converter[Any]] = {
+    str: converter(text), Path: converter(path), int: CONVERTERS[int], float: CONVERTERS[float],
+    bool: Converter("flag", "yes or no", CONVERTERS[bool].parse),
 }  # fmt: skip
 
 
@@ -100,7 +100,7 @@ class Argument(NamedTuple):
     """One argument of a command. ``choices`` is empty unless the kind is ``choice``."""
 
     name: str
-    kind: Kind[Any]
+    converter: Converter[Any]
     required: bool
     default: Any = None
     choices: tuple[str, ...] = ()
@@ -108,22 +108,22 @@ class Argument(NamedTuple):
     @property
     def field(self) -> str:
         """The type of its field in a data form (XEP-0004 section 3.3)."""
-        return FIELDS.get(self.kind.name, "text-single")
+        return FIELDS.get(self.converter.name, "text-single")
 
     def convert(self, value: Any) -> Any:
         """Raises ValueError, with a sentence that begins with the argument's name."""
         try:
-            return self.kind(value)
+            return self.converter(value)
         except ValueError as error:
             raise ValueError(f"{self.name}: {error}") from None
 
     def describe(self) -> dict[str, Any]:
-        default = None if self.required or self.default is None else self.kind.show(self.default)
-        return {"name": self.name, "kind": self.kind.name, "required": self.required, "default": default,
+        default = None if self.required or self.default is None else self.converter.show(self.default)
+        return {"name": self.name, "kind": self.converter.name, "required": self.required, "default": default,
                 "choices": list(self.choices), "field": self.field}  # fmt: skip
 
 
-HOST = Argument("host", kind(domain), False)
+HOST = Argument("host", converter(domain), False)
 """What every command of instances takes that could run on several: only this one."""
 
 
@@ -132,7 +132,7 @@ def argument(parameter: inspect.Parameter) -> Argument:
     wanted, choices = parameter.annotation, ()
     if get_origin(wanted) in (Union, types.UnionType):
         wanted = next(each for each in get_args(wanted) if each is not type(None))
-    found = next((each for each in getattr(wanted, "__metadata__", ()) if isinstance(each, Kind)), None)
+    found = next((each for each in getattr(wanted, "__metadata__", ()) if isinstance(each, Converter)), None)
     if get_origin(wanted) is Literal:
         choices = get_args(wanted)
         found = _choice(choices)
@@ -143,10 +143,10 @@ def argument(parameter: inspect.Parameter) -> Argument:
     return Argument(parameter.name, found, required, None if required else parameter.default, choices)
 
 
-def _choice(choices: tuple[str, ...]) -> Kind[str]:
+def _choice(choices: tuple[str, ...]) -> Converter[str]:
     def choice(value: Any) -> str:
         if value not in choices:
             raise ValueError(f"must be one of {', '.join(choices)}, not {brief(value)}")
         return str(value)
 
-    return kind(choice)
+    return converter(choice)

@@ -139,7 +139,7 @@ class Bound(NamedTuple):
     @property
     def account(self) -> Argument | None:
         """The argument that says on which host the command runs."""
-        return next((each for each in self.arguments.values() if each.kind in (ACCOUNT, SESSION)), None)
+        return next((each for each in self.arguments.values() if each.converter in (ACCOUNT, SESSION)), None)
 
     def call(self, caller: Caller, values: Mapping[str, Any]) -> Any:
         parameter = _signature(self.method.__func__)[1]  # type: ignore[attr-defined]
@@ -282,7 +282,7 @@ def convert(wanted: Mapping[str, Argument], args: Mapping[str, Any]) -> dict[str
 
 def _shown(known: Argument | None, value: Any) -> Any:
     """The value as the log may have it."""
-    return MASK if known is not None and known.kind is PASSWORD and value is not None else value
+    return MASK if known is not None and known.converter is PASSWORD and value is not None else value
 
 
 def _everywhere(caller: Caller, runs: list[tuple[Bound, dict[str, Any]]]) -> Iterator[Any]:

@@ -22,7 +22,6 @@ from .configcheck import Checker, Config, HostConfig, ServiceConfig
 from .configdoc import ENVIRONMENT, options_markdown, sample
 from .configsource import FILE, ConfigError, Source
 from .options import (
-    Kind,
     Option,
     OptionError,
     Schema,
@@ -47,7 +46,7 @@ __all__ = [
     "options_markdown",
     "sample",
 ]
-__all__ += ["Kind", "Option", "OptionError", "Schema", "Section", "convert_settings", "options_of"]
+__all__ += ["Option", "OptionError", "Schema", "Section", "convert_settings", "options_of"]
 __all__ += ["duration", "list_of", "mapping_of", "optional", "size"]  # for those who declare options
 
 

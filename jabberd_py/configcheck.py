@@ -130,7 +130,7 @@ class Checker:
             if value is not None and not isinstance(value, dict):
                 self.source.fail(where, f"must be yes, no or a mapping of options, not {brief(value)}")
             options = dict(value or {})
-            own = self.modules(where, options.pop("modules", None), known[name].kinds())
+            own = self.modules(where, options.pop("modules", None), known[name].own_modules())
             switch = options.pop("enabled", None)
             settings = self.settings(known[name], where, options, ["enabled", "modules"])
             found[name] = {name: (self.switch(where, switch), settings)}, own
@@ -207,7 +207,7 @@ class Checker:
             said = [level[name] for level in levels if name in level]
             settings, on, _ = _merged({name: kind}, *(own for own, _ in said))
             if on:
-                modules = _merged(kind.kinds(), *(own for _, own in said))
+                modules = _merged(kind.own_modules(), *(own for _, own in said))
                 found[name] = ServiceConfig(name, "", settings[name], *modules[:2])
         return found
 

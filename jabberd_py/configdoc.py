@@ -94,9 +94,9 @@ def sample(schema: Schema) -> str:
                 f"  {name}:",
                 *switched("service", service, "    "),
             ]
-            kinds = service.kinds()
-            lines += ["    modules:"] if kinds else []
-            for own, module in kinds.items():
+            own_modules = service.own_modules()
+            lines += ["    modules:"] if own_modules else []
+            for own, module in own_modules.items():
                 lines += ["", *comment(description(module), "      "), f"      {own}:"]
                 lines += switched("module", module, "        ")
         lines.append("")
@@ -139,7 +139,7 @@ def comment(text: str, indent: str) -> Iterator[str]:
 
 def options(owner: type[Any], indent: str) -> Iterator[str]:
     for name, option in options_of(owner).items():
-        hint = "; ".join(filter(None, [option.kind.name, option.limits]))
+        hint = "; ".join(filter(None, [option.converter.name, option.limits]))
         yield from comment(f"{option.help} ({hint})", indent)
         yield f"{indent}#{name}: {default(option)}"
 
@@ -166,7 +166,7 @@ def options_markdown(schema: Schema) -> str:
     for name, service in schema.services.items():
         state = "On by default." if service.default else "Off by default."
         parts.append(table(f"`services.{name}`", service, f"services.{name}.", "###", state))
-        for own, module in service.kinds().items():
+        for own, module in service.own_modules().items():
             state = "On by default." if module.default else "Off by default."
             where = f"services.{name}.modules.{own}"
             parts.append(table(f"`{where}`", module, f"{where}.", "####", state))
@@ -180,7 +180,7 @@ def table(title: str, owner: type[Any], prefix: str, level: str = "##", note: st
         lines += ["| option | type | default | meaning | environment |", "|---|---|---|---|---|"]
     for name, option in known.items():
         variable = ENVIRONMENT + (prefix + name).upper().replace(".", "__")
-        type_ = cell("; ".join(filter(None, [option.kind.name, option.limits])))
+        type_ = cell("; ".join(filter(None, [option.converter.name, option.limits])))
         cells = (f"`{name}`", type_, f"`{cell(default(option))}`", cell(option.help), f"`{variable}`")
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines).rstrip() + "\n"

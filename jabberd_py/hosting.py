@@ -75,9 +75,9 @@ class Hosting:
         for module in host.modules.values():
             if module.anywhere:
                 service.load(type(module), module.settings)
-        kinds = kind.kinds()
+        own = kind.own_modules()
         for name in settings.enabled:
-            service.load(kinds[name], settings.modules[name])
+            service.load(own[name], settings.modules[name])
         self._add(service)
 
     def _add(self, instance: Instance) -> None:

@@ -94,7 +94,7 @@ def tables() -> list[type[Table]]:
     """Every table of the server, whether its module is on or not."""
     owners: list[Any] = [*modules.load_all().values()]
     for service in modules.load_services().values():
-        owners += [service, *service.kinds().values()]
+        owners += [service, *service.own_modules().values()]
     return [
         Account,
         *messages.tables(),

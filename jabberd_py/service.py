@@ -56,7 +56,7 @@ class Service(Section, Instance, Discoverable):
         return self.host.admins  # type: ignore[no-any-return]
 
     @classmethod
-    def kinds(cls) -> dict[str, type[Module]]:
+    def own_modules(cls) -> dict[str, type[Module]]:
         """Its Modules by name, in order."""
         return load_files(cls.__module__.rpartition(".")[0], cls.order)
 

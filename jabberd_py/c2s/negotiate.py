@@ -5,7 +5,6 @@ from __future__ import annotations
 from base64 import b64decode, b64encode
 from typing import TYPE_CHECKING
 
-from ..jsm.host import check
 from ..net.channel import Channel
 from ..xmpp import ns
 from ..xmpp.element import Element
@@ -14,6 +13,7 @@ from ..xmpp.jid import parse
 from ..xmpp.protocols import XEP
 from ..xmpp.sasl import SaslError
 from ..xmpp.sm import SM
+from ..xmpp.syntax import check
 from .authentication import Authentication
 from .mechanisms import Success, offers
 

@@ -13,16 +13,17 @@ from typing import TYPE_CHECKING
 import gevent
 
 from .. import log, outbox
-from ..jsm.host import check
 from ..net.stream import Closed, Stream
 from ..outbox import Entry
 from ..xdb import StoreError, xdb
 from ..xmpp import ns
-from ..xmpp.element import ATTRIBUTE, Element
+from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError, StreamError, error_reply
 from ..xmpp.jid import parse
 from ..xmpp.parser import Close, Header, Skipped
 from ..xmpp.protocols import XEP
+from ..xmpp.serialise import ATTRIBUTE
+from ..xmpp.syntax import check
 from .instance import Component
 
 if TYPE_CHECKING:

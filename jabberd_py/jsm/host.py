@@ -16,6 +16,7 @@ from ..xmpp import ns
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError, StreamError, error_reply
 from ..xmpp.jid import JID, parse
+from ..xmpp.syntax import check
 from . import delivery
 from .session import Nobody, Session, Transport
 from .sessions import Sessions, highest
@@ -23,11 +24,6 @@ from .spool import Spool
 from .users import Users
 
 logger = log.get(__name__)
-
-IQ_TYPES = frozenset(("get", "set", "result", "error"))
-PRESENCE_TYPES = frozenset(
-    (None, "unavailable", "subscribe", "subscribed", "unsubscribe", "unsubscribed", "probe", "error")
-)
 
 
 def bare_address(text: Any) -> str:
@@ -55,30 +51,6 @@ class HostOptions(Section):
     )
     sessions_per_user = Option(int, 20, "resources one account may have connected at a time", min=1)
     scram_iterations = Option(int, 4096, "PBKDF2 rounds for new passwords", min=4096, max=1_000_000)
-
-
-def check(stanza: Element) -> None:
-    """The syntax that RFC 6120 section 8 and RFC 6121 ask of a stanza. Raises StanzaError."""
-    attrs = stanza.attrs
-    if "to" in attrs:
-        try:
-            parse(attrs["to"])
-        except ValueError as error:
-            raise StanzaError("jid-malformed", str(error)) from None
-    name = stanza.name
-    if name == "iq":
-        type = attrs.get("type")
-        if type not in IQ_TYPES:
-            raise StanzaError("bad-request", "an IQ is of type get, set, result or error")
-        if not attrs.get("id"):
-            raise StanzaError("bad-request", "an IQ must have an id")
-        kids = stanza.kids
-        if type in ("get", "set") and len(kids) != 1:
-            raise StanzaError("bad-request", "a request has exactly one payload")
-        if type == "result" and len(kids) > 1:
-            raise StanzaError("bad-request", "a result has at most one payload")
-    elif name == "presence" and attrs.get("type") not in PRESENCE_TYPES:
-        raise StanzaError("bad-request", "no such type of presence")
 
 
 class Host(Instance):

@@ -14,8 +14,9 @@ from ..jsm.spool import settle
 from ..jsm.stamps import SID, genuine
 from ..net.turns import pause
 from ..xdb import xdb
-from ..xmpp.element import ATTRIBUTE, Element, from_text
+from ..xmpp.element import Element, from_text
 from ..xmpp.errors import StanzaError
+from ..xmpp.serialise import ATTRIBUTE
 from . import mam_search
 from .mam_query import LAST, Query, number
 

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 from ..xdb.numbers import at
 from ..xmpp import forms, ns, rsm
-from ..xmpp.element import ATTRIBUTE, Element
+from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
 from ..xmpp.jid import JID, parse
 from ..xmpp.ns import FORWARD
+from ..xmpp.serialise import ATTRIBUTE
 from ..xmpp.stamp import parse as parse_stamp
 from ..xmpp.stamp import utc
 

@@ -12,7 +12,6 @@ import gevent
 
 from ..hooks import HANDLED, Module, Option, on
 from ..instance import Instance
-from ..jsm.host import check
 from ..jsm.session import Session
 from ..net.turns import fairly
 from ..xmpp.element import Element
@@ -20,6 +19,7 @@ from ..xmpp.errors import StanzaError
 from ..xmpp.jid import JID, parse
 from ..xmpp.ns import CLIENT, FORWARD, ROSTER
 from ..xmpp.protocols import XEP
+from ..xmpp.syntax import check
 
 NS = "urn:xmpp:privilege:2"
 OLD = "urn:xmpp:privilege:1"

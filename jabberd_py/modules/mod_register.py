@@ -8,7 +8,6 @@ from typing import Any
 from .. import log
 from ..hooks import HANDLED, Module, Option, duration, iq, list_of, on
 from ..instance import Instance
-from ..jsm.host import check
 from ..jsm.notes import REGISTERED
 from ..jsm.stream import ClientStream
 from ..net.karma import Karma, neighbourhood
@@ -18,6 +17,7 @@ from ..xmpp.errors import StanzaError, error_reply
 from ..xmpp.jid import JID
 from ..xmpp.prep import nodeprep
 from ..xmpp.protocols import XEP
+from ..xmpp.syntax import check
 
 logger = log.get(__name__)
 

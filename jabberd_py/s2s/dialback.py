@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import hmac
 
-from ..xmpp.element import ATTRIBUTE, Element, escape
+from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
 from ..xmpp.jid import parse
 from ..xmpp.protocols import XEP
+from ..xmpp.serialise import ATTRIBUTE, escape
 
 PROTOCOLS = (
     XEP(185, "1.0", "Dialback Key Generation and Validation"),

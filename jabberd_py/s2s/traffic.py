@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import gevent
 
-from ..jsm.host import check
 from ..net.stream import Stream
 from ..outbox import Entry
 from ..xdb import xdb
@@ -16,6 +15,7 @@ from ..xmpp.errors import StanzaError, StreamError, error_reply
 from ..xmpp.jid import JID
 from ..xmpp.parser import Skipped
 from ..xmpp.sm import WRAP, answer, count
+from ..xmpp.syntax import check
 from .acks import Acks
 from .pair import Pair
 

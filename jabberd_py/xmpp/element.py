@@ -13,51 +13,7 @@ from xml.parsers import expat
 
 from . import ns as _ns
 from .jid import JID, parse
-
-
-def escape(text: str) -> str:
-    """Text as it stands between tags."""
-    if "&" in text:
-        text = text.replace("&", "&amp;")
-    if "<" in text:
-        text = text.replace("<", "&lt;")
-    if ">" in text:
-        text = text.replace(">", "&gt;")
-    return text.replace("\r", "&#13;") if "\r" in text else text
-
-
-ATTRIBUTE = str.maketrans(
-    {"&": "&amp;", "<": "&lt;", ">": "&gt;", "'": "&apos;", "\t": "&#9;", "\n": "&#10;", "\r": "&#13;"}
-)
-
-
-_pair, _glue = "='".join, "' ".join
-
-
-def _attributes(attrs: dict[str, str]) -> str:
-    """`` a='1' b='2'``; a key ``{uri}name`` gets a prefix of its own."""
-    flat = f" {_glue(map(_pair, attrs.items()))}'" if attrs else ""  # in C, all of it
-    # nearly always nothing needs escaping; seven memchr calls are cheaper than looking at each value
-    if (
-        "&" not in flat
-        and "<" not in flat
-        and "{" not in flat
-        and "\n" not in flat
-        and "\t" not in flat
-        and "\r" not in flat
-        and flat.count("'") == 2 * len(attrs)
-    ):
-        return flat
-    out = []
-    for number, (key, value) in enumerate(attrs.items()):
-        value = value.translate(ATTRIBUTE)
-        if key[0] == "{":
-            uri, name = key[1:].rsplit("}", 1)
-            out.append(f" xmlns:a{number}='{uri.translate(ATTRIBUTE)}' a{number}:{name}='{value}'")
-        else:
-            out.append(f" {key}='{value}'")
-    return "".join(out)
-
+from .serialise import ATTRIBUTE, attributes, escape
 
 _BARE = _ns.CLIENT.encode()
 
@@ -266,7 +222,7 @@ class Element:
         """The element as UTF-8, to stand where the default namespace is ``namespace``."""
         # a fresh start tag around the inner bytes as they are: the hot path
         xmlns = "" if self.ns == namespace else f" xmlns='{self.ns.translate(ATTRIBUTE)}'"
-        tag = self.name + xmlns + _attributes(self.attrs)
+        tag = self.name + xmlns + attributes(self.attrs)
         inner = self._inner if self._inner is not None else self.inner
         if not inner:
             return f"<{tag}/>".encode()
@@ -283,7 +239,7 @@ class Element:
 
     def _write(self, write: Callable[[str], object], namespace: str) -> None:
         xmlns = "" if self.ns == namespace else f" xmlns='{self.ns.translate(ATTRIBUTE)}'"
-        tag = self.name + xmlns + _attributes(self.attrs)
+        tag = self.name + xmlns + attributes(self.attrs)
         if self._inner is not None:
             inner = self._inner.decode()
             write(f"<{tag}>{inner}</{self.name}>" if inner else f"<{tag}/>")

@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from . import ns
-from .element import ATTRIBUTE, Element
+from .element import Element
 from .errors import StreamError
+from .serialise import ATTRIBUTE
 
 
 class Frame(Protocol):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from . import ns
-from .element import ATTRIBUTE
+from .serialise import ATTRIBUTE
 
 OWN = {
     uri: (f"xmlns='{uri}'".encode(), f'xmlns="{uri}"'.encode())

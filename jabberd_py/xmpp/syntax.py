@@ -1,0 +1,36 @@
+"""The syntax of a stanza: what RFC 6120 section 8 and RFC 6121 ask of it, whatever it is about."""
+
+from __future__ import annotations
+
+from .element import Element
+from .errors import StanzaError
+from .jid import parse
+
+IQ_TYPES = frozenset(("get", "set", "result", "error"))
+PRESENCE_TYPES = frozenset(
+    (None, "unavailable", "subscribe", "subscribed", "unsubscribe", "unsubscribed", "probe", "error")
+)
+
+
+def check(stanza: Element) -> None:
+    """The syntax that RFC 6120 section 8 and RFC 6121 ask of a stanza. Raises StanzaError."""
+    attrs = stanza.attrs
+    if "to" in attrs:
+        try:
+            parse(attrs["to"])
+        except ValueError as error:
+            raise StanzaError("jid-malformed", str(error)) from None
+    name = stanza.name
+    if name == "iq":
+        type = attrs.get("type")
+        if type not in IQ_TYPES:
+            raise StanzaError("bad-request", "an IQ is of type get, set, result or error")
+        if not attrs.get("id"):
+            raise StanzaError("bad-request", "an IQ must have an id")
+        kids = stanza.kids
+        if type in ("get", "set") and len(kids) != 1:
+            raise StanzaError("bad-request", "a request has exactly one payload")
+        if type == "result" and len(kids) > 1:
+            raise StanzaError("bad-request", "a result has at most one payload")
+    elif name == "presence" and attrs.get("type") not in PRESENCE_TYPES:
+        raise StanzaError("bad-request", "no such type of presence")
