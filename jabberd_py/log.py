@@ -257,6 +257,9 @@ def _catch_all() -> None:
     """What Python and gevent would print by themselves becomes lines of the log."""
     logging.getLogger().addHandler(_Bridge())
     logging.captureWarnings(True)
+    logging.getLogger("peewee").setLevel(
+        logging.WARNING
+    )  # its SQL has keys and tokens in it, also at level debug
     threading.excepthook = lambda lost: _lost_error(lost.exc_value, lost.thread)
     sys.unraisablehook = lambda lost: _lost_error(lost.exc_value, lost.err_msg or lost.object)
     Hub.print_exception = lambda hub, where, kind, error, trace: _greenlet_error(error, where)

@@ -32,13 +32,14 @@ from .checks import Checks
 from .commands import Commands
 from .portable import Portable
 from .status import Status
+from .tracing import Tracing
 
 if TYPE_CHECKING:
     from ..server import Server
 
 logger = log.get(__name__)
 
-OWNERS = (Commands, Checks, Status, Portable)
+OWNERS = (Commands, Checks, Status, Portable, Tracing)
 """What the server as a whole can do."""
 LONGEST = 1 << 20
 """Bytes of one request."""
