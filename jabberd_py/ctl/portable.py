@@ -96,28 +96,33 @@ class Portable:
 
     def _read(self, source: IO[bytes], jid: str | None) -> Iterator[dict[str, Any]]:
         domain, reader, path = "", None, list[ET.Element]()
-        for event, element in ET.iterparse(source, ("start", "end")):
-            name = element.tag.rpartition("}")[2] if element.tag.startswith(f"{{{PIE}}}") else element.tag
-            if event == "start":
-                path.append(element)
-                if name == "host":
-                    domain = element.get("jid", "")
-                elif name == "user" and len(path) == 3:
-                    if jid is not None and reader is not None:
-                        raise Failed("there are several accounts in the file: import it without --jid")
-                    reader = Reader(
-                        self._host,
-                        jid or f"{element.get('name', '')}@{domain}",
-                        element.get("password"),
-                        domain,
-                    )
-                continue
-            path.pop()
-            if reader is not None and name == "user" and len(path) == 2:
-                yield reader.done()
-                element.clear()
-            elif reader is not None and len(path) >= 3 and reader.take(element, path[3:]):
-                path[-1].remove(element)
+        try:
+            for event, element in ET.iterparse(source, ("start", "end")):
+                name = element.tag.rpartition("}")[2] if element.tag.startswith(f"{{{PIE}}}") else element.tag
+                if event == "start":
+                    path.append(element)
+                    if name == "host":
+                        domain = element.get("jid", "")
+                    elif name == "user" and len(path) == 3:
+                        if jid is not None and reader is not None:
+                            raise Failed("there are several accounts in the file: import it without --jid")
+                        reader = Reader(
+                            self._host,
+                            jid or f"{element.get('name', '')}@{domain}",
+                            element.get("password"),
+                            domain,
+                        )
+                    continue
+                path.pop()
+                if reader is not None and name == "user" and len(path) == 2:
+                    yield reader.done()
+                    element.clear()
+                elif reader is not None and len(path) >= 3 and reader.take(element, path[3:]):
+                    path[-1].remove(element)
+        except BaseException:
+            if reader is not None:
+                reader.undo()
+            raise
 
     def _host(self, domain: str) -> Host:
         for each in self.server.hosts:

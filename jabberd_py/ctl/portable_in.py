@@ -50,7 +50,7 @@ class Reader:
             raise Failed(f"{self.user}: that account exists")
         self.password, self.keys = password, dict[str, list[Any]]()
         self.rows: list[dict[str, Any]] = []
-        self.made = self.known = False
+        self.made = self.known = self.whole = False
         self.counts = {"roster": 0, "offline": 0, "archive": 0}
         self.parts: list[Element] = []
 
@@ -73,11 +73,18 @@ class Reader:
         if late:  # behind the messages
             xdb.save(self._store, late)
         forget_owner(self.user)
+        self.whole = True
         return {
             "jid": self.user,
             **self.counts,
             "password": "as before" if self.known else "none: set one",
         }
+
+    def undo(self) -> None:
+        """The file turned out to be wrong: half an account goes again. One that is whole stays."""
+        if self.made and not self.whole:
+            xdb.delete_owner(self.user)
+            exists.forget(self.user)
 
     def _part(self, element: ET.Element) -> None:
         if element.tag == f"{{{SCRAM}}}scram-credentials":

@@ -173,6 +173,7 @@ def test_a_file_that_is_wrong(server: ServerProcess, tmp_path: Path, text: str, 
     file.write_text(text)
     said = server.ctl("accounts", "import", str(file), code=1)
     assert sentence in said and said.count("\n") == 1, said
+    assert "mercutio" not in server.ctl("accounts", "list"), "nothing is left half made"
 
 
 @pytest.mark.sqlite
