@@ -28,11 +28,12 @@ STEADY = 60.0
 
 class Failure(Exception):
     """Why a domain cannot be talked to: a stanza error's condition and a text that a person understands. ``final``: waiting
-    will not help."""
+    will not help. ``public``: what users read, who need not know of our resolvers and routes."""
 
-    def __init__(self, condition: str, text: str, final: bool = False) -> None:
+    def __init__(self, condition: str, text: str, final: bool = False, public: str | None = None) -> None:
         super().__init__(text)
         self.condition, self.text, self.final = condition, text, final
+        self.public = public or text
 
 
 class Pair:
@@ -63,7 +64,7 @@ class Pair:
         """Raises StanzaError where there is no use in waiting, or no room."""
         lasting = promised(stanza, self.uplink.router.instances)
         if self.link is None and not lasting and self.failure is not None and self.retry > time.monotonic():
-            raise StanzaError(self.failure.condition, self.failure.text)
+            raise StanzaError(self.failure.condition, self.failure.public)
         o = self.uplink.options
         if len(self.queue) >= o.queue or self.bytes > o.queue_size:
             raise StanzaError("resource-constraint", f"too much waits for {self.remote} already")
@@ -176,7 +177,7 @@ class Pair:
 
     def bounce(self, entry: Entry, failure: Failure) -> None:
         self.delivered(entry)
-        self.uplink.router.bounce(entry.stanza, StanzaError(failure.condition, failure.text))
+        self.uplink.router.bounce(entry.stanza, StanzaError(failure.condition, failure.public))
 
     @property
     def idle(self) -> bool:

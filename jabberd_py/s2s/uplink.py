@@ -224,12 +224,16 @@ class Uplink(Instance):
             step("DNS", str(error))
             temporary = isinstance(error, DNSError) and error.temporary
             condition = "remote-server-timeout" if temporary else "remote-server-not-found"
-            raise Failure(condition, f"{remote} cannot be found: {error}", not temporary) from None
+            public = f"{remote} cannot be found now: the DNS does not answer" if temporary else None
+            raise Failure(condition, f"{remote} cannot be found: {error}", not temporary, public) from None
         try:
             sock, target, tried = connect(targets, o.connect_timeout, o.connect_timeout / 2)
         except ConnectError as error:
             step("connect", str(error))
-            raise Failure("remote-server-timeout", f"{remote} cannot be reached: {error}") from None
+            public = None if route is None else f"{remote} cannot be reached"
+            raise Failure(
+                "remote-server-timeout", f"{remote} cannot be reached: {error}", public=public
+            ) from None
         step("connect", f"{target}" + "".join(f"; {each}" for each in tried))
         return sock, target
 

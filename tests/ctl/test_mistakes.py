@@ -274,3 +274,16 @@ def test_the_shell_runs_commands_and_goes_on_after_mistakes(server: ServerProces
     assert "shelly@localhost" in done.stdout and "accounts delete" in done.stderr and "extra" in done.stderr
     assert "sea" not in history.read_text() and "accounts show shelly" in history.read_text()
     assert history.stat().st_mode & 0o077 == 0
+
+
+def test_jabberctl_starts_at_once() -> None:
+    """It loads nothing of the server's: a command is done in a fraction of a second."""
+    script = "import sys, jabberd_py.ctl.main; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    loaded = set(done.stdout.split())
+    assert not loaded & {"gevent", "peewee", "rich", "yaml", "dns", "cryptography", "OpenSSL"}, done.stderr
+    assert "jabberd_py.ctl.main" in loaded and not {
+        each for each in loaded if each.startswith("jabberd_py.xmpp")
+    }
