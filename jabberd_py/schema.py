@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from . import config, modules, plugins
+from .archive import messages
 from .c2s.listener import C2S
 from .c2s.resumable import ResumableStream
 from .component.options import ComponentOptions, ListenerOptions
 from .config import Config
 from .http.metrics import MetricsOptions
-from .jsm import messages
 from .jsm.host import HostOptions
 from .jsm.users import Account
 from .net.dnsrv import DNS

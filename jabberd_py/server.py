@@ -19,6 +19,7 @@ import gevent
 from gevent.event import Event
 
 from . import __version__, log, outbox, plugins
+from .archive import messages
 from .c2s.listener import Service
 from .component.service import Components, Conflict
 from .config import Config, ConfigError
@@ -27,7 +28,6 @@ from .heartbeat import heartbeat
 from .hello import say_hello
 from .hosting import Hosting, fixed
 from .http.metrics import Figure, Metrics
-from .jsm import messages
 from .jsm.host import Host
 from .net import certfiles
 from .net.accept import Listener

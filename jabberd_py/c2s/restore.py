@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from peewee import fn
 
+from ..archive.messages import Fresh, Message
 from ..cluster import cluster
 from ..heartbeat import heartbeat
 from ..jsm.host import Host
-from ..jsm.messages import Fresh, Message
 from ..jsm.notes import lasting
 from ..jsm.session import Session
 from ..xdb import spoilt, xdb

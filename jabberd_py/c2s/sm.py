@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 from gevent.event import Event
 
 from .. import log
+from ..archive import messages
 from ..cluster import cluster
 from ..heartbeat import heartbeat
-from ..jsm import messages
 from ..jsm.notes import lasting
 from ..jsm.returns import send_back
 from ..jsm.session import Session

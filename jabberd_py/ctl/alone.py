@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from .. import modules
+from ..archive import messages
 from ..commands import Caller, CommandError
 from ..config import Config
 from ..hooks import Progress
-from ..jsm import messages
 from ..jsm.host import Host
 from ..net.tls import Certificates, owners_of
 from ..router import Router

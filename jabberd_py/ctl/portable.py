@@ -12,11 +12,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from ..archive import messages
+from ..archive.messages import Message
 from ..arguments import AccountAddress, Address, Domain
 from ..commands import Failed, NoSuchThing
 from ..hooks import Progress, command
-from ..jsm import messages
-from ..jsm.messages import Message
 from ..jsm.users import Account, exists
 from ..modules import mod_privacy
 from ..modules.mod_private import Private

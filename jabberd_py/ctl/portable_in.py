@@ -8,8 +8,8 @@ import time
 import xml.etree.ElementTree as ET
 from typing import TYPE_CHECKING, Any
 
+from ..archive.messages import Message
 from ..commands import Failed
-from ..jsm.messages import Message
 from ..jsm.users import Account, exists
 from ..modules import mod_privacy
 from ..modules.mod_private import Private, key

@@ -6,9 +6,9 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from .. import __version__
+from ..archive import messages
 from ..commands import Caller, CommandError, outcome
 from ..hooks import command
-from ..jsm import messages
 from ..xdb import StoreError
 from ..xdb.numbers import at
 

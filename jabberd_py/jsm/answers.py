@@ -11,13 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 import gevent
 
+from ..archive.results import Reader
 from ..hooks import LATER
+from ..net.turns import fairly
 from ..router import unexpected
+from ..xdb import xdb
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
 from .notes import ANSWERS
 
 if TYPE_CHECKING:
+    from ..router import Router
     from .host import Host
     from .session import Session
 
@@ -42,6 +46,50 @@ def later(host: Host, request: Element, work: Work) -> Any:
     if len(queue) == 1:
         gevent.spawn(_answer, host, session, queue)
     return LATER
+
+
+_asking: dict[str, deque[tuple[Element, Callable[[Reader], Element | None]]]] = {}
+ASKING = 1000
+"""Addresses that may wait for answers at a time, where they are no sessions of the host that answers."""
+
+
+def for_anybody(router: Router, request: Element, work: Callable[[Reader], Element | None]) -> Any:
+    """The same for a service, which is asked by users of any server. ``work`` gets the reader of its results
+    (`archive.answer`). Does not block. Raises StanzaError: resource-constraint where too many wait."""
+    asker = request.attrs["from"]
+    queue = _asking.get(asker)
+    if queue is None and len(_asking) >= ASKING or queue is not None and len(queue) > QUEUE:
+        raise StanzaError("resource-constraint", "wait for the answers to other requests", type="wait")
+    if queue is None:
+        queue = _asking[asker] = deque()
+        gevent.spawn(_answer_all, router, asker, queue)
+    queue.append((request, work))
+    return LATER
+
+
+def _answer_all(router: Router, asker: str, queue: deque[Any]) -> None:
+    while queue:
+        request, work = queue[0]
+        try:
+            router.reply(request.reply(work(_reader(router, request))))
+        except StanzaError as error:
+            router.bounce(request, error)
+        except Exception as error:
+            router.bounce(request, unexpected(error))
+        finally:
+            queue.popleft()
+            xdb.release()
+    del _asking[asker]
+
+
+def _reader(router: Router, request: Element) -> Reader:
+    """Who asked: one of our sessions is sent no more than it takes, another server gets results in turns with all else."""
+    jid = request.from_
+    assert jid is not None
+    sessions = getattr(router.instances.get(jid.domain), "sessions", None)
+    session = None if sessions is None else sessions.find(jid)
+    pace = fairly if session is None else session.pace
+    return Reader(str(jid), router.deliver, pace)
 
 
 def _answer(host: Host, session: Session, queue: deque[tuple[Element, Work]]) -> None:

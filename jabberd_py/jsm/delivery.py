@@ -5,12 +5,12 @@ from __future__ import annotations
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
+from ..archive.stamps import STAMPS, genuine
 from ..hooks import HANDLED
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
 from ..xmpp.jid import JID
 from .session import Session
-from .stamps import STAMPS, genuine
 from .worth import ARCHIVED, missed, worth
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import gevent
 
+from ..archive import messages
 from ..xdb import Ticket, xdb
 from ..xmpp.element import Element
-from . import messages
 
 if TYPE_CHECKING:
     from .sessions import Sessions

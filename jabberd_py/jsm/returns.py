@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..archive.stamps import has_id
 from ..xmpp.element import from_text
 from ..xmpp.errors import StanzaError
-from .stamps import has_id
 from .worth import missed
 
 if TYPE_CHECKING:

@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING, Any
 import gevent
 
 from .. import log
+from ..archive import messages
+from ..archive.messages import PAGE, TAKEN, Message, readable
+from ..archive.stamps import late, stamped
 from ..xdb import StoreError, Ticket, xdb
 from ..xdb.numbers import number, when
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
 from ..xmpp.parser import reread
 from ..xmpp.sm import WRAP
-from . import messages
 from .marks import Deliveries, Marks
-from .messages import PAGE, TAKEN, Message
 from .notes import PICKING, SENT
-from .stamps import late, stamped
 
 if TYPE_CHECKING:
     from .host import Host
@@ -34,12 +34,6 @@ logger = log.get(__name__)
 
 RETRY = 5.0
 """Seconds until a delivery of stored messages that failed is tried again."""
-
-
-def settle() -> None:
-    """All messages so far can be read. Raises StoreError."""
-    if not messages.settle():
-        raise StoreError("the newest messages cannot be read")
 
 
 def origin(session: Session | None) -> tuple[int, int]:
@@ -253,13 +247,13 @@ class Spool:
         try:
             if user in self.marks.dirty:
                 self.marks.save()
-            settle()
+            readable()
             mark = self.marks.stored(user)
             mine.upto, mine.saved = max(mine.upto, mark), max(mine.saved, mark)
             while True:
                 news = mine.news
                 lost = sorted(mine.lost)[:PAGE]  # those that come meanwhile may have no row yet
-                settle()
+                readable()
                 lost = [id for id in lost if id in mine.lost]
                 rows = self.rows(lost)
                 for id in set(lost).difference(row[0] for row in rows):
@@ -360,7 +354,7 @@ class Spool:
         """After a crash the client of a resumable stream says that it has ``h`` stanzas: what of the stored messages is among
         them counts as delivered. Blocks. The other messages of the stream will be sent anew, under other counts; `xdb.settle`
         before that."""
-        settle()
+        readable()
         had, stale = [], []
         for id, taken in messages.taken(user, self.marks.stored(user)):
             streams = taken.split()

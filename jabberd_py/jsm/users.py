@@ -16,12 +16,13 @@ import gevent
 from gevent.event import Event
 from peewee import BooleanField, CharField, FloatField, IntegrityError, TextField
 
+from ..archive import messages
 from ..xdb import OWNER_LENGTH, Table, cached, spoilt, xdb
 from ..xmpp import sasl
 from ..xmpp.errors import StanzaError
 from ..xmpp.jid import JID, parse
 from ..xmpp.prep import password_forms
-from . import messages, standing
+from . import standing
 
 if TYPE_CHECKING:
     from .host import Host

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections import deque
 
+from ..archive.query import forwardable
+from ..archive.stamps import genuine, stamped
 from ..hooks import Module, iq, on
 from ..jsm.notes import CARBONS, COPIED, SENT
 from ..jsm.session import Session
-from ..jsm.stamps import genuine, stamped
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
 from ..xmpp.ns import CLIENT, FORWARD
 from ..xmpp.protocols import XEP
-from .mam_query import forwardable
 
 NS = "urn:xmpp:carbons:2"
 MUC_USER = "http://jabber.org/protocol/muc#user"

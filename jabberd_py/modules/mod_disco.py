@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from ..archive.stamps import SID
 from ..discovery import Identity
 from ..hooks import Module, Option, iq, list_of
 from ..jsm.host import Host
-from ..jsm.stamps import SID
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
 from ..xmpp.ns import DISCO_INFO, DISCO_ITEMS

@@ -13,6 +13,11 @@ from typing import Any, NamedTuple
 
 from peewee import CharField, TextField
 
+from .. import archive
+from ..archive import stones
+from ..archive.query import NS, Query
+from ..archive.search import ArchiveText
+from ..archive.stones import RETRACT
 from ..hooks import Module, Option, duration, every, iq, on, optional
 from ..jsm.answers import later
 from ..jsm.notes import SENT
@@ -20,22 +25,16 @@ from ..jsm.session import Session
 from ..jsm.worth import ARCHIVED, worth
 from ..net.turns import fairly
 from ..xdb import OWNER_LENGTH, Table, cached, spoilt, xdb
-from ..xdb.numbers import at, number, when
-from ..xmpp import rsm
+from ..xdb.numbers import number
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
 from ..xmpp.jid import parse
 from ..xmpp.protocols import XEP
 from ..xmpp.stamp import utc
-from . import mam_archive, mam_query, mam_search
-from .mam_archive import RETRACT
-from .mam_query import NS, Query
 
 POLICIES = ("always", "roster", "never")
 LISTED = 1000
 """Addresses in each of the two lists of a user's preferences."""
-YOUNG = 120.0
-"""Seconds that a message stays whatever the limits say: a resumable stream counts by it (`c2s/restore.py`)."""
 
 
 class ArchivePreferences(Table):
@@ -87,10 +86,10 @@ class Archive(Module):
     )
     features = (RETRACT,)
     account_features = (
-        NS, mam_query.EXTENDED, mam_query.GROUPCHAT_FIELD, mam_query.FULLTEXT, RETRACT, f"{RETRACT}#tombstone",
+        NS, archive.EXTENDED, archive.GROUPCHAT_FIELD, archive.FULLTEXT, RETRACT, f"{RETRACT}#tombstone",
     )  # fmt: skip
     needs = ("roster",)
-    tables = (ArchivePreferences, mam_search.ArchiveText)
+    tables = (ArchivePreferences, ArchiveText)
     archive = Option(
         str, "always", "whose messages are kept for users who do not say: with everybody, contacts, nobody",
         choices=POLICIES,
@@ -164,25 +163,22 @@ class Archive(Module):
         original, id = stanza.child("retract", RETRACT).attrs.get("id"), stanza.id
         if original and id:
             stamp = utc(time.time())
-            xdb.write(mam_archive.bury, user, peer, resource or "", sent, original, id, stamp)
+            xdb.write(stones.bury, user, peer, resource or "", sent, original, id, stamp)
 
     # -- queries -----------------------------------------------------------------------------
 
     @iq("get", NS, "query", to="self")
     def form(self, request: Element) -> Element:
-        return mam_query.form()
+        return archive.form()
 
     @iq("get", NS, "metadata", to="self")
     def ends(self, request: Element) -> Element:
-        metadata = Element("metadata", NS)
-        for tag, id in zip(("start", "end"), mam_archive.ends(request.from_.user), strict=False):
-            metadata.append(Element(tag, NS, id=id, timestamp=utc(when(id), fraction=True)))
-        return metadata
+        return archive.metadata(request.from_.user)
 
     @iq("set", NS, "query", to="self")
     def query(self, request: Element) -> Any:
         payload: Any = request.payload
-        query = mam_query.read(payload)
+        query = archive.read(payload)
         return later(self.host, request, lambda session: self._send(session, query))
 
     @iq("get", NS, "query", to="user")
@@ -195,16 +191,10 @@ class Archive(Module):
 
     def _send(self, session: Session, query: Query) -> Element:
         """The results to the session; returns what ends them."""
-        user = session.user
-        page = mam_archive.page(user, query, query.page.limit(self.page, self.largest_page))
-        session.work += len(page.ids) // 10  # karma: many results cost more than the one query
-        for id, xml in session.pace(mam_archive.rows(user, page.ids[::-1] if query.flip else page.ids)):
-            result = mam_query.result(user, session.full, query.id, id, when(id), xml)
-            self.host.pass_on(session, result)
-        first, last = (str(page.ids[0]), str(page.ids[-1])) if page.ids else (None, None)
-        fin = Element("fin", NS, rsm.answer(first, last, page.count, query.page.index))
-        if page.complete:
-            fin.attrs["complete"] = "true"
+        limit = query.page.limit(self.page, self.largest_page)
+        reader = archive.Reader(session.full, lambda result: self.host.pass_on(session, result), session.pace)
+        fin, results = archive.answer(session.user, query, reader, limit)
+        session.work += results // 10  # karma: many results cost more than the one query
         return fin
 
     # -- preferences (XEP-0441) ----------------------------------------------------------------
@@ -237,17 +227,7 @@ class Archive(Module):
     @every(3600)
     def trim(self) -> None:
         """Lets go what is too old or too much, a batch at a time: others write in between."""
-        if self.keep is not None:
-            self._expire(f"@{self.host.domain}", at(int((time.time() - self.keep) * 1000)))
-        if self.keep_most is not None:
-            for owner, last in mam_archive.too_many(self.host.domain, self.keep_most):
-                self._expire(owner, last)
-
-    def _expire(self, who: str, upto: int) -> None:
-        upto = min(upto, at(int((time.time() - YOUNG) * 1000)))
-        position = 0
-        while position is not None:
-            position = xdb.save(mam_archive.expire, who, position, upto)
+        archive.trim(self.host.domain, self.keep, self.keep_most)
 
 
 def _addresses(element: Element | None) -> list[str]:

@@ -8,14 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from ..archive import messages
+from ..archive.messages import HEADERS, PAGE, readable
+from ..archive.stamps import stamped
 from ..hooks import Module, Option, iq, on
-from ..jsm import messages
 from ..jsm.answers import later
-from ..jsm.messages import HEADERS, PAGE
 from ..jsm.notes import PICKING
 from ..jsm.session import Session
-from ..jsm.spool import settle
-from ..jsm.stamps import stamped
 from ..net.turns import fairly
 from ..xdb.numbers import when
 from ..xmpp.element import Element
@@ -135,7 +134,7 @@ class Offline(Module):
     def _pages(self, user: str, page: Callable[[str, int], list[Any]], size: int) -> Iterator[Any]:
         spool = self.host.spool
         spool.marks.save()
-        settle()
+        readable()
         mine, position = spool.marks.of(user), spool.marks.stored(user)
         while True:
             rows = page(user, position)

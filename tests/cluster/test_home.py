@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from jabberd_py.archive import messages
+from jabberd_py.archive.messages import Mark
 from jabberd_py.cluster import Alone, cluster
-from jabberd_py.jsm import messages
-from jabberd_py.jsm.messages import Mark
 from jabberd_py.xdb import numbers, xdb
 
 

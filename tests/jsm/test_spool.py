@@ -6,7 +6,7 @@ import gevent
 import pytest
 from gevent.event import Event
 
-from jabberd_py.jsm import messages
+from jabberd_py.archive import messages
 from jabberd_py.jsm.session import Session
 from jabberd_py.jsm.spool import Spool
 from jabberd_py.xdb import xdb

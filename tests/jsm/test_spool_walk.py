@@ -9,8 +9,9 @@ from types import SimpleNamespace
 import gevent
 import pytest
 
-from jabberd_py.jsm import messages, spool
-from jabberd_py.jsm.messages import Fresh, Message
+from jabberd_py.archive import messages
+from jabberd_py.archive.messages import Fresh, Message
+from jabberd_py.jsm import spool
 from jabberd_py.xdb import StoreError, xdb
 from jabberd_py.xmpp.element import from_text
 

@@ -202,6 +202,12 @@ def _save_clock(text: str) -> None:
         xdb.set(CLOCK_OWNER, CLOCK, text)
 
 
+def readable() -> None:
+    """All messages so far can be read. Raises StoreError: an answer without the newest would look complete."""
+    if not settle():
+        raise StoreError("the newest messages cannot be read")
+
+
 def start() -> None:
     """The store was opened. The clock may have been set back since the newest row was written: new ones shall have larger
     numbers, and none that a mark has passed."""

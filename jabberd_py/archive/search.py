@@ -13,9 +13,9 @@ from typing import Any
 
 from peewee import BigIntegerField, CharField, TextField
 
-from ..jsm.messages import Message
 from ..xdb import OWNER_LENGTH, Table, xdb
 from ..xmpp.element import from_text
+from .messages import Message
 
 BATCH = 500
 WORDS = 20
@@ -95,9 +95,10 @@ def make() -> None:
 def prepare(user: str) -> None:
     """Adds to the index what the user's archive has got since the last time."""
     global _made
-    if _made is not xdb.store:
-        xdb.store.writer.call(make)  # outside of a transaction: MySQL knows no other place
-        _made = xdb.store
+    store = xdb.store
+    if store is not None and _made is not store:
+        store.writer.call(make)  # outside of a transaction: MySQL knows no other place
+        _made = store
     while xdb.save(add, user):
         pass
 

@@ -1,4 +1,4 @@
-"""The archive of an account, read page by page and cut from its old end (XEP-0313). Its rows are `jsm.messages.Message`."""
+"""An archive, read page by page (XEP-0313). Its rows are `messages.Message`."""
 
 from __future__ import annotations
 
@@ -8,28 +8,19 @@ from typing import Any
 
 from peewee import fn
 
-from ..jsm import messages
-from ..jsm.messages import Mark, Message
-from ..jsm.spool import settle
-from ..jsm.stamps import SID, genuine
 from ..net.turns import pause
-from ..xdb import xdb
-from ..xmpp.element import Element, from_text
+from ..xmpp.element import from_text
 from ..xmpp.errors import StanzaError
-from ..xmpp.serialise import ATTRIBUTE
-from . import mam_search
-from .mam_query import LAST, Query, number
+from . import search
+from .messages import Message, readable
+from .query import LAST, Query, number
+from .stamps import SID, genuine
 
 CHUNK = 25
 """Rows that are in memory at a time; each is as large as a stanza may be."""
 COUNTED = 1000
 """Results are counted up to here with each page; more only for those who ask for nothing but the count."""
 SLICE = 10_000
-BATCH = 500
-"""Rows that retention looks at in one transaction."""
-LOOK_BACK = 1000
-"""Messages of a conversation in which the one that is retracted is looked for."""
-RETRACT = "urn:xmpp:message-retract:1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,15 +54,15 @@ def _bounds(query: Query) -> tuple[int, int]:
 
 def page(user: str, query: Query, limit: int) -> Page:
     """Raises StanzaError (item-not-found), StoreError."""
-    settle()  # the client may ask for what it has just sent or got
+    readable()  # the client may ask for what it has just sent or got
     known = set(query.known)
     if known:
         mine = Message.select().where(Message.owner == user, Message.archived == 1, Message.id.in_(known))
         if mine.count() < len(known):
             raise StanzaError("item-not-found", "no message with that id is in the archive")
-    words = mam_search.words(query.text)
+    words = search.words(query.text)
     if words:
-        mam_search.prepare(user)
+        search.prepare(user)
     matching = _matching(user, query)
     whole = above, below = _bounds(query)
     asked = query.page
@@ -113,7 +104,7 @@ def _search(
     """Takes from the text index what is in the archive and matches, until there is enough."""
     found: list[int] = []
     while True:
-        some = mam_search.find(user, words, above, below, backwards, SLICE // 20)
+        some = search.find(user, words, above, below, backwards, SLICE // 20)
         found += _ids([*matching, Message.id.in_(some)], above, below, backwards, limit - len(found))
         if len(found) >= limit or len(some) < SLICE // 20:
             return found
@@ -173,111 +164,6 @@ def _clean(user: str, xml: str) -> str:
 
 def ends(user: str) -> list[int]:
     """The numbers of the first and the last message, or nothing. Raises StoreError."""
-    settle()
+    readable()
     mine = [Message.owner == user, Message.archived == 1]
     return [id for backwards in (False, True) for id in _ids(mine, -1, LAST, backwards, 1)]
-
-
-# -- in the writer -----------------------------------------------------------------------------
-
-
-def bury(user: str, peer: str, resource: str, sent: bool, original: str, id: str, stamp: str) -> None:
-    """Puts a tombstone in the place of a message that its sender retracts (XEP-0424 section 5). ``id``: the retraction's."""
-    messages.sort_in()
-    needle = f" id='{original.translate(ATTRIBUTE)}'"
-    for row, other, xml in _conversation(user, peer):
-        if needle not in xml:
-            continue
-        stanza = from_text(xml)
-        sender = stanza.from_
-        if stanza.id != original or sender is None or sender.user != (user if sent else peer):
-            continue
-        if stanza.has("x", "http://jabber.org/protocol/muc#user") and other != resource:
-            continue  # all in a room share its bare address
-        stone = Element(stanza.name, stanza.ns, Element("retracted", RETRACT, id=id, stamp=stamp))
-        stone.attrs |= stanza.attrs
-        Message.update(xml=str(stone)).where(Message.id == row).execute()
-        mam_search.ArchiveText.delete().where(mam_search.ArchiveText.id == row).execute()
-        return
-
-
-def _conversation(user: str, peer: str) -> Iterator[tuple[int, str, str]]:
-    """(number, resource, xml) of the last messages with that address, the newest first; a few are in memory at a time."""
-    below = LAST
-    for _ in range(LOOK_BACK // CHUNK):
-        rows = Message.select(Message.id, Message.resource, Message.xml).where(
-            Message.owner == user, Message.peer == peer, Message.archived == 1, Message.id < below
-        )
-        some = list(rows.order_by(Message.id.desc()).limit(CHUNK).tuples().iterator())
-        yield from some
-        if len(some) < CHUNK:
-            return
-        below = some[-1][0]
-
-
-def expire(who: str, position: int, upto: int, limit: int = BATCH) -> int | None:
-    """Removes messages with numbers up to ``upto`` of one owner, or of a whole ``@domain``; what was not delivered yet
-    goes when it is, or (it was just being delivered) the next time. One batch; says where the next begins, or None."""
-    query = Message.select(Message.id, Message.owner, Message.spooled).where(
-        Message.id > position, Message.id <= upto
-    )
-    if not who.startswith("@"):
-        query = query.where(Message.owner == who)
-    read = list(query.order_by(Message.id).limit(limit).tuples().iterator())
-    if not read:
-        return None
-    found = [
-        row for row in read if row[1].endswith(who)
-    ]  # here: the database would look for a batch through all hosts'
-    marks = dict(
-        Mark.select(Mark.owner, Mark.delivered)
-        .where(Mark.owner.in_({r[1] for r in found}))
-        .tuples()
-        .iterator()
-    )
-    waiting = {id for id, owner, spooled in found if spooled and id > marks.get(owner, 0)}
-    gone = [id for id, _, _ in found if id not in waiting]
-    Message.update(archived=0).where(Message.id.in_(waiting)).execute()
-    Message.delete().where(Message.id.in_(gone)).execute()
-    mam_search.ArchiveText.delete().where(mam_search.ArchiveText.id.in_([*gone, *waiting])).execute()
-    return read[-1][0] if len(read) == limit else None
-
-
-# -- who has too many ----------------------------------------------------------------------------
-
-
-@xdb.prepared(str)
-def _next_owner(owner: str) -> Any:
-    return Message.select(Message.owner).where(Message.owner > owner).order_by(Message.owner).limit(1)
-
-
-def too_many(domain: str, most: int) -> Iterator[tuple[str, int]]:
-    """(owner, number of the newest message that must go) of those with more than so many. Owner by owner, in turns with
-    what others do: the index knows them."""
-    settle()
-    owner = ""
-    while rows := _next_owner(owner):
-        ((owner,),) = rows
-        if owner.endswith(f"@{domain}"):
-            last = _beyond(owner, most)
-            if last is not None:
-                yield owner, last
-        pause()
-
-
-def _beyond(owner: str, most: int) -> int | None:
-    """The newest message behind so many newer ones, or None. Read in slices."""
-    mine = Message.select(Message.id).where(Message.owner == owner)
-    if mine.order_by(Message.id.desc()).offset(most).limit(1).scalar() is None:
-        return None  # that takes the index alone
-    below = LAST
-    while True:
-        size = min(SLICE, most + 1)
-        rows = mine.where(Message.archived == 1, Message.id < below).order_by(Message.id.desc()).limit(size)
-        some = [id for (id,) in rows.tuples().iterator()]
-        if len(some) > most:
-            return some[-1]
-        if len(some) < size:
-            return None
-        most, below = most - len(some), some[-1]
-        pause()

@@ -4,17 +4,17 @@ import time
 
 import pytest
 
-from jabberd_py.jsm import messages
+from jabberd_py.archive import messages, pages, retention, search, stones
+from jabberd_py.archive import query as archive_query
+from jabberd_py.archive.messages import Message
 from jabberd_py.jsm.host import Host, HostOptions
-from jabberd_py.jsm.messages import Message
-from jabberd_py.modules import mam_archive, mam_query, mam_search
 from jabberd_py.modules.mod_mam import Archive
 from jabberd_py.router import Router
 from jabberd_py.xdb import xdb
 from jabberd_py.xmpp.element import from_text
 from tests.databases import mariadb, postgres  # noqa: F401
 
-NS = mam_query.NS
+NS = archive_query.NS
 ROMEO, NURSE = "romeo@example.org", "nurse@example.org"
 SECOND = 1000 << 20
 
@@ -22,9 +22,9 @@ SECOND = 1000 << 20
 @pytest.fixture(params=["sqlite", "mariadb", "postgres"])
 def store(request, tmp_path):
     url = "sqlite:///store.db" if request.param == "sqlite" else request.getfixturevalue(request.param).url
-    opened = xdb.open(url, [*messages.tables(), mam_search.ArchiveText], str(tmp_path))
+    opened = xdb.open(url, [*messages.tables(), search.ArchiveText], str(tmp_path))
     yield opened
-    for table in (*messages.tables(), mam_search.ArchiveText):
+    for table in (*messages.tables(), search.ArchiveText):
         xdb.save(table.delete().execute)
     opened.close()
 
@@ -48,14 +48,14 @@ def message(id, peer, resource, owner, body):
 
 def ask(rsm="", limit=50, owner=ROMEO, **fields):
     x = "".join(f"<field var='{var}'><value>{value}</value></field>" for var, value in fields.items())
-    query = mam_query.read(
+    query = archive_query.read(
         from_text(
             f"<query xmlns='{NS}'><x xmlns='jabber:x:data' type='submit'>"
             f"<field var='FORM_TYPE'><value>{NS}</value></field>{x}</x>"
             f"<set xmlns='http://jabber.org/protocol/rsm'>{rsm}</set></query>"
         )
     )
-    return mam_archive.page(owner, query, limit)
+    return pages.page(owner, query, limit)
 
 
 def find(text, rsm="", limit=50, **fields):
@@ -66,34 +66,34 @@ def test_pages(store):
     ids = keep(*map(str, range(25)))
     keep("hers", owner=NURSE, at=1500)
     keep("only spooled", archived=0, at=2000)
-    assert ask(limit=10) == mam_archive.Page(ids[:10], False, 25)
+    assert ask(limit=10) == pages.Page(ids[:10], False, 25)
     assert ask(f"<after>{ids[9]}</after>", 10).ids == ids[10:20]
     last = ask(f"<after>{ids[19]}</after>", 10)
     assert last.ids == ids[20:] and last.complete
-    assert ask("<before/>", 10) == mam_archive.Page(ids[15:], False, 25)
-    assert ask(f"<before>{ids[5]}</before>", 10) == mam_archive.Page(ids[:5], True, 25)
+    assert ask("<before/>", 10) == pages.Page(ids[15:], False, 25)
+    assert ask(f"<before>{ids[5]}</before>", 10) == pages.Page(ids[:5], True, 25)
     assert ask(limit=0).count == 25
-    assert mam_archive.ends(ROMEO) == [ids[0], ids[-1]]
-    assert [id for id, _ in mam_archive.rows(ROMEO, ids[::-1])] == ids[::-1]
+    assert pages.ends(ROMEO) == [ids[0], ids[-1]]
+    assert [id for id, _ in pages.rows(ROMEO, ids[::-1])] == ids[::-1]
 
 
 def test_a_long_archive_is_counted_only_when_asked(store, monkeypatch):
-    monkeypatch.setattr(mam_archive, "COUNTED", 20)
-    monkeypatch.setattr(mam_archive, "SLICE", 7)
+    monkeypatch.setattr(pages, "COUNTED", 20)
+    monkeypatch.setattr(pages, "SLICE", 7)
     ids = keep(*map(str, range(25)))
     assert ask(limit=10).count is None and ask(limit=0).count == 25
     assert ask(limit=10, **{"after-id": ids[9]}).count == 15
 
 
 def test_resources_in_slices(store, monkeypatch):
-    monkeypatch.setattr(mam_archive, "SLICE", 4)
+    monkeypatch.setattr(pages, "SLICE", 4)
     keep(*map(str, range(10)))
     street = keep("a", "b", "c", resource="street", at=1100)
     keep(*map(str, range(10)), at=1200)
     whom = {"with": "juliet@example.net/street"}
     assert ask(limit=2, **whom).ids == street[:2]
     assert ask("<before/>", 2, **whom).ids == street[1:]
-    assert ask(limit=5, **whom) == mam_archive.Page(street, True, 3)
+    assert ask(limit=5, **whom) == pages.Page(street, True, 3)
     assert ask(limit=5, **{"with": "juliet@example.net/none"}).ids == []
 
 
@@ -118,7 +118,7 @@ def test_a_tombstone_leaves_the_index(store):
     (one,) = keep("secret")
     assert find("secret") == [one]
     xdb.save(
-        mam_archive.bury,
+        stones.bury,
         ROMEO,
         "juliet@example.net",
         "balcony",
@@ -128,16 +128,16 @@ def test_a_tombstone_leaves_the_index(store):
         "2026-01-01T00:00:00Z",
     )
     assert find("secret") == []
-    ((_, xml),) = mam_archive.rows(ROMEO, [one])
+    ((_, xml),) = pages.rows(ROMEO, [one])
     stone = from_text(xml)
-    assert stone.child("retracted", mam_archive.RETRACT).attrs == {"id": "r", "stamp": "2026-01-01T00:00:00Z"}
+    assert stone.child("retracted", stones.RETRACT).attrs == {"id": "r", "stamp": "2026-01-01T00:00:00Z"}
     assert not stone.has("body") and stone.id == f"m{one}"
 
 
 def expire(who, upto, limit):
     position, rounds = 0, 0
     while position is not None:
-        position = xdb.save(mam_archive.expire, who, position, upto, limit)
+        position = xdb.save(retention.expire, who, position, upto, limit)
         rounds += 1
     return rounds
 
@@ -156,14 +156,14 @@ def test_what_is_old_goes_and_what_waits_stays_until_it_is_delivered(store):
 def test_too_many(store):
     ids = keep(*map(str, range(10)))
     keep("few", owner=NURSE, at=3000)
-    ((owner, last),) = mam_archive.too_many("example.org", 4)
+    ((owner, last),) = retention.too_many("example.org", 4)
     assert (owner, last) == (ROMEO, ids[5])
     expire(owner, last, 3)
     assert ask().ids == ids[6:]
 
 
 def test_a_search_goes_on_until_the_page_is_full(store, monkeypatch):
-    monkeypatch.setattr(mam_archive, "SLICE", 20)  # one word at a time
+    monkeypatch.setattr(pages, "SLICE", 20)  # one word at a time
     keep(*(["word"] * 5), peer="a@example.net")
     first = keep("word", peer="b@example.net", at=2000)
     keep(*(["word"] * 5), peer="a@example.net", at=3000)
@@ -191,5 +191,5 @@ def test_the_hourly_job(store):
 def test_an_index_is_made_for_texts_that_are_there_already(store):
     """As after a copy from another database."""
     (one,) = keep("copied")
-    xdb.save(mam_search.add, ROMEO)
+    xdb.save(search.add, ROMEO)
     assert find("copied") == [one]

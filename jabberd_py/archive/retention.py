@@ -1,0 +1,126 @@
+"""How long messages stay: what is too old or too much goes, a batch at a time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from ..net.turns import pause
+from ..xdb import xdb
+from ..xdb.numbers import at
+from .messages import Mark, Message, readable
+from .pages import SLICE
+from .query import LAST
+from .search import ArchiveText
+
+BATCH = 500
+"""Rows that are looked at in one transaction."""
+YOUNG = 120.0
+"""Seconds that a message stays whatever the limits say: a resumable stream counts by it (`c2s/restore.py`)."""
+
+
+def trim(domain: str, keep: float | None, most: int | None) -> None:
+    """For all owners of that domain: messages older than ``keep`` seconds go; of an owner with more than ``most`` messages the
+    oldest go. None: no limit. Blocks long; others write in between. Raises StoreError."""
+    if keep is not None:
+        _trim(f"@{domain}", time.time() - keep)
+    if most is not None:
+        for owner, last in too_many(domain, most):
+            _expire(owner, last)
+
+
+def _trim(who: str, before: float) -> None:
+    _expire(who, at(int(before * 1000)))
+
+
+def _expire(who: str, upto: int) -> None:
+    upto = min(upto, at(int((time.time() - YOUNG) * 1000)))
+    position: int | None = 0
+    while position is not None:
+        position = xdb.save(expire, who, position, upto)
+
+
+def purge(owner: str) -> int:
+    """Removes the owner's whole archive; returns when that is committed: how many messages there were. Raises StoreError.
+    (An account's archive goes with the account, by `xdb.delete_owner`.)"""
+    readable()
+    count: int = xdb.save(_purge, owner)
+    return count
+
+
+def _purge(owner: str) -> int:
+    ArchiveText.delete().where(ArchiveText.owner == owner).execute()
+    removed: int = Message.delete().where(Message.owner == owner).execute()
+    return removed
+
+
+# -- in the writer -------------------------------------------------------------------------------
+
+
+def expire(who: str, position: int, upto: int, limit: int = BATCH) -> int | None:
+    """Removes messages with numbers up to ``upto`` of one owner, or of a whole ``@domain``; what was not delivered yet
+    goes when it is, or (it was just being delivered) the next time. One batch; says where the next begins, or None."""
+    query = Message.select(Message.id, Message.owner, Message.spooled).where(
+        Message.id > position, Message.id <= upto
+    )
+    if not who.startswith("@"):
+        query = query.where(Message.owner == who)
+    read = list(query.order_by(Message.id).limit(limit).tuples().iterator())
+    if not read:
+        return None
+    found = [
+        row for row in read if row[1].endswith(who)
+    ]  # here: the database would look for a batch through all hosts'
+    marks = dict(
+        Mark.select(Mark.owner, Mark.delivered)
+        .where(Mark.owner.in_({r[1] for r in found}))
+        .tuples()
+        .iterator()
+    )
+    waiting = {id for id, owner, spooled in found if spooled and id > marks.get(owner, 0)}
+    gone = [id for id, _, _ in found if id not in waiting]
+    Message.update(archived=0).where(Message.id.in_(waiting)).execute()
+    Message.delete().where(Message.id.in_(gone)).execute()
+    ArchiveText.delete().where(ArchiveText.id.in_([*gone, *waiting])).execute()
+    return read[-1][0] if len(read) == limit else None
+
+
+# -- who has too many ----------------------------------------------------------------------------
+
+
+@xdb.prepared(str)
+def _next_owner(owner: str) -> Any:
+    return Message.select(Message.owner).where(Message.owner > owner).order_by(Message.owner).limit(1)
+
+
+def too_many(domain: str, most: int) -> Iterator[tuple[str, int]]:
+    """(owner, number of the newest message that must go) of those with more than so many. Owner by owner, in turns with
+    what others do: the index knows them."""
+    readable()
+    owner = ""
+    while rows := _next_owner(owner):
+        ((owner,),) = rows
+        if owner.endswith(f"@{domain}"):
+            last = _beyond(owner, most)
+            if last is not None:
+                yield owner, last
+        pause()
+
+
+def _beyond(owner: str, most: int) -> int | None:
+    """The newest message behind so many newer ones, or None. Read in slices."""
+    mine = Message.select(Message.id).where(Message.owner == owner)
+    if mine.order_by(Message.id.desc()).offset(most).limit(1).scalar() is None:
+        return None  # that takes the index alone
+    below = LAST
+    while True:
+        size = min(SLICE, most + 1)
+        rows = mine.where(Message.archived == 1, Message.id < below).order_by(Message.id.desc()).limit(size)
+        some = [id for (id,) in rows.tuples().iterator()]
+        if len(some) > most:
+            return some[-1]
+        if len(some) < size:
+            return None
+        most, below = most - len(some), some[-1]
+        pause()
