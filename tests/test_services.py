@@ -11,7 +11,7 @@ from jabberd_py.schema import schema
 
 ECHO: dict[str, Any] = {
     "hosts": {"localhost": {}, "other.localhost": {"services": {"echo": {"address": "parrot.localhost"}}}},
-    "services": {"echo": True},
+    "services": {"echo": True, "pubsub": False},
     "modules": {"register": {"enabled": True, "per_address": 0}},
 }
 
@@ -27,7 +27,8 @@ def load(tmp_path: Path) -> Any:
 
 
 def _domains(found: config.Config, host: str) -> dict[str, str]:
-    return {name: service.domain for name, service in found.hosts[host].services.items()}
+    services = found.hosts[host].services
+    return {name: service.domain for name, service in services.items() if name == "echo"}
 
 
 def test_a_service_answers_and_is_found(start_server: Any, make_client: Any, account: Any) -> None:

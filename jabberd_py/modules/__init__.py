@@ -1,6 +1,7 @@
 """The features of a host: one file each; and the services that it can have beside itself.
 
-`ORDER` is the order in which features are loaded, and so the order in which they hear every event.
+`ORDER` is the order in which features are loaded, and so the order in which they hear every event. A name with a dot is a file
+of another package, from the top.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ ORDER = (
     "mod_last",
     "mod_vcard",
     "mod_private",
+    "pubsub.pep",
     "mod_register",
     "mod_motd",
     "mod_announce",
@@ -51,7 +53,7 @@ ORDER = (
 )  # fmt: skip
 
 
-SERVICES = ("services.echo",)
+SERVICES = ("services.echo", "pubsub.service")
 """What a host can have beside itself, each on a domain of its own: the files, from the package's top."""
 
 
@@ -61,8 +63,9 @@ PLUGINS: list[type[Any]] = []
 
 def load_all() -> dict[str, type[Module]]:
     """Every known module by its name, in order; those of plugins come last."""
+    top, _, here = __name__.partition(".")
     more = {kind.name: kind for kind in PLUGINS if issubclass(kind, Module)}
-    return load_files(__name__, ORDER) | more
+    return load_files(top, [file if "." in file else f"{here}.{file}" for file in ORDER]) | more
 
 
 def load_services() -> dict[str, type[Service]]:

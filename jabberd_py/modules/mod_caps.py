@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from base64 import b64encode
-from collections import OrderedDict
-from collections.abc import Mapping
-from typing import Any
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import gevent
+from peewee import CharField, TextField
 
 from ..hooks import Module, Option, on
 from ..instance import Instance
 from ..jsm.notes import CAPS
 from ..jsm.session import Session
 from ..jsm.stream import ClientStream
-from ..xdb import xdb
+from ..xdb import OWNER_LENGTH, Table, xdb
 from ..xmpp import forms
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
+from ..xmpp.jid import parse
 from ..xmpp.ns import CLIENT, DISCO_INFO
 from ..xmpp.protocols import XEP
 
@@ -28,25 +31,81 @@ HASHES = {"sha-1": "sha1", "sha-256": "sha256", "sha-512": "sha512"}
 LARGEST = 32 << 10
 """Characters of all features of one client; one that has more has none."""
 
+VER_LENGTH = 256
+"""Characters of a verification string; ours have 28 to 88."""
+PATIENCE = 10.0
+"""Seconds that a client has to answer in."""
+LINE = 1000
+"""Clients with the same unknown capabilities that are told when these are known; others are at their next presence."""
+
 Key = tuple[str, ...]
 """What clients with the same capabilities share: (hash, ver). Of older clients, without a hash: (address, node, ver)."""
 
 
+class Capability(Table):
+    """What a hash stands for: ``owner`` is the host that has proof of it, ``features`` the namespaces, as JSON."""
+
+    owner = CharField(max_length=OWNER_LENGTH)
+    key = CharField(max_length=VER_LENGTH + 32)
+    features = TextField()
+
+    class Meta:
+        indexes = ((("owner", "key"), True),)
+
+
+def _remember(owner: str, key: str, features: str, most: int) -> None:
+    """Runs in the writer. The oldest go, past ``most``."""
+    mine = Capability.owner == owner
+    Capability.delete().where(mine, Capability.key == key).execute()
+    Capability.insert(owner=owner, key=key, features=features).execute()
+    past = Capability.select(Capability.id).where(mine).order_by(Capability.id.desc()).offset(most).limit(1)
+    last = past.scalar()
+    if last is not None:
+        Capability.delete().where(mine, Capability.id <= last).execute()
+
+
+class Question(NamedTuple):
+    """``asker`` wants to know what the client at ``jid``, a full address, can do; its <c/> names ``node``.
+
+    current    is that still what the client says of itself?
+    told       called with its features; None: it did not say
+    """
+
+    asker: str
+    jid: str
+    node: str
+    current: Callable[[], bool]
+    told: Callable[[frozenset[str] | None], None]
+
+
+def key_of(c: Element | None, jid: str) -> Key | None:
+    """What the <c/> in a presence of ``jid`` says; None: nothing."""
+    if c is None:
+        return None
+    hash, node, ver = c.attrs.get("hash"), c.attrs.get("node"), c.attrs.get("ver")
+    if not node or not ver or len(ver) > VER_LENGTH or len(hash or "") > 20:
+        return None
+    return (jid, node, ver) if hash is None else (hash, ver)
+
+
 class Caps(Module):
     """Says in the stream's features what the server can do, as a hash: clients that know it need not ask. Finds out what
-    clients can do where another module wants to know: event ``caps``."""
+    clients can do where another module wants to know: event ``caps`` for the users' own clients, `learn` for any."""
 
-    protocols = (XEP(115, "1.6.0", "Entity Capabilities", missing="clients of other servers are not asked"),)
+    protocols = (XEP(115, "1.6.0", "Entity Capabilities"),)
     features = (NS,)
     needs = ("disco",)
+    tables = (Capability,)
     asking = Option(int, 100, "clients that are asked at a time what they can do", min=1)
+    asking_a_server = Option(int, 10, "of these, users of one other server", min=1)
     remembered = Option(int, 1000, "different clients whose capabilities are remembered", min=1)
     current: str | None = None
 
     def __init__(self, host: Instance, settings: Mapping[str, Any] | None = None) -> None:
         super().__init__(host, settings)
         self.known: OrderedDict[Key, frozenset[str]] = OrderedDict()
-        self.waiting: dict[Key, list[tuple[Session, str]]] = {}  # (session, node) each: one of them is asked
+        self.waiting: dict[Key, list[Question]] = {}  # the first of them is asked, then the next
+        self.busy: Counter[str] = Counter()  # domain of another server -> users of it that are asked
 
     # -- of the server ---------------------------------------------------------------------------
 
@@ -86,25 +145,23 @@ class Caps(Module):
         if not self.host.hooks.told["caps"]:
             return
         c = stanza.child("c", NS) if stanza.type is None else None
-        if c is None or not c.attrs.get("ver") or not c.attrs.get("node"):
+        key = key_of(c, session.full)
+        if c is None or key is None:
             if stanza.type == "unavailable" and session.note(CAPS) is not None:
                 del session.notes[CAPS]
             return
-        hash, node, ver = c.attrs.get("hash"), c.attrs["node"], c.attrs["ver"]
-        key: Key = (session.full, node, ver) if hash is None else (hash, ver)
         noted = session.note(CAPS)
         if noted is not None and noted[0] == key:
             return
         session.notes[CAPS] = key, None
-        if key in self.known:
-            self.known.move_to_end(key)
-            self._tell(session, key, self.known[key])
-        elif key in self.waiting:
-            self.waiting[key].append((session, node))
-        elif len(self.waiting) < self.asking:
-            self.waiting[key] = [(session, node)]
-            gevent.spawn(self._find_out, key)
-        else:
+        question = Question(
+            self.host.domain,
+            session.full,
+            c.attrs["node"],
+            lambda: self._current(session, key),
+            lambda features: self._tell(session, key, features),
+        )
+        if not self.learn(key, question, first=True):
             del session.notes[CAPS]  # its next presence tries again
 
     @on("resumed")
@@ -113,33 +170,91 @@ class Caps(Module):
         if session.presence is not None and session.note(CAPS) is None:
             self.look(session, session.presence)
 
-    def _find_out(self, key: Key) -> None:
-        """Asks the sessions, one after the other, until one has proven what the hash stands for: then it holds for all.
-        What was not proven holds for the session that says so (section 5.4)."""
-        waiting = self.waiting[key]
+    # -- of any client ---------------------------------------------------------------------------
+
+    key_of = staticmethod(key_of)
+
+    def learn_of(
+        self,
+        asker: str,
+        jid: str,
+        key: Key,
+        node: str,
+        current: Callable[[], bool],
+        told: Callable[[frozenset[str] | None], None],
+    ) -> bool:
+        """As `learn`, for other packages."""
+        return self.learn(key, Question(asker, jid, node, current, told))
+
+    def learn(self, key: Key, question: Question, first: bool = False) -> bool:
+        """Tells who asks, at once or later; does not wait for the client. ``first``: asked before others with that key. False:
+        too many are asked now."""
+        features = self._known(key)
+        if features is not None:
+            question.told(features)
+            return True
+        line = self.waiting.get(key)
+        if line is not None:
+            if len(line) >= LINE and not first:
+                return False
+            line.insert(0 if first else len(line), question)
+            return True
+        domain = parse(question.jid).domain
+        theirs = domain not in self.host.router.instances
+        if len(self.waiting) >= self.asking or (theirs and self.busy[domain] >= self.asking_a_server):
+            return False
+        if theirs:
+            self.busy[domain] += 1
+        self.waiting[key] = [question]
+        gevent.spawn(self._find_out, key, domain if theirs else None)
+        return True
+
+    def _known(self, key: Key) -> frozenset[str] | None:
+        """What the hash stands for, if that is proven."""
+        features = self.known.get(key)
+        if features is not None:
+            self.known.move_to_end(key)
+        elif len(key) == 2:
+            mine = (Capability.owner == self.host.domain) & (Capability.key == " ".join(key))
+            text = Capability.select(Capability.features).where(mine).scalar()
+            if text is not None:
+                features = self._keep(key, frozenset(json.loads(text)))
+        return features
+
+    def _keep(self, key: Key, features: frozenset[str]) -> frozenset[str]:
+        self.known[key] = features
+        while len(self.known) > self.remembered:
+            self.known.popitem(last=False)
+        return features
+
+    def _find_out(self, key: Key, domain: str | None) -> None:
+        """Asks one after the other, until one has proven what the hash stands for: then it holds for all. What was not proven
+        holds for the one that says so (section 5.4)."""
+        line = self.waiting[key]
         try:
-            while waiting:
-                session, node = waiting.pop(0)
-                if self._current(session, key):
+            while line:
+                question = line.pop(0)
+                if question.current():
                     with xdb.unit():
-                        features = self._ask(session, node, key)
-                    if features is None:
-                        session.notes.pop(CAPS, None)
-                    elif key in self.known:
-                        for each in [session, *(other for other, _ in waiting)]:
-                            self._tell(each, key, features)
-                        return
-                    else:
-                        self._tell(session, key, features)
+                        features = self._ask(question, key)
+                        question.told(features)
+                        if key in self.known:
+                            for each in line:
+                                each.told(features)
+                            return
         finally:
             del self.waiting[key]
+            if domain is not None:
+                self.busy[domain] -= 1
+                if not self.busy[domain]:
+                    del self.busy[domain]
 
-    def _ask(self, session: Session, node: str, key: Key) -> frozenset[str] | None:
+    def _ask(self, question: Question, key: Key) -> frozenset[str] | None:
         """The client's features, also in ``known`` if they are proven. None: no answer."""
-        query = Element("query", DISCO_INFO, node=f"{node}#{key[-1]}")
-        request = Element("iq", CLIENT, query, type="get", from_=self.host.domain, to=session.full)
+        query = Element("query", DISCO_INFO, node=f"{question.node}#{key[-1]}")
+        request = Element("iq", CLIENT, query, type="get", from_=question.asker, to=question.jid)
         try:
-            answer = self.host.ask(request)
+            answer = self.host.ask(request, PATIENCE)
         except StanzaError:
             return None
         info = answer.child("query", DISCO_INFO) if answer.type == "result" else None
@@ -148,19 +263,25 @@ class Caps(Module):
         names = [each.attrs.get("var", "") for each in info.all("feature", DISCO_INFO)]
         if sum(map(len, names)) > LARGEST:
             return frozenset()
-        if len(key) == 2 and len(set(names)) == len(names) and proves(info, *key):
-            self.known[key] = frozenset(names)
-            while len(self.known) > self.remembered:
-                self.known.popitem(last=False)
-        return frozenset(names)
+        features = frozenset(names)
+        if len(key) == 2 and len(features) == len(names) and proves(info, *key):
+            self._keep(key, features)
+            xdb.write(
+                _remember, self.host.domain, " ".join(key), json.dumps(sorted(features)), self.remembered
+            )
+        return features
 
     def _current(self, session: Session, key: Key) -> bool:
         """Is the session there, and is that still what its client says?"""
         noted = session.note(CAPS)
         return noted is not None and noted[0] == key and self.host.sessions.find(session.jid) is session
 
-    def _tell(self, session: Session, key: Key, features: frozenset[str]) -> None:
-        if self._current(session, key):
+    def _tell(self, session: Session, key: Key, features: frozenset[str] | None) -> None:
+        if not self._current(session, key):
+            return
+        if features is None:
+            del session.notes[CAPS]
+        else:
             session.notes[CAPS] = key, features
             self.host.hooks.tell("caps", session, features)
 

@@ -102,10 +102,11 @@ class Disco(Module):
         if node is not None:
             return self._node("account_node", request, node)
         user, _ = self._account(request)
-        if not self._trusted(request, user):
-            return Element("query", DISCO_ITEMS)  # section 8: nobody learns whether there is such an account
-        sessions = (Element("item", DISCO_ITEMS, jid=s.full) for s in self.host.sessions.available(user))
-        return Element("query", DISCO_ITEMS, *sessions, *self._ask("account_items", user))
+        items = self._ask("account_items", user, request.from_)
+        if self._trusted(request, user):  # section 8: else nobody learns whether there is such an account
+            sessions = (Element("item", DISCO_ITEMS, jid=s.full) for s in self.host.sessions.available(user))
+            items = [*sessions, *items]
+        return Element("query", DISCO_ITEMS, *items)
 
     def _account(self, request: Element) -> tuple[str, bool]:
         """Whose information is asked for, and does the owner ask?"""

@@ -1,0 +1,80 @@
+"""Who is there to hear an account's events: its own clients and those of its contacts, with what they want (``+notify``).
+
+Whoever shows an account his presence is known here until he goes: the account's own clients by their sessions, contacts on this
+and on other servers by the presence that they send.
+"""
+
+from __future__ import annotations
+
+MOST = 5000
+"""Clients that one account's events go to."""
+SUFFIX = "+notify"
+
+Wants = frozenset[str]
+"""The names of nodes."""
+
+NOTHING: Wants = frozenset()
+
+
+class Seen:
+    """A kind of client. ``key``: what its presence says of its capabilities; ``wants``: nodes, None while that is asked."""
+
+    __slots__ = ("key", "wants")
+
+    def __init__(self, key: tuple[str, ...], wants: Wants | None = None) -> None:
+        self.key, self.wants = key, wants
+
+
+_shared: dict[tuple[tuple[str, ...], frozenset[str]], Seen] = {}
+
+
+def seen_with(key: tuple[str, ...], features: frozenset[str]) -> Seen:
+    """What is known of a client with these features. All clients of its kind share it."""
+    found = _shared.get((key, features))
+    if found is None:
+        wants = frozenset(each.removesuffix(SUFFIX) for each in features if each.endswith(SUFFIX))
+        found = Seen(key, wants)
+        if len(_shared) > 1000:
+            _shared.clear()
+        _shared[key, features] = found
+    return found
+
+
+class Audience:
+    """``of``: account -> full address of a client -> `Seen`. ``early``: account -> bare addresses of contacts who were seen
+    before they may see the account's events. Shared by all greenlets; no I/O here."""
+
+    def __init__(self) -> None:
+        self.of: dict[str, dict[str, Seen]] = {}
+        self.early: dict[str, set[str]] = {}
+
+    def find(self, user: str, full: str) -> Seen | None:
+        clients = self.of.get(user)
+        return None if clients is None else clients.get(full)
+
+    def put(self, user: str, full: str, seen: Seen) -> bool:
+        """False: the account has too many."""
+        clients = self.of.setdefault(user, {})
+        if full not in clients and len(clients) >= MOST:
+            return False
+        clients[full] = seen
+        return True
+
+    def remove(self, user: str, full: str) -> None:
+        clients = self.of.get(user)
+        if clients is not None:
+            clients.pop(full, None)
+            if not clients:
+                del self.of[user]
+                self.early.pop(user, None)
+
+    def forget(self, user: str) -> None:
+        self.of.pop(user, None)
+        self.early.pop(user, None)
+
+    def clients(self, user: str) -> list[tuple[str, Seen]]:
+        return list(self.of.get(user, {}).items())
+
+    def clients_of(self, user: str, bare: str) -> list[tuple[str, Seen]]:
+        """Those of one contact."""
+        return [each for each in self.clients(user) if each[0].partition("/")[0] == bare]

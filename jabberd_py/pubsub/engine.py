@@ -1,0 +1,136 @@
+"""What accounts and pubsub services have in common: who may what with a node, and who is told."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import Any
+
+from ..hooks import Option, size
+from ..xmpp.errors import StanzaError
+from ..xmpp.jid import JID
+from .config import Config
+from .names import refusal
+from .notify import Outbox
+from .store import Node, Nodes, nodes_of
+
+PUBLISHERS = frozenset(("owner", "publisher", "publish-only"))
+READERS = frozenset(("owner", "publisher", "member"))
+AFFILIATIONS = frozenset((*PUBLISHERS, *READERS, "outcast", "none"))
+
+
+class Engine(ABC):
+    """One face of publish-subscribe. ``owner`` is whose nodes they are: an account's bare address, or the service's domain.
+    Where it is an argument, it exists.
+
+    defaults       the configuration of a new node
+    access_models  those that make sense here
+    auto_create    is a node made by publishing to it?
+    """
+
+    defaults: Config
+    access_models: tuple[str, ...]
+    auto_create = False
+    host: Any
+    outbox: Outbox
+
+    max_nodes = Option(int, 1000, "nodes of one owner", min=1)
+    max_items = Option(int, 1000, "items of one node; what 'max' stands for in a node's configuration", min=1)
+    max_payload = Option(size, "192 KiB", "largest payload of an item")
+    max_subscriptions = Option(int, 1000, "subscriptions to one node", min=1)
+    max_affiliations = Option(int, 1000, "addresses with an affiliation to one node", min=1)
+
+    # -- what the faces say ---------------------------------------------------------------------
+
+    @abstractmethod
+    def rules(self, owner: str, jid: JID) -> bool:
+        """Does ``jid`` own all of the owner's nodes?"""
+
+    @abstractmethod
+    def may_create(self, owner: str, jid: JID) -> bool:
+        """May they make nodes?"""
+
+    @abstractmethod
+    def sees(self, owner: str, user: str) -> bool:
+        """Does that bare address see the owner's presence?"""
+
+    @abstractmethod
+    def in_groups(self, owner: str, user: str, groups: tuple[str, ...]) -> bool:
+        """Has the owner put that bare address into one of these groups of the roster?"""
+
+    @abstractmethod
+    def missing(self, owner: str, jid: JID) -> StanzaError:
+        """What they are told of a node that there is not."""
+
+    @abstractmethod
+    def audience(self, owner: str, node: Node) -> Iterator[str]:
+        """The addresses that an event of the node goes to, each once."""
+
+    # -- nodes ------------------------------------------------------------------------------------
+
+    def nodes(self, owner: str) -> Nodes:
+        return nodes_of(owner)
+
+    def node(self, owner: str, name: str | None, jid: JID) -> Node:
+        """Raises StanzaError: nodeid-required, or no such node."""
+        if not name:
+            raise refusal("bad-request", "nodeid-required")
+        node = self.nodes(owner).get(name)
+        if node is None:
+            raise self.missing(owner, jid)
+        return node
+
+    def own_node(self, owner: str, name: str | None, jid: JID) -> Node:
+        """A node that they own. Raises StanzaError."""
+        node = self.node(owner, name, jid)
+        if self.affiliation(owner, node, jid) != "owner":
+            raise StanzaError("forbidden")
+        return node
+
+    def most(self, config: Config) -> int:
+        """How many items such a node keeps."""
+        return self.max_items if config.max_items is None else min(config.max_items, self.max_items)
+
+    # -- who may what -----------------------------------------------------------------------------
+
+    def affiliation(self, owner: str, node: Node, jid: JID) -> str:
+        return "owner" if self.rules(owner, jid) else node.affiliations.get(jid.user, "none")
+
+    def closed(self, owner: str, node: Node, jid: JID) -> StanzaError | None:
+        """Why they may not read the node, or None: they may."""
+        affiliation = self.affiliation(owner, node, jid)
+        if affiliation in READERS:
+            return None
+        if affiliation in ("outcast", "publish-only"):
+            return StanzaError("forbidden")
+        model = node.config.access_model
+        if model == "open":
+            return None
+        if model == "whitelist":
+            return refusal("not-allowed", "closed-node")
+        if model == "authorize":
+            subscribed = any(
+                each.state == "subscribed" and address.partition("/")[0] == jid.user
+                for address, each in node.subscriptions.items()
+            )
+            return None if subscribed else refusal("not-authorized", "not-subscribed")
+        if not self.sees(owner, jid.user):
+            return refusal("not-authorized", "presence-subscription-required")
+        if model == "roster" and not self.in_groups(owner, jid.user, node.config.roster_groups_allowed):
+            return refusal("not-authorized", "not-in-roster-group")
+        return None
+
+    def reads(self, owner: str, node: Node, jid: JID) -> bool:
+        return self.closed(owner, node, jid) is None
+
+    def publishes(self, owner: str, node: Node, jid: JID) -> bool:
+        affiliation = self.affiliation(owner, node, jid)
+        if affiliation in PUBLISHERS:
+            return True
+        model = node.config.publish_model
+        if affiliation == "outcast" or model == "publishers":
+            return False
+        return model == "open" or any(
+            each.state == "subscribed" and address.partition("/")[0] == jid.user
+            for address, each in node.subscriptions.items()
+        )

@@ -1,0 +1,277 @@
+"""Requests about items (XEP-0060 sections 6.5, 7.1 and 7.2)."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from typing import Any
+
+from ..hooks import LATER
+from ..net.turns import fairly
+from ..xmpp import forms, rsm
+from ..xmpp.element import Element
+from ..xmpp.errors import StanzaError
+from ..xmpp.jid import JID
+from . import notify, store
+from .config import Config, UnsupportedAccess
+from .engine import Engine
+from .names import NS, PUBLISH_OPTIONS, refusal, unsupported
+from .store import Item, Node
+from .tables import NAME_LENGTH
+
+AT_ONCE = 100
+"""Items of one request."""
+CHUNK = 20
+"""Items that are read from the database at a time."""
+ANSWER, ANSWER_AWAY = 1 << 20, 192 << 10
+"""Characters of payload in one answer, to our users and to those of other servers, whose streams take less; with more it ends,
+and says so (XEP-0059)."""
+
+
+def form_of(parent: Element | None) -> Element | None:
+    return None if parent is None else parent.child("x", forms.NS)
+
+
+class Items(Engine):
+    """Reading, publishing and retracting, for nodes of any owner."""
+
+    def items(self, owner: str, asker: JID, verb: Element, request: Element) -> Any:
+        """Section 6.5: all items, the newest, some by id, or a page; always the oldest first."""
+        node = self.node(owner, verb.attrs.get("node"), asker)
+        refused = self.closed(owner, node, asker)
+        if refused is not None:
+            raise refused
+        if not node.config.persist_items:
+            raise unsupported("persistent-items")
+        ids = [each.attrs.get("id", "") for each in verb.all("item", NS)]
+        if len(ids) > AT_ONCE:
+            raise StanzaError("policy-violation", f"ask for at most {AT_ONCE} items by id")
+        more = None
+        if ids:
+            found = store.some(owner, node.name, ids)
+            if not found:
+                raise StanzaError("item-not-found")
+        else:
+            found, more = self._page(owner, asker, node, verb, request.payload)
+        self.host.router.reply(notify.items_answer(request, node.name, found, more))
+        return LATER
+
+    def _page(
+        self, owner: str, asker: JID, node: Node, verb: Element, payload: Any
+    ) -> tuple[list[Item], Element | None]:
+        try:
+            page = rsm.read(payload)
+            wanted = verb.attrs.get("max_items")
+            most = self.max_items if wanted is None else max(int(wanted), 0)
+        except ValueError as error:
+            raise StanzaError("bad-request", str(error)) from None
+        if page is not None and page.index is not None:
+            raise StanzaError("feature-not-implemented", "ask for items after or before another one")
+        after = before = None
+        if page is not None:
+            most = page.limit(most, most)
+            after, before = self._row(owner, node, page.after), self._row(owner, node, page.before)
+            if page.after is None and page.before is None:
+                after = 0
+        room = ANSWER if asker.domain in self.host.router.instances else ANSWER_AWAY
+        found, cut = self._read(owner, node, most, room, after, before)
+        if page is None and not cut:
+            return found, None
+        total = store.count(owner, node.name)
+        if not found:
+            return found, rsm.answer(count=total)
+        first = store.number_of(owner, node.name, found[0].id)
+        index = store.count(owner, node.name, before=first) if first is not None else None
+        return found, rsm.answer(found[0].id, found[-1].id, total, index)
+
+    def _row(self, owner: str, node: Node, id: str | None) -> int | None:
+        if not id:
+            return None
+        row = store.number_of(owner, node.name, id)
+        if row is None:
+            raise StanzaError("item-not-found")
+        return row
+
+    def _read(
+        self, owner: str, node: Node, most: int, room: int, after: int | None, before: int | None
+    ) -> tuple[list[Item], bool]:
+        """At most so many items, with at most ``room`` characters; where that was too little the second value is True."""
+        found: list[Item] = []
+        length, cut = 0, False
+        while len(found) < most and not cut:
+            chunk = store.page(owner, node.name, min(CHUNK, most - len(found)), after, before)
+            for item in chunk if after is not None else reversed(chunk):
+                if found and length + len(item.payload) > room:
+                    cut = True
+                    break
+                found.append(item)
+                length += len(item.payload)
+            if len(chunk) < CHUNK or cut or len(found) >= most:
+                break
+            row = store.number_of(owner, node.name, found[-1].id)
+            if row is None:
+                break  # removed meanwhile
+            after, before = (row, None) if after is not None else (None, row)
+        return (found if after is not None else found[::-1]), cut
+
+    def publish(self, owner: str, asker: JID, verb: Element, request: Element) -> Element:
+        """Section 7.1."""
+        name = verb.attrs.get("node")
+        if not name:
+            raise refusal("bad-request", "nodeid-required")
+        options = self._options(request)
+        node = self.nodes(owner).get(name)
+        if node is None:
+            if not self.auto_create or not self.may_create(owner, asker):
+                raise self.missing(owner, asker)
+        elif not self.publishes(owner, node, asker):
+            raise StanzaError("forbidden")
+        config = self.wanted(self.defaults, options) if node is None else node.config
+        if node is not None:
+            self._check(config, options)
+        items = self._new_items(asker, verb, config)
+        if node is None:
+            node = self.make(owner, asker, name, config)
+        return self._published(owner, node, items)
+
+    def put(self, owner: str, node: Node, items: list[Item]) -> None:
+        """Publishes: what is kept is committed when this returns, and subscribers are about to be told."""
+        config = node.config
+        if (
+            config.persist_items
+            and items
+            and store.publish(owner, node.name, items, self.most(config)) is None
+        ):
+            raise StanzaError("item-not-found")
+        node.turn += 1
+        if config.deliver_notifications:
+            self.tell(owner, node, notify.items_event(
+                owner, node.name, config.notification_type, items, config.deliver_payloads
+            ))  # fmt: skip
+
+    def _published(self, owner: str, node: Node, items: list[Item]) -> Element:
+        self.put(owner, node, items)
+        published = (Element("item", NS, id=item.id) for item in items)
+        return Element("pubsub", NS, Element("publish", NS, *published, node=node.name))
+
+    def _options(self, request: Element) -> dict[str, list[str]]:
+        """The form of <publish-options/>."""
+        assert request.payload is not None
+        options = request.payload.child("publish-options", NS)
+        if options is None:
+            return {}
+        form = form_of(options)
+        if form is None:
+            raise StanzaError("bad-request", "publish options are a data form")
+        return self.read_form(form, PUBLISH_OPTIONS)
+
+    def read_form(self, form: Element, form_type: str) -> dict[str, list[str]]:
+        """Raises StanzaError (bad-request)."""
+        try:
+            values = forms.read(form, form_type if form.type == "submit" else None)
+        except ValueError as error:
+            raise StanzaError("bad-request", str(error)) from None
+        values.pop("FORM_TYPE", None)
+        return values
+
+    def wanted(self, config: Config, values: dict[str, list[str]]) -> Config:
+        """The configuration with these fields. Raises StanzaError."""
+        try:
+            return config.changed(values, self.access_models)
+        except UnsupportedAccess as error:
+            raise refusal("not-acceptable", "unsupported-access-model", str(error)) from None
+        except ValueError as error:
+            raise StanzaError("not-acceptable", str(error)) from None
+
+    def _check(self, config: Config, options: dict[str, list[str]]) -> None:
+        """Section 7.1.5: the node has to be as the publisher thinks. Raises StanzaError (conflict)."""
+        try:
+            wanted = config.changed(options)
+        except ValueError as error:
+            raise refusal("conflict", "precondition-not-met", str(error)) from None
+        if self.comparable(wanted) != self.comparable(config):
+            raise refusal("conflict", "precondition-not-met")
+
+    def comparable(self, config: Config) -> dict[str, Any]:
+        """A number that stands for 'max' is as good as the word."""
+        return config.differences() | {"max_items": self.most(config)}
+
+    def _new_items(self, asker: JID, verb: Element, config: Config) -> list[Item]:
+        """What is published. Raises StanzaError."""
+        elements = list(verb.elements())
+        if any((each.name, each.ns) != ("item", NS) for each in elements):
+            raise StanzaError("bad-request")
+        if not elements and (config.persist_items or config.deliver_payloads):
+            raise refusal("bad-request", "item-required")
+        if elements and not config.persist_items and not config.deliver_payloads:
+            raise refusal("bad-request", "item-forbidden")
+        if len(elements) > (min(AT_ONCE, self.most(config)) if config.persist_items else AT_ONCE):
+            raise refusal("not-allowed", "max-items-exceeded")
+        now = time.time()
+        found: dict[str, Item] = {}
+        for element in fairly(elements):
+            id = element.attrs.get("id") or secrets.token_urlsafe(12)
+            if len(id) > NAME_LENGTH:
+                raise StanzaError("not-acceptable", f"an item's id has at most {NAME_LENGTH} characters")
+            found.pop(id, None)
+            found[id] = Item(id, asker.user, now, self._payload(element, config))
+        return list(found.values())
+
+    def _payload(self, item: Element, config: Config) -> str:
+        payloads = list(item.elements())
+        if len(payloads) > 1:
+            raise refusal("bad-request", "invalid-payload", "one element, or none")
+        if not payloads:
+            if config.deliver_payloads:
+                raise refusal("bad-request", "payload-required")
+            return ""
+        data = payloads[0].to_bytes("\0")  # it says its namespace, whatever that is
+        most = min(config.max_payload_size or self.max_payload, self.max_payload)
+        if len(data) > most:
+            raise refusal("not-acceptable", "payload-too-big", f"a payload has at most {most} bytes")
+        return data.decode()
+
+    def retract(self, owner: str, asker: JID, verb: Element, request: Element) -> None:
+        """Section 7.2."""
+        node = self.node(owner, verb.attrs.get("node"), asker)
+        ids = [each.attrs.get("id", "") for each in verb.all("item", NS)]
+        if not ids or not all(ids):
+            raise refusal("bad-request", "item-required")
+        if len(ids) > AT_ONCE:
+            raise StanzaError("policy-violation", f"at most {AT_ONCE} items at a time")
+        affiliation = self.affiliation(owner, node, asker)
+        if affiliation != "owner" and not self.publishes(owner, node, asker):
+            raise StanzaError("forbidden")
+        if not node.config.persist_items:
+            raise unsupported("persistent-items")
+        if affiliation != "owner":
+            found = store.some(owner, node.name, ids)
+            if any(item.publisher != asker.user for item in found):
+                raise StanzaError("forbidden", "somebody else published that")
+        if not store.retract(owner, node.name, ids):
+            raise StanzaError("item-not-found")
+        node.turn += 1
+        if verb.attrs.get("notify") in ("1", "true") or (
+            "notify" not in verb.attrs and node.config.notify_retract
+        ):
+            self.tell(owner, node, notify.retract_event(owner, node.name, node.config.notification_type, ids))
+
+    # -- nodes ------------------------------------------------------------------------------------
+
+    def make(self, owner: str, asker: JID, name: str, config: Config) -> Node:
+        """A new node; one that has come up meanwhile is as good. Raises StanzaError."""
+        outcome = self.create_node(owner, asker, name, config)
+        node = self.nodes(owner).get(name)
+        if outcome == "full" or node is None:
+            raise refusal("not-allowed", "max-nodes-exceeded")
+        return node
+
+    def create_node(self, owner: str, asker: JID, name: str, config: Config) -> str:
+        if len(name) > NAME_LENGTH:
+            raise StanzaError("not-acceptable", f"a node's name has at most {NAME_LENGTH} characters")
+        affiliations = {} if self.rules(owner, asker) else {asker.user: "owner"}
+        return store.create(owner, name, config, self.max_nodes, affiliations)
+
+    def tell(self, owner: str, node: Node, stanza: Element) -> None:
+        """Sends an event to all who are to have it."""
+        self.outbox.put(owner, notify.Event(stanza, lambda: self.audience(owner, node)))

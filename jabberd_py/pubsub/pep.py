@@ -1,0 +1,296 @@
+"""XEP-0163: Personal Eventing Protocol, publish-subscribe of every account."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import gevent
+
+from .. import log
+from ..hooks import Module, iq, on
+from ..jsm.notes import CAPS
+from ..jsm.session import Nobody, Session
+from ..net.turns import fairly
+from ..xdb import xdb
+from ..xmpp.element import Element
+from ..xmpp.errors import StanzaError
+from ..xmpp.jid import JID, parse
+from ..xmpp.ns import DISCO_INFO, DISCO_ITEMS
+from ..xmpp.protocols import XEP
+from . import discovery, store
+from .audience import NOTHING, Audience, Seen, seen_with
+from .config import Config
+from .names import NS, OWNER
+from .notify import Outbox
+from .owners import Owners
+from .store import Node
+from .tables import TABLES
+
+logger = log.get(__name__)
+CAPABILITIES = "http://jabber.org/protocol/caps"
+GREETINGS = 10_000
+"""Clients that have just come and wait for the last items; past that, who causes more does the work."""
+
+
+class Pep(Owners, Module):
+    """Keeps what clients publish for their user's other clients and contacts: avatars, bookmarks, encryption keys, moods."""
+
+    name = "pep"
+    protocols = (
+        XEP(60, "1.30.0", "Publish-Subscribe", missing="collections, subscription options, node redirects"),
+        XEP(163, "1.2.2", "Personal Eventing Protocol"),
+        XEP(222, "1.0.1", "Persistent Storage of Public Data via PubSub"),
+        XEP(223, "1.1.1", "Persistent Storage of Private Data via PubSub"),
+    )
+    needs = ("roster", "disco", "caps")
+    tables = TABLES
+
+    defaults = Config(access_model="presence", max_items=1, send_last_published_item="on_sub_and_presence")
+    access_models = ("open", "presence", "roster", "whitelist")
+    auto_create = True
+
+    def __init__(self, host: Any, settings: Mapping[str, Any] | None = None) -> None:
+        super().__init__(host, settings)
+        self.outbox = Outbox(self._send)
+        self.present = Audience()
+        self.greetings: deque[tuple[str, str, frozenset[str]]] = deque()
+        self.last: tuple[bytes, Element | None] = (b"", None)  # a presence's inner XML, and the <c/> in it
+
+    # -- requests ---------------------------------------------------------------------------------
+
+    @iq("get", NS, "pubsub", to="self")
+    @iq("set", NS, "pubsub", to="self")
+    @iq("get", OWNER, "pubsub", to="self")
+    @iq("set", OWNER, "pubsub", to="self")
+    def own(self, request: Element) -> Any:
+        return self._answer(request.from_.user, request)
+
+    @iq("get", NS, "pubsub", to="user")
+    @iq("set", NS, "pubsub", to="user")
+    @iq("get", OWNER, "pubsub", to="user")
+    @iq("set", OWNER, "pubsub", to="user")
+    def other(self, request: Element) -> Any:
+        return self._answer(request.to.user, request)
+
+    def _answer(self, owner: str, request: Element) -> Any:
+        if self.host.options.anonymous or not self.host.users.exists(owner):
+            raise StanzaError("service-unavailable")
+        return self.respond(owner, request)
+
+    def rules(self, owner: str, jid: JID) -> bool:
+        return jid.user == owner
+
+    def may_create(self, owner: str, jid: JID) -> bool:
+        return jid.user == owner
+
+    def sees(self, owner: str, user: str) -> bool:
+        return bool(self.host["roster"].state(owner, user).from_)
+
+    def in_groups(self, owner: str, user: str, groups: tuple[str, ...]) -> bool:
+        item = self.host["roster"].item(owner, user)
+        return item is not None and not set(groups).isdisjoint(item.groups)
+
+    def missing(self, owner: str, jid: JID) -> StanzaError:
+        """A stranger does not even learn that there is such an account."""
+        known = jid.user == owner or self.sees(owner, jid.user)
+        return StanzaError("item-not-found" if known else "service-unavailable")
+
+    def forbidden(self, owner: str, asker: JID) -> StanzaError:
+        return StanzaError("forbidden" if self.sees(owner, asker.user) else "service-unavailable")
+
+    def keeps_owner(self, owner: str, all_: dict[str, str], changed: dict[str, str]) -> bool:
+        """The account owns its nodes, and nobody else does."""
+        return all(
+            (each == "owner") == (jid == owner) for jid, each in changed.items() if "owner" in (each, owner)
+        )
+
+    # -- who hears --------------------------------------------------------------------------------
+
+    def audience(self, owner: str, node: Node) -> Iterator[str]:
+        """Section 4.3: clients that want to know, and who has subscribed without showing any."""
+        name, told = node.name, set()
+        may: dict[str, bool] = {owner: True}
+        for full, seen in self.present.clients(owner):
+            if seen.wants and name in seen.wants:
+                bare = full.partition("/")[0]
+                if bare not in may:
+                    may[bare] = self.sees(owner, bare) and self.reads(owner, node, parse(bare))
+                if may[bare]:
+                    told |= {full, bare}
+                    yield full
+        for jid, each in list(node.subscriptions.items()):
+            if each.state == "subscribed" and jid not in told and self.reads(owner, node, parse(jid)):
+                yield jid
+
+    def _send(self, stanza: Element) -> None:
+        """One event to one address, unless the account has blocked it."""
+        session = Session(self.host, parse(stanza.attrs["from"]), Nobody(), "", 0)
+        if self.host.lets_out(session, stanza):
+            self.host.router.deliver(stanza)
+
+    # -- who is there -----------------------------------------------------------------------------
+
+    @on("caps")
+    def own_client(self, session: Session, features: frozenset[str]) -> None:
+        if session.presence is not None:
+            self._learned(session.user, session.full, session.note(CAPS)[0], features)
+
+    @on("shown")
+    def own_client_hidden(self, session: Session, stanza: Element) -> None:
+        if stanza.type == "unavailable":
+            self.present.remove(session.user, session.full)
+
+    @on("presence")
+    def contact(self, user: str, stanza: Element) -> None:
+        """A contact's client comes, changes or goes."""
+        type = stanza.type
+        if type is not None and type != "unavailable":
+            return
+        sender = stanza.from_
+        full, bare = str(sender), sender.user
+        if type == "unavailable":
+            self.present.remove(user, full)
+            return
+        c = self._capabilities(stanza)
+        key = self.host["caps"].key_of(c, full)
+        old = self.present.find(user, full)
+        if (None if old is None else old.key) == key or bare == user:
+            return
+        state = self.host["roster"].state(user, bare)
+        if key is None or not (state.from_ or state.to):
+            self.present.remove(user, full)
+            return
+        if not state.from_:
+            self.present.early.setdefault(user, set()).add(bare)
+        self._ask(user, full, key, c.attrs["node"], old)
+
+    def _capabilities(self, stanza: Element) -> Element | None:
+        """<c/>. The copies of a presence share their inner XML: it is read once."""
+        inner = stanza.inner
+        if inner is not self.last[0]:
+            self.last = inner, stanza.child("c", CAPABILITIES) if stanza.has("c", CAPABILITIES) else None
+        return self.last[1]
+
+    def _ask(self, user: str, full: str, key: tuple[str, ...], node: str, old: Seen | None) -> None:
+        asked = Seen(key)
+        if not self.present.put(user, full, asked):
+            return
+
+        def current() -> bool:
+            return self.present.find(user, full) is asked
+
+        def told(features: frozenset[str] | None) -> None:
+            if current():
+                if features is None:
+                    self.present.remove(user, full)
+                else:
+                    self._learned(user, full, key, features, old)
+
+        if not self.host["caps"].learn_of(user, full, key, node, current, told):
+            self.present.remove(user, full)  # its next presence tries again
+
+    def _learned(
+        self, user: str, full: str, key: tuple[str, ...], features: frozenset[str], old: Seen | None = None
+    ) -> None:
+        old = old or self.present.find(user, full)
+        seen = seen_with(key, features)
+        if self.present.put(user, full, seen):
+            self.greet(user, full, (seen.wants or NOTHING) - ((old and old.wants) or NOTHING))
+
+    # -- last items -------------------------------------------------------------------------------
+
+    def greet(self, user: str, full: str, wants: frozenset[str]) -> None:
+        """A client that has come gets the last items of what it wants, at its turn."""
+        if not wants:
+            return
+        if len(self.greetings) >= GREETINGS:
+            self._greet(user, full, wants)
+            return
+        self.greetings.append((user, full, wants))
+        if len(self.greetings) == 1:
+            gevent.spawn(self._greet_all)
+
+    def _greet_all(self) -> None:
+        with xdb.unit():
+            for _ in fairly(iter(lambda: bool(self.greetings), False)):
+                try:
+                    self._greet(*self.greetings[0])
+                except Exception:
+                    logger.exception("a client did not get the last items", account=self.greetings[0][0])
+                finally:
+                    self.greetings.popleft()
+
+    def _greet(self, user: str, full: str, wants: frozenset[str]) -> None:
+        nodes = store.nodes_of(user)
+        if not nodes:
+            return
+        client = parse(full)
+        for name in wants & nodes.keys():
+            node = nodes[name]
+            if (
+                node.config.send_last_published_item != "on_sub_and_presence"
+                or not node.config.deliver_notifications
+            ):
+                continue
+            if self.present.find(user, full) is None:
+                return
+            own = client.user == user
+            if own or self.sees(user, client.user) and self.reads(user, node, client):
+                self.send_last(user, node, full)
+
+    # -- what changes about contacts --------------------------------------------------------------
+
+    @on("roster")
+    def contact_changed(self, user: str, jid: str) -> None:
+        """Access follows at once (section 8.1)."""
+        early = self.present.early.get(user)
+        if early is not None and jid in early and self.sees(user, jid):
+            early.discard(jid)
+            for full, seen in self.present.clients_of(user, jid):
+                self.greet(user, full, seen.wants or NOTHING)
+        state = self.host["roster"].state(user, jid)
+        if not state.from_ and self.present.of.get(user):
+            self._apart(user, jid, state.to)
+        for node in fairly(list(store.nodes_of(user).values())):
+            if any(each.partition("/")[0] == jid for each in node.subscriptions):
+                self.recheck(user, node)
+
+    def _apart(self, user: str, jid: str, shown: bool) -> None:
+        """The contact may no longer see the account's events; we may still see that they are there."""
+        clients = self.present.clients_of(user, jid)
+        if shown and clients:
+            self.present.early.setdefault(user, set()).add(jid)
+        else:
+            for full, _ in clients:
+                self.present.remove(user, full)
+
+    @on("deleting")
+    def gone(self, user: str) -> None:
+        self.present.forget(user)
+
+    # -- discovery --------------------------------------------------------------------------------
+
+    @property
+    def account_identities(self) -> tuple[tuple[str, str, None], ...]:
+        return () if self.host.options.anonymous else (("pubsub", "pep", None),)
+
+    @property
+    def account_features(self) -> tuple[str, ...]:  # type: ignore[override]
+        return () if self.host.options.anonymous else discovery.features(discovery.PEP, self.access_models)
+
+    def account_items(self, user: str, asker: JID) -> list[Element]:
+        nodes = fairly(list(store.nodes_of(user).values()))
+        return [discovery.node_item(user, node) for node in nodes if self.reads(user, node, asker)]
+
+    def account_node(self, request: Element, name: str) -> Element | None:
+        asker: Any = request.from_
+        owner = asker.user if request.to is None else request.to.user
+        node = store.nodes_of(owner).get(name)
+        if node is None or not self.reads(owner, node, asker):
+            return None
+        if request.payload.ns == DISCO_INFO:
+            return discovery.node_info(node, self.access_models)
+        assert request.payload.ns == DISCO_ITEMS
+        return discovery.node_items(owner, node)

@@ -1,0 +1,173 @@
+"""XEP-0060 at pubsub.HOST."""
+
+import pytest
+
+from tests.pubsub.words import (
+    EVENT,
+    INFO,
+    ITEMS,
+    NS,
+    OWNER,
+    condition,
+    configure,
+    form,
+    ids,
+    items,
+    publish,
+    pubsub,
+    tune,
+)
+
+
+@pytest.fixture
+def service(romeo):
+    return f"pubsub.{romeo.domain}"
+
+
+@pytest.fixture
+def node(romeo, service):
+    """A node of romeo's."""
+    answer = romeo.iq("set", pubsub("<create/>"), to=service)
+    return answer.find(f".//{{{NS}}}create").get("node")
+
+
+def subscribe(client, node, to, jid=None):
+    return client.iq("set", pubsub(f"<subscribe node='{node}' jid='{jid or client.bare}'/>"), to=to)
+
+
+def test_the_host_shows_it(romeo, service):
+    found = romeo.iq("get", f"<query xmlns='{ITEMS}'/>", to=romeo.domain)[0]
+    assert service in [each.get("jid") for each in found]
+    info = romeo.iq("get", f"<query xmlns='{INFO}'/>", to=service)[0]
+    assert (info[0].get("category"), info[0].get("type")) == ("pubsub", "service")
+    features = {each.get("var") for each in info}
+    assert {NS, f"{NS}#publish", f"{NS}#access-whitelist"} <= features
+    assert f"{NS}#auto-create" not in features
+
+
+def test_publish_subscribe_retract(romeo, juliet, service, node):
+    made = subscribe(juliet, node, service)
+    assert made.find(f".//{{{NS}}}subscription").get("subscription") == "subscribed"
+    assert ids(publish(romeo, node, to=service)) == ["i1"]
+    juliet.gets(
+        f"<message from='{service}' to='{juliet.bare}' type='headline'><event xmlns='{EVENT}'><items node='{node}'>"
+        f"<item id='i1'>{tune('La Traviata')}</item></items></event></message>",
+        10,
+    )
+    assert ids(items(juliet, node, service)) == ["i1"]
+    assert condition(publish(juliet, node, to=service)) == ("forbidden",)
+    romeo.iq("set", pubsub(f"<retract node='{node}' notify='true'><item id='i1'/></retract>"), to=service)
+    juliet.gets(
+        f"<message><event xmlns='{EVENT}'><items node='{node}'><retract id='i1'/></items></event></message>",
+        10,
+    )
+    again = subscribe(juliet, node, service)
+    assert again.find(f".//{{{NS}}}subscription").get("subid") == made.find(f".//{{{NS}}}subscription").get(
+        "subid"
+    )
+    gone = juliet.iq("set", pubsub(f"<unsubscribe node='{node}' jid='{juliet.bare}'/>"), to=service)
+    assert condition(gone) == ("result",)
+    publish(romeo, node, to=service)
+    juliet.nothing("<message/>")
+
+
+def test_whoever_may_not_read_any_longer_is_no_longer_subscribed(romeo, juliet, service, node):
+    subscribe(juliet, node, service)
+    assert condition(configure(romeo, node, service, access_model="whitelist")) == ("result",)
+    juliet.gets(
+        f"<message from='{service}'><event xmlns='{EVENT}'><subscription node='{node}' jid='{juliet.bare}'"
+        " subscription='none'/></event></message>",
+        10,
+    )
+    assert condition(items(juliet, node, service)) == ("not-allowed", "closed-node")
+    change = (
+        f"<affiliations node='{node}'><affiliation jid='{juliet.bare}' affiliation='{{}}'/></affiliations>"
+    )
+    romeo.iq("set", pubsub(change.format("member"), OWNER), to=service)
+    assert ids(items(juliet, node, service)) == []
+    subscribe(juliet, node, service)
+    romeo.iq("set", pubsub(change.format("outcast"), OWNER), to=service)
+    juliet.gets(f"<message><event xmlns='{EVENT}'><subscription subscription='none'/></event></message>", 10)
+    assert condition(subscribe(juliet, node, service)) == ("forbidden",)
+
+
+def test_pages(romeo, service, node):
+    for number in range(7):
+        publish(romeo, node, item=f"i{number}", to=service)
+
+    def page(inner, **attrs):
+        rsm = f"<set xmlns='http://jabber.org/protocol/rsm'>{inner}</set>"
+        answer = romeo.iq("get", pubsub(f"<items node='{node}'/>{rsm}"), to=service)
+        found = answer.find(".//{http://jabber.org/protocol/rsm}set")
+        return ids(answer), found.findtext("{http://jabber.org/protocol/rsm}count")
+
+    assert page("<max>3</max>") == (["i0", "i1", "i2"], "7")
+    assert page("<max>3</max><after>i2</after>") == (["i3", "i4", "i5"], "7")
+    assert page("<max>3</max><before/>") == (["i4", "i5", "i6"], "7")
+    assert page("<max>3</max><before>i1</before>") == (["i0"], "7")
+    assert page("<max>0</max>") == ([], "7")
+    assert ids(items(romeo, node, service, max_items=2)) == ["i5", "i6"]
+    assert ids(items(romeo, node, service, inner="<item id='i3'/><item id='i1'/>")) == ["i3", "i1"]
+    configure(romeo, node, service, max_items="2")
+    assert ids(items(romeo, node, service)) == ["i5", "i6"]
+
+
+def test_what_is_kept_survives(start_server, account, make_client):
+    from tests.conftest import CONFIG, Place
+
+    server = start_server(CONFIG)
+    romeo = make_client(account("romeo", Place(server, "localhost")))
+    create = f"<create node='n'/><configure>{form('node_config', title='Verona', access_model='whitelist')}</configure>"
+    assert condition(romeo.iq("set", pubsub(create), to="pubsub.localhost")) == ("result",)
+    assert ids(publish(romeo, "n", to="pubsub.localhost")) == ["i1"]
+    assert ids(publish(romeo, "own")) == ["i1"]
+    server.kill9()
+    server = start_server(CONFIG)
+    romeo = make_client(romeo.account._replace(place=Place(server, "localhost")))
+    assert ids(items(romeo, "n", "pubsub.localhost")) == ["i1"]
+    assert ids(items(romeo, "own")) == ["i1"]
+    shown = romeo.iq("get", pubsub("<configure node='n'/>", OWNER), to="pubsub.localhost")
+    values = {
+        each.get("var"): each.findtext("{jabber:x:data}value") for each in shown.iter("{jabber:x:data}field")
+    }
+    assert values["pubsub#title"] == "Verona" and values["pubsub#access_model"] == "whitelist"
+
+
+def test_wrong_requests(romeo, service, node):
+    for inner, space, kind, says in (
+        ("<publish/>", NS, "set", ("bad-request", "nodeid-required")),
+        (f"<publish node='{node}'/>", NS, "set", ("bad-request", "item-required")),
+        (f"<publish node='{node}'><item id='a'/></publish>", NS, "set", ("bad-request", "payload-required")),
+        (f"<publish node='{node}'><item>{tune('a') * 2}</item></publish>", NS, "set", ("bad-request", "invalid-payload")),
+        ("<publish node='none'><item/></publish>", NS, "set", ("item-not-found",)),
+        (f"<retract node='{node}'/>", NS, "set", ("bad-request", "item-required")),
+        (f"<retract node='{node}'><item id='none'/></retract>", NS, "set", ("item-not-found",)),
+        ("<items/>", NS, "get", ("bad-request", "nodeid-required")),
+        ("<items node='none'/>", NS, "get", ("item-not-found",)),
+        (f"<create node='{node}'/>", NS, "set", ("conflict",)),
+        (f"<subscribe node='{node}'/>", NS, "set", ("bad-request", "jid-required")),
+        (f"<subscribe node='{node}' jid='else@localhost'/>", NS, "set", ("bad-request", "invalid-jid")),
+        (f"<unsubscribe node='{node}' jid='{romeo.bare}'/>", NS, "set", ("unexpected-request", "not-subscribed")),
+        ("<configure/>", OWNER, "get", ("bad-request", "nodeid-required")),
+        (f"<options node='{node}'/>", NS, "get", ("feature-not-implemented", "unsupported")),
+        (f"<configure node='{node}'>{form('node_config', access_model='presence')}</configure>", OWNER, "set",
+         ("not-acceptable", "unsupported-access-model")),
+        (f"<configure node='{node}'>{form('node_config', max_items='-1')}</configure>", OWNER, "set", ("not-acceptable",)),
+        (f"<affiliations node='{node}'><affiliation jid='{romeo.bare}' affiliation='none'/></affiliations>", OWNER, "set",
+         ("not-acceptable",)),
+        ("<nonsense/>", NS, "get", ("bad-request",)),
+        ("", NS, "get", ("bad-request",)),
+    ):  # fmt: skip
+        assert condition(romeo.iq(kind, pubsub(inner, space), to=service)) == says, inner
+
+
+def test_what_is_too_large(romeo, service, node):
+    for inner, says in (
+        (f"<create node='{'n' * 501}'/>", ("not-acceptable",)),
+        (f"<publish node='{node}'><item id='{'i' * 501}'>{tune('a')}</item></publish>", ("not-acceptable",)),
+        (
+            f"<publish node='{node}'><item>{tune('a' * 200000)}</item></publish>",
+            ("not-acceptable", "payload-too-big"),
+        ),
+    ):
+        assert condition(romeo.iq("set", pubsub(inner), to=service)) == says
