@@ -7,6 +7,7 @@ from difflib import get_close_matches
 
 from .options import Option
 from .xmpp.element import Element
+from .xmpp.jid import JID
 
 Identity = tuple[str, str, str | None]
 """Category, type, and name or None."""
@@ -34,8 +35,8 @@ class Discoverable:
         """<item/>s of the domain."""
         return []
 
-    def account_items(self, user: str) -> list[Element]:
-        """<item/>s of an account, for those who may see its presence."""
+    def account_items(self, user: str, asker: JID) -> list[Element]:
+        """<item/>s of an account that ``asker`` may know of."""
         return []
 
     def disco_node(self, request: Element, node: str) -> Element | None:

@@ -16,7 +16,7 @@ from gevent.event import Event as Signal
 from .. import log
 from ..net.turns import fairly
 from ..xdb import xdb
-from ..xmpp.element import ATTRIBUTE, Element
+from ..xmpp.element import Element
 from ..xmpp.ns import CLIENT, DELAY
 from ..xmpp.stamp import utc
 from .names import EVENT, NS

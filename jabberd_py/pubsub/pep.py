@@ -272,13 +272,12 @@ class Pep(Owners, Module):
 
     # -- discovery --------------------------------------------------------------------------------
 
-    @property
-    def account_identities(self) -> tuple[tuple[str, str, None], ...]:
-        return () if self.host.options.anonymous else (("pubsub", "pep", None),)
-
-    @property
-    def account_features(self) -> tuple[str, ...]:  # type: ignore[override]
-        return () if self.host.options.anonymous else discovery.features(discovery.PEP, self.access_models)
+    @on("start", "reload")
+    def announce(self) -> None:
+        """Guests keep nothing here."""
+        if not self.host.options.anonymous:
+            self.account_identities = (("pubsub", "pep", None),)
+            self.account_features = discovery.features(discovery.PEP, self.access_models)
 
     def account_items(self, user: str, asker: JID) -> list[Element]:
         nodes = fairly(list(store.nodes_of(user).values()))
