@@ -18,6 +18,7 @@ from ..net.turns import fairly
 from ..xdb import xdb
 from ..xmpp.element import Element
 from ..xmpp.ns import CLIENT, DELAY
+from ..xmpp.serialise import ATTRIBUTE
 from ..xmpp.stamp import utc
 from .names import EVENT, NS
 from .store import Item
