@@ -80,13 +80,16 @@ def passprep(text: str) -> str:
 
 
 def strict_password(text: str) -> str:
-    """A new password: what PRECIS refuses (RFC 8265 4.2) is refused, as other servers' clients could not send it. Raises
-    ValueError, which does not repeat any of it."""
+    """A new password, as it stands. One is refused that no client could prepare: neither by PRECIS (RFC 8265 4.2) nor by
+    SASLprep, which drops a soft hyphen, say. Raises ValueError, which does not repeat any of it."""
     _bound(text, "password", MAX_PASSWORD)
     if not _ascii_printable(text):
         try:
             _opaque.enforce(text)
         except UnicodeError:
+            with suppress(ValueError):
+                saslprep(text)
+                return text
             raise ValueError("password has a character that passwords may not have (RFC 8265)") from None
     return text
 
