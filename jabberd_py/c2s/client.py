@@ -17,6 +17,7 @@ from ..jsm.notes import Note
 from ..jsm.session import Session
 from ..jsm.stream import ClientStream
 from ..net.channel import Channel
+from ..net.entity import Entity, fault
 from ..net.karma import Purse
 from ..net.stream import Closed, Resting, Stream
 from ..xdb import StoreError, xdb
@@ -42,13 +43,13 @@ LANG = "en"
 STANZAS = frozenset(("message", "presence", "iq"))
 
 
-class Client:
+class Client(Entity):
     """``host`` is who the client asked for, ``user`` the account's bare address once it has authenticated,
     ``session`` what it then bound. To modules it is a `ClientStream`."""
 
     __slots__ = (
-        "service", "stream", "address", "direct", "id", "host", "user", "mechanism", "session",
-        "stranger", "negotiation", "opened", "notes", "lang", "gone", "ended", "send", "__weakref__",
+        "service", "address", "direct", "id", "host", "user", "mechanism", "session",
+        "stranger", "negotiation", "notes", "lang", "gone", "ended", "send", "__weakref__",
     )  # fmt: skip
 
     def __init__(self, service: Service, stream: Stream, address: str, direct: bool = False) -> None:
@@ -148,7 +149,7 @@ class Client:
                 logger.info("stream error", session=self.id, address=self.address, user=self.user,
                             condition=error.condition, text=error.text)  # fmt: skip
             lost = error.condition in ("connection-timeout", "system-shutdown")
-            self._fail(error)
+            self.fail(error)
         except Closed as error:
             reason = f"connection lost: {error}" if str(error) else "connection lost"
             logger.debug("connection lost", session=self.id, address=self.address, reason=str(error))
@@ -161,12 +162,12 @@ class Client:
         except StoreError as error:
             reason = f"the store failed: {error}"
             logger.info("a stream needed the store", session=self.id, address=self.address, reason=str(error))
-            self._fail(StreamError("resource-constraint"))
-        except Exception:
+            self.fail(fault(error))
+        except Exception as error:
             reason = "a fault of this server"
             logger.exception("a stream failed", session=self.id, address=self.address)
             lost = False  # what has caused this would come again on a resumed stream
-            self._fail(StreamError("internal-server-error"))
+            self.fail(fault(error))
         try:
             self._end(lost, reason)
         except Exception:
@@ -185,9 +186,7 @@ class Client:
         finally:
             # its transport is this, and two that hold each other would wait for the garbage collector, long
             self.session = None
-            if self.stream.closing:
-                self.stream.finish()
-            self.stream.abort()
+            self.leave()
 
     def _leave(self, session: Session, lost: bool, reason: str) -> None:
         """The session's end, or, of a resumable stream that was lost (XEP-0198), the time it waits."""
@@ -267,7 +266,7 @@ class Client:
             raise StreamError("host-gone")
         self.host = host
         self.lang = header.attrs.get("xml:lang") or None
-        self._header()
+        self.header()
         if header.attrs.get("version", "0").partition(".")[0] != "1":
             raise StreamError("unsupported-version", "XMPP 1.0 is spoken here")
         assert self.negotiation is not None
@@ -275,31 +274,13 @@ class Client:
         host.hooks.tell("features", self, features)
         self.send(self.stream.frame.features(features))
 
-    def _header(self) -> None:
-        """Our own stream header, if it is still to be sent: an error must stand in a stream, too."""
-        if self.opened:
-            return
-        self.opened = True
+    def header_attrs(self) -> dict[str, str]:
         host = (
             self.host.domain if self.host is not None else next(iter(self.service.certificates.contexts), "")
         )
-        attrs = {"id": self.id, "from": host, "version": "1.0", "xml:lang": LANG}
-        self.send(self.stream.frame.opening(attrs))
-
-    def _fail(self, error: StreamError) -> None:
-        self._header()
-        self.send(self.stream.frame.error(error))
-        self.goodbye()
+        return {"id": self.id, "from": host, "version": "1.0", "xml:lang": LANG}
 
     # -- for the negotiation ----------------------------------------------------------------------
-
-    def say(self, element: Element) -> None:
-        """Sends an element that is no stanza of the session's."""
-        self.send(element.to_bytes())
-
-    def goodbye(self) -> None:
-        """Ends our side of the stream."""
-        self.stream.close(self.stream.frame.goodbye())
 
     def restart(self) -> None:
         """After TLS or SASL the client opens the stream anew."""

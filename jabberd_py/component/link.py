@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING
 import gevent
 
 from .. import log, outbox
+from ..net.entity import Entity, fault
 from ..net.stream import Closed, Stream
 from ..outbox import Entry
-from ..xdb import StoreError, xdb
+from ..xdb import xdb
 from ..xmpp import ns
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError, StreamError, error_reply
 from ..xmpp.jid import parse
 from ..xmpp.parser import Close, Header, Skipped
 from ..xmpp.protocols import XEP
-from ..xmpp.serialise import ATTRIBUTE
 from ..xmpp.syntax import check
 from .instance import Component
 
@@ -34,7 +34,6 @@ PROTOCOLS = (XEP(114, "1.6", "Jabber Component Protocol"),)
 logger = log.get(__name__)
 
 STANZAS = frozenset(("message", "presence", "iq"))
-END = b"</stream:stream>"
 LOOK = 0.2
 """Seconds after which we look again whether a slow socket has taken a stanza."""
 
@@ -43,7 +42,7 @@ def handshake(id: str, secret: str) -> str:
     return hashlib.sha1((id + secret).encode(), usedforsecurity=False).hexdigest()
 
 
-class Link:
+class Link(Entity):
     """
     component  whose stream it is; when we connect it is known at once, else when the header has said so
     ours       we have connected
@@ -60,7 +59,8 @@ class Link:
         self.service, self.address, self.component = service, address, component
         self.ours = component is not None
         self.stream = Stream(sock, service.limits, o.buffer, o.handshake_timeout)
-        self.stream.parser.content = ns.COMPONENT_CONNECT if self.ours else ns.COMPONENT
+        self.content = ns.COMPONENT_CONNECT if self.ours else ns.COMPONENT
+        self.stream.parser.content = self.content
         self.id = secrets.token_hex(16)
         self.opened = self.proved = False
         self.given = 0
@@ -80,7 +80,7 @@ class Link:
     def send(self, entry: Entry) -> None:
         """Queues a stanza for the socket. Its row in the outbox goes when the socket has taken it all: the protocol
         acknowledges nothing."""
-        self._write(entry.data)
+        self.write(entry.data)
         self.under_way.append((self.given, entry))
         if not self.looking:
             self.looking = True
@@ -106,7 +106,7 @@ class Link:
         self.under_way.clear()
         return entries
 
-    def _write(self, data: bytes) -> None:
+    def write(self, data: bytes) -> None:
         self.given += len(data)
         self.stream.send(data)
 
@@ -132,21 +132,19 @@ class Link:
             self._connect() if self.ours else self._accept()
             self._join()
             self._loop()
-            stream.close(END)
+            self.goodbye()
         except StreamError as error:
             reason = f"{error.condition}: {error.text}" if error.text else error.condition
             logger.warning("component stream error", component=self.domain, address=self.address,
                            condition=error.condition, text=error.text)  # fmt: skip
-            self._header()
-            stream.close(error.to_bytes() + END)
+            self.fail(error)
         except Closed as error:
             reason = str(error)
         except Exception as error:
             logger.exception("a component's stream failed", component=self.domain)
-            condition = "resource-constraint" if isinstance(error, StoreError) else "internal-server-error"
-            reason = condition
-            self._header()
-            stream.close(StreamError(condition).to_bytes() + END)
+            said = fault(error)
+            reason = said.condition
+            self.fail(said)
         finally:
             xdb.release()
             if stream.closing and stream.watcher is not None:
@@ -173,7 +171,7 @@ class Link:
             logger.info("no such component", address=self.address, component=to)
             raise StreamError("host-unknown", "no component of that name is awaited")
         self.component = component
-        self._header()
+        self.header()
         proof, wanted = self._read_handshake(), handshake(self.id, component.options.secret)
         if not self.service.trusts(self.address, component.domain):
             raise StreamError("not-authorized", "too many wrong secrets")
@@ -183,17 +181,17 @@ class Link:
         other = component.link
         if component.options.conflict == "refuse" and other is not None and not other.stream.closing:
             raise StreamError("conflict", "this component is connected already")
-        self._write(b"<handshake/>")
+        self.write(b"<handshake/>")
 
     def _connect(self) -> None:
         assert self.component is not None
-        self._header()
+        self.header()
         header = self._read_header(ns.COMPONENT_CONNECT)
         id = header.attrs.get("id")
         if not id:
             raise StreamError("bad-format", "the stream header lacks 'id'")
         secret = self.component.options.secret
-        self._write(f"<handshake>{handshake(id, secret)}</handshake>".encode())
+        self.write(f"<handshake>{handshake(id, secret)}</handshake>".encode())
         self._read_handshake()
 
     def _read_header(self, content: str) -> Header:
@@ -288,19 +286,11 @@ class Link:
                 answer.attrs |= {"from": component.domain, "to": component.domain}
                 with suppress(ValueError):
                     answer.attrs["to"] = str(stanza.from_)
-            self._write(answer.across())
+            self.write(answer.across())
 
-    def _header(self) -> None:
-        """Our stream header, if it is still to be sent: an error must stand in a stream, too."""
-        if self.opened:
-            return
-        self.opened = True
-        content = ns.COMPONENT_CONNECT if self.ours else ns.COMPONENT
-        whose = f" from='{self.domain.translate(ATTRIBUTE)}'" if self.domain else ""
-        id = "" if self.ours else f" id='{self.id}'"
-        self._write(
-            f"<?xml version='1.0'?><stream:stream xmlns='{content}' xmlns:stream='{ns.STREAM}'{whose}{id}>".encode()
-        )
+    def header_attrs(self) -> dict[str, str]:
+        said = {"from": self.domain or "", "id": "" if self.ours else self.id}
+        return {name: value for name, value in said.items() if value}
 
 
 def keep_alive(sock: socket.socket, seconds: float) -> None:

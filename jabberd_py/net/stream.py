@@ -17,7 +17,7 @@ from greenlet import getcurrent
 
 from ..heartbeat import heartbeat
 from ..xmpp.errors import StreamError
-from ..xmpp.frame import CLIENTS, Frame
+from ..xmpp.frame import TCP, Frame
 from ..xmpp.parser import Limits
 from .backlog import UNBOUNDED, Backlog
 from .channel import Secure
@@ -45,7 +45,7 @@ class Stream(Reader):
     """What c2s, s2s and components share. ``linger``: seconds that a closing stream has, less when the server stops."""
 
     linger: ClassVar[float] = LINGER
-    frame: Frame = CLIENTS
+    frame: Frame = TCP
 
     __slots__ = ("out", "size", "taken", "cap", "rest", "backlog", "writer", "dirty", "room", "__weakref__")
 
@@ -269,6 +269,7 @@ class Stream(Reader):
             return
         heartbeat.cancel(self)
         self.closing = True
+        self.ask = None  # it holds whoever holds this stream
         self.watcher.stop()
         self.watcher.close()
         self.watcher = None

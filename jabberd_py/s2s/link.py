@@ -7,9 +7,10 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from .. import log
+from ..net.entity import Entity, fault
 from ..net.karma import neighbourhood
 from ..net.stream import Closed, Stream
-from ..xdb import StoreError, xdb
+from ..xdb import xdb
 from ..xmpp import ns
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError, StreamError
@@ -46,10 +47,11 @@ def said(error: Element | None, namespace: str) -> str:
     return ((names[0] if names else "error") + (f": {text}" if text else ""))[:LONGEST]
 
 
-class Link(Traffic):
+class Link(Traffic, Entity):
     """``proof``: how the other side, or we, did it; ``trouble``: what is wrong with its certificate."""
 
     incoming = False
+    content = ns.SERVER
 
     def __init__(self, uplink: Uplink, stream: Stream | None, address: str) -> None:
         super().__init__(uplink, stream)
@@ -69,15 +71,14 @@ class Link(Traffic):
         try:
             self.begin()
             self._loop()
-            self.stream.close(b"</stream:stream>")
+            self.goodbye()
         except Failure as failure:
             self._fail(failure)
         except StreamError as error:
             self.note("s2s stream error", remote=self.remote, condition=error.condition, text=error.text)
             self.error = self.error or f"{error.condition}: {error.text or ''}".rstrip(": ")
             self.resumable = error.condition == "connection-timeout"
-            self.header()
-            self.stream.close(error.to_bytes() + b"</stream:stream>")
+            self.fail(error)
         except Closed as error:
             self.error = self.error or str(error)
             self.stream.abort()
@@ -88,20 +89,14 @@ class Link(Traffic):
             self.error = "a fault of this server"
             self.resumable = False
             if self.stream is not None:
-                condition = (
-                    "resource-constraint" if isinstance(error, StoreError) else "internal-server-error"
-                )
-                self.header()
-                self.stream.close(StreamError(condition).to_bytes() + b"</stream:stream>")
+                self.fail(fault(error))
         finally:
             try:
                 self.end()
                 xdb.release()
             finally:
                 if self.stream is not None:
-                    if self.stream.closing:
-                        self.stream.finish()
-                    self.stream.abort()
+                    self.leave()
 
     def _fail(self, failure: Failure) -> None:
         """We have found something to end the stream for that the other side need not know."""
@@ -159,20 +154,19 @@ class Link(Traffic):
     def negotiate(self, element: Element) -> bool:
         raise NotImplementedError
 
+    def header_attrs(self) -> dict[str, str]:
+        said = {
+            "xmlns:db": DIALBACK,
+            "id": self.id if self.incoming else "",
+            "from": self.local,
+            "to": self.remote,
+        }
+        said |= {"version": "1.0", "xml:lang": LANG}
+        return {name: value for name, value in said.items() if value}
+
     def header(self) -> None:
-        """Our stream header, if it is still to be sent."""
-        if self.opened or self.stream is None:
-            return
-        self.opened = True
-        attrs = "".join(
-            f" {name}='{value}'"
-            for name, value in (("id", self.id), ("from", self.local), ("to", self.remote))
-            if value and (name != "id" or self.incoming)
-        )
-        self.stream.send(
-            f"<?xml version='1.0'?><stream:stream xmlns='{ns.SERVER}' xmlns:stream='{ns.STREAM}' "
-            f"xmlns:db='{DIALBACK}'{attrs} version='1.0' xml:lang='{LANG}'>".encode()
-        )
+        if self.stream is not None:
+            super().header()
 
     def spoken(self, header: Header) -> None:
         """The other side's stream header, as far as both sides must say the same. Raises StreamError."""

@@ -21,8 +21,8 @@ class Frame(Protocol):
     carrier: str
     """Its name, for a person."""
 
-    def opening(self, attrs: Mapping[str, str]) -> bytes:
-        """Our stream header, with these attributes besides the namespaces (RFC 6120 section 4.7)."""
+    def opening(self, content: str, attrs: Mapping[str, str]) -> bytes:
+        """Our stream header (RFC 6120 section 4.7). ``content``: the content namespace."""
 
     def features(self, features: Element) -> bytes:
         """What is offered now; ``features`` is `{stream}features`."""
@@ -42,15 +42,10 @@ class TCPFrame:
 
     carrier = "TCP"
 
-    def __init__(self, content: str, declared: str = "") -> None:
-        """``content``: the content namespace. ``declared``: more declarations for the header, as XML."""
-        self.head = (
-            f"<?xml version='1.0'?><stream:stream xmlns='{content}' xmlns:stream='{ns.STREAM}'{declared}"
-        )
-
-    def opening(self, attrs: Mapping[str, str]) -> bytes:
+    def opening(self, content: str, attrs: Mapping[str, str]) -> bytes:
         said = "".join(f" {name}='{value.translate(ATTRIBUTE)}'" for name, value in attrs.items())
-        return f"{self.head}{said}>".encode()
+        head = f"<?xml version='1.0'?><stream:stream xmlns='{content}' xmlns:stream='{ns.STREAM}'"
+        return f"{head}{said}>".encode()
 
     def features(self, features: Element) -> bytes:
         return b"<stream:features>%b</stream:features>" % features.inner
@@ -65,4 +60,4 @@ class TCPFrame:
         return data
 
 
-CLIENTS = TCPFrame(ns.CLIENT)
+TCP = TCPFrame()

@@ -26,7 +26,7 @@ class WebSocketFrame:
 
     carrier = "WebSocket"
 
-    def opening(self, attrs):
+    def opening(self, content, attrs):
         return Element("open", FRAMING).copy(**attrs).to_bytes()
 
     def features(self, features):
