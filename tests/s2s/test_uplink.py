@@ -41,7 +41,7 @@ class World(NamedTuple):
             shutil.copy(certificate.chain, place / f"{domain}.pem")
             shutil.copy(certificate.key, place / f"{domain}.key")
         self.servers[domain] = self.start_server(config, domain)
-        self.servers[domain].ctl("accounts", "add", f"me@{domain}", "--password", "pw")
+        self.servers[domain].ctl("accounts", "add", f"me@{domain}", "--password", "secret")
         self.publish(domain)
         return self.servers[domain]
 
@@ -56,7 +56,7 @@ class World(NamedTuple):
         self.publish(domain)
 
     def client(self, domain: str) -> Client:
-        client = Client(self.servers[domain].address(), domain, "none").connect().auth("me", "pw")
+        client = Client(self.servers[domain].address(), domain, "none").connect().auth("me", "secret")
         client.bind("desk")
         return client
 
