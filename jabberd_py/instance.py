@@ -19,6 +19,7 @@ from .xmpp.jid import JID
 from .xmpp.large import unfold
 
 if TYPE_CHECKING:
+    from .fanout import Copies
     from .outbox import Entry
     from .router import Router
 
@@ -110,6 +111,11 @@ class Instance:
             self.answer("server", stanza)
         elif self.hooks.call("server", stanza) is not HANDLED and stanza.name == "message":
             raise StanzaError("service-unavailable")
+
+    def deliver_copy(self, copies: Copies, to: JID) -> None:
+        """One of many copies of a stanza (`Fan`), for that address of this domain. Never raises StanzaError: the sender gets
+        an error."""
+        self.router.deliver(copies.element(str(to)))
 
     def deliver_node(self, stanza: Element, to: JID) -> None:
         """A stanza for an address with a node."""

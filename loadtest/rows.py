@@ -44,6 +44,8 @@ class Setup:
     fresh: bool = False
     limits: bool = False
     """All limits at their defaults."""
+    announce: bool = False
+    """The first user is an administrator, who can write to all."""
     watched: bool = False
     """Every module is on, and the server's folder tells how long its loop was held (loadtest/watched.py)."""
 
@@ -199,6 +201,33 @@ def play(bed: Bed, routes: dict[Client, Client], starters: list[Client], in_flig
     return used / sent * 1e6
 
 
+def fan_out(bed: Bed) -> float:
+    """Microseconds for each of 1,000 sessions that a message of one sender (an administrator) is for."""
+    clients = bed.login(accounts(READERS), False)
+    try:
+        loop = Loop(clients, b"</message>")
+        letter = b"<message to='localhost/announce/online' type='headline'><body>%d</body></message>"
+        sent = 0
+
+        def more(*_: object) -> None:
+            nonlocal sent
+            if loop.received >= sent * READERS and time.monotonic() < stop:
+                clients[0].send(letter % sent)
+                sent += 1
+
+        before, own, stop = bed.peer.cpu(), time.process_time(), time.monotonic() + bed.size.seconds
+        more()
+        if not loop.run(more, lambda: loop.received >= sent * READERS, bed.size.seconds + PATIENCE):
+            raise Failed(f"{sent * READERS} expected, {loop.received} received")
+        own = time.process_time() - own
+        loop.drain(0.2)
+        used = bed.peer.cpu() - before
+        bed.details |= {"delivered": sent * READERS, "driver": own / (sent * READERS) * 1e6}
+        return used / (sent * READERS) * 1e6
+    finally:
+        driver.close(clients)
+
+
 def presence(bed: Bed, tls: bool) -> float:
     """Microseconds for each presence delivered, when users with `CONTACTS` contacts online change theirs."""
     clients = bed.login(accounts(bed.size.users), tls)
@@ -332,6 +361,8 @@ class Row:
 
 
 ARCHIVE = Setup(traffic, archive=True)
+READERS = 1000
+FAN_OUT = Setup(lambda size: (accounts(READERS), {}), announce=True)
 IDLE = Setup(strangers, fresh=True)
 
 ROWS = (
@@ -344,6 +375,7 @@ ROWS = (
     Row("chat + archive 1 in flight", "µs", lambda bed: chat(bed, False, 1), 60, ARCHIVE),
     Row("chat + archive 8 in flight", "µs", lambda bed: chat(bed, False, 8), 40, ARCHIVE),
     Row("presence", "µs", lambda bed: presence(bed, False), 10),
+    Row("fan-out to 1,000 sessions", "µs", fan_out, 6, FAN_OUT, only="jabberd_py"),
     Row("room of 100", "µs", None, 8, waits="waits for group chat"),
     Row("offline store", "µs", offline_store, 40, also="offline delivery", also_goal=20),
     Row("idle session plain", "KiB", lambda bed: idle(bed, False), 12, IDLE, once=True),

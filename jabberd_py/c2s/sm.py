@@ -93,8 +93,7 @@ class StreamManagement:
 
     # -- out -----------------------------------------------------------------------------
 
-    def push(self, stanza: Element) -> None:
-        data = stanza.to_bytes()
+    def push(self, stanza: Element, data: bytes) -> None:
         self.queue.append((data, stanza.uid))
         self.bytes += len(data)
         self.sent = (self.sent + 1) % WRAP

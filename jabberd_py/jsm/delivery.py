@@ -63,7 +63,7 @@ def _message(host: Host, user: str, stanza: Element, session: Session | None, ba
         if archived or value and acknowledged and spool.offline:
             stanza = spool.deliver(user, stanza, archived, sessions)
         else:
-            if acknowledged and missed(stanza):
+            if acknowledged and missed(stanza) and stanza.type != "groupchat":
                 stanza = spool.watch(user, stanza)
             spool.give(user, stanza, sessions)
         host.hooks.tell("received", user, stanza, sessions)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import secrets
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .. import log
+from ..archive.stamps import STAMPS, genuine
 from ..hooks import HANDLED, Option, Section, list_of
 from ..instance import Instance
 from ..options import brief
@@ -23,6 +24,9 @@ from .sessions import Sessions, highest
 from .spool import Spool
 from .users import Users
 
+if TYPE_CHECKING:
+    from ..fanout import Copies
+
 logger = log.get(__name__)
 
 
@@ -38,6 +42,11 @@ def bare_address(text: Any) -> str:
     if address.resource:
         raise ValueError(f"{brief(text)}: an account's address ends before the /")
     return str(address)
+
+
+DIRECT = frozenset(("groupchat", "headline"))
+SHOWN = frozenset((None, "unavailable"))
+"""Types of messages and of presence that a session gets or nobody does: nothing keeps them."""
 
 
 class HostOptions(Section):
@@ -194,6 +203,37 @@ class Host(Instance):
             self.answer_account(stanza)
         else:
             delivery.deliver(self, stanza, to)
+
+    def deliver_copy(self, copies: Copies, to: JID) -> None:
+        """What is never kept, and is for a session of ours, goes straight there (RFC 6121 section 8.5.3.1)."""
+        stanza = copies.stanza
+        session = self.sessions.find(to)
+        direct = (
+            stanza.type in DIRECT
+            if stanza.name == "message"
+            else stanza.name == "presence" and stanza.type in SHOWN
+        )
+        if session is None or not direct or self.hooks.chains["deliver"][stanza.name]:
+            self.router.deliver(copies.element(str(to)))
+            return
+        copy = copies.element(session.full)
+        data: bytes | None = None
+        if STAMPS.isdisjoint(copies.kids):
+            data = copies.data(session.full)
+        else:
+            copy = genuine(copy, session.user)
+        try:
+            for handler in self.hooks.chains["filter_in"][stanza.name]:
+                if handler(session.user, copy) is HANDLED:
+                    return
+            if stanza.name == "presence" and self.hooks.call("presence", session.user, copy) is HANDLED:
+                return
+            for handler in self.hooks.chains["in"][stanza.name]:
+                if handler(session, copy) is HANDLED:
+                    return
+            session.send(copy, data)
+        except StanzaError as error:
+            self.router.bounce(copy, error)
 
     def answer_account(self, request: Element) -> None:
         """An IQ for an account, which the server answers on its behalf (RFC 6121 section 8.5.2.1.3)."""

@@ -70,8 +70,8 @@ class Managed(Protocol):
     def place(self) -> str:
         """Which stanza of its resumable stream was sent last: "number:count ". Empty if another process cannot know."""
 
-    def push(self, stanza: Element) -> None:
-        """Queues the stanza until the client acknowledges it, and sends it if there is a stream."""
+    def push(self, stanza: Element, data: bytes) -> None:
+        """Queues the stanza, whose bytes are ``data``, until the client acknowledges it, and sends it if there is a stream."""
 
     def drain(self) -> None:
         """Blocks while too much is unacknowledged."""
@@ -145,12 +145,13 @@ class Session:
         """What was noted, or None; asking makes nothing."""
         return None if self._notes is None else self._notes.get(key)
 
-    def send(self, stanza: Element) -> None:
-        """Queues the stanza for the client. Event ``in`` is behind it."""
+    def send(self, stanza: Element, data: bytes | None = None) -> None:
+        """Queues the stanza for the client. Event ``in`` is behind it. ``data``: the stanza's bytes, where they are known."""
+        data = data or stanza.to_bytes()
         if self.sm is not None:
-            self.sm.push(stanza)  # delivered is what the client has acknowledged
+            self.sm.push(stanza, data)  # delivered is what the client has acknowledged
             return
-        self.transport.send(stanza.to_bytes())
+        self.transport.send(data)
         if stanza.uid:
             if self.host.sessions.find(self.jid) is self:
                 self.host.marks.delivered(self.user, stanza.uid)

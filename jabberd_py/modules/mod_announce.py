@@ -9,12 +9,14 @@ from gevent.pool import Pool
 
 from .. import log
 from ..arguments import Lines
+from ..fanout import Fan
 from ..hooks import HANDLED, Module, command, on
 from ..jsm.users import Account
 from ..net.turns import fairly
 from ..xmpp import ns
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
+from ..xmpp.jid import JID, parse
 
 logger = log.get(__name__)
 
@@ -25,6 +27,9 @@ PAGE = 200
 """Accounts that are read at a time."""
 
 
+BUSY = StanzaError("resource-constraint", "other announcements are still on their way")
+
+
 class Announce(Module):
     """Lets administrators write to all: a message to DOMAIN/announce/online reaches all who are online,
     .../announce/all every account, .../announce/motd is a message of the day (.../motd/delete removes it)."""
@@ -32,6 +37,7 @@ class Announce(Module):
     @on("start")
     def start(self) -> None:
         self.pool = Pool(AT_ONCE)
+        self.fan = Fan(self.host.router)
 
     @on("stop")
     def stop(self) -> None:
@@ -89,12 +95,14 @@ class Announce(Module):
             last = page[-1]
 
     def _send(self, letter: Element, addresses: Iterator[str]) -> None:
-        self._each(addresses, lambda address: self.host.router.deliver(letter.copy(to=address)))
+        if len(self.fan.queue) >= AT_ONCE:
+            raise BUSY
+        self.fan.send((letter, _counted(addresses)))
 
     def _each(self, items: Iterator[Any], step: Callable[[Any], object]) -> None:
         """In a greenlet of its own that lets others have their turn. Raises StanzaError if many are busy."""
         if self.pool.full():
-            raise StanzaError("resource-constraint", "other announcements are still on their way")
+            raise BUSY
         self.pool.spawn(_work, items, step)
 
     # -- the message of the day --------------------------------------------------------------
@@ -106,6 +114,14 @@ class Announce(Module):
         motd.set("" if where == "motd/delete" else self._letter(stanza).text_of("body", ns.CLIENT))
         if where == "motd":
             self._each((session for session in self.host.sessions if session.presence), motd.greet)
+
+
+def _counted(addresses: Iterator[str]) -> Iterator[JID]:
+    count = 0
+    for address in addresses:
+        yield parse(address)
+        count += 1
+    logger.info("announced", to=count)
 
 
 def _work(items: Iterator[Any], step: Callable[[Any], object]) -> None:

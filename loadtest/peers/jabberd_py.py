@@ -29,6 +29,9 @@ class Server(Peer):
         if options.get("watched"):
             config["modules"] |= {"register": True, "echo": True}
             config["hosts"]["localhost"] = {"admins": ["owner@localhost"]}
+        if options.get("announce"):
+            config["modules"]["announce"] = True
+            config["hosts"]["localhost"] = {"admins": ["user0@localhost"]}
         file = self.folder / "jabberd.yaml"
         file.write_text(json.dumps(config))  # YAML is a superset
         loaded = run(sys.executable, "-m", "loadtest.peers.preload", config["data"], cwd=REPOSITORY,

@@ -7,6 +7,7 @@ from jabberd_py.jsm.users import Account as Row
 from jabberd_py.modules.mod_announce import PAGE, Announce
 from jabberd_py.router import Router
 from jabberd_py.xdb import xdb
+from tests.client import Client
 from tests.conftest import CONFIG, Account, Place
 
 STANZAS = "urn:ietf:params:xml:ns:xmpp-stanzas"
@@ -108,3 +109,30 @@ def test_every_account_is_found_page_by_page(tmp_path):
         assert list(Announce(Host(Router(), "localhost", HostOptions()))._accounts()) == users
     finally:
         store.close()
+
+
+def test_an_announcement_goes_by_each_ones_privacy_list_and_state(start_server):
+    """What goes to many passes the same filters as what goes to one."""
+    server = start_server(
+        {"hosts": {"localhost": {"admins": ["romeo@localhost"]}}, "modules": {"announce": True}}
+    )
+    for name in ("romeo", "juliet", "nurse"):
+        server.ctl("accounts", "add", f"{name}@localhost", "--password", "secret")
+
+    def client(name):
+        return Client(server.address("c2s"), "localhost").login(name, "secret", "x").available()
+
+    romeo, juliet, nurse = client("romeo"), client("juliet"), client("nurse")
+    nurse.send("<enable xmlns='urn:xmpp:sm:3' resume='true'/>")
+    nurse.gets("<enabled xmlns='urn:xmpp:sm:3'/>")
+    for type in ("headline", "normal"):
+        for text in ("one", "two"):
+            body = f"<body>{text}</body><stanza-id xmlns='urn:xmpp:sid:0' by='juliet@localhost' id='forged'/>"
+            romeo.send(f"<message to='localhost/announce/online' type='{type}'>{body}</message>")
+            for each in (juliet, nurse):
+                got = each.gets(f"<message from='localhost' to='{each.jid}'><body>{text}</body></message>")
+                if each is juliet:
+                    assert "forged" not in {e.get("id") for e in got.findall("{urn:xmpp:sid:0}stanza-id")}
+    nurse.gets("<r xmlns='urn:xmpp:sm:3'/>")
+    for each in (romeo, juliet, nurse):
+        each.close()

@@ -1,0 +1,111 @@
+"""Many readers, one text."""
+
+import gevent
+
+from jabberd_py.fanout import Copies, Fan
+from jabberd_py.instance import Instance
+from jabberd_py.net import turns
+from jabberd_py.router import Router
+from jabberd_py.xmpp.element import Element, from_text
+from jabberd_py.xmpp.jid import parse
+
+ROOM = "garden@conference.example.org"
+
+
+class Far(Instance):
+    """Takes what it gets; `fails` raises."""
+
+    def __init__(self, router, domain):
+        super().__init__(router, domain)
+        self.got = []
+
+    def deliver(self, stanza, to):
+        if to.node == "fails":
+            raise RuntimeError("a fault of ours")
+        self.got.append(stanza)
+
+
+def message(text, nick="romeo"):
+    return from_text(f"<message from='{ROOM}/{nick}' type='groupchat'><body>{text}</body></message>")
+
+
+def house(*domains):
+    router = Router()
+    for domain in domains:
+        router.add(Far(router, domain))
+    return router
+
+
+def wait_for(instance, count):
+    with gevent.Timeout(5):
+        while len(instance.got) < count:
+            gevent.sleep(0.001)
+
+
+def test_a_copy_is_the_stanza_for_its_reader():
+    for text in ("plain", "&lt;&amp;>", "", "größer"):
+        copies = Copies(message(text))
+        for to in ("juliet@example.org/balcony", 'juliet@example.org/it\'s <here> & "there"'):
+            copy = copies.element(to)
+            assert copy.to_bytes() == message(text).copy(to=to).to_bytes()
+            assert from_text(copies.data(to)).attrs == copy.attrs
+            assert from_text(copies.data(to)).text_of("body") == copy.text_of("body")
+    empty = Copies(Element("presence", from_=f"{ROOM}/romeo"))
+    assert from_text(empty.data("a@b.example")).attrs == {"from": f"{ROOM}/romeo", "to": "a@b.example"}
+
+
+def test_every_reader_gets_all_in_order():
+    router = house("a.example", "b.example")
+    fan, readers = Fan(router), [parse(f"u{n}@{domain}/x") for n in range(200) for domain in router.instances]
+    for n in range(20):
+        fan.send((message(str(n)), readers))
+    for domain in ("a.example", "b.example"):
+        far = router.instances[domain]
+        wait_for(far, 4000)
+        of = [each for each in far.got if each.attrs["to"] == f"u7@{domain}/x"]
+        assert [each.text_of("body") for each in of] == [str(n) for n in range(20)]
+
+
+def test_each_reader_gets_the_variant_that_is_for_him():
+    router = house("a.example")
+    plain, full = message("plain"), message("full")
+    Fan(router).send((plain, [parse("u@a.example")]), (full, [parse("moderator@a.example")]))
+    far = router.instances["a.example"]
+    wait_for(far, 2)
+    assert {each.attrs["to"]: each.text_of("body") for each in far.got} == {
+        "u@a.example": "plain",
+        "moderator@a.example": "full",
+    }
+
+
+def test_one_that_fails_spoils_nothing_for_the_others():
+    router = house("a.example", "conference.example.org")
+    fan = Fan(router)
+
+    def readers():
+        yield parse("fails@a.example")
+        yield parse("u@a.example")
+        raise ValueError("gone")
+
+    fan.send((message("one"), readers()))
+    fan.send((message("two"), [parse("u@a.example")]))
+    far = router.instances["a.example"]
+    wait_for(far, 2)
+    assert [each.text_of("body") for each in far.got] == ["one", "two"]
+    assert router.instances["conference.example.org"].got[0].type == "error"  # the room hears of it
+    assert not fan.queue
+
+
+def test_the_loop_is_not_held():
+    """While 20,000 copies are made, others have their turn."""
+    router = house("a.example")
+    readers = [parse(f"u{n}@a.example/x") for n in range(20_000)]
+    turns_of_others = 0
+    Fan(router).send((message("x"), readers))
+    far = router.instances["a.example"]
+    with gevent.Timeout(20):
+        while len(far.got) < len(readers):
+            gevent.sleep(0)
+            turns.pause()
+            turns_of_others += 1
+    assert turns_of_others > 5
