@@ -88,10 +88,10 @@ class Users:
         """Returns when the account is safely stored. Raises ValueError (bad address or password), StanzaError
         (conflict), StoreError."""
         user = str(self.jid(user))
-        self._check(password)
         keys = self._derive(password)
         if exists(user):
             raise StanzaError("conflict", "that account exists")
+        self._check(password)
         try:
             xdb.save(lambda: Account.create(owner=user, keys=keys, created=time.time()))
         except IntegrityError:

@@ -59,11 +59,11 @@ def test_another_user_is_refused_even_past_the_permissions(start_server):
 
 def test_the_life_of_an_account(server, make_client):
     jid = "mercutio@localhost"
-    assert data(server, "accounts", "add", jid, "--password", "one") == {"jid": jid}
+    assert data(server, "accounts", "add", jid, "--password", "secret one") == {"jid": jid}
     fails(run(server, "accounts", "add", jid, "--password", "x"), 1, "that account exists")
     assert jid in [row["jid"] for row in data(server, "accounts", "list")]
-    assert run(server, "accounts", "passwd", jid, "--password", "-", stdin="two\n").returncode == 0
-    client = login(server, make_client, "mercutio", "two")
+    assert run(server, "accounts", "passwd", jid, "--password", "-", stdin="secret two\n").returncode == 0
+    client = login(server, make_client, "mercutio", "secret two")
     client.iq("set", "<vCard xmlns='vcard-temp'><FN>Mercutio</FN><N><GIVEN>M</GIVEN></N></vCard>")
     shown = data(server, "accounts", "show", jid)
     assert shown["vcard"]["FN"] == "Mercutio" and shown["vcard"]["N"] == {"GIVEN": "M"}
@@ -81,8 +81,8 @@ def test_the_life_of_an_account(server, make_client):
 
 
 def test_one_of_two_sessions_is_kicked(server, make_client):
-    assert run(server, "accounts", "add", "two@localhost", "--password", "one").returncode == 0
-    first, second = (login(server, make_client, "two", "one") for _ in range(2))
+    assert run(server, "accounts", "add", "two@localhost", "--password", "secret").returncode == 0
+    first, second = (login(server, make_client, "two", "secret") for _ in range(2))
     assert data(server, "accounts", "kick", first.jid) == {"sessions": 1}
     assert first.stream_error() == "policy-violation"
     assert [each["jid"] for each in data(server, "accounts", "show", "two@localhost")["sessions"]] == [
@@ -110,7 +110,7 @@ def login(server, make_client, user, password):
 
 def test_many_accounts_at_once(start_server):
     server = start_server()
-    done = run(server, "accounts", "add", "u@localhost", "--password", "x", "--count", "3")
+    done = run(server, "accounts", "add", "u@localhost", "--password", "secret", "--count", "3")
     assert done.returncode == 0 and "created" in done.stdout
     assert [row["jid"] for row in data(server, "accounts", "list")] == [f"u{n}@localhost" for n in (1, 2, 3)]
     assert data(server, "accounts", "list", "--host", "other.localhost") == []
@@ -275,7 +275,7 @@ def test_an_endless_request_is_cut_off(server):
 def test_progress_is_told(start_server):
     server = start_server()
     with raw(server) as link, link.makefile("rb") as lines:
-        args = {"jid": "p@localhost", "password": "x", "count": 2}
+        args = {"jid": "p@localhost", "password": "secret", "count": 2}
         link.sendall(json.dumps({"command": "accounts add", "args": args}).encode() + b"\n")
         assert [json.loads(lines.readline()) for _ in range(3)] == [
             {"progress": [1, 2, "p1@localhost"]},

@@ -146,17 +146,19 @@ def alone(server: ServerProcess, *arguments: str, **options: Any) -> subprocess.
 def test_accounts_are_made_while_the_server_is_stopped(stopped: ServerProcess, make_client: Any) -> None:
     from tests.conftest import Account, Place
 
-    done = alone(stopped, "accounts", "add", "early@localhost", "--password", "bird")
+    done = alone(stopped, "accounts", "add", "early@localhost", "--password", "early bird")
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
     assert [row["jid"] for row in json.loads(alone(stopped, "accounts", "list", "--json").stdout)] == [
         "early@localhost"
     ]
     assert (
-        alone(stopped, "accounts", "passwd", "early@localhost", "--password", "-", input="worm\n").returncode
+        alone(
+            stopped, "accounts", "passwd", "early@localhost", "--password", "-", input="the worm\n"
+        ).returncode
         == 0
     )
     stopped.start()
-    make_client(Account("early", "worm", Place(stopped, "localhost")))
+    make_client(Account("early", "the worm", Place(stopped, "localhost")))
 
 
 @pytest.mark.parametrize(
@@ -264,7 +266,7 @@ def test_status_is_one_screen(server: ServerProcess, romeo: Any) -> None:
 
 
 def test_the_shell_runs_commands_and_goes_on_after_mistakes(server: ServerProcess, tmp_path: Path) -> None:
-    lines = "accounts add shelly@localhost --password sea\naccounts remove x\nstats extra\n\n"
+    lines = "accounts add shelly@localhost --password seashell\naccounts remove x\nstats extra\n\n"
     lines += "accounts show shelly@localhost\nexit\n"
     history = tmp_path / "history"
     done = run(
@@ -272,7 +274,7 @@ def test_the_shell_runs_commands_and_goes_on_after_mistakes(server: ServerProces
     )
     assert done.returncode == 0, done.stderr
     assert "shelly@localhost" in done.stdout and "accounts delete" in done.stderr and "extra" in done.stderr
-    assert "sea" not in history.read_text() and "accounts show shelly" in history.read_text()
+    assert "seashell" not in history.read_text() and "accounts show shelly" in history.read_text()
     assert history.stat().st_mode & 0o077 == 0
 
 

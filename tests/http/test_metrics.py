@@ -25,10 +25,10 @@ def test_sessions_stanzas_and_the_store(start_server, make_client, account):
     assert before["jabberd_sessions", "localhost"] == 0
     assert before["jabberd_store_trouble",] == 0
     assert before["jabberd_s2s_streams", "in"] == before["jabberd_s2s_streams", "out"] == 0
-    server.ctl("accounts", "add", "romeo@localhost", "--password", "pw")
+    server.ctl("accounts", "add", "romeo@localhost", "--password", "secret")
     from tests.client import Client
 
-    client = Client(server.address(), "localhost").connect().login("romeo", "pw")
+    client = Client(server.address(), "localhost").connect().login("romeo", "secret")
     after = scrape(server)
     assert after["jabberd_sessions", "localhost"] == 1
     assert after["jabberd_store_commits_total",] > before["jabberd_store_commits_total",]
