@@ -35,6 +35,10 @@ class Discoverable:
         """<item/>s of the domain."""
         return []
 
+    def disco_page(self, request: Element) -> Element | None:
+        """The <query/> of all of the domain's items, by one who has too many for one answer (XEP-0059). Raises StanzaError."""
+        return None
+
     def account_items(self, user: str, asker: JID) -> list[Element]:
         """<item/>s of an account that ``asker`` may know of."""
         return []

@@ -132,6 +132,7 @@ class Hosting:
         logger.info("a host is gone", host=host.domain)
 
     def _remove(self, instance: Instance) -> None:
+        instance.ending = True
         instance.hooks.tell("stop")
         for stop in self.jobs.pop(instance.domain, ()):
             stop()

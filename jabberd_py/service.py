@@ -24,6 +24,7 @@ class Service(Section, Instance, Discoverable):
     features   namespaces for service discovery (XEP-0030)
     protocols  what of the RFCs and XEPs it offers, for docs/protocols.md
     tables     where it keeps its data; every row has an ``owner``
+    arguments  what the arguments of its own ``events`` are, for docs/events.md
     """
 
     name: ClassVar[str] = ""
@@ -31,6 +32,7 @@ class Service(Section, Instance, Discoverable):
     order: ClassVar[tuple[str, ...]] = ()
     protocols: ClassVar[tuple[Protocol, ...]] = ()
     tables: ClassVar[tuple[Any, ...]] = ()
+    arguments: ClassVar[Mapping[str, str]] = {}
 
     prefix = Option(
         str, "service", "its address is this label before the host's, unless 'address' says otherwise"

@@ -156,7 +156,9 @@ def federated(
             process = ServerProcess({**databases(folder), **config}, folder)
             address, port = process.address("s2s")
             found = {"SRV _xmpp-server._tcp": f"0 0 {port} {domain}."}
-            names.put({domain: {**found, "A": address}, f"pubsub.{domain}": found})
+            names.put(
+                {domain: {**found, "A": address}, f"pubsub.{domain}": found, f"conference.{domain}": found}
+            )
             servers.append(process)
         yield servers[0], servers[1]
         for process in servers:

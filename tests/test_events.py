@@ -10,6 +10,7 @@ from jabberd_py.events import ARGUMENTS, EVENTS, Event
 from jabberd_py.hooks import Module, on
 from jabberd_py.instance import Instance
 from jabberd_py.jsm.notes import Note
+from jabberd_py.modules import load_services
 from jabberd_py.router import Router
 
 
@@ -80,6 +81,9 @@ def test_a_service_has_events_of_its_own():
 
 def test_every_event_is_explained():
     assert {name for event in EVENTS for name in event.arguments} == set(ARGUMENTS)
+    for service in load_services().values():
+        asked = {name for event in service.events for name in event.arguments}
+        assert asked - set(ARGUMENTS) <= set(service.arguments) <= asked
     assert len({event.name for event in EVENTS}) == len(EVENTS)
     assert all(event.arguments[-1] in ("stanza", "element") for event in EVENTS if not event.told)
 
@@ -96,7 +100,8 @@ def told():
 
 
 def test_what_the_server_tells_is_declared():
-    known = {event.name: len(event.arguments) for event in EVENTS}
+    declared = [EVENTS, *(service.events for service in load_services().values())]
+    known = {event.name: len(event.arguments) for events in declared for event in events}
     wrong = []
     for place, event, number in told():
         if number == 0 and event.startswith("component"):

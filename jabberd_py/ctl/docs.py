@@ -9,12 +9,12 @@ monkey.patch_all()
 
 import os  # noqa: E402
 import sys  # noqa: E402
-from collections.abc import Iterator  # noqa: E402
+from collections.abc import Iterable, Iterator  # noqa: E402
 from importlib import import_module  # noqa: E402
 from pathlib import Path  # noqa: E402
 
 from .. import config, modules  # noqa: E402
-from ..events import ARGUMENTS, EVENTS  # noqa: E402
+from ..events import ARGUMENTS, EVENTS, Event  # noqa: E402
 from ..schema import configuration, schema  # noqa: E402
 from ..xmpp.protocols import Protocol  # noqa: E402
 
@@ -25,21 +25,27 @@ GENERATED = "<!-- made by `make docs` from the code: do not edit -->\n\n"
 
 def events() -> str:
     """docs/events.md"""
-    tables = []
-    for told in (False, True):
-        rows = (
-            f"| `{e.name}` | `({', '.join(e.arguments)})` | {e.meaning} |" for e in EVENTS if e.told == told
-        )
-        tables.append("| event | arguments | meaning |\n|---|---|---|\n" + "\n".join(rows) + "\n")
+    tables = [_table([each for each in EVENTS if each.told == told]) for told in (False, True)]
     arguments = "\n".join(f"| `{name}` | {meaning} |" for name, meaning in ARGUMENTS.items())
+    services = "".join(
+        f"\n## Events of the service `{name}`\n\n{_table(service.events)}\n| | |\n|---|---|\n"
+        + "".join(f"| `{each}` | {meaning} |\n" for each, meaning in service.arguments.items())
+        for name, service in modules.load_services().items()
+        if service.events
+    )
     return (
         "# Events\n\nWhat a module may hook with `@on(event)`. Handlers run in the order of `jabberd_py.modules.ORDER`. "
         "An unknown event, or a handler that cannot take the event's arguments, fails when the module is loaded.\n\n"
         "## Stanza events\n\nIn the order in which a stanza meets them. The first handler that returns `HANDLED` ends the "
         f"chain; `kind=` hooks one kind of stanza only.\n\n{tables[0]}\n"
         f"## Life events\n\nEvery handler hears them.\n\n{tables[1]}\n"
-        f"## Arguments\n\n| | |\n|---|---|\n{arguments}\n"
+        f"## Arguments\n\n| | |\n|---|---|\n{arguments}\n{services}"
     )
+
+
+def _table(events: Iterable[Event]) -> str:
+    rows = (f"| `{e.name}` | `({', '.join(e.arguments)})` | {e.meaning} |\n" for e in events)
+    return "| event | arguments | meaning |\n|---|---|---|\n" + "".join(rows)
 
 
 def offered() -> Iterator[tuple[Protocol, str]]:

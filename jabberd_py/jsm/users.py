@@ -17,6 +17,7 @@ from gevent.event import Event
 from peewee import BooleanField, CharField, FloatField, IntegrityError, TextField
 
 from ..archive import messages
+from ..service import Service
 from ..xdb import OWNER_LENGTH, Table, cached, spoilt, xdb
 from ..xmpp import sasl
 from ..xmpp.errors import StanzaError
@@ -122,6 +123,9 @@ class Users:
         try:
             self._end_sessions(user, asker)
             self.host.hooks.tell("deleting", user)
+            for each in list(self.host.router.instances.values()):
+                if isinstance(each, Service):  # rooms and the like know the user, too
+                    each.hooks.tell("deleting", user)
             self.host.spool.forget(user)  # else a mark might be written behind it
             xdb.delete_owner(user, messages.sort_in)  # what is fresh is of two owners
             self.host.spool.forget(user)

@@ -53,7 +53,7 @@ ORDER = (
 )  # fmt: skip
 
 
-SERVICES = ("services.echo", "pubsub.service")
+SERVICES = ("muc.service", "pubsub.service", "services.echo")
 """What a host can have beside itself, each on a domain of its own: the files, from the package's top."""
 
 

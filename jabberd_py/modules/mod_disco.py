@@ -41,6 +41,10 @@ class Disco(Module):
         node = request.payload.attrs.get("node")
         if node is not None:
             return self._node("disco_node", request, node)
+        for part in self.host.parts:
+            page: Element | None = part.disco_page(request)
+            if page is not None:
+                return page
         return Element("query", DISCO_ITEMS, *self._services(), *self._ask("disco_items"))
 
     def describe(self) -> Element:

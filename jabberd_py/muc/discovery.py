@@ -1,0 +1,97 @@
+"""What rooms tell those who ask: features, information, who is in (XEP-0045 section 6)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from ..hooks import Option, iq
+from ..xmpp import forms, rsm
+from ..xmpp.element import Element
+from ..xmpp.errors import StanzaError
+from ..xmpp.ns import DISCO_INFO, DISCO_ITEMS
+from . import store
+from .feature import Feature
+from .occupant import MUC
+from .room import Room
+
+INFO = "http://jabber.org/protocol/muc#roominfo"
+TRAFFIC = f"{MUC}#traffic"
+
+
+class Discovery(Feature):
+    """The list of public rooms, and what each room is."""
+
+    needs = ("description",)
+    page = Option(int, 200, "rooms on one page of the list", min=1, max=1000)
+
+    # -- the list of rooms -----------------------------------------------------------------------------
+
+    def disco_page(self, request: Element) -> Element:
+        """Section 6.3, in pages (XEP-0059)."""
+        query: Any = request.payload
+        try:
+            asked = rsm.read(query)
+        except ValueError as error:
+            raise StanzaError("bad-request", str(error)) from None
+        page = asked or rsm.Page()
+        if page.index is not None:
+            raise StanzaError("feature-not-implemented", "pages by index")
+        domain, limit = self.host.domain, page.limit(self.page, self.page)
+        found = store.listed(domain, limit + 1, page.after or "", page.before) if limit else []
+        more = len(found) > limit
+        found = found[-limit:] if page.before is not None else found[:limit]
+        query = Element("query", DISCO_ITEMS)
+        for address, name in found:
+            query.append(Element("item", DISCO_ITEMS, jid=address, name=name or address.partition("@")[0]))
+        if asked is not None or more:
+            first, last = (found[0][0], found[-1][0]) if found else (None, None)
+            query.append(rsm.answer(first, last, store.count(domain)))
+        return query
+
+    # -- one room --------------------------------------------------------------------------------------
+
+    @iq("get", DISCO_INFO, "query", to="room")
+    def info(self, request: Element) -> Element:
+        """Section 6.4."""
+        room, node = self.host.room(request), request.payload.attrs.get("node")
+        if node is not None:
+            return self._node(room, request, node)
+        query, name = Element("query", DISCO_INFO), self.host["description"].title(room)
+        query.append(
+            Element("identity", DISCO_INFO, category="conference", type="text", name=name or room.jid.node)
+        )
+        query.append(*(Element("feature", DISCO_INFO, var=var) for var in sorted(set(self._features(room)))))
+        form = forms.Form("result", form_type=INFO)
+        for each in self.host.own:
+            each.room_info(room, form)
+        form.field("muc#roominfo_occupants", None, None, len(room.occupants))
+        query.append(form.element())
+        return query
+
+    def _features(self, room: Room) -> Iterable[str]:
+        yield from (MUC, f"{MUC}#stable_id", DISCO_INFO, DISCO_ITEMS)
+        for each in self.host.own:
+            yield from each.room_namespaces
+            yield from each.room_features(room)
+
+    def _node(self, room: Room, request: Element, node: str) -> Element:
+        if node == TRAFFIC:
+            raise StanzaError("service-unavailable", "everything passes")  # section 14.1.1
+        for each in self.host.own:
+            answer: Element | None = each.room_node(room, request, node)
+            if answer is not None:
+                return answer
+        raise StanzaError("item-not-found")
+
+    @iq("get", DISCO_ITEMS, "query", to="room")
+    def items(self, request: Element) -> Element:
+        """Section 6.5: only who is in learns who is in."""
+        room, node = self.host.room(request), request.payload.attrs.get("node")
+        if node is not None:
+            raise StanzaError("item-not-found")
+        query = Element("query", DISCO_ITEMS)
+        if room.of(request.from_.user):
+            for occupant in list(room.occupants.values()):
+                query.append(Element("item", DISCO_ITEMS, jid=room.at(occupant.nick), name=occupant.nick))
+        return query

@@ -1,0 +1,78 @@
+"""What was said before one came (XEP-0045 sections 7.2.13 and 7.2.14)."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from contextlib import suppress
+from itertools import islice
+from typing import NamedTuple
+
+from ..hooks import Option, on
+from ..xmpp.element import Element
+from ..xmpp.ns import DELAY
+from ..xmpp.stamp import parse, utc
+from .feature import Feature
+from .fields import Number
+from .occupant import MUC, Occupant, added
+from .room import Room
+
+ASKED = 20
+"""Messages that who says nothing gets."""
+
+
+class Said(NamedTuple):
+    when: float
+    stanza: Element
+
+
+class History(Feature):
+    """Those who enter get the last messages."""
+
+    length = Number("muc#maxhistoryfetch", 20, "Most messages that those who enter get", least=0, most=1000)
+    most = Option(int, 100, "messages of each room that are remembered", min=0, max=1000)
+
+    @on("said")
+    def remember(self, room: Room, occupant: Occupant, stanza: Element) -> None:
+        if not stanza.has("body"):
+            return  # chat states and subjects are no conversation
+        kept: deque[Said] | None = room.memory.get("history")
+        if kept is None or kept.maxlen != self.most:
+            kept = room.memory["history"] = deque(kept or (), self.most)
+        now = time.time()
+        kept.append(Said(now, _late(room, stanza, now)))
+
+    @on("entered")
+    def show(self, room: Room, occupant: Occupant, full: str, stanza: Element) -> None:
+        for each in self.wanted(room, stanza):
+            room.sending.one(each.stanza.copy(to=full))
+
+    def wanted(self, room: Room, stanza: Element) -> list[Said]:
+        """The last messages, as few as every limit says: the client's, the room's, the service's."""
+        kept: deque[Said] = room.memory.get("history") or deque()
+        x = stanza.child("x", MUC) if stanza.has("x", MUC) else None
+        asked = None if x is None else x.child("history", MUC)
+        attrs = {} if asked is None else asked.attrs
+        most = min(self.length(room), _number(attrs.get("maxstanzas"), ASKED if not attrs else 10**6))
+        chars = _number(attrs.get("maxchars"), 10**9)
+        since = time.time() - _number(attrs.get("seconds"), 10**9)
+        with suppress(KeyError, ValueError):
+            since = max(since, parse(attrs["since"]))
+        found: list[Said] = []
+        for each in islice(reversed(kept), most):
+            chars -= len(str(each.stanza))
+            if each.when < since or chars < 0:
+                break
+            found.append(each)
+        return found[::-1]
+
+
+def _late(room: Room, stanza: Element, now: float) -> Element:
+    """The message as those get it who come later. A delay that its sender put in stays (section 7.9)."""
+    stamp = f"<delay xmlns='{DELAY}' from='{room.address}' stamp='{utc(now, fraction=True)}'/>"
+    return added(stanza.copy(), stamp.encode(), f"{DELAY} delay")
+
+
+def _number(text: str | None, default: int) -> int:
+    text = (text or "").strip()
+    return min(int(text[:10]), 10**9) if text.isascii() and text.isdigit() else default

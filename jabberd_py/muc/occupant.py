@@ -1,0 +1,85 @@
+"""An occupant: a bare address under a nick in a room, with a role."""
+
+from __future__ import annotations
+
+import unicodedata
+
+from ..xmpp.element import Element
+
+MUC = "http://jabber.org/protocol/muc"
+USER = f"{MUC}#user"
+ADMIN = f"{MUC}#admin"
+OWNER = f"{MUC}#owner"
+X_USER = f"{USER} x"
+
+
+class Occupant:
+    """Occupancy is one thing, its sessions are another: one user's clients share the nick.
+
+    user      the bare address, as text
+    sessions  full address -> its last presence, as the room shows it (without ``to`` and ``from``)
+    shown     the full address whose presence the others see: the last that said something
+    badge     XML that everything bears which goes out in the occupant's name, and its `Element.kids`
+    """
+
+    __slots__ = ("badge", "nick", "role", "sessions", "shown", "user")
+
+    def __init__(self, user: str, nick: str, role: str) -> None:
+        self.user, self.nick, self.role = user, nick, role
+        self.sessions: dict[str, Element] = {}
+        self.shown = ""
+        self.badge: tuple[bytes, tuple[str, ...]] = (b"", ())
+
+    @property
+    def presence(self) -> Element:
+        """What the others see."""
+        return self.sessions[self.shown]
+
+    def put(self, full: str, presence: Element) -> None:
+        """That session says so now."""
+        self.sessions[full], self.shown = presence, full
+
+    def drop(self, full: str) -> None:
+        """That session is out."""
+        self.sessions.pop(full, None)
+        if self.shown == full:
+            self.shown = next(reversed(self.sessions), "")
+
+    def __repr__(self) -> str:
+        return f"<Occupant {self.nick}: {self.user}, {self.role}>"
+
+
+def without(stanza: Element, *kids: str) -> Element:
+    """The stanza without such children, each named as in `Element.kids`."""
+    twin = Element.parsed(stanza.name, stanza.ns, dict(stanza.attrs))
+    for child in stanza.children:
+        if isinstance(child, str) or (f"{child.ns} {child.name}" if child.ns else child.name) not in kids:
+            twin.append(child)
+    return twin
+
+
+def cleaned(stanza: Element, reserved: frozenset[str]) -> Element:
+    """The stanza without what only the room itself may say."""
+    return stanza if reserved.isdisjoint(stanza.kids) else without(stanza, *reserved)
+
+
+def added(stanza: Element, xml: bytes, *kids: str) -> Element:
+    """The stanza with more XML at its end, which stands by itself in ``jabber:client``: nothing is parsed."""
+    return Element.raw(stanza.name, stanza.ns, stanza.attrs, stanza.inner + xml, [*stanza.kids, *kids])
+
+
+_LOOKALIKES = str.maketrans(
+    "аеорсухіјѕԁһӏԛԝвкмнт"
+    "αβγεηικμνορτυχζ",
+    "aeopcyxijsdhlqwbkmhtabyenikmvoptuxz",
+)  # fmt: skip
+"""Letters of Cyrillic and Greek, and the Latin ones that they look like."""
+
+
+def skeleton(nick: str) -> str:
+    """What nicks have in common that people take for the same: case, width, spaces, letters of other scripts that look alike
+    (section 13.7, mimicking). Two of one skeleton conflict."""
+    folded = unicodedata.normalize("NFKC", nick).casefold().translate(_LOOKALIKES)
+    return "".join(
+        each for each in folded if not each.isspace() and unicodedata.category(each) not in ("Cf", "Cc")
+    )

@@ -1,0 +1,47 @@
+"""Rooms with a password (XEP-0045 section 7.2.6)."""
+
+from __future__ import annotations
+
+import hmac
+from typing import Any
+
+from ..hooks import on
+from ..xmpp.element import Element
+from ..xmpp.errors import StanzaError
+from .feature import Feature
+from .fields import Field
+from .occupant import MUC, Occupant
+from .room import Room
+
+
+class Password(Feature):
+    """Who enters has to know the room's password, where it has one."""
+
+    protected = Field(
+        "muc#roomconfig_passwordprotectedroom", "boolean", False, "A password is needed to enter"
+    )
+    secret = Field("muc#roomconfig_roomsecret", "text-private", "", "The password", most=255)
+
+    def of(self, room: Room) -> str | None:
+        """The password that is needed, or None."""
+        return self.secret(room) if self.protected(room) else None
+
+    def room_features(self, room: Room) -> list[str]:
+        return ["muc_passwordprotected" if self.protected(room) else "muc_unsecured"]
+
+    @on("entering")
+    def check(self, room: Room, occupant: Occupant, stanza: Element) -> None:
+        wanted = self.of(room)
+        if wanted is None or self.host.is_admin(stanza.from_):
+            return
+        x = stanza.child("x", MUC)
+        given = None if x is None else x.text_of("password", MUC)
+        if given is None or not hmac.compare_digest(given.encode(), wanted.encode()):
+            raise StanzaError("not-authorized", "the password is needed")
+
+    @on("configuring")
+    def sensible(self, room: Room, values: dict[str, Any], stanza: Element) -> None:
+        """Section 10.1.3."""
+        after = {**room.config, **values}
+        if after.get(self.protected.var) and not after.get(self.secret.var):
+            raise StanzaError("not-acceptable", "a room with a password needs one")

@@ -1,0 +1,113 @@
+"""Registration with a room: membership, and a nick that is one's own (XEP-0045 sections 7.10 and 7.12)."""
+
+from __future__ import annotations
+
+from ..hooks import iq, on
+from ..xmpp import forms
+from ..xmpp.element import Element
+from ..xmpp.errors import StanzaError
+from ..xmpp.ns import DISCO_INFO
+from ..xmpp.prep import resourceprep
+from . import changes
+from .feature import Feature
+from .fields import Field
+from .occupant import Occupant, skeleton
+from .ranks import at_least
+from .room import Room
+
+NS = "jabber:iq:register"
+FORM_TYPE = "http://jabber.org/protocol/muc#register"
+NODE = "x-roomuser-item"
+NICK = "muc#register_roomnick"
+
+
+class Register(Feature):
+    """Occupants become members, and their nicks are kept for them."""
+
+    allowed = Field(
+        "muc#roomconfig_allowregistration", "boolean", True, "Users may register with the room, in open rooms"
+    )
+    needs = ("members",)
+    room_namespaces = (NS,)
+
+    @on("naming")
+    def reserved(self, room: Room, occupant: Occupant, nick: str, stanza: Element) -> None:
+        """Section 7.2.9: a nick that is another's."""
+        if self.holder(room, nick) not in (None, occupant.user):
+            raise StanzaError("conflict", "that nick is reserved")
+
+    def holder(self, room: Room, nick: str) -> str | None:
+        """The bare address for which that nick, or one that looks like it, is reserved."""
+        nicks = room.memory.get("nicks")
+        if nicks is None:
+            nicks = {skeleton(each.nick): jid for jid, each in room.affiliations.items() if each.nick}
+            room.memory["nicks"] = nicks
+        return nicks.get(skeleton(nick))
+
+    @iq("get", NS, "query", to="room")
+    def ask(self, request: Element) -> Element:
+        room, user = self.host.room(request), request.from_.user
+        kept = room.affiliations.get(user)
+        if kept is not None and kept.nick:
+            return Element("query", NS, Element("registered", NS), Element("username", NS, kept.nick))
+        self._check(room, user)
+        form = forms.Form("form", "Registration with the room", "Which nick shall be yours?", FORM_TYPE)
+        form.field(NICK, "text-single", "Nick", required=True)
+        text = Element("instructions", NS, "Which nick shall be yours?")
+        return Element("query", NS, text, form.element())
+
+    @iq("set", NS, "query", to="room")
+    def register(self, request: Element) -> None:
+        room, user, query = self.host.room(request), request.from_.user, request.payload
+        if query.has("remove", NS):
+            self._remove(room, user)
+            return
+        self._check(room, user)
+        x = query.child("x", forms.NS)
+        if x is None:
+            raise StanzaError("bad-request", "a data form is needed")
+        if x.type == "cancel":
+            return
+        try:
+            (nick,) = forms.read(x, FORM_TYPE).get(NICK, [])
+            nick = resourceprep(nick.strip())
+        except ValueError:
+            raise StanzaError("bad-request", "the form needs a nick") from None
+        room.check_nick(next(iter(room.of(user)), Occupant(user, nick, "none")), nick, request)
+        now = room.affiliation(user)
+        ticket = changes.affiliate(room, user, now if at_least(now, "member") else "member", nick=nick)
+        room.memory.pop("nicks", None)
+        if ticket is not None:
+            ticket.wait()
+
+    def _check(self, room: Room, user: str) -> None:
+        """May they register? Raises StanzaError."""
+        now = room.affiliation(user)
+        if now == "outcast":
+            raise StanzaError("forbidden", "you are banned from this room")
+        if not at_least(now, "member") and (not self.allowed(room) or self.host["members"].says(room)):
+            raise StanzaError("not-allowed", "this room does not let you register")
+
+    def _remove(self, room: Room, user: str) -> None:
+        kept = room.affiliations.get(user)
+        if kept is None or kept.affiliation == "outcast":
+            raise StanzaError("registration-required", "you are not registered")
+        after = "none" if kept.affiliation == "member" else kept.affiliation
+        ticket = changes.affiliate(room, user, after, nick="")
+        room.memory.pop("nicks", None)
+        if ticket is not None:
+            ticket.wait()
+
+    @on("affiliating")
+    def changed(self, room: Room, change: changes.Change) -> None:
+        room.memory.pop("nicks", None)
+
+    def room_node(self, room: Room, request: Element, node: str) -> Element | None:
+        """Section 7.12: which nick is mine?"""
+        if node != NODE or request.payload.ns != DISCO_INFO:
+            return None
+        query = Element("query", DISCO_INFO, node=NODE)
+        kept = room.affiliations.get(request.from_.user)
+        if kept is not None and kept.nick:
+            query.append(Element("identity", DISCO_INFO, category="conference", type="text", name=kept.nick))
+        return query

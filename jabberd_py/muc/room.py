@@ -1,0 +1,350 @@
+"""A room: its occupants, nicks, roles, affiliations and settings (XEP-0045). It knows nothing of passwords and the like: what
+features have to say, they say at the service's events (`events.py`).
+
+Everything here happens between two I/O calls; what has to be kept is written without waiting, and sent through one outbox.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from ..xdb import Ticket
+from ..xmpp.element import Element
+from ..xmpp.errors import StanzaError
+from ..xmpp.jid import JID, parse
+from ..xmpp.ns import CLIENT
+from . import store
+from .occupant import USER, Occupant, added, cleaned, skeleton
+from .presence import GOES, Leave, available, unavailable
+from .ranks import ROLE_OF, ROLES
+from .sending import Sending
+from .store import Affiliation, Loaded
+
+if TYPE_CHECKING:
+    from .service import Rooms
+
+BUSY = 100_000
+"""Stanzas of one room that may be on their way; past it, who adds to them is told to wait."""
+
+
+class Room:
+    """
+    address       its bare address, as text
+    config        what its form says: field -> value, where that is not the default
+    notes         what features keep of it, as JSON knows it; `save` writes it
+    affiliations  bare address or domain -> what it is
+    occupants     nick -> Occupant
+    taken         skeleton of a nick -> the Occupant that has it
+    sessions      full address -> its Occupant
+    memory        what features remember of it as long as it is awake
+    """
+
+    def __init__(self, service: Rooms, address: str, created: float, founder: str = "") -> None:
+        self.service, self.address, self.created, self.founder = service, address, created, founder
+        self.jid: JID = parse(address)
+        self.config: dict[str, Any] = {}
+        self.notes: dict[str, Any] = {}
+        self.affiliations: dict[str, Affiliation] = {}
+        self.occupants: dict[str, Occupant] = {}
+        self.taken: dict[str, Occupant] = {}
+        self.sessions: dict[str, Occupant] = {}
+        self.memory: dict[str, Any] = {}
+        self.sending = Sending(service.router)
+        self.gone = False
+        self._everyone: tuple[str, ...] | None = None
+
+    def load(self, kept: Loaded) -> None:
+        """The room as the store has it."""
+        self.config, self.notes, self.affiliations = kept.config, kept.notes, kept.affiliations
+        for row in kept.sessions:
+            occupant = self.occupants.get(row.nick)
+            if occupant is None:
+                occupant = Occupant(parse(row.jid).user, row.nick, row.role)
+                self._seat(occupant)
+            occupant.put(row.jid, self.service.read(row.presence))
+            self.sessions[row.jid] = occupant
+
+    def save(self) -> Ticket:
+        """Writes its settings and notes. Does not wait."""
+        public, name = self.service.entry(self)
+        return store.save(
+            self.address,
+            self.service.domain,
+            self.founder,
+            self.created,
+            public,
+            name,
+            self.config,
+            self.notes,
+        )
+
+    # -- who is what -----------------------------------------------------------------------------------
+
+    def at(self, nick: str) -> str:
+        """The address of an occupant."""
+        return f"{self.address}/{nick}"
+
+    def affiliation(self, user: str) -> str:
+        """Of a bare address. A ban may name a whole domain."""
+        found = self.affiliations.get(user)
+        if found is not None:
+            return found.affiliation
+        whole = self.affiliations.get(user.rpartition("@")[2])
+        return "outcast" if whole is not None and whole.affiliation == "outcast" else "none"
+
+    def power(self, jid: JID | None) -> str:
+        """The affiliation whose rights somebody has: the server's administrators may repair every room."""
+        own = self.affiliation(jid.user)
+        return "owner" if own != "owner" and self.service.is_admin(jid) else own
+
+    def role(self, jid: JID | None) -> str:
+        """The highest role of a bare address's occupants."""
+        here = [each.role for each in self.occupants.values() if each.user == jid.user]
+        return max(here, key=ROLES.index, default="none")
+
+    def of(self, user: str) -> list[Occupant]:
+        """Under which nicks that bare address is in the room."""
+        return [each for each in self.occupants.values() if each.user == user]
+
+    def owners(self) -> list[str]:
+        return [jid for jid, each in self.affiliations.items() if each.affiliation == "owner"]
+
+    def rank(self, occupant: Occupant) -> None:
+        """Gives the occupant the role that its affiliation brings in this room."""
+        occupant.role = ROLE_OF[self.affiliation(occupant.user)]
+        self.service.hooks.tell("ranked", self, occupant)
+
+    def sees(self, occupant: Occupant) -> bool:
+        """May that occupant see the others' real addresses?"""
+        return occupant.role == "moderator" or self.service.open_to_all(self)
+
+    @property
+    def everyone(self) -> tuple[str, ...]:
+        """The full addresses of all sessions."""
+        if self._everyone is None:
+            self._everyone = tuple(self.sessions)
+        return self._everyone
+
+    # -- entering and leaving --------------------------------------------------------------------------
+
+    def _seat(self, occupant: Occupant) -> None:
+        self.occupants[occupant.nick] = self.taken[skeleton(occupant.nick)] = occupant
+        self.service.hooks.tell("seated", self, occupant)
+
+    def check_nick(self, occupant: Occupant, nick: str, stanza: Element) -> None:
+        """May the occupant have that nick? Raises StanzaError (conflict, not-acceptable)."""
+        shape = skeleton(nick)
+        if not shape:
+            raise StanzaError("not-acceptable", "a nick that people can see")
+        self.service.hooks.call("naming", self, occupant, nick, stanza)
+        other = self.taken.get(shape)
+        if other is not None and other is not occupant:
+            raise StanzaError("conflict", "that nick, or one that looks like it, is in use")
+
+    def enter(self, stanza: Element, nick: str, statuses: Iterable[int] = ()) -> None:
+        """A session that is not in the room wants to be. Raises StanzaError."""
+        jid, full = stanza.from_, str(stanza.from_)
+        known = self.occupants.get(nick)
+        if known is not None and known.user == jid.user:
+            occupant = known
+        else:
+            occupant = Occupant(jid.user, nick, "none")
+            self.rank(occupant)
+        self.service.hooks.call("entering", self, occupant, stanza)
+        if occupant is not known:
+            self.check_nick(occupant, nick, stanza)
+        if self.sending.weight > BUSY:
+            raise StanzaError("resource-constraint", "the room is busy", type="wait")
+        if occupant is not known:
+            self._seat(occupant)
+        self.sessions[full] = occupant
+        self._everyone = None
+        self._shows(occupant, full, stanza)
+        self.service.awake(self)
+        self.greet(occupant, full)
+        self.publish(occupant, but=full)
+        self._own(occupant, full, (*self._entry_statuses(), *statuses))
+        self.service.hooks.tell("entered", self, occupant, full, stanza)
+
+    def again(self, occupant: Occupant, full: str, stanza: Element) -> None:
+        """A session that is in the room enters it: its client has lost track, and gets everything once more (section 7.2.1)."""
+        before = occupant.presence.inner
+        self._shows(occupant, full, stanza)
+        self.greet(occupant, full)
+        if occupant.presence.inner != before:
+            self.publish(occupant, but=full)
+        self._own(occupant, full, self._entry_statuses())
+        self.service.hooks.tell("entered", self, occupant, full, stanza)
+
+    def update(self, occupant: Occupant, full: str, stanza: Element) -> None:
+        """The occupant's availability has changed (section 7.7). Raises StanzaError."""
+        self.service.hooks.call("updating", self, occupant, stanza)
+        self._shows(occupant, full, stanza)
+        self.publish(occupant)
+
+    def rename(self, occupant: Occupant, full: str, nick: str, stanza: Element) -> None:
+        """Another nick for the occupant and all its sessions (section 7.6). Raises StanzaError."""
+        self.service.hooks.call("updating", self, occupant, stanza)
+        self.check_nick(occupant, nick, stanza)
+        self._gone(occupant, tuple(occupant.sessions), Leave((303,), nick=nick))
+        del self.occupants[occupant.nick], self.taken[skeleton(occupant.nick)]
+        occupant.nick = nick
+        self._seat(occupant)
+        self._shows(occupant, full, stanza)
+        for each in occupant.sessions:
+            self.keep(occupant, each)
+        self.publish(occupant)
+
+    def leave(self, full: str, leave: Leave = GOES, said: Element | None = None) -> None:
+        """A session is out. The others see the occupant go with its last one."""
+        occupant = self.sessions[full]
+        if len(occupant.sessions) == 1:
+            self.remove(occupant, leave, said)
+            return
+        own = unavailable(self, occupant, full, leave, (*leave.statuses, 110), said)
+        shown = occupant.shown == full
+        del self.sessions[full]
+        self._everyone = None
+        occupant.drop(full)
+        store.leave(self.address, [full])
+        self.sending.one(own.copy(to=full))
+        if shown:
+            self.publish(occupant)
+
+    def remove(self, occupant: Occupant, leave: Leave = GOES, said: Element | None = None) -> None:
+        """The occupant is out, with all its sessions."""
+        sessions = tuple(occupant.sessions)
+        self._gone(occupant, sessions, leave, said)
+        del self.occupants[occupant.nick], self.taken[skeleton(occupant.nick)]
+        for full in sessions:
+            del self.sessions[full]
+        self._everyone = None
+        store.leave(self.address, list(sessions))
+        self.service.hooks.tell("left", self, occupant)
+        if not self.sessions and not self.gone:
+            self.service.empty(self)
+
+    def _gone(
+        self, occupant: Occupant, sessions: tuple[str, ...], leave: Leave, said: Element | None = None
+    ) -> None:
+        """Tells everybody that the occupant is no longer under its nick; its own sessions first (section 8.2)."""
+        own = unavailable(self, occupant, occupant.shown, leave, (*leave.statuses, 110), said)
+        self.sending.all(own, sessions)
+        if self.service.broadcasts(self, occupant):
+            plain = unavailable(self, occupant, None, leave, leave.statuses, said)
+            full = unavailable(self, occupant, occupant.shown, leave, leave.statuses, said)
+            self._spread(plain, full, occupant.sessions)
+
+    # -- presence --------------------------------------------------------------------------------------
+
+    def _shows(self, occupant: Occupant, full: str, stanza: Element) -> None:
+        occupant.put(full, cleaned(stanza, self.service.reserved))
+        self.keep(occupant, full)
+
+    def keep(self, occupant: Occupant, full: str) -> None:
+        presence = occupant.sessions[full].to_bytes().decode()
+        store.enter(self.address, self.service.domain, full, occupant.nick, occupant.role, presence)
+
+    def _entry_statuses(self) -> tuple[int, ...]:
+        return tuple(code for each in self.service.own for code in each.codes(self))
+
+    def _own(self, occupant: Occupant, full: str, statuses: Iterable[int] = ()) -> None:
+        """To one session: that is you."""
+        self.sending.one(available(self, occupant, True, (*statuses, 110)).copy(to=full))
+
+    def publish(self, occupant: Occupant, but: str = "", why: Leave = GOES) -> None:
+        """The occupant's presence, to everybody; its own sessions learn that they are meant. ``but``: a session that gets it
+        otherwise. ``why``: the actor and the reason of a change."""
+        own = available(self, occupant, True, (110,), why)
+        self.sending.all(own, [each for each in occupant.sessions if each != but])
+        if self.service.broadcasts(self, occupant):
+            plain, full = (available(self, occupant, jid, (), why) for jid in (False, True))
+            self._spread(plain, full, occupant.sessions)
+
+    def hide(self, occupant: Occupant) -> None:
+        """The others no longer see an occupant who stays."""
+        plain, full = (unavailable(self, occupant, jid, GOES) for jid in (None, occupant.shown))
+        self._spread(plain, full, occupant.sessions)
+
+    def _spread(self, plain: Element, full: Element, but: Iterable[str]) -> None:
+        """One of the two to every session of others: ``full`` to who may see real addresses."""
+        own = set(but)
+        if self.service.open_to_all(self):
+            self.sending.all(full, [each for each in self.everyone if each not in own])
+            return
+        some: list[str] = []
+        others: list[str] = []
+        for each, occupant in self.sessions.items():
+            if each not in own:
+                (some if occupant.role == "moderator" else others).append(each)
+        self.sending.all(full, some)
+        self.sending.all(plain, others)
+
+    def greet(self, occupant: Occupant, full: str) -> None:
+        """The presence of all others for one session, made when it is its turn."""
+
+        def others() -> Iterator[Element]:
+            for each in list(self.occupants.values()):
+                if self.sessions.get(full) is not occupant:
+                    return  # it has left meanwhile
+                if each is not occupant and each.sessions and self.service.broadcasts(self, each):
+                    stanza = available(self, each, self.sees(occupant))
+                    stanza.attrs["to"] = full
+                    yield stanza
+
+        self.sending.later(len(self.occupants), others)
+
+    # -- messages --------------------------------------------------------------------------------------
+
+    def say(self, occupant: Occupant, stanza: Element) -> None:
+        """A message for all (section 7.4). Raises StanzaError."""
+        if self.sending.weight > BUSY:
+            raise StanzaError("resource-constraint", "the room is busy", type="wait")
+        for handler in self.service.hooks.chains["saying"]["message"]:
+            if handler(self, occupant, stanza):
+                return
+        said = added(self.service.cleaned(self, stanza), *self._badge(occupant))
+        said.attrs = {**stanza.attrs, "from": self.at(occupant.nick)}
+        said.attrs.pop("to", None)
+        self.service.hooks.tell("said", self, occupant, said)
+        self.sending.all(said, self.everyone)
+
+    def _badge(self, occupant: Occupant) -> tuple[bytes, *tuple[str, ...]]:
+        return occupant.badge[0], *occupant.badge[1]
+
+    def whisper(self, occupant: Occupant, target: Occupant, stanza: Element) -> None:
+        """A private message from one occupant to another (section 7.5). Raises StanzaError."""
+        self.service.hooks.call("whispering", self, occupant, target, stanza)
+        xml, *kids = self._badge(occupant)
+        marked = xml + f"<x xmlns='{USER}'/>".encode()
+        said = added(self.service.cleaned(self, stanza), marked, f"{USER} x", *kids)
+        said.attrs = {**stanza.attrs, "from": self.at(occupant.nick)}
+        self.sending.all(said, tuple(target.sessions))
+
+    def announce(self, *statuses: int) -> None:
+        """Something about the room has changed (section 10.2.1)."""
+        if statuses:
+            x = Element("x", USER, *(Element("status", USER, code=code) for code in statuses))
+            stanza = Element("message", CLIENT, x, from_=self.address, type="groupchat")
+            self.sending.all(stanza, self.everyone)
+
+    def destroy(self, venue: Element | None = None) -> None:
+        """The room goes, for good (section 10.9). ``venue``: the <destroy/> that its occupants get."""
+        self.gone = True
+        leave = Leave(more=venue if venue is not None else Element("destroy", USER))
+        for occupant in list(self.occupants.values()):
+            stanza = unavailable(self, occupant, occupant.shown, leave, (110,))
+            self.sending.all(stanza, tuple(occupant.sessions))
+        for each in (self.occupants, self.taken, self.sessions):
+            each.clear()
+        self._everyone = None
+        self.service.forget(self)
+
+
+def fresh(service: Rooms, address: str, founder: str) -> Room:
+    """A new room, which is not kept yet; its founder is its owner."""
+    room = Room(service, address, time.time(), founder)
+    room.affiliations[founder] = Affiliation("owner")
+    return room

@@ -1,0 +1,243 @@
+"""The service of rooms, at `conference.HOST`: finds or makes the room that a stanza is for."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+from .. import log
+from ..archive.stamps import STAMPS, genuine
+from ..cluster import cluster
+from ..hooks import Option, on
+from ..instance import Instance
+from ..router import Router
+from ..service import Service
+from ..xdb import OWNER_LENGTH, Ticket, xdb
+from ..xmpp.element import Element, from_text
+from ..xmpp.errors import StanzaError
+from ..xmpp.jid import JID
+from ..xmpp.protocols import XEP
+from . import room as rooms
+from . import store, traffic
+from .events import ARGUMENTS, EVENTS
+from .feature import Feature
+from .fields import Field
+from .occupant import MUC, USER, Occupant
+from .presence import Leave
+from .room import Room
+
+logger = log.get(__name__)
+
+
+class Rooms(Service):
+    """Rooms for many to talk in. Each is at home where its state is: in memory while somebody is in, else in the store."""
+
+    name = "rooms"
+    category, type, title = "conference", "text", "Chat rooms"
+    targets = ("server", "room")
+    events = EVENTS
+    arguments = ARGUMENTS
+    features = (MUC, f"{MUC}#stable_id")
+    tables = store.TABLES
+    protocols = (XEP(45, "1.35.5", "Multi-User Chat"),)
+    order = (
+        # who may come in, in the order of the errors that they get
+        "permissions",
+        "lock",
+        "members",
+        "password",
+        "limits",
+        # what an occupant is and may
+        "occupant_id",
+        "whois",
+        "moderated",
+        "broadcast",
+        "register",
+        "private",
+        "relay",
+        # what a room is, and what those who come in get
+        "description",
+        "hidden",
+        "persistent",
+        "history",
+        "subject",
+        "invitations",
+        # how it is run
+        "admin",
+        "owner",
+        "discovery",
+        "unique",
+    )
+    prefix = Option(
+        str, "conference", "its address is this label before the host's, unless 'address' says otherwise"
+    )
+    groupchat_1 = Option(
+        bool,
+        True,
+        "do clients enter that send presence without saying that they know XEP-0045? If not, they are told to",
+    )
+    asleep = Option(int, 1000, "rooms in memory that nobody is in", min=0)
+
+    def __init__(
+        self, router: Router, host: Instance, domain: str, settings: Mapping[str, Any] | None = None
+    ) -> None:
+        super().__init__(router, host, domain, settings)
+        self.rooms: dict[str, Room] = {}
+        self.idle: OrderedDict[str, Room] = OrderedDict()
+        self.going: dict[str, Ticket] = {}
+        """Rooms that are gone, and that the store still has."""
+        self.reserved: frozenset[str] = frozenset((f"{MUC} x", f"{USER} x"))
+        """Children of a stanza, as `Element.kids` has them, that only the room itself may send."""
+
+    @cached_property
+    def own(self) -> list[Feature]:
+        """The features of rooms that are switched on."""
+        return [each for each in self.modules.values() if isinstance(each, Feature)]
+
+    @cached_property
+    def fields(self) -> dict[str, Field[Any]]:
+        """The fields of the rooms' form, by name, in order."""
+        found = (each for part in self.own for each in vars(type(part)).values())
+        return {each.var: each for each in found if isinstance(each, Field)}
+
+    # -- rooms -----------------------------------------------------------------------------------------
+
+    def find(self, address: str) -> Room | None:
+        """The room of that bare address, from the store if nobody is in. None: there is none. May block."""
+        room = self.rooms.get(address)
+        if room is not None or address in self.going:
+            return room
+        if len(address) <= OWNER_LENGTH and cluster.claim(address):
+            kept = store.load(address)
+            room = self.rooms.get(address)  # somebody else may have been faster
+            if room is None and kept is not None:
+                room = Room(self, address, kept.created)
+                room.load(kept)
+                self.rooms[address] = room
+                if not room.sessions:
+                    self.empty(room)
+        return room
+
+    def room(self, stanza: Element) -> Room:
+        """The room that a request is for. Raises StanzaError."""
+        room = self.find(stanza.to.user)
+        if room is None:
+            raise StanzaError("item-not-found", "there is no such room")
+        return room
+
+    def make(self, stanza: Element, address: str) -> Room:
+        """A new room for who sent this. Raises StanzaError."""
+        if len(address) > OWNER_LENGTH:
+            raise StanzaError("not-acceptable", "the room's address is too long")
+        self.hooks.call("creating", address, stanza)
+        founder = stanza.from_.user
+        room = self.rooms.get(address)
+        if room is None:
+            room = self.rooms[address] = rooms.fresh(self, address, founder)
+            self.hooks.tell("founded", room, stanza)
+            store.affiliate(address, founder, room.affiliations[founder])
+            room.save()
+            logger.info("a room is made", room=address, by=founder)
+        return room
+
+    def awake(self, room: Room) -> None:
+        """Somebody is in."""
+        self.idle.pop(room.address, None)
+
+    def empty(self, room: Room) -> None:
+        """Nobody is in any more: the room sleeps, or goes if it is not to last."""
+        if not self.lasts(room):
+            room.destroy()
+            return
+        self.idle[room.address] = room
+        if len(self.idle) > self.asleep:
+            ticket = xdb.newest
+            if ticket is None:
+                self._sleep()
+            else:  # the store shall know all that the room knows
+                ticket.then(lambda _: self._sleep())
+
+    def _sleep(self) -> None:
+        while len(self.idle) > self.asleep:
+            address, _ = self.idle.popitem(last=False)
+            del self.rooms[address]
+            cluster.release(address)
+
+    def forget(self, room: Room) -> None:
+        """The room is gone for good."""
+        self.rooms.pop(room.address, None)
+        self.idle.pop(room.address, None)
+        ticket = self.going[room.address] = store.forget(room.address)
+        ticket.then(lambda ticket: self._forgotten(room.address, ticket))
+        self.hooks.tell("destroyed", room)
+        logger.info("a room is gone", room=room.address)
+
+    def _forgotten(self, address: str, ticket: Ticket) -> None:
+        if self.going.get(address) is ticket:
+            del self.going[address]
+
+    # -- what features say of a room -------------------------------------------------------------------
+
+    def _says(self, name: str, room: Room, default: bool) -> bool:
+        module: Any = self.modules.get(name)
+        return default if module is None else module.says(room)
+
+    def open_to_all(self, room: Room) -> bool:
+        """Does everybody see real addresses?"""
+        return self._says("whois", room, False)
+
+    def lasts(self, room: Room) -> bool:
+        """Does it last when nobody is in?"""
+        return self._says("persistent", room, False)
+
+    def broadcasts(self, room: Room, occupant: Occupant) -> bool:
+        """Do all see the presence of that occupant?"""
+        module: Any = self.modules.get("broadcast")
+        return True if module is None else module.shows(room, occupant)
+
+    def entry(self, room: Room) -> tuple[bool, str]:
+        """Whether the public list shows it, and under which name."""
+        name: Any = self.modules.get("description")
+        return self._says("hidden", room, True), "" if name is None else name.title(room)
+
+    # -- stanzas ---------------------------------------------------------------------------------------
+
+    def deliver_node(self, stanza: Element, to: JID) -> None:
+        traffic.deliver(self, stanza, to)
+
+    def cleaned(self, room: Room, stanza: Element) -> Element:
+        """A message without what only the room may say: its own marks, and stanza-ids in its name (XEP-0359)."""
+        if not STAMPS.isdisjoint(stanza.kids):
+            stanza = genuine(stanza, room.address)
+        return rooms.cleaned(stanza, self.reserved)
+
+    def read(self, presence: str) -> Element:
+        """A presence that was kept."""
+        return from_text(presence)
+
+    # -- the life of the service -----------------------------------------------------------------------
+
+    @on("start")
+    def wake(self) -> None:
+        """Rooms that somebody was in are in memory again."""
+        for address in store.inhabited(self.domain):
+            self.find(address)
+
+    @on("stop")
+    def close(self) -> None:
+        """The service goes while the server runs: all are told (section 11.2). When the server stops they stay in."""
+        if self.ending:
+            for room in list(self.rooms.values()):
+                for occupant in list(room.occupants.values()):
+                    room.remove(occupant, Leave((332,)))
+
+    @on("deleting")
+    def drop(self, user: str) -> None:
+        """An account goes, and with it what it was to the rooms."""
+        store.forget_user(user)
+        for room in list(self.rooms.values()):
+            for occupant in room.of(user):
+                room.remove(occupant)
+            room.affiliations.pop(user, None)

@@ -1,0 +1,210 @@
+"""What rooms keep: settings, affiliations, and who is in, so that a restart throws nobody out.
+
+Each table belongs to the room: `owner` is its address. Functions that begin with an underscore run in the writer.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NamedTuple
+
+from peewee import BooleanField, CharField, FloatField, TextField
+
+from ..xdb import OWNER_LENGTH, JidField, Table, Ticket, xdb
+
+
+class SavedRoom(Table):
+    """``service``: the domain. ``listed``: the public list shows it, under ``name``. ``config``: JSON, the fields of its form
+    by name. ``notes``: JSON, what features keep of it. ``founder``: the bare address of who made it."""
+
+    owner = CharField(max_length=OWNER_LENGTH)
+    service = CharField(max_length=OWNER_LENGTH)
+    listed = BooleanField(default=False)
+    name = TextField()
+    config = TextField()
+    notes = TextField()
+    founder = JidField()
+    created = FloatField()
+
+    class Meta:
+        indexes = ((("owner",), True), (("service", "listed", "owner"), False), (("founder",), False))
+
+
+class RoomAffiliation(Table):
+    """``jid``: the bare address, or a domain. ``nick``: the one that is reserved for it, or empty."""
+
+    owner = CharField(max_length=OWNER_LENGTH)
+    jid = JidField()
+    affiliation = CharField(max_length=10)
+    nick = TextField()
+    reason = TextField()
+
+    class Meta:
+        indexes = ((("owner", "jid"), True), (("jid",), False))
+
+
+class RoomSession(Table):
+    """One session of an occupant. ``jid``: its full address. ``presence``: XML, the last one."""
+
+    owner = CharField(max_length=OWNER_LENGTH)
+    service = CharField(max_length=OWNER_LENGTH, index=True)
+    jid = JidField()
+    nick = TextField()
+    role = CharField(max_length=12)
+    presence = TextField()
+
+    class Meta:
+        indexes = ((("owner", "jid"), True),)
+
+
+TABLES = (SavedRoom, RoomAffiliation, RoomSession)
+
+
+class Affiliation(NamedTuple):
+    """Of one address with one room. ``nick``: the one that is reserved, or empty."""
+
+    affiliation: str
+    nick: str = ""
+    reason: str = ""
+
+
+class Loaded(NamedTuple):
+    """A room as the store has it."""
+
+    config: dict[str, Any]
+    notes: dict[str, Any]
+    created: float
+    affiliations: dict[str, Affiliation]
+    sessions: list[RoomSession]
+
+
+# -- reading ---------------------------------------------------------------------------------------------
+
+
+def load(room: str) -> Loaded | None:
+    """All of one room; None: there is none. May block."""
+    saved = SavedRoom.select().where(SavedRoom.owner == room).first()
+    if saved is None:
+        return None
+    kept = RoomAffiliation.select().where(RoomAffiliation.owner == room)
+    affiliations = {each.jid: Affiliation(each.affiliation, each.nick, each.reason) for each in kept}
+    sessions = list(RoomSession.select().where(RoomSession.owner == room).order_by(RoomSession.id))
+    return Loaded(json.loads(saved.config), json.loads(saved.notes), saved.created, affiliations, sessions)
+
+
+def inhabited(service: str) -> list[str]:
+    """The rooms of a service that somebody was in when the server stopped."""
+    rows: Any = (
+        RoomSession.select(RoomSession.owner).where(RoomSession.service == service).distinct().tuples()
+    )
+    return [room for (room,) in rows]
+
+
+def founded(user: str) -> int:
+    """How many rooms there are that this account made."""
+    return SavedRoom.select().where(SavedRoom.founder == user).count()
+
+
+def listed(service: str, limit: int, after: str = "", before: str | None = None) -> list[tuple[str, str]]:
+    """(address, name) of public rooms, by address: those after or before one, at most so many."""
+    query: Any = SavedRoom.select(SavedRoom.owner, SavedRoom.name).where(
+        SavedRoom.service == service, SavedRoom.listed, SavedRoom.owner > after
+    )
+    if before is not None:
+        if before:
+            query = query.where(SavedRoom.owner < before)
+        return list(query.order_by(SavedRoom.owner.desc()).limit(limit).tuples())[::-1]
+    return list(query.order_by(SavedRoom.owner).limit(limit).tuples())
+
+
+def count(service: str) -> int:
+    """How many public rooms there are."""
+    where = (SavedRoom.service == service) & SavedRoom.listed
+    return SavedRoom.select().where(where).count()
+
+
+def everything(service: str) -> list[tuple[str, str]]:
+    """(address, name) of all rooms of a service."""
+    query: Any = SavedRoom.select(SavedRoom.owner, SavedRoom.name).where(SavedRoom.service == service)
+    return list(query.order_by(SavedRoom.owner).tuples())
+
+
+# -- writing ---------------------------------------------------------------------------------------------
+
+
+def save(
+    room: str,
+    service: str,
+    founder: str,
+    created: float,
+    listed: bool,
+    name: str,
+    config: dict[str, Any],
+    notes: dict[str, Any],
+) -> Ticket:
+    """A room's own row. Does not wait."""
+    return xdb.write(
+        _save, room, service, founder, created, listed, name, json.dumps(config), json.dumps(notes)
+    )
+
+
+def _save(
+    room: str, service: str, founder: str, created: float, listed: bool, name: str, config: str, notes: str
+) -> None:
+    values = {"listed": listed, "name": name, "config": config, "notes": notes}
+    if not SavedRoom.update(**values).where(SavedRoom.owner == room).execute():
+        SavedRoom.delete().where(
+            SavedRoom.owner == room
+        ).execute()  # MySQL counts no row that stays as it was
+        SavedRoom.insert(owner=room, service=service, founder=founder, created=created, **values).execute()
+
+
+def affiliate(room: str, jid: str, entry: Affiliation | None) -> Ticket:
+    """Keeps an affiliation (None: none). Does not wait."""
+    return xdb.write(_affiliate, room, jid, entry)
+
+
+def _affiliate(room: str, jid: str, entry: Affiliation | None) -> None:
+    RoomAffiliation.delete().where(RoomAffiliation.owner == room, RoomAffiliation.jid == jid).execute()
+    if entry is not None:
+        RoomAffiliation.insert(owner=room, jid=jid, **entry._asdict()).execute()
+
+
+def enter(room: str, service: str, jid: str, nick: str, role: str, presence: str) -> Ticket:
+    """Keeps that a session is in the room. Does not wait."""
+    return xdb.write(_enter, room, service, jid, nick, role, presence)
+
+
+def _enter(room: str, service: str, jid: str, nick: str, role: str, presence: str) -> None:
+    _leave(room, [jid])
+    RoomSession.insert(
+        owner=room, service=service, jid=jid, nick=nick, role=role, presence=presence
+    ).execute()
+
+
+def leave(room: str, jids: list[str]) -> Ticket:
+    """Keeps that these sessions are gone. Does not wait."""
+    return xdb.write(_leave, room, jids)
+
+
+def _leave(room: str, jids: list[str]) -> None:
+    RoomSession.delete().where(RoomSession.owner == room, RoomSession.jid.in_(jids)).execute()
+
+
+def forget(room: str) -> Ticket:
+    """Removes everything that the room owns, also what features keep. Does not wait."""
+    return xdb.write(_forget, xdb.owned_tables(), room)
+
+
+def _forget(tables: list[type[Table]], room: str) -> None:
+    for table in tables:
+        table.delete().where(table.owner == room).execute()
+
+
+def forget_user(user: str) -> list[str]:
+    """Removes an account's affiliations with all rooms, and says which rooms these were. Waits."""
+    rows: Any = RoomAffiliation.select(RoomAffiliation.owner).where(RoomAffiliation.jid == user).tuples()
+    rooms = [room for (room,) in rows]
+    if rooms:
+        xdb.save(lambda: RoomAffiliation.delete().where(RoomAffiliation.jid == user).execute())
+    return rooms

@@ -1,0 +1,159 @@
+"""What happens to a stanza for a room, or for one of its occupants."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..hooks import HANDLED
+from ..xmpp.element import Element
+from ..xmpp.errors import StanzaError
+from ..xmpp.jid import JID
+from ..xmpp.ns import CLIENT, STANZAS
+from .occupant import MUC, USER, cleaned
+from .presence import GOES, Leave, available
+
+if TYPE_CHECKING:
+    from .room import Room
+    from .service import Rooms
+
+GONE = frozenset((
+    "gone", "item-not-found", "recipient-unavailable", "redirect", "remote-server-not-found", "remote-server-timeout",
+    "service-unavailable", "jid-malformed",
+))  # fmt: skip
+"""Errors that say: nobody is there any more (section 14.1.2, ghosts)."""
+
+
+def deliver(service: Rooms, stanza: Element, to: JID) -> None:
+    """Raises StanzaError."""
+    room = service.rooms.get(to.user) or service.find(to.user)
+    name = stanza.name
+    if stanza.type == "error" and name != "iq":
+        if room is not None:
+            _error(room, stanza)
+    elif name == "message":
+        _message(service, room, stanza, to)
+    elif name == "presence":
+        _presence(service, room, stanza, to)
+    else:
+        _iq(service, room, stanza, to)
+
+
+def _presence(service: Rooms, room: Room | None, stanza: Element, to: JID) -> None:
+    type, full = stanza.type, str(stanza.from_)
+    occupant = None if room is None else room.sessions.get(full)
+    if type == "unavailable":
+        if room is not None and occupant is not None:
+            room.leave(full, GOES, cleaned(stanza, service.reserved))
+    elif type == "probe":
+        if room is not None and occupant is not None and to.resource is not None:
+            _probed(room, stanza, to.resource)
+    elif type is None:
+        if to.resource is None:
+            raise StanzaError("jid-malformed", "a nick is needed: room@service/nick")
+        if stanza.from_.resource is None:
+            raise StanzaError("jid-malformed", "a session enters, no bare address")
+        joins = stanza.has("x", MUC)
+        if room is None or occupant is None:
+            _come(service, room, stanza, to, joins)
+        elif occupant.nick != to.resource:
+            room.rename(occupant, full, to.resource, stanza)
+            if joins:
+                room.again(occupant, full, stanza)
+        elif joins:
+            room.again(occupant, full, stanza)
+        else:
+            room.update(occupant, full, stanza)
+
+
+def _come(service: Rooms, room: Room | None, stanza: Element, to: JID, joins: bool) -> None:
+    """Somebody who is not in the room wants to be."""
+    if not joins and not service.groupchat_1:
+        _lost(service, stanza, to)
+    elif room is not None:
+        room.enter(stanza, to.resource or "")
+    else:
+        room = service.make(stanza, to.user)
+        made = not room.sessions
+        try:
+            room.enter(stanza, to.resource or "", (201,) if made else ())
+        except StanzaError:
+            if made and not room.sessions:
+                room.destroy()
+            raise
+
+
+def _lost(service: Rooms, stanza: Element, to: JID) -> None:
+    """A client believes that it is in the room (section 7.2.16)."""
+    x = Element("x", USER, Element("item", USER, affiliation="none", role="none"))
+    for code in (110, 307, 333):
+        x.append(Element("status", USER, code=code))
+    service.router.deliver(Element("presence", CLIENT, x, from_=to, to=stanza.from_, type="unavailable"))
+
+
+def _probed(room: Room, stanza: Element, nick: str) -> None:
+    """An occupant wants to know how another is."""
+    target, asker = room.occupants.get(nick), room.sessions[str(stanza.from_)]
+    if target is not None and (target is asker or room.service.broadcasts(room, target)):
+        statuses = (110,) if target is asker else ()
+        room.sending.one(available(room, target, room.sees(asker), statuses).copy(to=stanza.from_))
+
+
+def _message(service: Rooms, room: Room | None, stanza: Element, to: JID) -> None:
+    if room is None:
+        raise StanzaError("item-not-found", "there is no such room")
+    occupant = room.sessions.get(stanza.attrs["from"])
+    if to.resource is None:
+        if stanza.type == "groupchat":
+            if occupant is None:
+                raise StanzaError("not-acceptable", "you are not in this room")
+            room.say(occupant, stanza)
+        elif service.hooks.call("addressed", room, occupant, stanza) is not HANDLED:
+            raise StanzaError(
+                "not-acceptable" if occupant is None else "bad-request", "a room takes groupchat messages"
+            )
+        return
+    if stanza.type == "groupchat":
+        raise StanzaError("bad-request", "groupchat messages go to the room")
+    if occupant is None:
+        raise StanzaError("not-acceptable", "you are not in this room")
+    target = room.occupants.get(to.resource)
+    if target is None:
+        raise StanzaError("item-not-found", "nobody has that nick")
+    room.whisper(occupant, target, stanza)
+
+
+def _iq(service: Rooms, room: Room | None, stanza: Element, to: JID) -> None:
+    request = stanza.type in ("get", "set")
+    if to.resource is None:
+        if request and room is None:
+            raise StanzaError("item-not-found", "there is no such room")
+        service.answer("room", stanza)
+        return
+    if room is None:
+        if request:
+            raise StanzaError("not-acceptable", "you are not in this room")
+        return
+    occupant, target = room.sessions.get(str(stanza.from_)), room.occupants.get(to.resource)
+    if not request:
+        if "relay" in service.modules:
+            service["relay"].answered(room, stanza, to.resource)
+    elif occupant is None:
+        disco = stanza.kids[0].startswith("http://jabber.org/protocol/disco#")  # section 6.6
+        raise StanzaError("bad-request" if disco else "not-acceptable", "you are not in this room")
+    elif target is None:
+        raise StanzaError("item-not-found", "nobody has that nick")
+    elif service.hooks.call("asking", room, occupant, target, stanza) is not HANDLED:
+        raise StanzaError("service-unavailable")
+
+
+def _error(room: Room, stanza: Element) -> None:
+    """What the room sent came back."""
+    full = str(stanza.from_)
+    if full not in room.sessions:
+        return
+    error = stanza.child("error", CLIENT)
+    conditions = (
+        {each.name for each in error.elements() if each.ns == STANZAS} if error is not None else set()
+    )
+    if conditions & GONE:
+        room.leave(full, Leave((333,), "the session cannot be reached"))
