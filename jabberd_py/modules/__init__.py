@@ -42,6 +42,7 @@ ORDER = (
     "mod_vcard",
     "mod_private",
     "pubsub.pep",
+    "pubsub.bookmarks",
     "mod_register",
     "mod_motd",
     "mod_announce",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from typing import Any
 
 from peewee import CharField, IntegerField, TextField
@@ -11,7 +12,7 @@ from ..hooks import LATER, Module, Option, iq, size
 from ..net.turns import fairly
 from ..xdb import OWNER_LENGTH, Table, xdb
 from ..xmpp import ns
-from ..xmpp.element import Element
+from ..xmpp.element import Element, from_text
 from ..xmpp.errors import StanzaError
 from ..xmpp.large import payload_text, verbatim
 from ..xmpp.protocols import XEP
@@ -32,6 +33,11 @@ class Private(Table):
         indexes = ((("owner", "key"), True),)
 
 
+@xdb.prepared(str, str)
+def _private(user: str, key: str) -> Any:
+    return Private.select(Private.xml).where(Private.owner == user, Private.key == key)
+
+
 class PrivateStorage(Module):
     """Keeps XML for a user's own clients, such as their settings and bookmarks."""
 
@@ -41,11 +47,40 @@ class PrivateStorage(Module):
     max_size = Option(size, "256 KiB", "bytes that one user may keep")
     max_elements = Option(int, 500, "different elements that one user may keep", min=1)
 
+    def __init__(self, host: Any, settings: Mapping[str, Any] | None = None) -> None:
+        super().__init__(host, settings)
+        self.views: dict[str, Any] = {}
+
+    # -- for other modules --------------------------------------------------------------------------
+
+    def view(self, element: Element, view: Any) -> None:
+        """What clients keep under this name is another module's from now on: ``view.shown(user, kept)`` gives what a client
+        gets, from what is kept here, an element or None; ``view.stored(user, element)`` gives what
+        is to be kept of what came."""
+        self.views[key(element)] = view
+
+    def stored(self, user: str, element: Element) -> Element | None:
+        """The <query/> that is kept under the name of that element, or None."""
+        rows = _private(user, key(element))
+        return from_text(rows[0][0]) if rows else None
+
+    def keep(self, user: str, element: Element) -> None:
+        """Returns when it is stored. Raises StanzaError."""
+        texts = {key(element): str(Element("query", NS, element))}
+        xdb.save(_store, user, texts, self.max_size, self.max_elements)
+
+    # -- from clients -------------------------------------------------------------------------------
+
     @iq("get", NS, "query", to="self")
     def show(self, request: Element) -> Any:
         wanted = list(request.payload.elements())
         if len(wanted) != 1:
             raise StanzaError("bad-request", "ask for one element")
+        view = self.views.get(key(wanted[0]))
+        if view is not None:
+            user = request.from_.user
+            kept = self.stored(user, wanted[0])
+            return Element("query", NS, view.shown(user, None if kept is None else kept.payload) or wanted[0])
         mine = (Private.owner == request.from_.user) & (Private.key == key(wanted[0]))
         xml = Private.select(Private.xml).where(mine).scalar()
         if xml is None:
@@ -63,9 +98,13 @@ class PrivateStorage(Module):
         queries: dict[str, Element] = {}
         for element in fairly(elements):
             queries.setdefault(key(element), Element("query", NS)).append(element)
-        if len(queries) == 1:  # what nearly everybody sends stays as it came
+        viewed = [name for name in queries if name in self.views]
+        if len(queries) == 1 and not viewed:  # what nearly everybody sends stays as it came
             texts = dict.fromkeys(queries, payload_text(request))
         else:
+            for name in viewed:
+                (element,) = list(queries[name].elements())[:1]
+                queries[name] = Element("query", NS, self.views[name].stored(request.from_.user, element))
             texts = {name: str(query) for name, query in fairly(queries.items())}
         xdb.save(_store, request.from_.user, texts, self.max_size, self.max_elements)
 

@@ -248,12 +248,19 @@ class Items(Engine):
             found = store.some(owner, node.name, ids)
             if any(item.publisher != asker.user for item in found):
                 raise StanzaError("forbidden", "somebody else published that")
+        told = node.config.notify_retract
+        if "notify" in verb.attrs:
+            told = verb.attrs["notify"] in ("1", "true")
+        self.withdraw(owner, node, ids, told)
+
+    def withdraw(self, owner: str, node: Node, ids: list[str], told: bool = True) -> None:
+        """Removes all of the items; ``told``: subscribers hear of it. Raises StanzaError (item-not-found): one is not there."""
+        if not ids:
+            return
         if not store.retract(owner, node.name, ids):
             raise StanzaError("item-not-found")
         node.turn += 1
-        if verb.attrs.get("notify") in ("1", "true") or (
-            "notify" not in verb.attrs and node.config.notify_retract
-        ):
+        if told and node.config.deliver_notifications:
             self.tell(owner, node, notify.retract_event(owner, node.name, node.config.notification_type, ids))
 
     # -- nodes ------------------------------------------------------------------------------------

@@ -25,7 +25,7 @@ from .config import Config
 from .names import NS, OWNER
 from .notify import Outbox
 from .owners import Owners
-from .store import Node
+from .store import Item, Node
 from .tables import TABLES
 
 logger = log.get(__name__)
@@ -105,6 +105,20 @@ class Pep(Owners, Module):
         return all(
             (each == "owner") == (jid == owner) for jid, each in changed.items() if "owner" in (each, owner)
         )
+
+    # -- in an account's name, for other modules --------------------------------------------------
+
+    def publish_for(self, user: str, name: str, config: Config, items: list[Item]) -> None:
+        """Returns when that is committed; a node that there is not yet is made with ``config``. Raises StanzaError,
+        StoreError."""
+        node = self.nodes(user).get(name) or self.make(user, parse(user), name, config)
+        self.put(user, node, items)
+
+    def retract_for(self, user: str, name: str, ids: list[str]) -> None:
+        """Removes those of the items that are still there, and tells who hears of the node."""
+        node = self.nodes(user).get(name)
+        if node is not None:
+            self.withdraw(user, node, [item.id for item in store.some(user, name, ids)])
 
     # -- who hears --------------------------------------------------------------------------------
 
