@@ -10,9 +10,10 @@ never held for longer than `turns.SLICE`.
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import gevent
 from gevent.event import Event
@@ -23,12 +24,14 @@ from .xdb import xdb
 from .xmpp import ns
 from .xmpp.element import Element
 from .xmpp.jid import JID
-from .xmpp.serialise import attributes
+from .xmpp.serialise import ATTRIBUTE, attributes
 
 if TYPE_CHECKING:
+    from .instance import Instance
     from .router import Router
 
 logger = log.get(__name__)
+PLAIN = re.compile(r"[^&<>'\t\n\r]*").fullmatch
 WAITING = 1000
 """Stanzas of one sender that may wait; who sends more waits until some were delivered."""
 
@@ -36,17 +39,19 @@ Readers = Iterable[JID]
 
 
 class Copies:
-    """One stanza for many readers. ``stanza.attrs["to"]`` does not matter. Nobody changes the stanza any more."""
+    """One stanza for many readers. ``stanza.attrs["to"]`` does not matter. Nobody changes the stanza any more. ``noted``: what
+    an Instance found out about the stanza, for the next copy."""
 
-    __slots__ = ("stanza", "inner", "kids", "attrs", "start", "end")
+    __slots__ = ("stanza", "inner", "kids", "attrs", "start", "end", "noted")
 
     def __init__(self, stanza: Element) -> None:
         self.stanza = stanza
         self.inner, self.kids = stanza.inner, stanza.kids
         self.attrs = {key: value for key, value in stanza.attrs.items() if key != "to"}
         xmlns = "" if stanza.ns == ns.CLIENT else attributes({"xmlns": stanza.ns})
-        self.start = f"<{stanza.name}{xmlns}{attributes(self.attrs)}".encode()
-        self.end = b">%b</%b>" % (self.inner, stanza.name.encode()) if self.inner else b"/>"
+        self.start = f"<{stanza.name}{xmlns}{attributes(self.attrs)} to='".encode()
+        self.end = b"'>%b</%b>" % (self.inner, stanza.name.encode()) if self.inner else b"'/>"
+        self.noted: dict[Instance, Any] = {}
 
     def element(self, to: str) -> Element:
         """The stanza for that reader."""
@@ -54,7 +59,9 @@ class Copies:
 
     def data(self, to: str) -> bytes:
         """The same as it stands in a client's stream."""
-        return b"%b%b%b" % (self.start, attributes({"to": to}).encode(), self.end)
+        if not PLAIN(to):
+            to = to.translate(ATTRIBUTE)
+        return b"%b%b%b" % (self.start, to.encode(), self.end)
 
 
 class Fan:

@@ -206,34 +206,33 @@ class Host(Instance):
 
     def deliver_copy(self, copies: Copies, to: JID) -> None:
         """What is never kept, and is for a session of ours, goes straight there (RFC 6121 section 8.5.3.1)."""
-        stanza = copies.stanza
-        session = self.sessions.find(to)
-        direct = (
-            stanza.type in DIRECT
-            if stanza.name == "message"
-            else stanza.name == "presence" and stanza.type in SHOWN
-        )
-        if session is None or not direct or self.hooks.chains["deliver"][stanza.name]:
+        noted = copies.noted.get(self)
+        if noted is None:
+            noted = copies.noted[self] = self._note(copies)
+        session, (direct, clean, filters) = self.sessions.find(to), noted
+        if session is None or not direct:
             self.router.deliver(copies.element(str(to)))
             return
         copy = copies.element(session.full)
-        data: bytes | None = None
-        if STAMPS.isdisjoint(copies.kids):
-            data = copies.data(session.full)
-        else:
+        if not clean:
             copy = genuine(copy, session.user)
         try:
-            for handler in self.hooks.chains["filter_in"][stanza.name]:
+            for handler in filters:
                 if handler(session.user, copy) is HANDLED:
                     return
-            if stanza.name == "presence" and self.hooks.call("presence", session.user, copy) is HANDLED:
-                return
-            for handler in self.hooks.chains["in"][stanza.name]:
-                if handler(session, copy) is HANDLED:
-                    return
-            session.send(copy, data)
+            self.pass_on(session, copy, copies.data(session.full) if clean else None)
         except StanzaError as error:
             self.router.bounce(copy, error)
+        except Exception as error:
+            self.router.bounce(copy, unexpected(error))
+
+    def _note(self, copies: Copies) -> tuple[bool, bool, list[Any]]:
+        """(may copies go straight to sessions? is nothing in them said in our name? the filters they pass)"""
+        stanza, chains = copies.stanza, self.hooks.chains
+        name = stanza.name
+        direct = stanza.type in DIRECT if name == "message" else name == "presence" and stanza.type in SHOWN
+        filters = [*chains["filter_in"][name], *(chains["presence"][name] if name == "presence" else ())]
+        return direct and not chains["deliver"][name], STAMPS.isdisjoint(copies.kids), filters
 
     def answer_account(self, request: Element) -> None:
         """An IQ for an account, which the server answers on its behalf (RFC 6121 section 8.5.2.1.3)."""
@@ -271,12 +270,13 @@ class Host(Instance):
             willing = [session for session in willing if self.permits(session, message)]
         return highest(willing)
 
-    def pass_on(self, session: Session, stanza: Element) -> bool:
-        """The last step: event ``in``, then the client. False: a handler kept it from the session."""
+    def pass_on(self, session: Session, stanza: Element, data: bytes | None = None) -> bool:
+        """The last step: event ``in``, then the client. False: a handler kept it from the session. ``data``: the stanza's
+        bytes, where they are known."""
         for handler in self.hooks.chains["in"][stanza.name]:
             if handler(session, stanza) is HANDLED:
                 return False
-        session.send(stanza)
+        session.send(stanza, data)
         return True
 
     def reach(self, stanza: Element, to: JID) -> None:

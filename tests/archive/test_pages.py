@@ -33,7 +33,7 @@ def keep(*bodies, owner=ROMEO, peer="juliet@example.net", resource="balcony", at
     """A message a second; returns their numbers."""
     ids = [(at + number) * SECOND for number in range(len(bodies))]
     rows = [
-        (id, owner, peer, resource, message(id, peer, resource, owner, body), spooled, archived, 0, 0)
+        (id, owner, peer, resource, message(id, peer, resource, owner, body), spooled, archived, 0, 0, "")
         for id, body in zip(ids, bodies, strict=True)
     ]
     xdb.rows(Message, rows, messages.COLUMNS).wait()
