@@ -73,9 +73,8 @@ def keep(way: str, destination: str, entry: Entry, failed: Callable[[Entry], obj
     before the next call that may block: then the queue and the table have the same order. Raises StoreError."""
     text = entry.data.decode()
     owner = entry.stanza.attrs.get("from", "").partition("/")[0][:OWNER_LENGTH]
-    xdb.room(
-        len(text)
-    )  # the number comes after the wait: one that came first would stand behind others in the queue
+    # first: a number given before the wait would stand behind larger ones in the queue
+    xdb.wait_for_space(len(text))
     entry.row = number()
     row = (entry.row, cluster.node, owner, way, destination, text, time.time())
     xdb.row(Outbox, row, COLUMNS, len(text), failed, entry)

@@ -174,7 +174,7 @@ def write(function: Callable[..., Any], *args: Any) -> Ticket:
     """Like `xdb.write`, for a function that sorts in, too."""
     global _fresh
     ticket = xdb.write(function, *args)
-    count, _fresh = _fresh, 0  # not before: while this waits for room, who settles must wait, too
+    count, _fresh = _fresh, 0  # not before: while this waits for space, who settles must wait, too
     ticket.then(lambda ticket: _written(ticket, count))
     return ticket
 

@@ -164,12 +164,12 @@ class Service:
         self.guard.limit(options)
         self._go_on()
 
-    def _room(self) -> bool:
+    def _admits(self) -> bool:
         """When all come back at once, they wait in the kernel's queue, and those who are in get their login done."""
         return not self.crowd.full
 
     def _go_on(self) -> None:
-        if self._room():
+        if self._admits():
             self.ports.go_on()
 
     @staticmethod
@@ -185,7 +185,7 @@ class Service:
         """The first step of a change, see `Ports`. Raises OptionError. Returns the second step."""
         self.check(options)
         wanted = [
-            Wanted(kind, address, port, option, serve, self._room)
+            Wanted(kind, address, port, option, serve, self._admits)
             for address in options.address
             for kind, port, option, serve in (
                 ("c2s", options.port, "port", self._serve),
@@ -247,14 +247,14 @@ class Service:
         """Serves a client until it goes; ``direct``: it begins TLS at once. Blocks. True: it is silent, and will be served in
         another greenlet."""
         client = Client(self, stream, address, direct)
-        room = self.crowd.enter(address)
+        admitted = self.crowd.enter(address)
         self.clients.add(client)
         client.stranger = True
-        if not room and (direct or self.crowd.swamped(address)):
+        if not admitted and (direct or self.crowd.swamped(address)):
             stream.abort()  # a crowd gets no TLS handshake, and past twice the limit no answer
             self.gone(client)
             return False
-        return client.run(StreamError("policy-violation", "too many connections") if not room else None)
+        return client.run(StreamError("policy-violation", "too many connections") if not admitted else None)
 
     def gone(self, client: Client) -> None:
         """Its stream is over."""

@@ -62,7 +62,7 @@ class StreamManagement:
 
     __slots__ = (
         "number", "token", "session", "client", "service", "handled", "sent", "stored", "saved", "queue", "bytes", "asked",
-        "resumable", "slot", "expires", "room", "crashed", "presence", "notes", "refusal", "leaving", "answers", "withheld",
+        "resumable", "slot", "expires", "drained", "crashed", "presence", "notes", "refusal", "leaving", "answers", "withheld",
         "noted",
     )  # fmt: skip
 
@@ -81,7 +81,7 @@ class StreamManagement:
         self.asked = False
         self.slot = 0
         self.expires = 0.0
-        self.room: Event | None = None
+        self.drained: Event | None = None
         self.crashed = False
         self.presence: Element | None = None
         self.notes = "{}"
@@ -182,14 +182,14 @@ class StreamManagement:
         while len(self.queue) > o.unacknowledged // 2 or self.bytes > o.buffer // 2:
             if self.client is None or self.client.stream.closing:
                 return
-            if self.room is None:
-                self.room = Event()
-            self.room.wait(5)
+            if self.drained is None:
+                self.drained = Event()
+            self.drained.wait(5)
 
     def _has_room(self) -> None:
-        room, self.room = self.room, None
-        if room is not None:
-            room.set()
+        drained, self.drained = self.drained, None
+        if drained is not None:
+            drained.set()
 
     # -- in ------------------------------------------------------------------------------
 

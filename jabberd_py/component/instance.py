@@ -98,7 +98,7 @@ class Component(Instance):
             self._refuse(stanza)
             return
         entry, o = Entry(stanza), self.options
-        waits = bool(self.queue) or link is None or not link.room
+        waits = bool(self.queue) or link is None or not link.writable
         if waits and self._replaces(entry):
             return
         if waits and (len(self.queue) >= o.queue or self.size + len(entry.data) + TAG > o.queue_size):
@@ -170,11 +170,11 @@ class Component(Instance):
             del self.last[sender]
 
     def pump(self) -> None:
-        """Sends what waits, as far as the stream has room for it; the rest when the component has read some."""
+        """Sends what waits, as far as the stream takes it; the rest when the component has read some."""
         link = self.link
         if link is None:
             return
-        while self.queue and link.room:
+        while self.queue and link.writable:
             self.counts["sent"] += 1
             link.send(self._take())
         if self.queue and not self.draining and not link.stream.closing:

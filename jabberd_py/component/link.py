@@ -72,7 +72,7 @@ class Link(Entity):
     # -- for its component -----------------------------------------------------------------------
 
     @property
-    def room(self) -> bool:
+    def writable(self) -> bool:
         """Has the component read most of what it was sent?"""
         stream = self.stream
         return not stream.closing and stream.size + len(stream.rest) <= stream.cap // 2

@@ -125,7 +125,7 @@ class Spool:
         return streams
 
     def store(self, user: str, stanza: Element, archived: bool) -> Ticket:
-        """Stores a message for later. Raises StanzaError when there is no room for more (RFC 6121 section 8.5.2.2.1)."""
+        """Stores a message for later. Raises StanzaError when the storage is full (RFC 6121 section 8.5.2.2.1)."""
         count = self.counts.get(user)
         if count is None:
             count = self.count(user)
@@ -134,7 +134,7 @@ class Spool:
         self.counts[user] = count + 1
         if len(self.counts) > self.COUNTED:
             del self.counts[next(iter(self.counts))]
-        xdb.room(len(stanza.to_bytes()))  # while it waited with a number, the mark could pass it
+        xdb.wait_for_space(len(stanza.to_bytes()))  # while it waited with a number, the mark could pass it
         mine = self.marks.users.get(user)
         if mine is not None:
             mine.clear = False
@@ -204,7 +204,7 @@ class Spool:
     # -- out ---------------------------------------------------------------------------------
 
     def missed(self, user: str, id: int) -> None:
-        """The session that was to get it ended while its row waited for room in the writer's queue."""
+        """The session that was to get it ended while its row waited for space in the writer's queue."""
         gevent.spawn(self._missed, user, id)  # when it has been given to the others, too
 
     def _missed(self, user: str, id: int) -> None:

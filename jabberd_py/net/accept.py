@@ -22,22 +22,22 @@ Serve = Callable[[socket.socket, str], bool | None]
 """True: the connection goes on, though this greenlet ends."""
 
 
-def _room() -> bool:
+def _always() -> bool:
     return True
 
 
 class Listener(StreamServer):
     """Calls ``serve(sock, address)`` in a new greenlet for every connection, with a plain non-blocking socket: the stream
-    has watchers of its own, so gevent's socket object would only cost memory. While ``room()`` is false nobody is let in:
-    who comes waits in the kernel's queue, until `go_on` is called."""
+    has watchers of its own, so gevent's socket object would only cost memory. While ``admits()`` is false
+    nobody is let in: new connections wait in the queue of the kernel until `go_on` is called."""
 
-    max_accept = 1  # then their greenlets begin, and `room` knows of them
+    max_accept = 1  # then their greenlets begin, and `admits` counts them
 
     def __init__(
-        self, kind: str, address: str, port: int, serve: Serve, room: Callable[[], bool] = _room
+        self, kind: str, address: str, port: int, serve: Serve, admits: Callable[[], bool] = _always
     ) -> None:
         self.kind = kind
-        self.room = room
+        self.admits = admits
         self.bound = (address, port)
         listening = listen(address, port, BACKLOG)
         self.bound = listening.getsockname()[:2]
@@ -45,10 +45,10 @@ class Listener(StreamServer):
 
     def full(self) -> bool:
         """Asked by gevent before every connection; if true, it stops listening."""
-        return not self.room()
+        return not self.admits()
 
     def go_on(self) -> None:
-        """There is room again."""
+        """Accepts connections again, after ``admits()`` has been false."""
         if self.started:
             self.start_accepting()
 
@@ -86,7 +86,7 @@ class Wanted(NamedTuple):
     port: int
     option: str
     serve: Serve
-    room: Callable[[], bool] = _room
+    admits: Callable[[], bool] = _always
 
 
 class Ports:
@@ -100,13 +100,13 @@ class Ports:
     def prepare(self, wanted: Iterable[Wanted], undo: ExitStack) -> Callable[[], None]:
         """Takes ports, without serving yet; ``undo`` gives them back. Raises OptionError. Returns the second step."""
         new: dict[tuple[str, str, int], Listener] = {}
-        for kind, address, port, option, serve, room in wanted:
+        for kind, address, port, option, serve, admits in wanted:
             key = (kind, address, port)
             if key in self.listeners:
                 new[key] = self.listeners[key]
                 continue
             try:
-                new[key] = Listener(kind, address, port, serve, room)
+                new[key] = Listener(kind, address, port, serve, admits)
             except OSError as error:
                 reason = f"cannot listen on {address} port {port}: {error.strerror}"
                 raise OptionError(option, reason) from None
@@ -129,7 +129,7 @@ class Ports:
                 listener.start()
 
     def go_on(self) -> None:
-        """There is room again."""
+        """Accepts connections again, after ``admits()`` has been false."""
         for listener in self.listeners.values():
             listener.go_on()
 

@@ -29,11 +29,11 @@ class Crowd:
         """A new stranger; False if it is one too many of its address (it counts all the same, until it has left)."""
         place = neighbourhood(address)
         streams, strangers, _ = self.most
-        room = self.streams[place] < streams and self.strangers[place] < strangers
+        admitted = self.streams[place] < streams and self.strangers[place] < strangers
         self.streams[place] += 1
         self.strangers[place] += 1
         self.in_all += 1
-        return room
+        return admitted
 
     def swamped(self, address: str) -> bool:
         """So far past the limit that not even an answer is due."""

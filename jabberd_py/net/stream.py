@@ -47,7 +47,9 @@ class Stream(Reader):
     linger: ClassVar[float] = LINGER
     frame: Frame = TCP
 
-    __slots__ = ("out", "size", "taken", "cap", "rest", "backlog", "writer", "dirty", "room", "__weakref__")
+    __slots__ = (
+        "out", "size", "taken", "cap", "rest", "backlog", "writer", "dirty", "drained", "__weakref__",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -69,7 +71,7 @@ class Stream(Reader):
         self.backlog = backlog
         self.writer: Any = None
         self.dirty = False
-        self.room: Event | None = None
+        self.drained: Event | None = None
 
     # -- TLS ---------------------------------------------------------------------------
 
@@ -205,7 +207,7 @@ class Stream(Reader):
             self.flush()
         if not self.rest:
             self.backlog.weigh(self, 0)
-        self._has_room()
+        self._wake_drainers()
         if self.closing and not self.rest:
             self._half_close()
 
@@ -215,14 +217,14 @@ class Stream(Reader):
         while not self.closing and self.size + len(self.rest) > self.cap // 2:
             self.flush()
             if self.rest:
-                if self.room is None:
-                    self.room = Event()
-                self.room.wait(LINGER)
+                if self.drained is None:
+                    self.drained = Event()
+                self.drained.wait(LINGER)
 
-    def _has_room(self) -> None:
-        room, self.room = self.room, None
-        if room is not None:
-            room.set()
+    def _wake_drainers(self) -> None:
+        drained, self.drained = self.drained, None
+        if drained is not None:
+            drained.set()
 
     # -- the end ----------------------------------------------------------------------------
 
@@ -279,7 +281,7 @@ class Stream(Reader):
             self.writer = None
         self._forget()
         self.parser.reset()
-        self._has_room()
+        self._wake_drainers()
         self.sock.close()
         gevent.get_hub().loop.run_callback(self._wake)
 

@@ -61,7 +61,7 @@ class Pair:
     # -- in ------------------------------------------------------------------------------------
 
     def send(self, stanza: Element) -> None:
-        """Raises StanzaError where there is no use in waiting, or no room."""
+        """Raises StanzaError where there is no use in waiting, or the queue is full."""
         lasting = promised(stanza, self.uplink.router.instances)
         if self.link is None and not lasting and self.failure is not None and self.retry > time.monotonic():
             raise StanzaError(self.failure.condition, self.failure.public)
@@ -103,7 +103,7 @@ class Pair:
     # -- out -----------------------------------------------------------------------------------
 
     def pump(self) -> None:
-        """Sends what waits, as far as the stream has room for it; without a stream, asks for one."""
+        """Sends what waits, as far as the stream takes it; without a stream, asks for one."""
         link = self.link
         if link is None:
             if self.queue or self in self.uplink.left:

@@ -33,7 +33,7 @@ class Traffic:
     remotes         all domains that have proven to be at the other end
     pairs           those that may send on this stream
     soon            (local, remote) of those that may once the other side says its next element
-    held            those that wait until there is room
+    held            pairs that wait until the stream is no longer full
     lang            the language of the other side's stanzas that name none
     used            when the last stanza came or went
     """
@@ -145,9 +145,9 @@ class Traffic:
     def _drain(self) -> None:
         self.stream.drain()
         self.draining = False
-        self._room()
+        self._release_held()
 
-    def _room(self) -> None:
+    def _release_held(self) -> None:
         held, self.held = self.held, set()
         for pair in held:
             pair.pump()
@@ -180,7 +180,7 @@ class Traffic:
             sm.asked = False
             if more and sm.queue:
                 self.send(sm.ask())
-            self._room()
+            self._release_held()
         elif not self.manage(element):
             raise StreamError("unsupported-stanza-type")
 

@@ -271,8 +271,8 @@ class Uplink(Instance):
 
     def _serve(self, sock: Any, address: str, direct: bool = False) -> None:
         full = self.crowd.full
-        room = self.crowd.enter(address) and not full
-        refusal = None if room else StreamError("policy-violation", "too many connections")
+        admitted = self.crowd.enter(address) and not full
+        refusal = None if admitted else StreamError("policy-violation", "too many connections")
         link = Incoming(self, sock, address, direct, refusal)
         self.incoming.add(link)
         if refusal is not None and (direct or self.crowd.swamped(address)):

@@ -129,13 +129,14 @@ def _nothing() -> None:
 
 
 class Xdb:
-    """The facade. `write`, `rows`, `row`, `room` and `release` are the open store's own methods: see writer.py, db.py."""
+    """The facade. `write`, `rows`, `row`, `wait_for_space` and `release` are methods of the open store: see writer.py and
+    db.py."""
 
     store: Store | None
     write: Callable[..., Ticket]
     rows: Callable[[type[Table], Sequence[tuple[Any, ...]], tuple[str, ...]], Ticket]
     row: Callable[..., Ticket]
-    room: Callable[[int], None]
+    wait_for_space: Callable[[int], None]
     release: Callable[[], None]  # the server calls it when a stanza is done
 
     def __init__(self) -> None:
@@ -146,7 +147,7 @@ class Xdb:
         self.write = store.writer.write if store else _closed
         self.rows = store.writer.rows if store else _closed
         self.row = store.writer.row if store else _closed
-        self.room = store.writer.room if store else _closed
+        self.wait_for_space = store.writer.wait_for_space if store else _closed
         self.release = store.db.release if store else _nothing
 
     def open(

@@ -169,7 +169,7 @@ class Writer:
         Should the row not be kept, ``failed(about)`` is called, where and as the callback of a ticket would be; the
         ticket has an error only if the whole transaction failed. The row may gather with others for a moment, until
         somebody waits for it."""
-        self.room(text)
+        self.wait_for_space(text)
         ticket = self._open
         if (
             ticket is None
@@ -196,10 +196,10 @@ class Writer:
             insert = self._inserts[table, columns] = Insert(self.db, table, columns)
         return insert
 
-    def room(self, text: int) -> None:
+    def wait_for_space(self, text: int) -> None:
         """Blocks while the queue is full. Then a row of so many characters can be given at once."""
         if self._queued >= self.entries or self._queued_text + text > self.text or self._closed:
-            self._wait_for_room(text)
+            self._wait_for_space(text)
 
     def hurry(self) -> None:
         """What has gathered so far is written now."""
@@ -208,7 +208,7 @@ class Writer:
 
     def _put(self, ticket: Ticket, hurry: bool) -> Ticket:
         size = ticket.size
-        self.room(size)
+        self.wait_for_space(size)
         self._queue.append(ticket)
         self.newest, self._open = ticket, None
         self._queued += ticket.count
@@ -220,8 +220,8 @@ class Writer:
             self._go.set()
         return ticket
 
-    def _wait_for_room(self, size: int) -> None:
-        if gevent.getcurrent() is self._greenlet:  # a callback: were it to wait, nobody would make room
+    def _wait_for_space(self, size: int) -> None:
+        if gevent.getcurrent() is self._greenlet:  # a callback: were it to wait, nobody would empty the queue
             return
         while self._queue and (self._queued >= self.entries or self._queued_text + size > self.text):
             self._go.set()

@@ -84,7 +84,7 @@ def test_what_waited_for_room_in_the_queue_is_delivered(spool, host, monkeypatch
     """It must not get a number that the mark has passed when it is stored."""
     writer, gate = xdb.store.writer, Event()
     monkeypatch.setattr(writer, "entries", 0)
-    monkeypatch.setattr(writer, "_wait_for_room", lambda size: gate.wait())
+    monkeypatch.setattr(writer, "_wait_for_space", lambda size: gate.wait())
     storing = gevent.spawn(spool.store, ROMEO, message("early"), False)
     gevent.sleep(0)
     monkeypatch.undo()
