@@ -55,16 +55,16 @@ COLUMNS = ("id", "node", "owner", "way", "destination", "xml", "time")
 
 
 class Entry:
-    """One stanza in a queue. ``row``: its number in `Outbox`, 0 if it has no row. ``since``: when it was queued
+    """One stanza in a queue. ``row``: its number in `Outbox`, 0 if it has no row. ``queued_at``: when it was queued
     (`time.monotonic`)."""
 
-    __slots__ = ("stanza", "data", "row", "since")
+    __slots__ = ("stanza", "data", "row", "queued_at")
 
     def __init__(self, stanza: Element, row: int = 0) -> None:
         self.stanza = stanza
         self.data = stanza.across()
         self.row = row
-        self.since = time.monotonic()
+        self.queued_at = time.monotonic()
 
 
 def keep(way: str, destination: str, entry: Entry, failed: Callable[[Entry], object]) -> None:

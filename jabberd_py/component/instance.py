@@ -47,7 +47,7 @@ class Component(Instance):
 
     link    its stream, once the secret is proved
     left    when it went, or when we began to wait for it (`time.monotonic`)
-    since   when it came or went (Unix time)
+    changed_at  when it came or went (Unix time)
     queue   what waits, oldest first: ``size`` bytes
     last    sender's full address -> the newest entry in the queue that he sent
     """
@@ -59,7 +59,7 @@ class Component(Instance):
         self.link: Link | None = None
         self.slot = 0
         self.down = False
-        self.since = time.time()
+        self.changed_at = time.time()
         self.queue: deque[Entry] = deque()
         self.size = 0
         self.last: dict[str, Entry] = {}
@@ -156,7 +156,7 @@ class Component(Instance):
         self.last[entry.stanza.attrs["from"]] = entry
         self.pump()
         if self.link is not None and len(self.queue) == 1:
-            heartbeat.at(entry.since + self.options.wait, self)
+            heartbeat.at(entry.queued_at + self.options.wait, self)
 
     def _take(self) -> Entry:
         entry = self.queue.popleft()
@@ -188,22 +188,22 @@ class Component(Instance):
 
     # -- its stream comes and goes ---------------------------------------------------------------
 
-    def joined(self, link: Link) -> None:
+    def attach(self, link: Link) -> None:
         """The component has proved its secret; an older stream must have left."""
-        self.link, self.down, self.since, self.trouble = link, False, time.time(), ""
+        self.link, self.down, self.changed_at, self.trouble = link, False, time.time(), ""
         heartbeat.cancel(self)
         self.pump()
         if self.queue:
-            heartbeat.at(self.queue[0].since + self.options.wait, self)
+            heartbeat.at(self.queue[0].queued_at + self.options.wait, self)
         self.tell("component")
 
-    def lost(self, link: Link, reason: str, unsent: Iterable[Entry]) -> None:
+    def detach(self, link: Link, reason: str, unsent: Iterable[Entry]) -> None:
         """That stream is over. What it had not sent to the end waits again, in front."""
         before = list(unsent)
         if self.link is not link:
-            self._fell(before, False)  # we were removed meanwhile
+            self._bounce(before, False)  # we were removed meanwhile
             return
-        self.link, self.since, self.trouble = None, time.time(), reason
+        self.link, self.changed_at, self.trouble = None, time.time(), reason
         self.counts["sent"] -= len(before)
         self.queue.extendleft(reversed(before))
         self.size += sum(len(entry.data) + TAG for entry in before)
@@ -225,15 +225,15 @@ class Component(Instance):
             self.down = True
             while self.queue:
                 late.append(self._take())
-            gevent.spawn(self._fell, late, True)
+            gevent.spawn(self._bounce, late, True)
             return None
-        while self.queue and self.queue[0].since + wait <= now:
+        while self.queue and self.queue[0].queued_at + wait <= now:
             late.append(self._take())
         if late:
-            gevent.spawn(self._fell, late, False)
-        return self.queue[0].since + wait if self.queue else None
+            gevent.spawn(self._bounce, late, False)
+        return self.queue[0].queued_at + wait if self.queue else None
 
-    def _fell(self, late: list[Entry], gone: bool) -> None:
+    def _bounce(self, late: list[Entry], gone: bool) -> None:
         with xdb.unit():
             for entry in late:
                 try:
@@ -255,7 +255,7 @@ class Component(Instance):
         if self.link is not None:
             self.link.kick("host-unknown", "no longer configured")
         self.link, self.down = None, True
-        self._fell([self._take() for _ in range(len(self.queue))], True)
+        self._bounce([self._take() for _ in range(len(self.queue))], True)
 
     def info(self) -> dict[str, Any]:
         """A row of ``jabberctl components``."""
@@ -263,7 +263,7 @@ class Component(Instance):
         return {
             "domain": self.domain,
             "state": state,
-            "seconds": round(time.time() - self.since),
+            "seconds": round(time.time() - self.changed_at),
             "address": self.link.address if self.link is not None else self.options.connect,
             "waiting": len(self.queue),
             **self.counts,

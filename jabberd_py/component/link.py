@@ -89,19 +89,19 @@ class Link(Entity):
 
     def _look(self) -> None:
         self.looking = False
-        self._settle()
+        self._forget_taken()
         if self.under_way and not self.stream.closing:
             self.looking = True
             gevent.spawn_later(LOOK, self._look)
 
-    def _settle(self) -> None:
+    def _forget_taken(self) -> None:
         under_way, taken = self.under_way, self.stream.taken
         while under_way and under_way[0][0] <= taken:
             outbox.forget(under_way.popleft()[1])
 
     def unsent(self) -> list[Entry]:
         """What the socket has not taken to the end. Whoever asks must send it elsewhere: it is forgotten here."""
-        self._settle()
+        self._forget_taken()
         entries = [entry for _, entry in self.under_way]
         self.under_way.clear()
         return entries
@@ -121,7 +121,7 @@ class Link(Entity):
         else:
             self.kick("conflict", reason)
         assert self.component is not None
-        self.component.lost(self, reason, unsent)
+        self.component.detach(self, reason, unsent)
 
     # -- its life ----------------------------------------------------------------------------------
 
@@ -152,7 +152,7 @@ class Link(Entity):
             stream.abort()
             if self.proved and self.component is not None:
                 logger.info("component disconnected", component=self.domain, reason=reason)
-                self.component.lost(self, reason, self.unsent())
+                self.component.detach(self, reason, self.unsent())
                 xdb.release()
         return reason
 
@@ -225,7 +225,7 @@ class Link(Entity):
         if old is not None:
             old.replaced()
         logger.info("component connected", component=component.domain, address=self.address)
-        component.joined(self)
+        component.attach(self)
 
     def _loop(self) -> None:
         stream = self.stream

@@ -26,13 +26,13 @@ class Acks:
     sent       stanzas sent to it since <enable/>; the last len(queue) of them, so many ``bytes``, are not acknowledged
     """
 
-    __slots__ = ("handled", "sent", "queue", "bytes", "since", "asked", "token", "expires")
+    __slots__ = ("handled", "sent", "queue", "bytes", "asked_at", "asked", "token", "expires")
 
     def __init__(self, token: str = "") -> None:
         self.handled = self.sent = self.bytes = 0
         self.queue: deque[tuple[Pair, Entry]] = deque()
         self.asked = False
-        self.since = 0.0  # when we asked
+        self.asked_at = 0.0  # `time.monotonic`
         self.token = token  # for a resumption, if there can be one
         self.expires = 0.0
 
@@ -44,7 +44,7 @@ class Acks:
 
     def ask(self) -> bytes:
         """What to send, to be told how many came."""
-        self.asked, self.since = True, time.monotonic()
+        self.asked, self.asked_at = True, time.monotonic()
         return ASK
 
     def acknowledged(self, h: int) -> int:
@@ -69,11 +69,11 @@ class Acks:
             gevent.spawn(pair.pump)
 
 
-class Lost:
+class ParkedStream:
     """A stream that its other side may resume: what was handled of it, and what it has not acknowledged."""
 
     def __init__(self, link: Link, sm: Acks) -> None:
         self.sm = sm
         self.local, self.bidi = link.local, link.bidi
         self.remotes, self.pairs = set(link.remotes), list(link.pairs)
-        self.since = time.monotonic()
+        self.parked_at = time.monotonic()

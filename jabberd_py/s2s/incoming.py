@@ -21,7 +21,7 @@ from ..xmpp.parser import Header
 from ..xmpp.protocols import XEP
 from ..xmpp.sm import ASK, SM, count, newly
 from . import dialback
-from .acks import Acks, Lost
+from .acks import Acks, ParkedStream
 from .link import BIDI, BIDI_FEATURE, Link
 from .pair import Failure
 
@@ -330,43 +330,42 @@ class Incoming(Link):
         if element.name != "resume":
             return False
         h = count(element)
-        lost = self.uplink.parked.get(element.attrs.get("previd", ""))
+        parked = self.uplink.parked.get(element.attrs.get("previd", ""))
         if (
-            lost is None
+            parked is None
             or self.sm is not None
-            or not lost.remotes & self.remotes
-            or not all(map(self.suffices, lost.remotes))
+            or not parked.remotes & self.remotes
+            or not all(map(self.suffices, parked.remotes))
         ):
             self._failed("item-not-found")  # a stranger learns nothing from the answer
             return True
-        newly(
-            h, lost.sm.sent, len(lost.sm.queue)
-        )  # a false count ends this stream, not what it might have resumed
-        del self.uplink.parked[lost.sm.token]
-        self._resume(lost, h)
+        # a false count ends this stream; the parked one stays, and may still be resumed
+        newly(h, parked.sm.sent, len(parked.sm.queue))
+        del self.uplink.parked[parked.sm.token]
+        self._resume(parked, h)
         return True
 
     def _failed(self, condition: str) -> None:
         self.send(Element("failed", SM, Element(condition, ns.STANZAS)).to_bytes())
 
-    def _resume(self, lost: Lost, h: int) -> None:
-        sm = self.sm = lost.sm  # first: whatever goes wrong, it is not forgotten
+    def _resume(self, parked: ParkedStream, h: int) -> None:
+        sm = self.sm = parked.sm  # first: whatever goes wrong, it is not forgotten
         xdb.settle()  # what <resumed/> says was handled must be safe
         sm.acknowledged(h)
         sm.asked = False
-        self.remotes |= lost.remotes
-        self.bidi = lost.bidi
+        self.remotes |= parked.remotes
+        self.bidi = parked.bidi
         self.send(b"<resumed xmlns='%b' h='%d' previd='%b'/>" % (SM.encode(), sm.handled, sm.token.encode()))
         for _, entry in sm.queue:
             self.send(entry.data)
         if sm.queue:
             self.send(sm.ask())
-        for pair in lost.pairs:
+        for pair in parked.pairs:
             self.authorised(pair)
 
     def keep(self, sm: Acks) -> None:
         if sm.token and self.resumable and not self.uplink.stopping:
-            self.uplink.park(Lost(self, sm))
+            self.uplink.park(ParkedStream(self, sm))
         else:
             sm.give_back()
 

@@ -62,7 +62,7 @@ class Link(Traffic, Entity):
         self.proof = ""
         self.trouble: str | None = "no TLS"
         self.error = ""
-        self.since = time.monotonic()
+        self.began_at = time.monotonic()
         self.resumable = True  # not after a stream error of ours (RFC 6120 section 4.9.1.1)
 
     # -- its life ------------------------------------------------------------------------------
@@ -117,7 +117,7 @@ class Link(Traffic, Entity):
         pairs, self.pairs = self.pairs, set()
         for pair in pairs:
             if pair.link is self:
-                pair.lost(time.monotonic() - self.since)
+                pair.detach(time.monotonic() - self.began_at)
 
     def keep(self, sm: Acks) -> None:
         """The stream is over; what was not acknowledged goes out again on the next one."""
@@ -257,5 +257,5 @@ class Link(Traffic, Entity):
             "acks": self.sm is not None,
             "sent": self.sent,
             "received": self.received,
-            "seconds": round(now - self.since),
+            "seconds": round(now - self.began_at),
         }

@@ -165,7 +165,7 @@ class Outgoing(Link):
         """The pair has something to send: once the stream is up, or now."""
         self.wanted[pair] = None
         if pair in self.pairs:
-            pair.established(self)
+            pair.attach(self)
         elif self.ready:
             self._prove()
 

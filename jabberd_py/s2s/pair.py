@@ -43,7 +43,7 @@ class Pair:
     to last (`outbox`), for ``s2s.patience``."""
 
     __slots__ = (
-        "uplink", "local", "remote", "link", "queue", "bytes", "failure", "failures", "retry", "slot", "alone",
+        "uplink", "local", "remote", "link", "queue", "bytes", "failure", "failures", "retry", "slot", "own_stream",
     )  # fmt: skip
 
     def __init__(self, uplink: Uplink, local: str, remote: str) -> None:
@@ -56,7 +56,7 @@ class Pair:
         self.failures = 0
         self.retry = 0.0
         self.slot = 0
-        self.alone = False  # it cannot share the stream of another domain of ours
+        self.own_stream = False  # it cannot share the stream of another domain of ours
 
     # -- in ------------------------------------------------------------------------------------
 
@@ -123,7 +123,7 @@ class Pair:
         elif not self.slot:
             heartbeat.at(self.retry, self)
 
-    def established(self, link: Traffic) -> None:
+    def attach(self, link: Traffic) -> None:
         """The other side lets us send on this stream. What the last one left, and this one cannot resume, comes first."""
         left = self.uplink.left.pop(self, None)
         if left is not None:
@@ -138,7 +138,7 @@ class Pair:
         """The other server has it."""
         outbox.forget(entry)
 
-    def lost(self, lived: float) -> None:
+    def detach(self, lived: float) -> None:
         """The stream is gone, after so many seconds: one that breaks again and again is not opened at once."""
         self.link = None
         self.failures = 0 if lived > STEADY else self.failures + 1
@@ -165,7 +165,7 @@ class Pair:
         """Sends back what is hopeless, or has waited for too long."""
         failure = self.failure or Failure("remote-server-timeout", f"{self.remote} does not answer")
         oldest = time.monotonic() - self.uplink.options.patience
-        back = [entry for entry in self.queue if hopeless(entry) or entry.since <= oldest]
+        back = [entry for entry in self.queue if hopeless(entry) or entry.queued_at <= oldest]
         if back:
             gone = set(map(id, back))
             self.queue = deque(e for e in self.queue if id(e) not in gone)

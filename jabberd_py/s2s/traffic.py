@@ -167,7 +167,7 @@ class Traffic:
     def authorised(self, pair: Pair) -> None:
         """The other side lets this pair send here."""
         self.pairs.add(pair)
-        pair.established(self)
+        pair.attach(self)
 
     # -- stream management -------------------------------------------------------------------------
 

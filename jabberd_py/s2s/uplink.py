@@ -29,7 +29,7 @@ from ..router import Router
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError, StreamError
 from ..xmpp.jid import JID
-from .acks import Acks, Lost
+from .acks import Acks, ParkedStream
 from .commands import Federation
 from .incoming import Incoming
 from .link import Link
@@ -58,7 +58,7 @@ class Uplink(Instance):
         self.outgoing: dict[tuple[str, str], Outgoing] = {}
         self.incoming: set[Incoming] = set()
         self.left: dict[Pair, Acks] = {}
-        self.parked: dict[str, Lost] = {}
+        self.parked: dict[str, ParkedStream] = {}
         self.promised: set[tuple[str, str]] = set()
         self.crowd = Crowd()
         self.notes = Karma(0.2, 30)  # lines of the log, by address
@@ -166,7 +166,7 @@ class Uplink(Instance):
     def _shared(self, pair: Pair) -> Outgoing | None:
         """A stream to that domain that another domain of ours has opened (XEP-0220 section 2.6.1)."""
         if (
-            pair.alone
+            pair.own_stream
             or (pair.local, pair.remote) in self.outgoing
             or self.options.wants_certificate(pair.remote)
         ):
@@ -178,8 +178,8 @@ class Uplink(Instance):
 
     def failed(self, pair: Pair, failure: Failure, shared: bool = False) -> None:
         """No stream came up for the pair; ``shared``: it was one of another pair's."""
-        if shared and not pair.alone:
-            pair.alone = True
+        if shared and not pair.own_stream:
+            pair.own_stream = True
             self.connect(pair)
             return
         logger.info("a server cannot be talked to", local=pair.local, remote=pair.remote, reason=failure.text)
@@ -292,19 +292,19 @@ class Uplink(Instance):
         elif self.outgoing.get((link.local, link.remote)) is link:
             del self.outgoing[link.local, link.remote]
 
-    def park(self, lost: Lost) -> None:
+    def park(self, parked: ParkedStream) -> None:
         """An incoming stream that its other side may resume (XEP-0198)."""
         if len(self.parked) >= self.options.links:
-            lost.sm.give_back()
+            parked.sm.give_back()
         else:
-            self.parked[lost.sm.token] = lost
+            self.parked[parked.sm.token] = parked
 
     def superseded(self, link: Incoming) -> None:
         """The other side has begun anew what it might have resumed: what it has not acknowledged need not wait for that."""
-        for token, lost in list(self.parked.items()):
-            if lost.local == link.local and lost.remotes <= link.remotes:
+        for token, parked in list(self.parked.items()):
+            if parked.local == link.local and parked.remotes <= link.remotes:
                 del self.parked[token]
-                lost.sm.give_back()
+                parked.sm.give_back()
 
     # -- its life ----------------------------------------------------------------------------------
 
@@ -331,7 +331,7 @@ class Uplink(Instance):
         while any(link.stream is not None for link in self.links) and time.monotonic() < deadline:
             gevent.sleep(0.02)
         late = [link.sm for link in self.links if link.sm is not None]  # they did not end in time
-        for sm in [*late, *self.left.values(), *(lost.sm for lost in self.parked.values())]:
+        for sm in [*late, *self.left.values(), *(parked.sm for parked in self.parked.values())]:
             sm.give_back()
         for pair in self.pairs.values():
             pair.save()
@@ -346,15 +346,15 @@ class Uplink(Instance):
             if link.ready and not waiting and now - link.used > self.options.idle_timeout:
                 link.close()
         for each in self.links:
-            if each.sm is not None and each.sm.asked and now - each.sm.since > self.options.answer_timeout:
+            if each.sm is not None and each.sm.asked and now - each.sm.asked_at > self.options.answer_timeout:
                 each.stream.interrupt(
                     StreamError("connection-timeout", "nothing was acknowledged for too long")
                 )
-        for token, lost in list(self.parked.items()):
-            if now - lost.since > self.options.resume_timeout:
+        for token, parked in list(self.parked.items()):
+            if now - parked.parked_at > self.options.resume_timeout:
                 del self.parked[token]
-                lost.sm.give_back()
-        kept = {pair for lost in self.parked.values() for pair in lost.pairs}
+                parked.sm.give_back()
+        kept = {pair for parked in self.parked.values() for pair in parked.pairs}
         kept |= {pair for sm in self.left.values() for pair, _ in sm.queue}
         for key, pair in list(self.pairs.items()):
             if pair.idle and pair not in kept and pair not in self.left and key not in self.outgoing:
