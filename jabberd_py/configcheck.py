@@ -203,11 +203,11 @@ class Checker:
     def beside(self, *levels: dict[str, tuple[Level, Level]]) -> dict[str, ServiceConfig]:
         """The services that are on; each level's word overrides the one before."""
         found = {}
-        for name, kind in self.schema.services.items():
+        for name, cls in self.schema.services.items():
             said = [level[name] for level in levels if name in level]
-            settings, on, _ = _merged({name: kind}, *(own for own, _ in said))
+            settings, on, _ = _merged({name: cls}, *(own for own, _ in said))
             if on:
-                modules = _merged(kind.own_modules(), *(own for _, own in said))
+                modules = _merged(cls.own_modules(), *(own for _, own in said))
                 found[name] = ServiceConfig(name, "", settings[name], *modules[:2])
         return found
 
@@ -219,8 +219,8 @@ def _merged(
     level's word overrides the one before."""
     settings: dict[str, dict[str, Any]] = {}
     enabled, idle = [], []
-    for name, kind in known.items():
-        on, settings[name], said = bool(kind.default), {}, False
+    for name, cls in known.items():
+        on, settings[name], said = bool(cls.default), {}, False
         for level in levels:
             switch, options = level.get(name, (None, {}))
             on, said = (on, said) if switch is None else (switch, True)

@@ -128,19 +128,19 @@ class Source:
             path = self.domain_path(path[0], path[1:], value)
         self.set(path, value, "--set")
 
-    def domain_path(self, kind: str, words: Path, value: Any) -> Path:
+    def domain_path(self, section: str, words: Path, value: Any) -> Path:
         """Where the domain ends: its dots look like those between levels, so match from the right."""
-        owner = self.schema.host if kind == "hosts" else self.schema.component
+        owner = self.schema.host if section == "hosts" else self.schema.component
         tail = 0
         groups = [n for n in range(2, min(len(words), 6)) if words[-n] in ("modules", "services")]
-        if kind == "hosts" and groups:  # services.NAME.modules.NAME.option is the longest tail
+        if section == "hosts" and groups:  # services.NAME.modules.NAME.option is the longest tail
             tail = groups[-1]
         elif len(words) > 1 and (words[-1] in {*options_of(owner), "modules", "services"}):
             tail = 1
         elif len(words) > 1 and not (value is None or isinstance(value, dict)):
             tail = 1  # a value is for an option: one that does not exist, as will be found
         end = len(words) - tail
-        return (kind, ".".join(words[:end]), *words[end:])
+        return (section, ".".join(words[:end]), *words[end:])
 
     def set_variable(self, name: str, text: str) -> None:
         path = tuple(name.removeprefix(ENVIRONMENT).lower().split("__"))
@@ -163,10 +163,10 @@ class Source:
         exactly = [each for each in known if each.replace("__", "_") == re.sub("_+", "_", name)]
         return f" (did you mean '{exactly[0]}'?)" if exactly else nearest(name, known)
 
-    def known_domain(self, kind: str, word: str) -> str:
+    def known_domain(self, section: str, word: str) -> str:
         """``example_org`` is example.org (shells know no dots in names) if that is among those so far."""
-        written = self.data.get(kind)
-        default = self.schema.default_hosts if kind == "hosts" else ()
+        written = self.data.get(section)
+        default = self.schema.default_hosts if section == "hosts" else ()
         known = written if isinstance(written, dict) else dict.fromkeys(default)
         return next((each for each in known if re.sub(r"[^a-z0-9]", "_", each.lower()) == word), word)
 

@@ -55,8 +55,8 @@ def _lines(server: Server) -> Iterator[str]:
         yield f"made the database ready: {server.store.where} ({', '.join(server.store.migrated)})"
     for path in server.certificates.made:
         yield f"made a self-signed certificate: {path}"
-    for kind, address, port in server.listening():
-        yield f"listening {kind} {address} {port}"
+    for name, address, port in server.listening():
+        yield f"listening {name} {address} {port}"
     yield f"hosts: {', '.join(hosts)}"
     if opened := [domain for domain, host in hosts.items() if _open(host)]:
         yield f"registration is open: anybody may make an account on {', '.join(opened)} (modules.register)"

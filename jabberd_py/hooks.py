@@ -93,8 +93,8 @@ class Hooks:
 # -- the five decorators -------------------------------------------------------------
 
 
-def _mark(method: F, kind: str, value: Any) -> F:
-    method.__dict__.setdefault(f"_{kind}", []).append(value)
+def _mark(method: F, name: str, value: Any) -> F:
+    method.__dict__.setdefault(f"_{name}", []).append(value)
     return method
 
 
@@ -170,9 +170,9 @@ def register(owner: object, instance: Instance, everywhere: bool = False) -> Non
     """Hangs the marked methods of ``owner``, a Module or a Service, into the instance, in the order of their definition,
     those of base classes first. ``everywhere``: handlers of IQs for targets that the instance does not have are left
     out. Raises ValueError: no such target, or an IQ that another handler answers already."""
-    kind = type(owner)
-    for name in dict.fromkeys(name for base in reversed(kind.__mro__) for name in vars(base)):
-        method = getattr(kind, name, None)
+    cls = type(owner)
+    for name in dict.fromkeys(name for base in reversed(cls.__mro__) for name in vars(base)):
+        method = getattr(cls, name, None)
         marks = getattr(method, "__dict__", {})
         if not isinstance(marks, dict) or not callable(method):
             continue
@@ -195,9 +195,9 @@ def load_files(package: str, files: Iterable[str]) -> dict[str, type[Module]]:
     found: dict[str, type[Module]] = {}
     for file in files:
         module = import_module(f"{package}.{file}")
-        for kind in vars(module).values():
-            if isinstance(kind, type) and issubclass(kind, Module) and kind.__module__ == module.__name__:
-                found[kind.name] = kind
+        for cls in vars(module).values():
+            if isinstance(cls, type) and issubclass(cls, Module) and cls.__module__ == module.__name__:
+                found[cls.name] = cls
     return found
 
 

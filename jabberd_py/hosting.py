@@ -60,9 +60,9 @@ class Hosting:
     def _add_host(self, settings: HostConfig) -> None:
         assert isinstance(settings.section, HostOptions)
         host = Host(self.router, settings.domain, settings.section)
-        kinds = modules.load_all()
+        classes = modules.load_all()
         for name in settings.enabled:
-            host.load(kinds[name], settings.modules[name])
+            host.load(classes[name], settings.modules[name])
         self._add(host)
         self.jobs[host.domain].append(heartbeat.every(1, host.marks.save))
         for service in settings.services.values():
@@ -70,12 +70,12 @@ class Hosting:
 
     def _add_service(self, host: Host, settings: ServiceConfig) -> None:
         """Beside its own modules it has those of the host that are for any Instance."""
-        kind = modules.load_services()[settings.name]
-        service = kind(self.router, host, settings.domain, settings.settings)
+        cls = modules.load_services()[settings.name]
+        service = cls(self.router, host, settings.domain, settings.settings)
         for module in host.modules.values():
             if module.anywhere:
                 service.load(type(module), module.settings)
-        own = kind.own_modules()
+        own = cls.own_modules()
         for name in settings.enabled:
             service.load(own[name], settings.modules[name])
         self._add(service)

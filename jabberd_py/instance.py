@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .outbox import Entry
     from .router import Router
 
-Kind = type[Module]
+ModuleClass = type[Module]
 Handler = Callable[[Element], "Element | None"]
 Key = tuple[str, str, str, str]
 """Which IQs: (target, type, namespace and name of the payload)."""
@@ -67,12 +67,12 @@ class Instance:
         """All that speaks for this instance in service discovery and the like."""
         return list(self.modules.values())
 
-    def load(self, kind: Kind, settings: dict[str, Any]) -> Module:
+    def load(self, cls: ModuleClass, settings: dict[str, Any]) -> Module:
         """Raises ValueError where what the module needs is not there."""
-        missing = [need for need in kind.needs if need not in self.modules]
+        missing = [need for need in cls.needs if need not in self.modules]
         if missing:
-            raise ValueError(f"{self.domain}: module '{kind.name}' needs module '{missing[0]}'")
-        module = self.modules[kind.name] = kind(self, settings)
+            raise ValueError(f"{self.domain}: module '{cls.name}' needs module '{missing[0]}'")
+        module = self.modules[cls.name] = cls(self, settings)
         return module
 
     def add_iq(self, key: Key, handler: Handler) -> None:

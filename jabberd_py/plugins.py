@@ -51,9 +51,9 @@ def load(name: str) -> None:
     if not found:
         raise ValueError("there is no Module and no Service in it")
     known: dict[str, type[Any]] = {**modules.load_all(), **modules.load_services()}
-    for kind in found:
-        if known.setdefault(kind.name, kind) is not kind:
-            raise ValueError(f"the name '{kind.name}' is taken by {known[kind.name].__module__}")
+    for cls in found:
+        if known.setdefault(cls.name, cls) is not cls:
+            raise ValueError(f"the name '{cls.name}' is taken by {known[cls.name].__module__}")
     _loaded[key] = found
     modules.PLUGINS.extend(found)
 
@@ -64,7 +64,7 @@ def _of_folder(folder: Path) -> Iterator[type[Any]]:
     sys.modules[package.__name__] = package
     for file in sorted(folder.glob("*.py")):
         if not file.name.startswith("_"):
-            yield from _kinds(import_module(f"{package.__name__}.{file.stem}"))
+            yield from _classes(import_module(f"{package.__name__}.{file.stem}"))
 
 
 def _entry_point(name: str) -> EntryPoint:
@@ -77,16 +77,16 @@ def _entry_point(name: str) -> EntryPoint:
 def _of_entry_point(point: EntryPoint) -> Iterator[type[Any]]:
     found = point.load()
     if isinstance(found, ModuleType):
-        yield from _kinds(found)
-    elif _is_kind(found):
+        yield from _classes(found)
+    elif _is_class(found):
         yield found
 
 
-def _kinds(file: ModuleType) -> Iterator[type[Any]]:
-    return (each for each in vars(file).values() if _is_kind(each) and each.__module__ == file.__name__)
+def _classes(file: ModuleType) -> Iterator[type[Any]]:
+    return (each for each in vars(file).values() if _is_class(each) and each.__module__ == file.__name__)
 
 
-def _is_kind(each: Any) -> bool:
+def _is_class(each: Any) -> bool:
     return isinstance(each, type) and issubclass(each, Module | Service)
 
 

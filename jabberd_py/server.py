@@ -255,9 +255,9 @@ class Server:
     # -- the process -----------------------------------------------------------------------
 
     def listening(self) -> list[tuple[str, str, int]]:
-        """(kind, address, port) of every listener."""
+        """(name, address, port) of every listener."""
         metrics: list[Any] = self.metrics.listeners if self.metrics is not None else []
-        return [(each.kind, *each.bound) for each in [*self.listeners, *metrics]]
+        return [(each.name, *each.bound) for each in [*self.listeners, *metrics]]
 
     @property
     def listeners(self) -> list[Listener]:

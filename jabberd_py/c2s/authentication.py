@@ -37,11 +37,11 @@ class Authentication:
         client = self.client
         if not client.private:
             raise SaslError("encryption-required")
-        kind = offers(client).get(mechanism)
-        if kind is None:
+        mechanism_class = offers(client).get(mechanism)
+        if mechanism_class is None:
             raise SaslError("invalid-mechanism")
         self.mechanism = mechanism
-        self.exchange = kind(client, mechanism)
+        self.exchange = mechanism_class(client, mechanism)
         return b"" if message is None else self.go_on(message)
 
     def go_on(self, message: bytes) -> bytes | Success:

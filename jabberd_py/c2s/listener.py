@@ -185,9 +185,9 @@ class Service:
         """The first step of a change, see `Ports`. Raises OptionError. Returns the second step."""
         self.check(options)
         wanted = [
-            Wanted(kind, address, port, option, serve, self._admits)
+            Wanted(name, address, port, option, serve, self._admits)
             for address in options.address
-            for kind, port, option, serve in (
+            for name, port, option, serve in (
                 ("c2s", options.port, "port", self._serve),
                 ("c2s_direct", options.direct_port, "direct_port", self._direct),
             )
@@ -238,10 +238,10 @@ class Service:
     def _serve(self, sock: socket.socket, address: str) -> bool:
         return self.serve(self.stream(sock), address)
 
-    def stream(self, sock: socket.socket, kind: type[Stream] = Stream) -> Stream:
-        """The stream of somebody who has just connected; ``kind`` says what carries it."""
+    def stream(self, sock: socket.socket, cls: type[Stream] = Stream) -> Stream:
+        """The stream of somebody who has just connected; ``cls`` is the class of its transport."""
         o = self.options
-        return kind(sock, self.early_limits, o.buffer, o.login_timeout, self.early_rates, self.backlog)
+        return cls(sock, self.early_limits, o.buffer, o.login_timeout, self.early_rates, self.backlog)
 
     def serve(self, stream: Stream, address: str, direct: bool = False) -> bool:
         """Serves a client until it goes; ``direct``: it begins TLS at once. Blocks. True: it is silent, and will be served in

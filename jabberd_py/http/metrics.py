@@ -67,7 +67,7 @@ class _Errors:
 class Place(NamedTuple):
     """One address that is listened on."""
 
-    kind: str
+    name: str
     bound: tuple[str, int]
 
 

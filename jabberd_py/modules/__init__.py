@@ -65,7 +65,7 @@ PLUGINS: list[type[Any]] = []
 def load_all() -> dict[str, type[Module]]:
     """Every known module by its name, in order; those of plugins come last."""
     top, _, here = __name__.partition(".")
-    more = {kind.name: kind for kind in PLUGINS if issubclass(kind, Module)}
+    more = {cls.name: cls for cls in PLUGINS if issubclass(cls, Module)}
     return load_files(top, [file if "." in file else f"{here}.{file}" for file in ORDER]) | more
 
 
@@ -75,7 +75,7 @@ def load_services() -> dict[str, type[Service]]:
     top = __name__.partition(".")[0]
     for file in SERVICES:
         module = import_module(f"{top}.{file}")
-        for kind in vars(module).values():
-            if isinstance(kind, type) and issubclass(kind, Service) and kind.__module__ == module.__name__:
-                found[kind.name] = kind
-    return found | {kind.name: kind for kind in PLUGINS if issubclass(kind, Service)}
+        for cls in vars(module).values():
+            if isinstance(cls, type) and issubclass(cls, Service) and cls.__module__ == module.__name__:
+                found[cls.name] = cls
+    return found | {cls.name: cls for cls in PLUGINS if issubclass(cls, Service)}

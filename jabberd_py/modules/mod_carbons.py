@@ -103,16 +103,16 @@ class Carbons(Module):
             return True
         return any(kid.rpartition(" ")[0] in CHAT for kid in kids)
 
-    def _copy(self, kind: str, session: Session | None, stanza: Element, others: list[Session]) -> None:
+    def _copy(self, direction: str, session: Session | None, stanza: Element, others: list[Session]) -> None:
         if session is not None and stanza.id:
             if session.note(COPIED) is None:
                 session.notes[COPIED] = deque(maxlen=REMEMBERED)
             session.notes[COPIED].append(stanza.id)
         forwarded = f"<forwarded xmlns='{FORWARD}'>{forwardable(str(stanza))}</forwarded>"
-        inner = f"<{kind} xmlns='{NS}'>{forwarded}</{kind}>".encode()
+        inner = f"<{direction} xmlns='{NS}'>{forwarded}</{direction}>".encode()
         for other in others:
             attrs = {"from": other.user, "to": other.full}
             if stanza.type is not None:
                 attrs["type"] = stanza.type
-            copy = Element.raw("message", CLIENT, attrs, inner, [f"{NS} {kind}"])
+            copy = Element.raw("message", CLIENT, attrs, inner, [f"{NS} {direction}"])
             self.host.pass_on(other, copy)

@@ -104,9 +104,9 @@ def unimportant(stanza: Element) -> tuple[str, ...] | None:
         return None
     if EVENT in kids:
         return _notified(stanza, sender)
-    for kind in ("received", "sent"):
-        if f"{CARBONS} {kind}" in kids:
-            return _copied(stanza, kind)
+    for direction in ("received", "sent"):
+        if f"{CARBONS} {direction}" in kids:
+            return _copied(stanza, direction)
     chat_state = False
     for kid in kids:
         namespace = kid.rpartition(" ")[0]
@@ -139,12 +139,12 @@ def _notified(stanza: Element, sender: str) -> tuple[str, ...] | None:
     return ("event", sender, node, "items", *ids) if ids and all(ids) else None
 
 
-def _copied(stanza: Element, kind: str) -> tuple[str, ...] | None:
+def _copied(stanza: Element, direction: str) -> tuple[str, ...] | None:
     """A carbon copy is as important as what it copies."""
     if b"<body" in stanza.inner:
         return None
-    inner = stanza.child(kind, CARBONS)
+    inner = stanza.child(direction, CARBONS)
     forwarded = None if inner is None else inner.payload
     message = None if forwarded is None else forwarded.child("message", CLIENT)
     key = None if message is None else unimportant(message)
-    return None if key is None else (kind, message.attrs.get("to", ""), *key)
+    return None if key is None else (direction, message.attrs.get("to", ""), *key)

@@ -103,8 +103,8 @@ class Contacts(dict[str, Item]):
 @xdb.prepared(str)
 def _rows(owner: str) -> Any:
     r = RosterItem
-    kinds = (r.subscription, r.ask, r.pending_in, r.approved, r.listed, r.name, r.groups)
-    return r.select(r.jid, *kinds).where(r.owner == owner)
+    columns = (r.subscription, r.ask, r.pending_in, r.approved, r.listed, r.name, r.groups)
+    return r.select(r.jid, *columns).where(r.owner == owner)
 
 
 _state = lru_cache(32)(State)  # there are no more

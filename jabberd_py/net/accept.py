@@ -34,9 +34,9 @@ class Listener(StreamServer):
     max_accept = 1  # then their greenlets begin, and `admits` counts them
 
     def __init__(
-        self, kind: str, address: str, port: int, serve: Serve, admits: Callable[[], bool] = _always
+        self, name: str, address: str, port: int, serve: Serve, admits: Callable[[], bool] = _always
     ) -> None:
-        self.kind = kind
+        self.name = name
         self.admits = admits
         self.bound = (address, port)
         listening = listen(address, port, BACKLOG)
@@ -73,7 +73,7 @@ class Listener(StreamServer):
         try:
             goes_on = self._handle(sock, address)
         except Exception:
-            logger.exception("a connection failed", kind=self.kind, address=address)
+            logger.exception("a connection failed", kind=self.name, address=address)
         if not goes_on:
             sock.close()
 
@@ -81,7 +81,7 @@ class Listener(StreamServer):
 class Wanted(NamedTuple):
     """Where one part of the server wants to listen. ``option``: what the configuration calls the port."""
 
-    kind: str
+    name: str
     address: str
     port: int
     option: str
@@ -100,13 +100,13 @@ class Ports:
     def prepare(self, wanted: Iterable[Wanted], undo: ExitStack) -> Callable[[], None]:
         """Takes ports, without serving yet; ``undo`` gives them back. Raises OptionError. Returns the second step."""
         new: dict[tuple[str, str, int], Listener] = {}
-        for kind, address, port, option, serve, admits in wanted:
-            key = (kind, address, port)
+        for name, address, port, option, serve, admits in wanted:
+            key = (name, address, port)
             if key in self.listeners:
                 new[key] = self.listeners[key]
                 continue
             try:
-                new[key] = Listener(kind, address, port, serve, admits)
+                new[key] = Listener(name, address, port, serve, admits)
             except OSError as error:
                 reason = f"cannot listen on {address} port {port}: {error.strerror}"
                 raise OptionError(option, reason) from None

@@ -52,9 +52,9 @@ def _name(tls: int, alert: Any, argument: Any) -> int:
     return 0
 
 
-def _pointer(kind: str, function: Any) -> Any:
+def _pointer(ctype: str, function: Any) -> Any:
     """The ctypes callback as cffi's pointer to a function."""
-    return ffi.cast(kind, ctypes.cast(function, ctypes.c_void_p).value)
+    return ffi.cast(ctype, ctypes.cast(function, ctypes.c_void_p).value)
 
 
 _GO_ON = _pointer("int (*)(int, X509_STORE_CTX *)", _go_on)

@@ -124,7 +124,7 @@ def _dial(sock: _socket.socket, address: str, port: int, results: SimpleQueue) -
 
 
 def _alternating(addresses: Sequence[str]) -> list[str]:
-    """Each once; IPv6 first, then one of each kind by turns (RFC 8305 section 4)."""
+    """Each once; IPv6 first, then the two families by turns (RFC 8305 section 4)."""
     once = dict.fromkeys(addresses)
     six = [address for address in once if ":" in address]
     four = [address for address in once if ":" not in address]

@@ -121,8 +121,8 @@ class Asker:
         for at, job in enumerate(found):
             if isinstance(job, gevent.Greenlet):
                 job.join(max(0.0, deadline - time.monotonic()))
-                name, kind = questions[at]
-                found[at] = job.value if job.ready() else self._late(name, kind)
+                name, rdtype = questions[at]
+                found[at] = job.value if job.ready() else self._late(name, rdtype)
         return found
 
     def _cached(self, question: Question) -> Records | DNSError | None:
@@ -157,35 +157,35 @@ class Asker:
             self.cache.popitem(last=False)
         return answer
 
-    def _fetch(self, name: dns.name.Name, kind: str) -> Records:
+    def _fetch(self, name: dns.name.Name, rdtype: str) -> Records:
         began = time.monotonic()
         if not self.slots.acquire(timeout=self.patience):
-            raise DNSError(f"too many DNS questions are open: {_text(name)} {kind} was not asked", True)
+            raise DNSError(f"too many DNS questions are open: {_text(name)} {rdtype} was not asked", True)
         try:
-            return self._follow(name, kind, began + self.patience)
+            return self._follow(name, rdtype, began + self.patience)
         finally:
             self.slots.release()
 
-    def _follow(self, name: dns.name.Name, kind: str, deadline: float) -> Records:
+    def _follow(self, name: dns.name.Name, rdtype: str, deadline: float) -> Records:
         """Asks, and asks on where a CNAME leads out of the answer."""
         secure, ttl = True, LONGEST
         for _ in range(CHAIN):
             left = deadline - time.monotonic()
             if left <= 0:
-                raise self._late(name, kind)
+                raise self._late(name, rdtype)
             exists = True
             try:
                 response = self.resolver.resolve(
-                    name, kind, raise_on_no_answer=False, lifetime=left, search=False
+                    name, rdtype, raise_on_no_answer=False, lifetime=left, search=False
                 ).response
             except dns.resolver.NXDOMAIN as error:
                 exists, response = False, error.response(name)
             except dns.exception.Timeout:
-                raise self._late(name, kind) from None
+                raise self._late(name, rdtype) from None
             except dns.resolver.NoNameservers as error:
-                raise _failed(name, kind, error.kwargs["errors"]) from None
+                raise _failed(name, rdtype, error.kwargs["errors"]) from None
             except (dns.exception.DNSException, OSError, ValueError) as error:
-                raise DNSError(f"{_text(name)} {kind}: {error}", True) from None
+                raise DNSError(f"{_text(name)} {rdtype}: {error}", True) from None
             chain = response.resolve_chaining()
             secure = secure and self.options.dnssec and bool(response.flags & dns.flags.AD)
             # without a SOA record nobody says for how long there is nothing (RFC 2308: do not keep it)
@@ -197,10 +197,10 @@ class Asker:
             name = chain.canonical_name
         raise DNSError(f"{_text(name)}: more than {CHAIN} CNAME records lead there", False)
 
-    def _late(self, name: dns.name.Name, kind: str) -> DNSError:
+    def _late(self, name: dns.name.Name, rdtype: str) -> DNSError:
         servers = ", ".join(sorted({str(server.answer_nameserver()) for server in self._servers()}))
         return DNSError(
-            f"no answer in time about {_text(name)} {kind}; asked {servers or 'nobody: there is no resolver'}",
+            f"no answer in time about {_text(name)} {rdtype}; asked {servers or 'nobody: there is no resolver'}",
             True,
         )
 
@@ -228,10 +228,10 @@ def _resolver(options: DNS, attempt: float) -> dns.resolver.Resolver:
     return resolver
 
 
-def _failed(name: dns.name.Name, kind: str, errors: list[Any]) -> DNSError:
+def _failed(name: dns.name.Name, rdtype: str, errors: list[Any]) -> DNSError:
     """Why no nameserver could say anything, from dnspython's list: server, TCP?, port, error or text, response."""
     if not errors:
-        return DNSError(f"there is no resolver to ask about {_text(name)} {kind}", True)
+        return DNSError(f"there is no resolver to ask about {_text(name)} {rdtype}", True)
     server, _, _, error, response = errors[-1]
     asked = str(server).removeprefix("Do53:").replace("@", "#")
     rcode = None if response is None else response.rcode()
@@ -245,7 +245,7 @@ def _failed(name: dns.name.Name, kind: str, errors: list[Any]) -> DNSError:
         why = f"cannot be reached: {error.strerror or error}"
     else:
         why = f"answers nonsense: {error or type(error).__name__}"
-    return DNSError(f"the resolver {asked} {why}, asked about {_text(name)} {kind}", True)
+    return DNSError(f"the resolver {asked} {why}, asked about {_text(name)} {rdtype}", True)
 
 
 def _text(name: dns.name.Name) -> str:

@@ -143,7 +143,7 @@ class Resolver:
 
     def _targets(self, services: Sequence[_Service], deadline: float) -> tuple[Target, ...]:
         names = list(dict.fromkeys(service.name for service in services if not self._known(service.name)))
-        questions: list[Question] = [(name, kind) for name in names for kind in ("AAAA", "A")]
+        questions: list[Question] = [(name, rdtype) for name in names for rdtype in ("AAAA", "A")]
         answers = dict(zip(questions, self.asker.ask(questions, deadline), strict=True))
         targets: list[tuple[Target, dns.name.Name]] = []
         troubles: list[DNSError] = []

@@ -103,11 +103,11 @@ def _domain(presented: str) -> str | None:
     return None if "@" in presented or "/" in presented else a_labels(presented)
 
 
-def _texts(others: list[x509.OtherName], kind: x509.ObjectIdentifier, type: Any) -> tuple[str, ...]:
+def _texts(others: list[x509.OtherName], oid: x509.ObjectIdentifier, type: Any) -> tuple[str, ...]:
     """The DER strings of this type in these names; one that is none is passed over."""
     found = []
     for each in others:
-        if each.type_id == kind:
+        if each.type_id == oid:
             with suppress(ValueError):
                 text = asn1.decode_der(type, each.value)
                 found.append(text if isinstance(text, str) else text.as_str())

@@ -243,9 +243,9 @@ class Uplink(Instance):
         """The first step of a change, see `Ports`. Raises OptionError. Returns the second step."""
         self.check(options)
         wanted = [
-            Wanted(kind, address, port, option, serve)
+            Wanted(name, address, port, option, serve)
             for address in options.address
-            for kind, port, option, serve in (
+            for name, port, option, serve in (
                 ("s2s", options.port, "port", self._serve),
                 ("s2s_direct", options.direct_port, "direct_port", self._direct),
             )

@@ -68,7 +68,7 @@ def test_an_option_by_set_and_by_environment(path: str) -> None:
     variable = "JABBERD_" + path.upper().replace(".", "__")
     assert value(load(None, [f"{path}={text}"], {}, schema=SCHEMA), path) == wanted
     assert value(load(None, [], {variable: text}, schema=SCHEMA), path) == wanted
-    other = str(option.kind.show(option.default)) if not isinstance(option.default, list | dict) else ""
+    other = str(option.converter.show(option.default)) if not isinstance(option.default, list | dict) else ""
     if other and option.default is not None:  # the command line wins
         assert value(load(None, [f"{path}={other}"], {variable: text}, schema=SCHEMA), path) == option.default
 
