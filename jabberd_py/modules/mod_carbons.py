@@ -16,7 +16,7 @@ from ..xmpp.protocols import XEP
 
 NS = "urn:xmpp:carbons:2"
 MUC_USER = "http://jabber.org/protocol/muc#user"
-ALONE = frozenset(
+NEVER_COPIED = frozenset(
     (f"{NS} private", f"{NS} received", f"{NS} sent", "urn:xmpp:hints no-copy", "urn:xmpp:mam:2 result")
 )
 """Children of a message that is not copied; a copy is not copied again."""
@@ -53,7 +53,7 @@ class Carbons(Module):
 
     @on("out", kind="message")
     def sent(self, session: Session, stanza: Element) -> None:
-        if session.jid.resource is not None and self._alone(session.user):
+        if session.jid.resource is not None and self._only_session(session.user):
             return  # else a component speaks in the user's name
         others = self._enabled(session.user, [session])
         if not others or not self._eligible(session, stanza, False):
@@ -68,7 +68,7 @@ class Carbons(Module):
 
     @on("received", "offline")
     def received(self, user: str, stanza: Element, sessions: list[Session] | None = None) -> None:
-        if sessions and self._alone(user):
+        if sessions and self._only_session(user):
             return
         got = sessions or []
         author = stanza.session
@@ -77,7 +77,7 @@ class Carbons(Module):
         if others and self._eligible(got[0] if got else None, stanza, True):
             self._copy("received", got[0] if got else None, stanza, others)
 
-    def _alone(self, user: str) -> bool:
+    def _only_session(self, user: str) -> bool:
         return len(self.host.sessions.users.get(user, ())) < 2
 
     def _enabled(self, user: str, but: list[Session]) -> list[Session]:
@@ -88,7 +88,7 @@ class Carbons(Module):
     def _eligible(self, session: Session | None, stanza: Element, received: bool) -> bool:
         """Section 6.1. ``session``: the one that sent it or got it."""
         kids, type = stanza.kids, stanza.type
-        if type in ("groupchat", "headline") or not ALONE.isdisjoint(kids):
+        if type in ("groupchat", "headline") or not NEVER_COPIED.isdisjoint(kids):
             return False
         if type == "error":
             return session is not None and stanza.id in (session.note(COPIED) or ())

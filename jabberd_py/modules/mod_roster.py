@@ -23,7 +23,7 @@ from ..xmpp.errors import StanzaError
 from ..xmpp.jid import parse
 from ..xmpp.ns import CLIENT, ROSTER
 from ..xmpp.protocols import RFC
-from ..xmpp.subscription import State
+from ..xmpp.subscription import SubscriptionState
 
 VERSIONING = "urn:xmpp:features:rosterver"
 LONGEST = 1023  # bytes of a name
@@ -63,7 +63,7 @@ class Item:
     """What the owner of a roster has with a contact. It does not know whose address it belongs to, so that contacts
     without a name of their own, most of all, share theirs."""
 
-    state: State = State()
+    state: SubscriptionState = SubscriptionState()
     listed: bool = False
     name: str = ""
     groups: tuple[str, ...] = ()
@@ -107,7 +107,7 @@ def _rows(owner: str) -> Any:
     return r.select(r.jid, *columns).where(r.owner == owner)
 
 
-_state = lru_cache(32)(State)  # there are no more
+_state = lru_cache(32)(SubscriptionState)  # there are no more
 
 
 @lru_cache(4096)
@@ -150,12 +150,12 @@ class Roster(Module):
         """Also a contact that clients do not see: one who has asked and was not answered."""
         return roster(user).get(jid)
 
-    def state(self, user: str, jid: str) -> State:
+    def state(self, user: str, jid: str) -> SubscriptionState:
         item = roster(user).get(jid)
-        return State() if item is None else item.state
+        return SubscriptionState() if item is None else item.state
 
     def set_state(
-        self, user: str, jid: str, state: State, request: str | None = None, push: bool = True
+        self, user: str, jid: str, state: SubscriptionState, request: str | None = None, push: bool = True
     ) -> None:
         """Returns when it is stored; ``request``: the stanza that made it pending in. The decision that led
         here and this call must not be separated by anything that waits. ``push=False``: the caller does so

@@ -11,7 +11,7 @@ from ..xmpp.element import Element, from_text
 from ..xmpp.errors import StanzaError
 from ..xmpp.ns import CLIENT
 from ..xmpp.protocols import RFC
-from ..xmpp.subscription import TYPES, State, inbound, outbound
+from ..xmpp.subscription import TYPES, SubscriptionState, inbound, outbound
 from .mod_roster import roster
 
 PRE_APPROVAL = "urn:xmpp:features:pre-approval"
@@ -91,13 +91,13 @@ class Subscription(Module):
             return text
         return str(Element("presence", CLIENT, from_=stanza.from_, to=stanza.to, type="subscribe"))
 
-    def _push(self, user: str, jid: str, old: State, new: State) -> None:
+    def _push(self, user: str, jid: str, old: SubscriptionState, new: SubscriptionState) -> None:
         """The user's resources are told of the item, if it has changed."""
         item = self.host["roster"].item(user, jid)
         if item is not None and _shown(old) != _shown(new):
             self.host["roster"].push(user, jid, item)
 
-    def _share(self, user: str, jid: str, old: State, new: State) -> None:
+    def _share(self, user: str, jid: str, old: SubscriptionState, new: SubscriptionState) -> None:
         """The contact sees more or less of the user's presence, after the stanza that says so."""
         if old.from_ != new.from_:
             self.host["roster"].share(user, jid, new.from_)
@@ -118,6 +118,6 @@ class Subscription(Module):
             self.host.pass_on(session, stanza)
 
 
-def _shown(state: State) -> tuple[str, bool, bool]:
+def _shown(state: SubscriptionState) -> tuple[str, bool, bool]:
     """What a roster item says of the state: a pending request is not in it."""
     return state.subscription, state.ask, state.approved

@@ -33,7 +33,7 @@ _CODES = {name: code for code, name in _SUBSCRIPTIONS.items()}
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class SubscriptionState:
     """`subscription` is "none", "to", "from" or "both". The default stands for a contact in no roster too."""
 
     subscription: str = "none"
@@ -52,46 +52,46 @@ class State:
         return self.subscription in ("from", "both")
 
 
-class Outbound(NamedTuple):
+class OutboundDecision(NamedTuple):
     """What `outbound` decided."""
 
-    state: State
+    state: SubscriptionState
     route: bool
 
 
-class Inbound(NamedTuple):
+class InboundDecision(NamedTuple):
     """What `inbound` decided."""
 
-    state: State
+    state: SubscriptionState
     deliver: bool
     auto_reply: str | None  # the type of a presence to answer with, from the user's bare JID
 
 
-def outbound(state: State, type: str) -> Outbound:
+def outbound(state: SubscriptionState, type: str) -> OutboundDecision:
     """The user sends presence of this type (one of TYPES) to the contact."""
     code, mark = _SENT[type, _code(state)]
     approved = state.approved and type != "unsubscribed" or mark == "~"
-    return Outbound(_state(code, approved), mark == "!")
+    return OutboundDecision(_state(code, approved), mark == "!")
 
 
-def inbound(state: State, type: str) -> Inbound:
+def inbound(state: SubscriptionState, type: str) -> InboundDecision:
     """Presence of this type (one of TYPES) arrives from the contact."""
     now = _code(state)
     if type == "subscribe" and state.approved and now in _PREAPPROVED:
-        return Inbound(_state(_PREAPPROVED[now], True), False, "subscribed")
+        return InboundDecision(_state(_PREAPPROVED[now], True), False, "subscribed")
     code, mark = _RECEIVED[type, now]
-    return Inbound(_state(code, state.approved), mark == "!", "subscribed" if mark == "=" else None)
+    return InboundDecision(_state(code, state.approved), mark == "!", "subscribed" if mark == "=" else None)
 
 
-def _code(state: State) -> str:
+def _code(state: SubscriptionState) -> str:
     """The column; a flag that the subscription makes pointless is not looked at."""
     out = "O" if state.ask and not state.to else ""
     in_ = "I" if state.pending_in and not state.from_ else ""
     return _CODES[state.subscription] + out + in_
 
 
-def _state(code: str, approved: bool) -> State:
-    return State(_SUBSCRIPTIONS[code[0]], "O" in code, "I" in code, approved)
+def _state(code: str, approved: bool) -> SubscriptionState:
+    return SubscriptionState(_SUBSCRIPTIONS[code[0]], "O" in code, "I" in code, approved)
 
 
 def _table(text: str) -> dict[tuple[str, str], tuple[str, str]]:

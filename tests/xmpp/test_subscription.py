@@ -4,18 +4,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jabberd_py.xmpp.subscription import TYPES, State, inbound, outbound
+from jabberd_py.xmpp.subscription import TYPES, SubscriptionState, inbound, outbound
 
 STATES = {
-    "None": State("none"),
-    "None + Pending Out": State("none", ask=True),
-    "None + Pending In": State("none", pending_in=True),
-    "None + Pending Out+In": State("none", ask=True, pending_in=True),
-    "To": State("to"),
-    "To + Pending In": State("to", pending_in=True),
-    "From": State("from"),
-    "From + Pending Out": State("from", ask=True),
-    "Both": State("both"),
+    "None": SubscriptionState("none"),
+    "None + Pending Out": SubscriptionState("none", ask=True),
+    "None + Pending In": SubscriptionState("none", pending_in=True),
+    "None + Pending Out+In": SubscriptionState("none", ask=True, pending_in=True),
+    "To": SubscriptionState("to"),
+    "To + Pending In": SubscriptionState("to", pending_in=True),
+    "From": SubscriptionState("from"),
+    "From + Pending Out": SubscriptionState("from", ask=True),
+    "Both": SubscriptionState("both"),
 }
 SAME = None
 
@@ -127,7 +127,9 @@ def test_outbound(type, old, route, new):
     result = outbound(STATES[old], type)
     expected = STATES[new]
     assert result.route is route
-    assert result.state == State(expected.subscription, expected.ask, expected.pending_in, preapproves)
+    assert result.state == SubscriptionState(
+        expected.subscription, expected.ask, expected.pending_in, preapproves
+    )
 
 
 @pytest.mark.parametrize(("type", "old", "deliver", "new"), rows(INBOUND))
@@ -158,22 +160,22 @@ def test_a_preapproval_is_taken_back_in_silence(old):
 
 
 def test_a_preapproval_outlives_what_is_not_its_business():
-    state = outbound(State(), "subscribed").state
+    state = outbound(SubscriptionState(), "subscribed").state
     for type in ("subscribe", "unsubscribe"):
         state = outbound(state, type).state
     for type in ("unsubscribed", "subscribed", "unsubscribe"):
         state = inbound(state, type).state
-    assert state == State(approved=True)
+    assert state == SubscriptionState(approved=True)
 
 
 def test_flags_that_make_no_sense_are_not_looked_at():
-    odd = State("both", ask=True, pending_in=True)
-    assert inbound(odd, "unsubscribe").state == State("to")
-    assert outbound(odd, "unsubscribe").state == State("from")
+    odd = SubscriptionState("both", ask=True, pending_in=True)
+    assert inbound(odd, "unsubscribe").state == SubscriptionState("to")
+    assert outbound(odd, "unsubscribe").state == SubscriptionState("from")
 
 
 def test_what_a_state_lets_see():
-    assert [(s.to, s.from_) for s in map(State, ("none", "to", "from", "both"))] == [
+    assert [(s.to, s.from_) for s in map(SubscriptionState, ("none", "to", "from", "both"))] == [
         (False, False),
         (True, False),
         (False, True),
@@ -185,7 +187,7 @@ class Side:
     """One user's server, and what the user has agreed to so far."""
 
     def __init__(self):
-        self.state = State()
+        self.state = SubscriptionState()
         self.asked = self.granted = False
 
     def say(self, type, other):
@@ -220,7 +222,7 @@ def test_two_sides_agree(said):
 @given(st.lists(st.tuples(st.booleans(), st.sampled_from(sorted(TYPES))), max_size=30))
 def test_a_lying_contact_never_sees_more_than_was_granted(steps):
     """The contact's server may send anything at any time: only the user's own "subscribed" opens "from"."""
-    state, granted, asked = State(), False, False
+    state, granted, asked = SubscriptionState(), False, False
     for by_user, type in steps:
         if by_user:
             granted = {"subscribed": True, "unsubscribed": False}.get(type, granted)
