@@ -300,7 +300,7 @@ class Client(Entity):
         self.negotiation = None
         self.session = session
         idle = self.service.options.idle_timeout
-        self.stream.settled(idle or None, may_rest=True, ask=self._ask)
+        self.stream.established(idle or None, may_rest=True, ask=self._ask)
         logger.info(
             "logged in", session=self.id, jid=session.full, address=self.address, mechanism=self.mechanism
         )

@@ -219,7 +219,7 @@ class Link(Entity):
         if self.service.known.get(component.domain) is not component:
             raise StreamError("host-unknown")  # the configuration has changed meanwhile
         self.proved = True
-        self.stream.settled(None)  # it may listen only, for as long as it likes: TCP asks whether it is there
+        self.stream.established(None)  # a component may listen only; TCP finds out whether it is still there
         self.service.proved(self)
         old = component.link
         if old is not None:

@@ -1,4 +1,4 @@
-"""Accepting connections: one greenlet for each (gevent's StreamServer)."""
+"""Accepts connections and starts a greenlet for each (gevent's StreamServer)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ logger = log.get(__name__)
 
 BACKLOG = 4096
 Serve = Callable[[socket.socket, str], bool | None]
-"""True: the connection goes on, though this greenlet ends."""
+"""Called with a socket and the IP address of its peer. Returns True if the connection goes on after this greenlet has ended."""
 
 
 def _always() -> bool:
@@ -27,11 +27,11 @@ def _always() -> bool:
 
 
 class Listener(StreamServer):
-    """Calls ``serve(sock, address)`` in a new greenlet for every connection, with a plain non-blocking socket: the stream
-    has watchers of its own, so gevent's socket object would only cost memory. While ``admits()`` is false
-    nobody is let in: new connections wait in the queue of the kernel until `go_on` is called."""
+    """Calls ``serve(sock, address)`` in a new greenlet for every connection. The socket is a plain non-blocking one: a stream
+    has watchers of its own, and gevent's socket object would only cost memory. While ``admits()`` is false no connection is
+    accepted: new ones wait in the queue of the kernel until `go_on` is called. ``name`` stands in the log."""
 
-    max_accept = 1  # then their greenlets begin, and `admits` counts them
+    max_accept = 1  # so that the greenlet of a connection begins, and `admits` counts it, before the next
 
     def __init__(
         self, name: str, address: str, port: int, serve: Serve, admits: Callable[[], bool] = _always
@@ -44,7 +44,7 @@ class Listener(StreamServer):
         super().__init__(listening, serve)
 
     def full(self) -> bool:
-        """Asked by gevent before every connection; if true, it stops listening."""
+        """gevent asks before every connection, and stops to accept if this is true."""
         return not self.admits()
 
     def go_on(self) -> None:
@@ -57,8 +57,7 @@ class Listener(StreamServer):
             fd, address = self.socket._accept()
         except BlockingIOError:
             return None
-        # _socket's own class: monkey-patching has put gevent's in the place of socket.socket
-        sock = _socket.socket(fileno=fd)
+        sock = _socket.socket(fileno=fd)  # socket.socket is gevent's after monkey-patching
         sock.setblocking(False)
         if sock.family in (socket.AF_INET, socket.AF_INET6):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -79,7 +78,7 @@ class Listener(StreamServer):
 
 
 class Wanted(NamedTuple):
-    """Where one part of the server wants to listen. ``option``: what the configuration calls the port."""
+    """An address and port on which a part of the server is to listen. ``option``: the option that gives the port."""
 
     name: str
     address: str
@@ -90,15 +89,16 @@ class Wanted(NamedTuple):
 
 
 class Ports:
-    """The listeners of one part of the server. They change in two steps, so that several parts change together or not at
-    all: `prepare` takes what is new, and the step that it returns begins to serve there and closes what is gone."""
+    """The listeners of one part of the server. They change in two steps, so that all parts of the server change together or
+    none does: `prepare` binds the new ports and returns the second step, which serves them and closes the old ones."""
 
     def __init__(self) -> None:
         self.listeners: dict[tuple[str, str, int], Listener] = {}
         self.running = False
 
     def prepare(self, wanted: Iterable[Wanted], undo: ExitStack) -> Callable[[], None]:
-        """Takes ports, without serving yet; ``undo`` gives them back. Raises OptionError. Returns the second step."""
+        """Binds the ports that are not bound yet. Nothing is accepted there before the second step, which is returned.
+        ``undo`` closes them again. Raises OptionError."""
         new: dict[tuple[str, str, int], Listener] = {}
         for name, address, port, option, serve, admits in wanted:
             key = (name, address, port)

@@ -1,5 +1,4 @@
-"""What waits for slow readers, of many streams together: one that does not read is stopped by its own buffer, a crowd of
-them by this."""
+"""Bounds what waits for all slow readers together. The buffer of a stream bounds what waits for that one."""
 
 from __future__ import annotations
 
@@ -7,7 +6,8 @@ from collections.abc import Callable
 from typing import Protocol
 
 ENOUGH = 0.9
-"""The part of the limit that is left when it was exceeded: to look for the largest costs more than to cut them off."""
+"""After the limit was exceeded, streams are cut off until this part of it is left. To sort the streams costs more than to cut
+them off, so it must not be done for each single one."""
 
 
 class Slow(Protocol):
@@ -18,7 +18,7 @@ class Slow(Protocol):
 
 
 class Backlog:
-    """``limit`` in bytes. Only streams whose socket would not take more are told of here: who reads costs nothing."""
+    """``limit`` in bytes. Only streams whose socket takes no more are counted, so a stream that is read costs nothing."""
 
     def __init__(self, limit: float) -> None:
         self.limit = limit
@@ -26,7 +26,8 @@ class Backlog:
         self.waiting: dict[Slow, int] = {}
 
     def weigh(self, stream: Slow, size: int) -> None:
-        """``size`` bytes wait for that stream's peer now. Too much in all: those with the most waiting are cut off."""
+        """Notes that ``size`` bytes wait for the peer of that stream now. If all together exceed the limit, the streams with
+        most bytes waiting are cut off."""
         self.total += size - self.waiting.pop(stream, 0)
         if size:
             self.waiting[stream] = size

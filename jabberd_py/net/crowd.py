@@ -1,4 +1,4 @@
-"""How many streams an address may have, and how many strangers there may be in all."""
+"""Bounds the number of streams of one IP address, and of streams without a login in all."""
 
 from __future__ import annotations
 
@@ -8,7 +8,12 @@ from .karma import neighbourhood
 
 
 class Crowd:
-    """Counts streams by `neighbourhood`; *strangers* are those that have not said who they are."""
+    """Counts streams by `neighbourhood`. A *stranger* is a stream whose peer is not authenticated yet.
+
+    streams    neighbourhood -> its streams, strangers included
+    strangers  neighbourhood -> its strangers
+    in_all     strangers of all addresses
+    """
 
     def __init__(self) -> None:
         self.streams: Counter[str] = Counter()
@@ -17,7 +22,7 @@ class Crowd:
         self.limit(1, 1, 1)
 
     def limit(self, streams: int, strangers: int, in_all: int) -> None:
-        """What one address may have, and what all strangers together."""
+        """Sets the bounds: streams and strangers of one address, strangers of all addresses."""
         self.most = streams, strangers, in_all
 
     @property
@@ -26,7 +31,7 @@ class Crowd:
         return self.in_all >= self.most[2]
 
     def enter(self, address: str) -> bool:
-        """A new stranger; False if it is one too many of its address (it counts all the same, until it has left)."""
+        """Counts a new stranger. False if its address has too many streams now; it counts all the same, until `leave`."""
         place = neighbourhood(address)
         streams, strangers, _ = self.most
         admitted = self.streams[place] < streams and self.strangers[place] < strangers
@@ -36,11 +41,11 @@ class Crowd:
         return admitted
 
     def swamped(self, address: str) -> bool:
-        """So far past the limit that not even an answer is due."""
+        """Has the address twice as many strangers as it may? Then it does not even get a stream error."""
         return self.strangers[neighbourhood(address)] > 2 * self.most[1]
 
     def known(self, address: str) -> None:
-        """A stranger has said who it is."""
+        """A stranger is authenticated now."""
         self.in_all -= 1
         self._less(self.strangers, neighbourhood(address))
 

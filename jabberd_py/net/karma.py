@@ -1,4 +1,5 @@
-"""Karma (jabberd 1.x's word): token buckets, for what strangers may do only so often and for what a stream may say."""
+"""Karma (a word of jabberd 1.x): token buckets. `Karma` limits how often something may happen for each key, such as an
+address; `Purse` limits how much is read of one stream."""
 
 from __future__ import annotations
 
@@ -10,27 +11,27 @@ from typing import NamedTuple
 
 SIZE = 20_000
 READ = 50
-"""Bytes that every read costs besides its own: a byte in a packet of its own is no cheaper."""
+"""Bytes that every read costs in addition to the bytes that were read: many small packets cost time, too."""
 
 
 class Karma:
-    """``burst`` tokens for each key, and ``rate`` new ones a second. Remembers the `SIZE` keys used last, and of each what it
-    owes: other limits forgive nothing."""
+    """A token bucket for each key: ``burst`` tokens when it is full, and ``rate`` new ones a second. The `SIZE` keys that were
+    used last are remembered. Stored is what a key has spent, not what it has left, so it stays spent if the limits change."""
 
     def __init__(self, rate: float, burst: float) -> None:
         self._owed: OrderedDict[Hashable, tuple[float, float]] = OrderedDict()
         self.limit(rate, burst)
 
     def limit(self, rate: float, burst: float) -> None:
-        """Other limits from now on; what was spent is spent."""
+        """Sets other limits. What was spent stays spent."""
         self.rate, self.burst = rate, burst
 
     def left(self, key: Hashable) -> float:
-        """Tokens; fewer than none while turns are waited for."""
+        """The tokens of the key; negative while somebody waits for a token of the future (`turn`)."""
         return self.burst - self._debt(key)
 
     def spend(self, key: Hashable, tokens: float = 1.0) -> bool:
-        """Takes tokens; False, and nothing taken, if there are not enough."""
+        """Takes tokens. If there are not enough, takes none and returns False."""
         debt = self._debt(key)
         if debt + tokens > self.burst:
             return False
@@ -38,8 +39,8 @@ class Karma:
         return True
 
     def turn(self, key: Hashable, most: float) -> float | None:
-        """Takes one token, be it a future one. Seconds until it is there; None, and nothing taken, if that is more than
-        ``most``."""
+        """Takes one token, if need be one that is still to come. Returns the seconds until it is there. If that is more than
+        ``most``, takes none and returns None."""
         debt = self._debt(key) + 1
         wait = max(0.0, (debt - self.burst) / self.rate)
         if wait > most:
@@ -59,7 +60,8 @@ class Karma:
 
 
 def neighbourhood(address: str) -> str:
-    """What counts as one stranger: an IPv4 address, or the /64 that one IPv6 customer has."""
+    """The key under which an IP address is counted: an IPv4 address itself, of an IPv6 address its /64, which is what one
+    customer has."""
     try:
         ip = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
@@ -70,11 +72,11 @@ def neighbourhood(address: str) -> str:
 
 
 ENOUGH = 1e18
-"""Of no limit at all."""
+"""Stands for "no limit"."""
 
 
 class Rates(NamedTuple):
-    """What a stream may say each second, and at once after a silence."""
+    """What is read of a stream: stanzas and bytes each second, and the bursts of both after a silence."""
 
     stanzas: float = ENOUGH
     burst_stanzas: float = ENOUGH
@@ -83,8 +85,9 @@ class Rates(NamedTuple):
 
 
 class Purse:
-    """Two buckets of one stream. Whoever spends subtracts and asks nobody; `debt` looks at the clock, and is asked only
-    when one of them is below zero. As it is filled no earlier, up to twice the burst may pass after a long silence."""
+    """The two token buckets of one stream, stanzas and bytes. The reader subtracts from them directly, which costs no call.
+    Only when one is below zero it asks `debt`, which looks at the clock and fills them. They are not filled earlier, so up to
+    twice the burst may pass after a long silence."""
 
     __slots__ = ("rates", "stanzas", "bytes", "filled")
 
@@ -94,13 +97,13 @@ class Purse:
         self.filled = time.monotonic()
 
     def limit(self, rates: Rates) -> None:
-        """Other rates from now on; what was spent is spent, what is left fits the new bursts."""
+        """Sets other rates. What was spent stays spent, and no bucket holds more than its new burst."""
         self.rates = rates
         self.stanzas = min(self.stanzas, rates.burst_stanzas)
         self.bytes = min(self.bytes, rates.burst_bytes)
 
     def debt(self, now: float) -> float:
-        """Fills up what time has earned; seconds until nothing is owed any more, 0 if that is now."""
+        """Fills the buckets for the time that has passed. Returns the seconds until neither is below zero; 0: none is."""
         rates, passed = self.rates, now - self.filled
         self.filled = now
         self.stanzas = min(rates.burst_stanzas, self.stanzas + passed * rates.stanzas)

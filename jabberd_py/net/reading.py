@@ -1,9 +1,28 @@
-"""The reading side of a stream: blocking-style, in the greenlet of its connection, with deadlines.
+"""The reading side of a stream. To its user `Reader.read` is a blocking read; this file does it with libev.
 
-A *persistent read watcher* belongs to the stream: gevent's own ``recv`` starts and stops one around every
-wait. Nobody has the loop for long: what came in one read is given out in turns (turns.py), and of a peer that
-has spent its karma nothing is read until time has paid for it. A stream that has been silent for a moment gives its greenlet
-back: a greenlet's frames and stack take more memory than all else about an idle session."""
+One greenlet at a time reads a stream. The stream keeps one read watcher for its whole life, because gevent's own ``recv``
+would start and stop one around every wait. A stream is in one of these states:
+
+    state     how it shows                what happens next
+    --------  --------------------------  -------------------------------------------------------------------
+    waiting   ``reader`` is a greenlet    bytes come: the watcher switches to ``reader``, which calls recv
+    held      ``reader``, ``held`` > 0    the peer has spent its karma: the watcher is stopped, and nothing is
+                                          read before the time ``held``
+    busy      ``reader`` is None          the greenlet handles a stanza; bytes that come now stop the watcher and
+                                          stay in the kernel
+    resting   ``resting`` is a function   nothing came for `REST` seconds, and the greenlet has ended; bytes
+                                          come: the watcher calls ``resting`` in a new greenlet
+    closing   ``closing``                 we have said our last; `Stream.finish` reads until the peer closes, too
+    closed    ``watcher`` is None         the socket is closed
+
+    busy -> waiting (read) -> busy (bytes)        waiting -> held -> waiting (the debt is paid)
+    waiting -> resting (silence) -> busy (bytes)  any state -> closing (close) -> closed (abort)
+
+The state "resting" saves memory: the stack of a greenlet takes more than all else about an idle session. No stream keeps the
+loop for long: the stanzas of one read are given out in turns (turns.py).
+
+Deadlines stand in the wheel of the heartbeat. At most one is set for a stream, the earliest of: the end of the time for
+login, the end of ``held``, the next look at a silent peer."""
 
 from __future__ import annotations
 
@@ -28,13 +47,13 @@ from .karma import READ, Purse, Rates
 
 RECV = 16 * 1024
 EARLY = 16
-"""Reads at a stream's beginning that wait for their turn, as its end does: thousands who come back, or are cut off, at the same
-time do not hold up those who are there."""
+"""The first reads of a stream wait for a turn, and so does its end. When thousands of streams begin or break at the same time,
+the others go on."""
 UNLIMITED = Rates()
 ANSWER = 60.0
-"""Seconds that a silent peer has to answer in once it was asked (or ``idle``, if that is less)."""
+"""Seconds in which a silent peer has to answer after it was asked. If ``idle`` is less, that counts."""
 REST = 2.0
-"""Seconds of silence after which a greenlet is given back, where there is leave for it."""
+"""Seconds of silence after which the greenlet of a stream ends, if the stream's user allows it (``may_rest``)."""
 
 
 class Closed(Exception):
@@ -42,19 +61,34 @@ class Closed(Exception):
 
 
 class Resting(Exception):
-    """The peer says nothing. Who reads is to leave its greenlet, with a call of `Reader.until_heard` at the end."""
+    """The peer says nothing. The caller of `read` must call `Reader.until_heard` and then return from its greenlet."""
 
 
 class Reader:
-    """What `Stream` inherits; `abort`, `flush` and `_decrypt` are there."""
+    """The base class of `Stream`, which defines `abort`, `flush` and `_decrypt`. All times are of `time.monotonic`.
+
+    items           parsed elements that `read` has not returned yet, the next one last
+    fault           what `read` raises next
+    channel         TLS, or None
+    reader          the greenlet that waits in `read`, or None
+    watching        is the read watcher started?
+    seen            when something was last heard of the peer
+    idle            seconds of silence that are allowed; None: any number
+    login_deadline  when login must be done; None once it is
+    held            until when nothing is read of a peer that has spent its karma; 0: it has not
+    early           reads that still wait for a turn, see `EARLY`
+    resting         what to call in a new greenlet when bytes come; None unless the stream rests
+    ask, asked      asks a silent peer to say something; when it was last called
+    wrote           True if the socket has taken bytes since we last looked for a sign of life
+    """
 
     __slots__ = (
         "sock", "fd", "parser", "items", "fault", "channel", "reader", "watcher", "watching", "closing", "seen",
-        "idle", "patience", "slot", "purse", "held", "early", "may_rest", "resting", "ask", "asked", "took",
+        "idle", "login_deadline", "slot", "purse", "held", "early", "may_rest", "resting", "ask", "asked", "wrote",
     )  # fmt: skip
 
     def __init__(
-        self, sock: socket.socket, limits: Limits, patience: float | None, rates: Rates = UNLIMITED
+        self, sock: socket.socket, limits: Limits, login_timeout: float | None, rates: Rates = UNLIMITED
     ) -> None:
         self.sock = sock
         self.fd = sock.fileno()
@@ -70,7 +104,7 @@ class Reader:
         now = time.monotonic()
         self.seen = now
         self.idle: float | None = None
-        self.patience = None if patience is None else now + patience
+        self.login_deadline = None if login_timeout is None else now + login_timeout
         self.purse = Purse(rates)
         self.held = 0.0
         self.early = EARLY
@@ -78,9 +112,9 @@ class Reader:
         self.resting: Callable[[], object] | None = None
         self.ask: Callable[[], object] | None = None
         self.asked = 0.0
-        self.took = False
-        if self.patience is not None:
-            heartbeat.at(self.patience, self)
+        self.wrote = False
+        if self.login_deadline is not None:
+            heartbeat.at(self.login_deadline, self)
 
     def abort(self) -> None:
         raise NotImplementedError
@@ -93,22 +127,23 @@ class Reader:
 
     # -- deadlines -----------------------------------------------------------------
 
-    def settled(
+    def established(
         self, idle: float | None, may_rest: bool = False, ask: Callable[[], object] | None = None
     ) -> None:
-        """Login is done; from now on ``idle`` seconds without a sign of life end the stream. ``ask`` sends something that the
-        peer has to answer; it is called first, and must not block. ``may_rest``: `read` may raise Resting."""
-        self.patience = None
+        """Login is done. From now on the stream ends after ``idle`` seconds without a sign of life; None: never. Before that,
+        ``ask`` is called: it sends something that the peer has to answer, and must not block. ``may_rest``: `read` may raise
+        Resting."""
+        self.login_deadline = None
         self.idle = idle
         self.may_rest = may_rest
         self.ask = ask
         self._deadline(time.monotonic())
 
     def _deadline(self, now: float) -> None:
-        """Stands in the wheel for what comes first."""
-        when = self.patience
+        """Sets the wheel to the earliest deadline."""
+        when = self.login_deadline
         if when is None:
-            when = self._silent(now)
+            when = self._next_look(now)
         if self.held:
             when = self.held if when is None else min(when, self.held)
         if when is None:
@@ -119,23 +154,23 @@ class Reader:
     def due(self, now: float) -> float | None:
         if self.closing:
             self.abort()
-        elif self.patience is not None and self.patience <= now:
+        elif self.login_deadline is not None and self.login_deadline <= now:
             self.interrupt(StreamError("connection-timeout", "login took too long"))
         elif self.held:
             gevent.get_hub().loop.run_callback(self._wake)
-        elif self.idle is not None and self.seen + self.idle <= now and not self._lives(now):
+        elif self.idle is not None and self.seen + self.idle <= now and not self._is_alive(now):
             self.interrupt(StreamError("connection-timeout", "nothing was heard for too long"))
         else:
             if self.may_rest and self.reader is not None and self.seen + REST <= now:
                 gevent.get_hub().loop.run_callback(self._retire)
-            return self._silent(now)
+            return self._next_look(now)
         return None
 
-    def _lives(self, now: float) -> bool:
-        """After ``idle`` seconds without a word (RFC 6120 section 4.6): the peer has taken what it was sent since, or was asked
-        and may still answer."""
-        if self.took and not self._unacknowledged():
-            self.took = False
+    def _is_alive(self, now: float) -> bool:
+        """Asked after ``idle`` seconds of silence (RFC 6120 section 4.6). True if the peer has acknowledged bytes that we sent
+        meanwhile (TCP), or still has time to answer ``ask``, which is called here when it was not yet."""
+        if self.wrote and not self._unacknowledged():
+            self.wrote = False
             self.seen = now
             return True
         if self.ask is None or self.idle is None:
@@ -144,19 +179,19 @@ class Reader:
             self.asked = now
             self.ask()
             self.flush()
-            self.took = False  # the question is no news
+            self.wrote = False  # the question itself is no sign of life
         return now < self.asked + min(self.idle, ANSWER)
 
     def _unacknowledged(self) -> bool:
-        """Does something still wait for the peer, here or in the kernel?"""
+        """Does the kernel still hold bytes that the peer has not acknowledged?"""
         try:
             (waiting,) = struct.unpack("i", fcntl.ioctl(self.fd, termios.TIOCOUTQ, bytes(4)))
         except OSError:  # not on this kind of socket
             waiting = 0
         return waiting > 0
 
-    def _silent(self, now: float) -> float | None:
-        """When silence will mean something."""
+    def _next_look(self, now: float) -> float | None:
+        """When to look at a silent peer again; None: never."""
         if self.may_rest and self.resting is None:
             return now + REST
         if self.idle is None:
@@ -226,7 +261,7 @@ class Reader:
             return data
 
     def _sleep(self) -> None:
-        """Until somebody calls `_wake`. Raises what has come in the way."""
+        """Blocks until `_wake` or `_readable` switches here. Raises ``fault``, or Closed."""
         self.reader = getcurrent()
         try:
             gevent.get_hub().switch()
@@ -241,13 +276,14 @@ class Reader:
             raise Closed("closed here")
 
     def limit(self, rates: Rates) -> None:
-        """Other rates from now on, also for a peer that owes."""
+        """Sets other rates. A held peer is looked at again at once."""
         self.purse.limit(rates)
         if self.held:
             gevent.get_hub().loop.run_callback(self._wake)
 
     def _pay(self) -> None:
-        """Blocks while the peer owes for what it said. The kernel's buffer fills up, and TCP makes the peer wait, too."""
+        """Blocks while the peer has spent more karma than it has. Nothing is read meanwhile: the buffer of the kernel fills up,
+        and TCP makes the peer wait."""
         try:
             while not self.closing and (debt := self.purse.debt(time.monotonic())):
                 self._check()
@@ -259,7 +295,7 @@ class Reader:
         finally:
             if self.held:
                 self.held = 0.0
-                self.seen = time.monotonic()  # nobody listened: that was no silence of the peer's
+                self.seen = time.monotonic()  # we did not listen, so the peer was not silent
                 if not self.closing:
                     self._deadline(self.seen)
 
@@ -275,7 +311,7 @@ class Reader:
                 self.watcher.stop()
 
     def interrupt(self, fault: Exception) -> None:
-        """Makes the greenlet in `read` raise ``fault`` instead, soon. Safe to call from anywhere."""
+        """Makes `read` raise ``fault`` soon. A fault that is no StreamError stays. Never blocks; any greenlet may call it."""
         if self.fault is None or isinstance(self.fault, StreamError):
             self.fault = fault
         gevent.get_hub().loop.run_callback(self._wake)
@@ -291,7 +327,7 @@ class Reader:
             self.reader.throw(Resting())
 
     def until_heard(self, go_on: Callable[[], object]) -> None:
-        """After Resting: ``go_on`` gets a new greenlet once there is something for `read`, be it what ends the stream."""
+        """To be called after Resting: calls ``go_on`` in a new greenlet as soon as `read` has something to return or raise."""
         self.resting = go_on
         self._deadline(self.seen)
 
@@ -303,8 +339,8 @@ class Reader:
             self._deadline(time.monotonic())
 
     def drop_input(self) -> bool:
-        """Forgets what was read but not asked for; True if there was any. After ``<starttls/>`` that is an
-        injection."""
+        """Drops what was received and not yet returned by `read`. Returns whether there was any: data behind ``<starttls/>`` is
+        an injection (RFC 6120 section 5.4.3.3)."""
         had = bool(self.items) or self.fault is not None or self.parser.pending > 0
         self.items = []
         return had

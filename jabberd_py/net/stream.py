@@ -1,7 +1,7 @@
-"""One socket: blocking-style reads in its own greenlet (reading.py), joined and bounded writes from everybody.
+"""One socket. Its own greenlet reads it (reading.py); any greenlet may write to it.
 
-*Joined writes*: all that is sent to a stream in one turn of the loop leaves with one system call, so the
-sender never waits for the recipient's socket, and a recipient that does not read is cut off when its buffer is full."""
+`Stream.send` only appends to a list. At the end of a turn of the loop everything in the list is written with one system call.
+So no sender waits for the socket of a recipient. A recipient that does not read is cut off when its buffer is full."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from .reading import UNLIMITED, Closed, Reader, Resting
 __all__ = ["Closed", "Resting", "Stream"]
 
 LINGER = 5.0
-"""Seconds that a closing stream is given to take what it was sent."""
+"""Seconds in which the peer of a closing stream may still take what was sent."""
 LAST_BYTES = 256 * 1024
-"""Bytes that are read of a closing stream; then its peer has to wait for the end."""
+"""At most this many bytes are read of a closing stream."""
 
 _dirty: list[Stream] = []
 
@@ -42,7 +42,16 @@ def _flush_all() -> None:
 
 
 class Stream(Reader):
-    """What c2s, s2s and components share. ``linger``: seconds that a closing stream has, less when the server stops."""
+    """A socket of c2s, s2s or a component. ``linger``: seconds for the last bytes of a closing stream, less when the server
+    stops. Buffers, in the order in which bytes pass them:
+
+    out      what `send` was given: ``size`` bytes, as plain text
+    rest     what the socket did not take at once, encrypted if there is TLS
+    cap      bytes that may wait in both; more cut the stream off
+    backlog  counts what waits in all streams together
+    taken    bytes that the socket has taken so far
+    drained  set when the socket has taken more; `drain` waits for it
+    """
 
     linger: ClassVar[float] = LINGER
     frame: Frame = TCP
@@ -56,13 +65,14 @@ class Stream(Reader):
         sock: socket.socket,
         limits: Limits,
         cap: int,
-        patience: float | None,
+        login_timeout: float | None,
         rates: Rates = UNLIMITED,
         backlog: Backlog = UNBOUNDED,
     ) -> None:
-        """``sock`` is a plain non-blocking socket; ``cap`` the bytes that may wait for a slow reader, ``backlog`` the bound
-        for all; ``patience`` the seconds until `settled` must have been called; ``rates`` what is read of the peer."""
-        super().__init__(sock, limits, patience, rates)
+        """``sock``: a plain non-blocking socket. ``cap``: bytes that may wait for a slow reader; ``backlog``: the bound for all
+        streams. ``login_timeout``: seconds until `established` must have been called; None: any number. ``rates``: how much is
+        read of the peer."""
+        super().__init__(sock, limits, login_timeout, rates)
         self.out: list[bytes] = []
         self.size = 0
         self.taken = 0  # bytes that the socket has taken so far; on TLS, encrypted ones
@@ -77,7 +87,7 @@ class Stream(Reader):
 
     @property
     def secure(self) -> bool:
-        """Can nobody on the way read or change what is said? A carrier may know more of that than the channel."""
+        """Is the stream encrypted? Transports with an encryption of their own may override this."""
         return self.channel is not None
 
     @property
@@ -87,16 +97,16 @@ class Stream(Reader):
 
     @property
     def certificate(self) -> bytes | None:
-        """What the peer has shown, as DER."""
+        """The certificate of the peer, as DER; None if it has shown none."""
         return None if self.channel is None else self.channel.certificate
 
     @property
     def bindings(self) -> dict[str, bytes]:
-        """Channel binding data by type; none without TLS."""
+        """Channel binding type -> data; empty without TLS."""
         return {} if self.channel is None else self.channel.bindings
 
     def start_tls(self, channel: Secure) -> None:
-        """The handshake. Raises ssl.SSLError or Closed."""
+        """Does the TLS handshake. Blocks. Raises ssl.SSLError or Closed."""
         self.flush()
         try:
             while not channel.handshake():
@@ -130,7 +140,7 @@ class Stream(Reader):
     # -- writing -------------------------------------------------------------------------
 
     def send(self, data: bytes) -> None:
-        """Queues bytes that leave at the end of this turn of the loop. Never blocks, never raises."""
+        """Queues bytes; they are written at the end of this turn of the loop. Never blocks, never raises."""
         if self.closing:
             return
         self.out.append(data)
@@ -144,22 +154,22 @@ class Stream(Reader):
             self._overflow()
 
     def _overflow(self) -> None:
-        self.flush()  # perhaps nobody had the time yet
+        self.flush()  # the socket may take it: so far nobody has tried in this turn
         if self.size + len(self.rest) > self.cap:
             self.cut_off("the peer does not read what it is sent")
 
     def cut_off(self, reason: str) -> None:
-        """Ends the stream, soon, and forgets what waits. Never blocks, never raises."""
+        """Ends the stream soon, and drops what waits. Never blocks, never raises."""
         self.closing = True
         self._forget()
         heartbeat.at(time.monotonic(), self)
         self.interrupt(Closed(reason))
 
     def flush(self) -> None:
-        """Sends what is queued, as far as the socket takes it; a watcher does the rest."""
+        """Writes what is queued, as far as the socket takes it. A write watcher writes the rest later. Never blocks."""
         self.dirty = False
         if not self.out or self.rest:
-            if self.rest:  # a watcher is at work already, and calls again
+            if self.rest:  # the write watcher is started, and calls this again
                 self.backlog.weigh(self, self.size + len(self.rest))
             return
         out = self.out
@@ -175,9 +185,9 @@ class Stream(Reader):
         self._push(data)
 
     def _push(self, data: bytes) -> None:
-        if self.rest:  # TLS had something to say of its own
+        if self.rest:  # TLS answers by itself (a key update, an alert)
             self.rest = bytes(self.rest) + data
-            if len(self.rest) > self.cap + len(data):  # key updates, asked for without an end
+            if len(self.rest) > self.cap + len(data):  # a peer that asks for key updates without an end
                 self.cut_off("the peer does not read what TLS answers")
             return
         if not data or self.watcher is None:
@@ -191,7 +201,7 @@ class Stream(Reader):
             return
         self.taken += sent
         if sent == len(data):
-            self.took = True
+            self.wrote = True
         else:
             self.rest = memoryview(data)[sent:]
             if self.writer is None:
@@ -212,8 +222,8 @@ class Stream(Reader):
             self._half_close()
 
     def drain(self) -> None:
-        """Blocks this greenlet while more than half of the buffer waits for the peer; for those who have much to send.
-        Several may wait at a time."""
+        """Blocks while more than half of the buffer waits for the peer. Callers who have much to send call it in between.
+        Several greenlets may wait here. Hold no database connection meanwhile."""
         while not self.closing and self.size + len(self.rest) > self.cap // 2:
             self.flush()
             if self.rest:
@@ -229,8 +239,8 @@ class Stream(Reader):
     # -- the end ----------------------------------------------------------------------------
 
     def close(self, last: bytes = b"") -> None:
-        """Sends ``last`` behind what is queued and then nothing more. The connection's greenlet goes on to
-        `finish`."""
+        """Sends what is queued, then ``last``, and half-closes the socket. Does not block: the greenlet of the connection calls
+        `finish` afterwards."""
         if self.watcher is None or self.closing:
             return
         if last:
@@ -251,22 +261,23 @@ class Stream(Reader):
             self.sock.shutdown(socket.SHUT_WR)
 
     def finish(self) -> None:
-        """After `close`: reads on until the peer has closed too (a socket closed with input unread resets the connection, and
-        the peer loses the last words), for ``linger`` seconds and `LAST_BYTES` at most. Then the socket is closed."""
+        """To be called after `close`. Reads on until the peer has closed, too, then closes the socket: closed with unread input
+        it would reset the connection, and the peer would lose our last bytes. Blocks for ``linger`` seconds at most, and reads
+        `LAST_BYTES` at most."""
         self.fault = None
         left = LAST_BYTES
         with suppress(Closed, StreamError):
             while self.closing and left > 0:
                 left -= len(self._receive())
         while self.watcher is not None and (self.rest or left <= 0):
-            self.watcher.stop()  # the peer has said all it wanted, or may, but perhaps not yet read all of ours
+            self.watcher.stop()  # nothing more is read; the peer may still take what we sent
             self.reader = getcurrent()
             gevent.get_hub().switch()
             self.reader = None
         self.abort()
 
     def abort(self) -> None:
-        """Closes now. Safe to call twice."""
+        """Closes the socket now; what waits is lost. Never blocks. A second call does nothing."""
         if self.watcher is None:
             return
         heartbeat.cancel(self)

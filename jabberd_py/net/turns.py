@@ -1,7 +1,7 @@
-"""Fair turns at the loop: who has had it for `SLICE` lets everybody else be served before going on.
+"""Fair turns: a greenlet that has had the loop for `SLICE` seconds lets all others be served before it goes on.
 
-`gevent.sleep(0)` is no such thing: it comes back, for up to 5 ms, before the loop has looked at any socket. A timer of no
-time is due only after the sockets were asked, and all that is ready then is served in the same round.
+`gevent.sleep(0)` does not do that: for up to 5 ms it comes back before the loop has looked at any socket. A timer of zero
+seconds is due only after the loop has polled the sockets, and everything that is ready then is served in the same round.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ import gevent
 from greenlet import getcurrent, greenlet
 
 SLICE = 0.002
-"""Seconds of the loop that one greenlet takes at a time, and that all who have had theirs take together in one round."""
+"""Seconds that one greenlet may have the loop at a time, and that all waiting greenlets together may have in one round."""
 
 LATE = 0.01
-"""Seconds after which a round of the loop is so long that newcomers wait for another."""
+"""A round of the loop that has lasted this many seconds is long: what can wait goes into the next one (`queue`)."""
 
 T = TypeVar("T")
 _waiting: deque[greenlet] = deque()
@@ -26,8 +26,8 @@ _timer: Any = None
 
 
 def pause() -> None:
-    """Blocks this greenlet until whatever was ready on other streams has been served. (In the loop's own greenlet,
-    which cannot wait, it does nothing.)"""
+    """Blocks this greenlet until everything that is ready on other streams has been served. Does nothing in the greenlet of
+    the loop itself, which cannot wait."""
     hub, me = gevent.get_hub(), getcurrent()
     if me is hub:
         return
@@ -42,8 +42,8 @@ def pause() -> None:
 
 
 def queue() -> None:
-    """Blocks like `pause`, if others wait already or this round of the loop has been long: for what can wait when much comes
-    at the same time."""
+    """Blocks like `pause`, but only if others wait already or this round of the loop is long. For work that can wait when much
+    comes at the same time."""
     if _waiting or time.time() - gevent.get_hub().loop.now() > LATE:
         pause()
 
@@ -68,13 +68,14 @@ def _again() -> None:
 
 
 def begin(run: Callable[[], object]) -> None:
-    """Calls ``run`` in a new greenlet, at its turn: thousands that begin at the same time hold up nobody."""
+    """Calls ``run`` in a new greenlet when its turn comes. Does not block."""
     _waiting.append(greenlet(run, gevent.get_hub()))
     _again()
 
 
 def fairly(items: Iterable[T]) -> Iterator[T]:
-    """The items; now and then this greenlet waits for its next turn in between, and all may have changed then."""
+    """Yields the items. Between two of them this greenlet may wait for its next turn (`pause`): whatever the caller has looked
+    at before may have changed then."""
     began = time.monotonic()
     for item in items:
         if time.monotonic() - began > SLICE:

@@ -223,7 +223,7 @@ class Incoming(Link):
             self.uplink.known(self)
             self.stream.parser.limits = self.uplink.options.limits
             self.stream.purse = Purse(self.uplink.options.rates)
-            self.stream.settled(self.uplink.options.idle_timeout * 2, ask=self._ask)
+            self.stream.established(self.uplink.options.idle_timeout * 2, ask=self._ask)
         logger.info("a server has proven who it is", remote=remote, proof=proof, address=self.address)
 
     def _ask(self) -> None:

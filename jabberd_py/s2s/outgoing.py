@@ -157,7 +157,7 @@ class Outgoing(Link):
         if self.wanted:
             self._prove()
         elif not self.authenticated:
-            self.stream.settled(self.uplink.options.idle_timeout)
+            self.stream.established(self.uplink.options.idle_timeout)
 
     # -- proving who we are --------------------------------------------------------------------------
 
@@ -221,8 +221,8 @@ class Outgoing(Link):
             return
         self.authenticated = True
         stream = self.stream
-        if stream.patience is not None:
-            stream.settled(None)  # it is for us to close it when nobody uses it
+        if stream.login_deadline is not None:
+            stream.established(None)  # it is for us to close it when nobody uses it
         if self.bidi:
             self.remotes.add(pair.remote)
         if self.sm is None and self.offered_sm and pair is self.pair:
