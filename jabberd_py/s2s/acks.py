@@ -1,4 +1,4 @@
-"""XEP-0198 on one stream between servers: what is counted, and what is not acknowledged."""
+"""Stream management (XEP-0198) on one stream between servers."""
 
 from __future__ import annotations
 
@@ -20,10 +20,14 @@ if TYPE_CHECKING:
 
 
 class Acks:
-    """Stream management (XEP-0198) of one link.
+    """The counters of one stream.
 
-    handled    stanzas of the other side that were dealt with
-    sent       stanzas sent to it since <enable/>; the last len(queue) of them, so many ``bytes``, are not acknowledged
+    handled   stanzas that we have received and handled
+    sent      stanzas that we have sent since <enable/>
+    queue     those of them that are not acknowledged, the oldest first: (pair, entry)
+    bytes     their size
+    asked     True while we wait for an answer to <r/>, which we sent at ``asked_at`` (`time.monotonic`)
+    token     names the stream for a resumption; "" if it cannot be resumed
     """
 
     __slots__ = ("handled", "sent", "queue", "bytes", "asked_at", "asked", "token", "expires")
@@ -37,18 +41,19 @@ class Acks:
         self.expires = 0.0
 
     def add(self, pair: Pair, entry: Entry) -> None:
-        """One more is sent."""
+        """Counts a stanza that is sent."""
         self.sent = (self.sent + 1) % WRAP
         self.queue.append((pair, entry))
         self.bytes += len(entry.data)
 
     def ask(self) -> bytes:
-        """What to send, to be told how many came."""
+        """Returns <r/>, to be sent."""
         self.asked, self.asked_at = True, time.monotonic()
         return ASK
 
     def acknowledged(self, h: int) -> int:
-        """Raises StreamError."""
+        """Handles <a/>: drops what it acknowledges. ``h``: its count. Returns the number of stanzas that it newly acknowledges.
+        Raises StreamError if it acknowledges more than we have sent."""
         more = newly(h, self.sent, len(self.queue))
         for _ in range(more):
             pair, entry = self.queue.popleft()
@@ -57,8 +62,8 @@ class Acks:
         return more
 
     def give_back(self) -> None:
-        """What was not acknowledged waits again, in front of its pairs' queues. They go on when the caller is done: until then
-        they may still stand on the stream that is lost."""
+        """Puts what was not acknowledged back in front of the queues of its pairs. The pairs send later, in greenlets of their
+        own: during this call they may still be attached to the stream that has ended."""
         pairs: dict[Pair, list[Entry]] = {}
         for pair, entry in self.queue:
             pairs.setdefault(pair, []).append(entry)
@@ -70,7 +75,7 @@ class Acks:
 
 
 class ParkedStream:
-    """A stream that its other side may resume: what was handled of it, and what it has not acknowledged."""
+    """What is kept of a stream that has ended, for as long as the other side may resume it."""
 
     def __init__(self, link: Link, sm: Acks) -> None:
         self.sm = sm

@@ -1,4 +1,4 @@
-"""What waits for one domain of ours to speak to one domain elsewhere."""
+"""The stanzas of one of our domains that wait for a stream to one other domain."""
 
 from __future__ import annotations
 
@@ -21,14 +21,19 @@ if TYPE_CHECKING:
 logger = log.get(__name__)
 
 BACK_OFF = 300.0
-"""Seconds between two attempts at a domain that has not answered for long."""
+"""At most this many seconds pass between two attempts to reach a domain."""
 STEADY = 60.0
-"""Seconds after which a stream that breaks was a good one."""
+"""A stream that lived for so many seconds does not count as a failed attempt when it breaks."""
 
 
 class Failure(Exception):
-    """Why a domain cannot be talked to: a stanza error's condition and a text that a person understands. ``final``: waiting
-    will not help. ``public``: what users read, who need not know of our resolvers and routes."""
+    """Why a domain cannot be reached.
+
+    condition  of the stanza error that senders get
+    text       for an administrator
+    public     for users, who need not know of our resolvers and routes
+    final      waiting will not help
+    """
 
     def __init__(self, condition: str, text: str, final: bool = False, public: str | None = None) -> None:
         super().__init__(text)
@@ -37,10 +42,17 @@ class Failure(Exception):
 
 
 class Pair:
-    """(local domain, remote domain). ``link`` is the stream on which the other side lets us send, if there is one.
+    """A pair of domains: ``local`` is ours, ``remote`` is the other server's.
 
-    Stanzas wait while it comes up: all of them until the first attempt fails; after that only those that were promised
-    to last (`outbox`), for ``s2s.patience``."""
+    While it has no stream, stanzas wait in ``queue``: all of them until the first attempt to connect fails. After that only
+    those with a row in the outbox wait, for ``s2s.patience`` seconds; the senders of the others get an error.
+
+    link      the stream on which the other side lets us send; None: there is none
+    bytes     the size of what waits
+    failure   why the last attempt failed; None after a success
+    failures  attempts that have failed in a row
+    retry     when the next attempt may begin (`time.monotonic`)
+    """
 
     __slots__ = (
         "uplink", "local", "remote", "link", "queue", "bytes", "failure", "failures", "retry", "slot", "own_stream",
@@ -61,7 +73,8 @@ class Pair:
     # -- in ------------------------------------------------------------------------------------
 
     def send(self, stanza: Element) -> None:
-        """Raises StanzaError where there is no use in waiting, or the queue is full."""
+        """Queues the stanza, and sends it if there is a stream. Raises StanzaError if the last attempt has failed and the
+        stanza has no row in the outbox, or if the queue is full. Blocks only while the queue of the writer is full."""
         lasting = promised(stanza, self.uplink.router.instances)
         if self.link is None and not lasting and self.failure is not None and self.retry > time.monotonic():
             raise StanzaError(self.failure.condition, self.failure.public)
@@ -77,7 +90,8 @@ class Pair:
         outbox.keep("s2s", self.remote, entry, self._unkept)
 
     def _unkept(self, entry: Entry) -> None:
-        """The store failed. What is on its way by now is not sent back: its sender would have both."""
+        """The store could not keep the row. If the stanza still waits, its sender gets an error. If it was sent meanwhile,
+        nothing happens."""
         entry.row = 0
         if entry in self.queue:
             self.queue.remove(entry)
@@ -85,17 +99,17 @@ class Pair:
             outbox.refuse(self.uplink.router, entry)
 
     def save(self) -> None:
-        """The server stops."""
+        """To be called when the server stops: see `outbox.save`."""
         outbox.save(self.uplink.router, self.queue, worth, self._keep)
 
     def enqueue(self, entry: Entry) -> None:
-        """Behind all that waits."""
+        """Queues an entry behind all others."""
         self.queue.append(entry)
         self.bytes += len(entry.data)
         self.pump()
 
     def requeue(self, entries: Iterable[Entry]) -> None:
-        """In front of all that waits: a stream was lost before they were acknowledged."""
+        """Queues entries in front of all others: their stream ended before they were acknowledged."""
         before = list(entries)
         self.queue.extendleft(reversed(before))
         self.bytes += sum(len(entry.data) for entry in before)
@@ -103,7 +117,7 @@ class Pair:
     # -- out -----------------------------------------------------------------------------------
 
     def pump(self) -> None:
-        """Sends what waits, as far as the stream takes it; without a stream, asks for one."""
+        """Sends what waits until the stream is full. Without a stream, asks the uplink for one. Never blocks."""
         link = self.link
         if link is None:
             if self.queue or self in self.uplink.left:
@@ -124,7 +138,8 @@ class Pair:
             heartbeat.at(self.retry, self)
 
     def attach(self, link: Traffic) -> None:
-        """The other side lets us send on this stream. What the last one left, and this one cannot resume, comes first."""
+        """To be called when the other side lets us send on this stream. If the last stream left unacknowledged stanzas, they
+        are sent first."""
         left = self.uplink.left.pop(self, None)
         if left is not None:
             left.give_back()
@@ -139,7 +154,8 @@ class Pair:
         outbox.forget(entry)
 
     def detach(self, lived: float) -> None:
-        """The stream is gone, after so many seconds: one that breaks again and again is not opened at once."""
+        """To be called when the stream has ended, which was up for ``lived`` seconds. After several short-lived streams the
+        next one is opened later."""
         self.link = None
         self.failures = 0 if lived > STEADY else self.failures + 1
         self.retry = time.monotonic() + min(
@@ -148,7 +164,8 @@ class Pair:
         self.pump()
 
     def failed(self, failure: Failure) -> None:
-        """No stream came up. What can wait does, the rest goes back."""
+        """To be called when no stream came up. Entries with a row in the outbox wait on; the senders of the others get an
+        error."""
         self.link = None
         self.failure = failure
         self.failures += 1
@@ -162,7 +179,7 @@ class Pair:
         return None
 
     def _expire(self, hopeless: Callable[[Entry], bool]) -> None:
-        """Sends back what is hopeless, or has waited for too long."""
+        """Sends an error for every entry that is ``hopeless``, or has waited for longer than ``s2s.patience``."""
         failure = self.failure or Failure("remote-server-timeout", f"{self.remote} does not answer")
         oldest = time.monotonic() - self.uplink.options.patience
         back = [entry for entry in self.queue if hopeless(entry) or entry.queued_at <= oldest]
@@ -181,5 +198,5 @@ class Pair:
 
     @property
     def idle(self) -> bool:
-        """Nothing is remembered here that would be missed."""
+        """May this pair be forgotten? Nothing waits, and there is no stream and no back-off time."""
         return self.link is None and not self.queue and self.retry <= time.monotonic()
