@@ -31,12 +31,12 @@ LAG = 0.05
 
 
 class Outbox(Table):
-    """One message that only we have.
+    """One message that must not be lost, as nobody else has it yet.
 
     id           its number (`xdb.numbers`); a queue is sent in this order
     node         the process of a cluster in whose queue it stands
     owner        the bare address of its sender
-    way          what kind of queue that is: "s2s", "component"
+    way          the part of the server in whose queue it stands: "s2s", "component"
     destination  the domain it goes to
     xml          the stanza
     time         when it came, Unix time
@@ -68,9 +68,9 @@ class Entry:
 
 
 def keep(way: str, destination: str, entry: Entry, failed: Callable[[Entry], object]) -> None:
-    """Writes a row for the entry. Does not wait for the commit; blocks only while the writer's queue is full. If the row
-    cannot be kept, ``failed(entry)`` is called later, from the writer's greenlet: it must not block. Queue the entry
-    before the next call that may block: then the queue and the table have the same order. Raises StoreError."""
+    """Writes a row for the entry. Does not wait for the commit; blocks only while the queue of the writer is full. If the
+    commit fails, ``failed(entry)`` is called later in the writer's greenlet; it must not block. The caller must queue the
+    entry before its next call that may block, so that the queue and the table have the same order. Raises StoreError."""
     text = entry.data.decode()
     owner = entry.stanza.attrs.get("from", "").partition("/")[0][:OWNER_LENGTH]
     # first: a number given before the wait would stand behind larger ones in the queue
@@ -81,7 +81,7 @@ def keep(way: str, destination: str, entry: Entry, failed: Callable[[Entry], obj
 
 
 def refuse(router: Router, entry: Entry) -> None:
-    """The row of an entry that still waits was not kept: its sender gets the error. Take it from the queue first."""
+    """Sends the error to the sender of an entry whose row could not be kept. The caller must have taken it from its queue."""
     entry.row = 0
     error = StanzaError("resource-constraint", "the server cannot store this now", type="wait")
     router.bounce(entry.stanza, error)
@@ -96,8 +96,8 @@ def save(
     lasts: Callable[[Element], object],
     keep: Callable[[Entry], object],
 ) -> None:
-    """The server stops while these wait. Messages that are worth it (``lasts``) get a row, if they have none; the senders of
-    other messages and of requests get an error. Presence goes: it is told anew."""
+    """To be called when the server stops while these wait. Messages for which ``lasts`` is true get a row by ``keep``, if they
+    have none. The senders of other messages and of IQs get an error. Presence is dropped: it is sent anew after the start."""
     error = StanzaError("remote-server-timeout", "the server was stopped")
     for entry in list(entries):
         stanza = entry.stanza
@@ -112,7 +112,7 @@ _done: list[int] = []
 
 
 def forget(entry: Entry) -> None:
-    """The other side has it, or its sender has the error: the row goes, soon."""
+    """Removes the row of an entry soon: the other side has the stanza, or its sender has an error."""
     if entry.row:
         if not _done:
             gevent.spawn_later(LAG, flush)
@@ -121,7 +121,7 @@ def forget(entry: Entry) -> None:
 
 
 def flush() -> None:
-    """Removes the rows that are done with. Does not wait for the commit."""
+    """Removes the rows that `forget` was called for. Does not wait for the commit."""
     if _done and xdb.store is not None:
         done = _done[:]
         _done.clear()

@@ -42,8 +42,12 @@ logger = log.get(__name__)
 
 
 class Store:
-    """An open database with its tables bound to it, its writer, and the lock of its data folder. `where` names it for a
-    person, `migrated` the migrations that opening it took, `found` what was damaged after an unclean end (damage.py)."""
+    """An open database: its tables are bound to it, it has a writer, and its data folder is locked.
+
+    where     what it is called in messages for people; never with a password
+    migrated  names of the migrations that ran when it was opened
+    found     what was damaged after the last process was killed (damage.py), one sentence each
+    """
 
     def __init__(
         self,
@@ -89,7 +93,7 @@ class Store:
         clear_all()
 
     def _look(self, path: str) -> None:
-        """Was the last server killed? Then its file may be damaged: find out, and mend it."""
+        """If the last server was killed, looks for damage in the file and repairs it. May take long."""
         if self._lock is not None and self._lock.unclean:
             logger.info("the store was not closed in peace: looking through it")
             self.found = damage.examine(
@@ -100,7 +104,7 @@ class Store:
 
     @property
     def trouble(self) -> str | None:
-        """Why the last writes were lost or the last read failed, or None. The next one tries again, and clears it if it can."""
+        """Why the last write or the last read failed; None if it did not. Every write and read tries anew."""
         return self.writer.trouble or self.db.unread
 
     def close(self) -> None:
@@ -163,8 +167,8 @@ class Xdb:
 
     @property
     def newest(self) -> Ticket | None:
-        """The last write that is still on its way, or None: when it is done, so are all before it. Who asks wants to know
-        soon: nothing of it gathers any longer."""
+        """The last write that is not committed yet; None if there is none. When it is done, all before it are done, too. Asking
+        makes the writer commit at once."""
         ticket = self.store.writer.newest if self.store else None
         if ticket is None or ticket.done:
             return None
@@ -172,7 +176,7 @@ class Xdb:
         return ticket
 
     def settle(self) -> None:
-        """Returns when all that was given to the writer so far is committed, or has failed."""
+        """Blocks until everything that was given to the writer so far is committed or has failed. Never raises."""
         ticket = self.newest
         if ticket is not None:
             self.release()
@@ -185,15 +189,16 @@ class Xdb:
         return Prepared(lambda: self.store.db if self.store else _closed(), *kinds)
 
     def save(self, function: Callable[..., Any], *args: Any) -> Any:
-        """Write, and return the function's result when it is committed: what a module normally calls."""
+        """Calls ``function(*args)`` in the writer's transaction. Blocks until the commit; returns its result. Raises what it
+        raises, or StoreError. Modules normally write with this."""
         ticket = self.write(function, *args)
-        self.release()  # the writer needs a connection, too: were all with those who wait for it, none would go on
+        self.release()  # the writer needs a connection; if all waiting greenlets kept theirs, it would never get one
         return ticket.wait()
 
     @contextmanager
     def unit(self) -> Iterator[None]:
-        """A unit of work of a greenlet: its database connection, if it took one, goes back to the pool at
-        the end."""
+        """A context for work outside of a stanza: at its end the database connection of this greenlet, if it has one, goes back
+        to the pool."""
         try:
             yield
         finally:
@@ -205,7 +210,7 @@ class Xdb:
         return Document.select(Document.xml).where(mine).scalar()
 
     def set(self, owner: str, namespace: str, text: str | None) -> None:
-        """Keep it (None: remove it); returns when committed."""
+        """Keeps the document; None removes it. Blocks until the commit. Raises StoreError."""
         self.save(_set_document, owner, _key(namespace), text)
 
     def owned_tables(self) -> list[type[Table]]:
@@ -213,8 +218,8 @@ class Xdb:
         return list(self.store.tables) if self.store else []
 
     def delete_owner(self, owner: str, first: Callable[[], Any] = _nothing) -> int:
-        """Remove every row of an account in all tables, in one transaction, which begins with ``first``; says how many
-        there were."""
+        """Calls ``first`` and removes every row of the owner in all tables, in one transaction. Blocks until the commit.
+        Returns the number of rows. Raises StoreError."""
         count: int = self.save(_delete_owner, self.owned_tables(), owner, first)
         forget_owner(owner)
         return count

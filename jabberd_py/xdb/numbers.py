@@ -1,8 +1,8 @@
-"""Row numbers that are known before the row is written, and that keep the order of time.
+"""Row numbers. A number is known before its row is written, and later rows have larger numbers.
 
-Their clock is the system's, and never goes back. Where the system's clock was ahead for a while and is right again, the clock
-of the numbers stays ahead by as much: a correction, kept in the store, says by how much from which number on. So the order
-of rows stays, and `when` gives the true time.
+A number holds the time at which it was given. Numbers never get smaller, even if the system's clock is set back: then the clock
+of the numbers stays ahead of the system's. A *correction*, kept in the store, says from which number on it is ahead, and by how
+much, so that `when` still gives the true time.
 """
 
 from __future__ import annotations
@@ -16,14 +16,15 @@ from .. import log
 from ..words import span
 
 STEP = 2000 << 20
-"""Milliseconds that the clock may go back without a correction: the numbers wait for it."""
+"""If the clock goes back by less (2 seconds, as a number has them), no correction is made: numbers just count on until it has
+caught up."""
 MOST = 50
-"""Corrections that are kept; of more, the oldest go."""
+"""At most this many corrections are kept; the oldest go."""
 JUMP = 30.0
-"""Seconds; what the clock changes by more, against time that has passed, is a jump."""
+"""Seconds. If the clock differs by more from the time that has really passed, it has jumped."""
 
 NODES = 64
-"""Processes that one cluster may have: the lowest bits of a number are for them."""
+"""The processes that a cluster may have. The lowest six bits of a number are that of its process."""
 
 logger = log.get(__name__)
 node = 0
@@ -32,19 +33,20 @@ FUTURE = 1 << 62
 """A row number of the year 2109: larger ones are damaged."""
 _last = 0
 _ahead = 0
-"""Milliseconds that the clock of the numbers is ahead of the system's now."""
+"""Milliseconds by which the clock of the numbers is ahead of the system's now."""
 _corrections: list[tuple[int, int]] = []
 """(from this number on, milliseconds ahead), the latest last."""
 _save: Callable[[str], object] | None = None
 _offset: float | None = None
-"""What the system's clock showed more than the monotonic one, when that was last looked at."""
+"""The difference of the system's clock and the monotonic one (seconds) when `watch` was last called."""
 jumped: tuple[float, float] | None = None
-"""The last jump of the clock: when (as `time.monotonic` has it), and by how many seconds."""
+"""The last jump of the clock: when (`time.monotonic`), and by how many seconds."""
 
 
 def number() -> int:
-    """The next row number: never twice, never smaller than the last, time-ordered (63 bits). Milliseconds since 1970 in the
-    upper bits, then a count that begins at random each millisecond: two servers hardly ever give the same; then `node`."""
+    """Returns a new row number (63 bits), larger than all before it. The upper bits are milliseconds since 1970. Then comes a
+    count that begins at random in each millisecond, so that two servers hardly ever give the same number. The lowest bits are
+    `node`."""
     global _last
     now = int(time.time() * 1000) + _ahead << 20
     if now > _last:
@@ -65,7 +67,7 @@ def when(id: int) -> float:
 
 
 def at(milliseconds: int) -> int:
-    """The first number of that time (milliseconds since 1970), as far as there are any."""
+    """The smallest number that can have been given at that time (milliseconds since 1970)."""
     for since, ahead in reversed(_corrections):
         if milliseconds >= (since >> 20) - ahead:
             return milliseconds + ahead << 20
@@ -73,8 +75,8 @@ def at(milliseconds: int) -> int:
 
 
 def above(*newest: int | None) -> None:
-    """These were given before, perhaps by a process whose clock is ahead of ours (None: there is no row): new numbers are
-    larger."""
+    """Makes all new numbers larger than ``newest``, the newest numbers of some tables (None: the table is empty). They may come
+    from a process whose clock was ahead of ours."""
     global _last
     highest = max(id or 0 for id in newest)
     if highest >= _last:
@@ -85,7 +87,8 @@ def above(*newest: int | None) -> None:
 
 
 def load(kept: str | None, save: Callable[[str], object]) -> None:
-    """A store was opened: the corrections that it keeps, as text, and what keeps new ones. ``save`` must not wait."""
+    """To be called when a store was opened. ``kept``: the corrections in it, as JSON. ``save``: writes new ones; it must not
+    block."""
     global _ahead, _save
     _save = save
     _corrections[:] = [(since, ahead) for since, ahead in json.loads(kept or "[]")]
@@ -93,7 +96,8 @@ def load(kept: str | None, save: Callable[[str], object]) -> None:
 
 
 def _correct(milliseconds: int) -> None:
-    """The system's clock is that much behind the numbers. Does not wait for the store: a crash makes another correction."""
+    """Notes that the system's clock is so many milliseconds behind the numbers. Does not wait for the store: after a crash the
+    correction is made again."""
     logger.warning(
         "the clock was set back, or had been ahead: messages keep their order and get the true time",
         by=span(milliseconds / 1000),
@@ -102,7 +106,7 @@ def _correct(milliseconds: int) -> None:
 
 
 def _keep(ahead: int) -> None:
-    """From the next number on, their clock is so many milliseconds ahead."""
+    """Adds a correction: from the next number on, the clock of the numbers is so many milliseconds ahead."""
     global _ahead
     _ahead = ahead
     _corrections.append((_last + NODES, ahead))
@@ -112,7 +116,7 @@ def _keep(ahead: int) -> None:
 
 
 def watch() -> None:
-    """To be called now and then: tells of a clock that jumps."""
+    """To be called periodically: logs jumps of the clock."""
     global _offset, jumped
     offset, before = time.time() - time.monotonic(), _offset
     _offset = offset
@@ -120,10 +124,10 @@ def watch() -> None:
         jumped = time.monotonic(), offset - before
         logger.warning("the clock jumped", by=span(offset - before))
         needed = max(0, (_last >> 20) - int(time.time() * 1000))
-        if needed < _ahead:  # it is right again, and the numbers need not run ahead so far
+        if needed < _ahead:  # the clock is right again, so the numbers may be less far ahead
             _keep(needed)
 
 
 def ahead() -> float:
-    """Seconds that the clock of the numbers is ahead of the system's."""
+    """Seconds by which the clock of the numbers is ahead of the system's."""
     return _ahead / 1000

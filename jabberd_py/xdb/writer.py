@@ -1,16 +1,17 @@
-"""The writer: everything the server keeps goes through here, many changes to one commit.
+"""The writer: every change of the store goes through it, many changes in one transaction.
 
-Whoever has something to keep calls `write` or `rows` and gets a `Ticket`, in order. One greenlet takes
-what has piled up, runs it as one transaction, commits, and completes the tickets; meanwhile the next group
-piles up. Single rows (`row`), for which nobody waits, gather for a moment first: a commit costs much, and its
-last row little. Whatever else is written, and whoever wants to know about a row (`Ticket.wait`, `Ticket.hurry`),
-makes the writer go at once. SQLite's statements and its fsync
-run in a worker thread of this writer, so the loop never waits for the disk; MySQL's and PostgreSQL's run
-in the greenlet itself, whose I/O is cooperative.
+A caller of `write`, `rows` or `row` gets a `Ticket`. Tickets are done in the order in which they were given. One greenlet takes
+what has gathered, runs it as one transaction, commits, and completes the tickets. Meanwhile the next group gathers.
 
-A function that fails undoes its own changes only (a savepoint); its ticket raises what it raised. When the
-transaction itself fails (disk full, read-only, database gone), nothing of the group is kept, and all its
-tickets raise StoreError. The next group tries anew, with a new connection."""
+Nobody waits for single rows (`row`), so they gather for a moment before the writer begins: a commit costs much, one more row in
+it costs little. `write`, `rows`, `Ticket.wait` and `Ticket.hurry` make the writer begin at once.
+
+SQLite's statements and its fsync run in a thread of the writer, so the loop never waits for the disk. MySQL's and PostgreSQL's
+run in the writer's greenlet, because their I/O is cooperative.
+
+A function that fails undoes its own changes only (a savepoint), and its ticket raises the same error. If the transaction itself
+fails (the disk is full or read-only, the database is gone), nothing of the group is kept, and all its tickets raise StoreError.
+The next group is tried with a new connection."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
@@ -26,16 +27,16 @@ from .db import StoreError, one_line
 
 logger = log.get(__name__)
 
-QUEUE_ENTRIES = 10_000  # more, and whoever writes next waits
+QUEUE_ENTRIES = 10_000  # entries in the queue; a caller who would exceed this waits
 QUEUE_TEXT = 64 << 20  # characters of text in the queue, likewise
-GROUP = 2_000  # entries of one transaction: completing them must not hold the loop up
+GROUP = 2_000  # entries of one transaction; completing more tickets at a time would hold the loop
 SHARED = 64  # rows that may share a ticket
-CHUNKS = (64, 8, 1)  # rows of one INSERT; few sizes: the prepared statements are kept
+CHUNKS = (64, 8, 1)  # rows of one INSERT; only these sizes, so that few prepared statements are kept
 
 
 class Ticket:
-    """A write that is on its way. `done`: its group was committed, or it failed; then `error` and `result`
-    tell."""
+    """A write that is on its way. ``done``: its group was committed, or it failed. Then ``error`` is what it raised or None,
+    and ``result`` is what its function returned."""
 
     __slots__ = ("_args", "_callbacks", "_work", "count", "done", "error", "result", "size")
 
@@ -48,8 +49,8 @@ class Ticket:
         self.result: Any = None
 
     def wait(self, timeout: float | None = None) -> Any:
-        """Block this greenlet until the commit; return what the function returned, or raise what it
-        raised, or StoreError. After `timeout` seconds: TimeoutError, and the write is still on its way."""
+        """Blocks until the commit. Returns what the function returned. Raises what it raised, StoreError, or TimeoutError after
+        ``timeout`` seconds; then the write is still on its way."""
         if not self.done:
             self.hurry()
             event = Event()
@@ -197,12 +198,12 @@ class Writer:
         return insert
 
     def wait_for_space(self, text: int) -> None:
-        """Blocks while the queue is full. Then a row of so many characters can be given at once."""
+        """Blocks while the queue is full. After it a row of ``text`` characters can be given without waiting."""
         if self._queued >= self.entries or self._queued_text + text > self.text or self._closed:
             self._wait_for_space(text)
 
     def hurry(self) -> None:
-        """What has gathered so far is written now."""
+        """Makes the writer begin now with what has gathered."""
         if self._queue:
             self._go.set()
 
