@@ -1,4 +1,4 @@
-"""The Instance of a component's domain, there whether the component is or not."""
+"""The Instance of a component's domain. It exists whether the component is connected or not."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 logger = log.get(__name__)
 
 TAG = 256
-"""Bytes that the bookkeeping of a waiting stanza counts for."""
+"""Bytes that a waiting stanza counts in addition to its own."""
 STATE = frozenset(
     (
         "jabber:client show",
@@ -38,18 +38,19 @@ STATE = frozenset(
         "urn:xmpp:idle:1 idle",
     )
 )
-"""Children of a presence that tells how its sender is, and nothing else: it does not join a room, say."""
+"""A presence whose children are all among these only tells how its sender is. It does nothing else, such as joining a room."""
 
 
 class Component(Instance):
-    """Stanzas go to the component's stream. While it is away, or does not read, they wait in a bounded queue; what waits for
-    longer than ``wait`` comes back. After ``wait`` without a stream the component is *down*: everything comes back at once.
+    """Sends stanzas to the component's stream. While it has none, or does not read, they wait in a bounded queue. The sender
+    of a stanza that has waited for longer than ``wait`` gets an error. After ``wait`` without a stream the component is
+    *down*: all senders get an error at once.
 
-    link    its stream, once the secret is proved
-    left    when it went, or when we began to wait for it (`time.monotonic`)
-    changed_at  when it came or went (Unix time)
-    queue   what waits, oldest first: ``size`` bytes
-    last    sender's full address -> the newest entry in the queue that he sent
+    link        its stream, once the secret is proved; None: there is none
+    left        when it disconnected, or when we began to wait for it (`time.monotonic`)
+    changed_at  when it connected or disconnected (Unix time)
+    queue       the entries that wait, oldest first: ``size`` bytes
+    last        sender's full address -> the newest entry of that sender in the queue
     """
 
     category, type = "component", "generic"
@@ -93,7 +94,7 @@ class Component(Instance):
         """Raises StanzaError: remote-server-timeout (it is away), resource-constraint (too much waits)."""
         link = self.link
         if link is None and stanza.name == "presence" and stanza.type in ("probe", "error"):
-            return  # it will ask, and be asked, when it is back
+            return  # when it connects, both sides probe
         if self.down:
             self._refuse(stanza)
             return
@@ -117,7 +118,8 @@ class Component(Instance):
         return True
 
     def _refuse(self, stanza: Element) -> None:
-        """Raises StanzaError. Broadcast presence is dropped instead; who enters a room learns that it is closed."""
+        """Raises StanzaError. Broadcast presence is dropped instead. Presence to a full address gets the error: its sender may
+        want to enter a room."""
         self.counts["bounced"] += 1
         to_one = stanza.to is not None and stanza.to.resource is not None
         if stanza.name == "presence" and stanza.type in (None, "unavailable") and not to_one:
@@ -127,8 +129,8 @@ class Component(Instance):
         )
 
     def _replaces(self, entry: Entry) -> bool:
-        """Of a user's states only the newest waits. It takes the place of the one before, if the user has sent nothing else
-        to the component in between: a message between the two may have been meant for those who saw the first."""
+        """If the entry is a presence that only tells how its sender is (`STATE`), and the sender's newest waiting entry is one,
+        too, puts it in the place of that. Not if the sender has sent something else in between, so that the order is kept."""
         stanza, attrs = entry.stanza, entry.stanza.attrs
         before = self.last.get(attrs["from"]) if stanza.name == "presence" and stanza.type is None else None
         if before is None or before.stanza.name != "presence" or before.stanza.type is not None:
@@ -143,7 +145,8 @@ class Component(Instance):
         outbox.keep("component", self.domain, entry, self._unkept)
 
     def _unkept(self, entry: Entry) -> None:
-        """The store failed. What is on its way by now is not sent back: its sender would have both."""
+        """The store could not keep the row. If the stanza still waits, its sender gets an error. If it was sent meanwhile,
+        nothing happens."""
         entry.row = 0
         if entry in self.queue:
             self.queue.remove(entry)
@@ -170,7 +173,7 @@ class Component(Instance):
             del self.last[sender]
 
     def pump(self) -> None:
-        """Sends what waits, as far as the stream takes it; the rest when the component has read some."""
+        """Sends what waits until the stream is full. Sends the rest when the component has read some. Never blocks."""
         link = self.link
         if link is None:
             return
@@ -189,7 +192,7 @@ class Component(Instance):
     # -- its stream comes and goes ---------------------------------------------------------------
 
     def attach(self, link: Link) -> None:
-        """The component has proved its secret; an older stream must have left."""
+        """To be called when the component has proved its secret on this stream, and an older stream is detached."""
         self.link, self.down, self.changed_at, self.trouble = link, False, time.time(), ""
         heartbeat.cancel(self)
         self.pump()
@@ -198,7 +201,7 @@ class Component(Instance):
         self.tell("component")
 
     def detach(self, link: Link, reason: str, unsent: Iterable[Entry]) -> None:
-        """That stream is over. What it had not sent to the end waits again, in front."""
+        """To be called when the stream is over. ``unsent``: what its socket has not taken; it waits in front of all else."""
         before = list(unsent)
         if self.link is not link:
             self._bounce(before, False)  # we were removed meanwhile
@@ -210,13 +213,13 @@ class Component(Instance):
         self.expect()
 
     def tell(self, event: str) -> None:
-        """A life event, told at all hosts that this component is of."""
+        """Tells a life event at all hosts that this component belongs to."""
         for domain, instance in list(self.router.instances.items()):
             if self.options.concerns(domain) and instance is not self:
                 instance.hooks.tell(event, self)
 
     def due(self, now: float) -> float | None:
-        """Of the timer wheel: what has waited for too long comes back."""
+        """Called by the timer wheel: sends errors for what has waited for too long."""
         wait = self.options.wait
         late: list[Entry] = []
         if self.link is None:
@@ -246,11 +249,11 @@ class Component(Instance):
                 self.tell("component_gone")
 
     def save(self) -> None:
-        """The server stops."""
+        """To be called when the server stops: see `outbox.save`."""
         outbox.save(self.router, self.queue, worth, self._keep)
 
     def remove(self) -> None:
-        """The configuration does not know it any more."""
+        """To be called when the component was removed from the configuration. Ends its stream."""
         heartbeat.cancel(self)
         if self.link is not None:
             self.link.kick("host-unknown", "no longer configured")

@@ -73,13 +73,13 @@ class Link(Entity):
 
     @property
     def writable(self) -> bool:
-        """Has the component read most of what it was sent?"""
+        """May more be sent? True while less than half of the stream's buffer waits for the component."""
         stream = self.stream
         return not stream.closing and stream.size + len(stream.rest) <= stream.cap // 2
 
     def send(self, entry: Entry) -> None:
-        """Queues a stanza for the socket. Its row in the outbox goes when the socket has taken it all: the protocol
-        acknowledges nothing."""
+        """Queues a stanza for the socket. Its row in the outbox goes when the socket has taken its last byte, because the
+        protocol has no acknowledgements. Never blocks."""
         self.write(entry.data)
         self.under_way.append((self.given, entry))
         if not self.looking:
@@ -100,7 +100,7 @@ class Link(Entity):
             outbox.forget(under_way.popleft()[1])
 
     def unsent(self) -> list[Entry]:
-        """What the socket has not taken to the end. Whoever asks must send it elsewhere: it is forgotten here."""
+        """Takes over the stanzas that the socket has not taken completely: the caller must send them elsewhere."""
         self._forget_taken()
         entries = [entry for _, entry in self.under_way]
         self.under_way.clear()
@@ -114,7 +114,7 @@ class Link(Entity):
         self.stream.interrupt(StreamError(condition, text))
 
     def replaced(self) -> None:
-        """The component has connected anew; what this stream still holds goes there."""
+        """Ends this stream, because the component has connected anew. What is not sent yet goes to the new stream."""
         reason, unsent = "replaced by a new connection", self.unsent()
         if unsent or self.stream.closing:
             self.stream.cut_off(reason)  # else it would be sent here, too
@@ -126,7 +126,7 @@ class Link(Entity):
     # -- its life ----------------------------------------------------------------------------------
 
     def run(self) -> str:
-        """Serves the component until it goes; says why."""
+        """Serves the component until the stream ends. Blocks. Returns why it ended, for a person."""
         stream, reason = self.stream, "the component closed the stream"
         try:
             self._connect() if self.ours else self._accept()
@@ -244,9 +244,9 @@ class Link(Entity):
             xdb.release()
 
     def _take(self, stanza: Element) -> None:
-        """A stanza from the component. One that cannot be taken is answered here, and the stream goes on: the name of one
-        contact must not end the gateway of all its users. Raises StreamError where an address is left out (RFC 6120 section
-        4.9.3.7): no contact can cause that."""
+        """Handles a stanza from the component. A bad one gets an error, and the stream goes on: the name of one contact must
+        not end the stream of a gateway with many users. Raises StreamError if an address is missing (RFC 6120 section 4.9.3.7),
+        which no contact can cause."""
         component, attrs = self.component, stanza.attrs
         assert component is not None
         if not attrs.get("from") or not attrs.get("to"):
@@ -275,8 +275,8 @@ class Link(Entity):
         check(stanza)
 
     def _refuse(self, component: Component, stanza: Element, error: StanzaError) -> None:
-        """The answer goes down this stream, whoever the stanza claims to be from. Bad addresses are not repeated in it: the
-        component's library may choke on them, too."""
+        """Sends the error on this stream, whatever ``from`` the stanza has. Bad addresses are not repeated in it, because the
+        component's library may fail on them, too."""
         component.counts["refused"] += 1
         if self.service.notes.spend(component.domain):
             logger.warning("a component's stanza was refused", component=component.domain, reason=error.text)
@@ -294,7 +294,8 @@ class Link(Entity):
 
 
 def keep_alive(sock: socket.socket, seconds: float) -> None:
-    """The kernel finds out whether a silent peer is still there, and gives up on one that takes nothing."""
+    """Turns on TCP keep-alive: the kernel asks a silent peer after ``seconds``, and ends the connection if it is gone or takes
+    nothing."""
     if sock.family not in (socket.AF_INET, socket.AF_INET6):
         return
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)

@@ -30,7 +30,7 @@ FIRST = 1.0
 """Seconds before the second try; each further wait is twice as long."""
 
 SKIP = 4
-"""A stanza beyond the limits is answered, and the stream goes on; one so many times as large as may be ends it."""
+"""A stanza above the limit gets an error, and the stream goes on. A stanza so many times as large as the limit ends it."""
 
 
 class Conflict(OptionError):
@@ -42,7 +42,12 @@ class Conflict(OptionError):
 
 
 class Components:
-    """``known``: by main domain. ``links``: every stream, proved or not."""
+    """
+    known       main domain -> its component
+    links       every stream, proved or not
+    connecting  main domain -> the greenlet that connects to that component
+    strangers   streams that have not proved their secret
+    """
 
     def __init__(self, router: Router) -> None:
         self.router = router
@@ -56,7 +61,7 @@ class Components:
         self.running = False
 
     def check(self, components: Mapping[str, ComponentOptions], hosts: Mapping[str, object]) -> None:
-        """Would that be accepted? Raises Conflict."""
+        """Checks a configuration. Raises Conflict."""
         taken = {*hosts, *components}
         delegated: set[tuple[str, str]] = set()
         for domain, options in components.items():
@@ -103,7 +108,8 @@ class Components:
         return switch
 
     def configure(self, components: Mapping[str, ComponentOptions]) -> None:
-        """Components come, go and change; they were checked. Secrets are for the next connection."""
+        """Adds, removes and changes components; `check` must have accepted them. A new secret counts for the next
+        connection."""
         for domain in [each for each in self.known if each not in components]:
             self._remove(domain)
         for domain, options in components.items():
@@ -157,7 +163,7 @@ class Components:
             link.kick("system-shutdown")
 
     def save(self) -> None:
-        """After `stop`: what waits is there for the next process."""
+        """To be called after `stop`: keeps what waits for the next process."""
         for component in self.known.values():
             component.save()
 
@@ -180,7 +186,7 @@ class Components:
                 self.strangers -= 1
 
     def proved(self, link: Link) -> None:
-        """It counts among the strangers no more."""
+        """Counts the stream among the strangers no longer."""
         if not link.ours:
             self.strangers -= 1
 
@@ -199,14 +205,14 @@ class Components:
                 self.connecting[domain] = gevent.spawn(self._keep_calling, component)
 
     def _hang_up(self, domain: str) -> None:
-        """No more tries; a stream that is there goes by itself."""
+        """Ends the attempts to connect. A stream that is up is not touched."""
         self.connecting.pop(domain, None)
 
     def _calls(self, component: Component) -> bool:
         return self.connecting.get(component.domain) is gevent.getcurrent()
 
     def _keep_calling(self, component: Component) -> None:
-        """One try after the other, with pauses that grow until a stream has lasted."""
+        """Connects again and again. The pauses grow, until a stream has lasted for ``retry`` seconds."""
         pause = FIRST
         while self._calls(component):
             began = time.monotonic()
@@ -218,7 +224,7 @@ class Components:
             pause = min(2 * pause, self.options.retry)
 
     def _once(self, component: Component) -> str:
-        """One connection, from its beginning to its end; says why it ended."""
+        """Serves one connection from its beginning to its end. Blocks. Returns why it ended, for a person."""
         assert component.options.connect is not None
         host, _, port = component.options.connect.rpartition(":")
         try:

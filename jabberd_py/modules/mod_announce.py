@@ -22,9 +22,9 @@ logger = log.get(__name__)
 
 PREFIX = "announce/"
 AT_ONCE = 4
-"""Announcements on their way at a time."""
+"""At most so many announcements are sent at a time."""
 PAGE = 200
-"""Accounts that are read at a time."""
+"""Accounts that are read with one query."""
 
 
 BUSY = StanzaError("resource-constraint", "other announcements are still on their way")
@@ -70,7 +70,7 @@ class Announce(Module):
         self._send(message, self._accounts() if all else self._online())
 
     def _letter(self, stanza: Element) -> Element:
-        """The message as it goes out: from the domain, normal or headline."""
+        """The message that is sent: from the domain, of type normal or headline. Raises StanzaError."""
         if not stanza.text_of("body", ns.CLIENT):
             raise StanzaError("bad-request", "an announcement has a body")
         letter = stanza.copy(from_=self.host.domain, to=None)
@@ -84,7 +84,7 @@ class Announce(Module):
         return (session.full for session in self.host.sessions if session.presence and session.priority >= 0)
 
     def _accounts(self) -> Iterator[str]:
-        """Page by page: a list of all would be large."""
+        """All accounts, read page by page: a list of all would be large."""
         mine, last = Account.owner.endswith("@" + self.host.domain), ""
         while True:
             query = Account.select(Account.owner).where(mine, Account.owner > last)
@@ -100,7 +100,8 @@ class Announce(Module):
         self.fan.send((letter, _counted(addresses)))
 
     def _each(self, items: Iterator[Any], step: Callable[[Any], object]) -> None:
-        """In a greenlet of its own that lets others have their turn. Raises StanzaError if many are busy."""
+        """Sends to all in a greenlet of its own, in turns with others. Raises StanzaError if too many announcements are under
+        way."""
         if self.pool.full():
             raise BUSY
         self.pool.spawn(_work, items, step)

@@ -1,4 +1,4 @@
-"""XEP-0352: Client State Indication: what nobody looks at can wait."""
+"""XEP-0352: Client State Indication: while nobody looks at a client, unimportant stanzas wait."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ SINGLE = frozenset(
         "http://jabber.org/protocol/geoloc",
     )
 )
-"""Nodes that hold one item by their XEP: the next one replaces it, whatever its id."""
+"""Nodes that hold only one item, by their XEPs: a new item replaces the old one, even with another id."""
 CHAT_STATES = "http://jabber.org/protocol/chatstates"
 SLIGHT = frozenset((CHAT_STATES, "urn:xmpp:hints", "urn:xmpp:sid:0", "urn:xmpp:occupant-id:0"))
-"""Namespaces of what says nothing beside a chat state."""
+"""Namespaces of children that make a message with a chat state no more important."""
 
 Held = dict[tuple[str, ...], Element]
-"""What waits for an inactive client, in the order in which it came; of each kind and sender only the last."""
+"""The stanzas that wait for an inactive client, in the order in which they came. A newer one replaces one with the same key."""
 
 
 class ClientState(Module):
@@ -71,7 +71,7 @@ class ClientState(Module):
             return None
         key = None if stanza.uid else unimportant(stanza)
         if key is None:
-            self.flush(session)  # the line is in use now anyway, and order is kept
+            self.flush(session)  # the radio of the phone is on now anyway, and the order is kept
             return None
         held: Held = session.notes.setdefault(HELD, {})
         held.pop(key, None)
@@ -82,7 +82,7 @@ class ClientState(Module):
 
     @on("stop")
     def keep(self) -> None:
-        """What was held back is kept with the sessions, for those who resume them (XEP-0198)."""
+        """Sends what was held back when the server stops, so that it is kept with sessions that can be resumed (XEP-0198)."""
         for session in self.host.sessions:
             self.flush(session)
 
@@ -94,7 +94,7 @@ class ClientState(Module):
 
 
 def unimportant(stanza: Element) -> tuple[str, ...] | None:
-    """What may wait: a key that it shares with what it replaces. None: it must not wait."""
+    """The key of a stanza that may wait: it replaces a waiting one with the same key. None: it must not wait."""
     sender = stanza.attrs.get("from", "")
     if stanza.name == "presence":
         tells = stanza.type in (None, "unavailable") and not _happened(stanza)
@@ -117,8 +117,8 @@ def unimportant(stanza: Element) -> tuple[str, ...] | None:
 
 
 def _happened(presence: Element) -> bool:
-    """Does a room say with it that something happened (kicked, renamed, joined...: XEP-0045 section 15.6)? A later presence
-    does not say that again."""
+    """Does a chat room tell an event with this presence (kicked, renamed, joined...: XEP-0045 section 15.6)? A later presence
+    does not tell it again, so it must not be replaced."""
     if f"{MUC_USER} x" not in presence.kids:
         return False
     x = presence.child("x", MUC_USER)
@@ -126,8 +126,8 @@ def _happened(presence: Element) -> bool:
 
 
 def _notified(stanza: Element, sender: str) -> tuple[str, ...] | None:
-    """A notification replaces one of the same items, or of the same node if that holds one item only. One whose items have no
-    ids replaces none (XEP-0060)."""
+    """The key of a pubsub notification (XEP-0060). It replaces one with the same items, or, of a node that holds only one item,
+    one of the same node. A notification whose items have no ids replaces none."""
     event = stanza.child("event")
     about = None if event is None else event.payload
     if about is None:

@@ -17,7 +17,8 @@ from .trust import may_see
 
 
 class Disco(Module):
-    """Tells what a domain and its accounts can do: all of it is read from the modules that are loaded (`Discoverable`)."""
+    """Tells what a domain and its accounts can do. The answers are made from what the loaded modules declare
+    (`Discoverable`)."""
 
     protocols = (
         XEP(30, "2.5.0", "Service Discovery", missing="clients cannot publish items"),
@@ -61,7 +62,7 @@ class Disco(Module):
     def _with_nested(
         self, account: bool, identities: list[Identity], features: list[str], forms: list[Element]
     ) -> Element:
-        """What mod_delegation adds, and what it takes away: namespaces that are another's now (XEP-0355)."""
+        """Adds what mod_delegation declares, and takes away namespaces that are delegated to a component (XEP-0355)."""
         delegation = self.host.modules.get("delegation")
         if delegation is None or not delegation.withdrawn:
             return _info(identities, features, forms)
@@ -113,7 +114,7 @@ class Disco(Module):
         return Element("query", DISCO_ITEMS, *items)
 
     def _account(self, request: Element) -> tuple[str, bool]:
-        """Whose information is asked for, and does the owner ask?"""
+        """(the account that is asked about, does its owner ask?)"""
         asker = request.from_.bare
         owner = asker if request.to is None else request.to.bare
         return str(owner), owner == asker
@@ -124,7 +125,7 @@ class Disco(Module):
     # -- from the modules ----------------------------------------------------------------
 
     def _node(self, method: str, request: Element, node: str) -> Element:
-        """What the module says whose node it is. Accounts keep silent about nodes that they have not."""
+        """Asks each module for the node. Raises StanzaError (item-not-found) if none has it."""
         for module in self.host.parts:
             query = getattr(module, method)(request, node)
             if query is not None:

@@ -17,8 +17,8 @@ from ..xmpp.protocols import XEP
 
 
 class Gateway(Module):
-    """Asks a component that is back for the presence of the users' contacts there, and shows those contacts offline once
-    it is away for longer than stanzas wait for it."""
+    """When a component connects, asks it for the presence of the users' contacts there. When it has been away for longer than
+    stanzas wait for it, shows these contacts offline."""
 
     protocols = (XEP(100, "1.0", "Gateway Interaction", missing="registration, prompts (the gateway does)"),)
     needs = ("roster", "presence")
@@ -44,7 +44,7 @@ class Gateway(Module):
                 self.host.router.deliver(presence)
 
     def _contacts(self, component: Any) -> Iterator[tuple[Session, str]]:
-        """Who is here, and whose presence there he sees."""
+        """(session, contact at that component) for all sessions and all contacts whose presence their users see."""
         for session in fairly(self.host.sessions):
             for jid in fairly(self.host["roster"].subscriptions(session.user)):
                 if session.presence is not None and parse(jid).domain in component.domains:

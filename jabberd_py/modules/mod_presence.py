@@ -25,9 +25,9 @@ from ..xmpp.protocols import RFC
 
 PRIORITY = re.compile(r"[+-]?[0-9]{1,3}")
 FAN = 10
-"""Copies of a presence that cost its sender as much karma as a stanza more."""
+"""So many copies of a presence cost its sender as much karma as one stanza."""
 AT_ONCE = 200
-"""Contacts that are told of a session's end at once; more are told in turns with everything else (5 µs each)."""
+"""At most so many contacts get the unavailable presence of a session at once (5 µs each). The others get it in turns."""
 
 
 class Presence(Module):
@@ -86,7 +86,7 @@ class Presence(Module):
             self.host.hooks.tell("unavailable" if willing else "available", session)
 
     def _unavailable(self, session: Session, stanza: Element, ended: bool = False) -> None:
-        """Sections 4.5.2 and 4.6.3: everybody who has seen the session available is told."""
+        """Sections 4.5.2 and 4.6.3: tells everybody who has seen the session available that it no longer is."""
         was, willing = session.presence is not None, session.presence is not None and session.priority >= 0
         session.presence, session.priority = None, 0
         directed = session.note(DIRECTED) or ()
@@ -118,8 +118,8 @@ class Presence(Module):
             self._broadcast(session, stanza, fairly(jids))
 
     def _broadcast(self, session: Session, stanza: Element, jids: Iterable[str]) -> int:
-        """The copies share one serialised payload. Ends early when the presence is no longer the session's. Returns how
-        many were sent: who is blocked gets none."""
+        """Sends the presence to these addresses. The copies share one serialised payload. Addresses that a filter stops get
+        none. Ends early if the session has another presence meanwhile. Returns the number of copies."""
         host, deliver = self.host, self.host.router.deliver
         filtered = bool(host.hooks.chains["filter_out"]["presence"])
         copies = sent = 0
@@ -135,7 +135,7 @@ class Presence(Module):
         return sent
 
     def _holds(self, session: Session, stanza: Element) -> bool:
-        """Others had their turns: is that still what is to be said of the session's address?"""
+        """Asked after other greenlets had their turns: is this still the last presence of the session?"""
         if stanza.type is None:
             return session.presence is stanza
         heir = self.host.sessions.find(session.jid)
@@ -157,7 +157,8 @@ class Presence(Module):
             router.deliver(probe)
 
     def _direct(self, session: Session, stanza: Element) -> None:
-        """Section 4.6.3: who is not told by broadcasts will have to be told of the session's end."""
+        """Section 4.6.3: remembers who gets directed presence. They do not get broadcasts, and must be told of the end of the
+        session."""
         to = stanza.to
         if stanza.type == "unavailable":
             (session.note(DIRECTED) or {}).pop(str(to), None)
@@ -199,7 +200,7 @@ class Presence(Module):
                 reply.from_ = to
             if sum(self._broadcast(session, session.presence, [str(asker)]) for session in sessions):
                 return
-            reply.attrs["type"] = "unavailable"  # also for whom a privacy list hides the user from
+            reply.attrs["type"] = "unavailable"  # also if a privacy list hides the user from the asker
         else:
             session = self.host.sessions.find(to)
             seen = session and session.note(DIRECTED)

@@ -28,14 +28,18 @@ from ..xmpp.subscription import SubscriptionState
 VERSIONING = "urn:xmpp:features:rosterver"
 LONGEST = 1023  # bytes of a name
 OWNER = 10
-"""How many items an empty roster is as large as."""
+"""The weight of an empty roster in the cache; an item weighs 1."""
 BULK = 150
-"""How many characters of names and groups are as large as one item."""
+"""So many characters of names and groups weigh as much as one item."""
 
 
 class RosterItem(Table):
-    """What ``owner`` has with ``jid`` (bare). ``listed``: it stands in the roster that clients see;
-    otherwise it is only a request to be answered. ``request``: that one, a stanza. ``groups``: JSON."""
+    """One contact of ``owner``: ``jid``, a bare address.
+
+    listed   True if clients see the item; False if it only holds a request that waits for an answer
+    request  the stanza of that request, as XML
+    groups   JSON
+    """
 
     jid = JidField()
     listed = BooleanField(default=True)
@@ -52,7 +56,8 @@ class RosterItem(Table):
 
 
 class RosterVersion(Table):
-    """Grows with every change that clients see. It begins with the time: an account made anew is later."""
+    """The version of a roster: grows with every change that clients see. It begins with the time, so that the versions of a new
+    account are larger than those of an earlier one with the same name."""
 
     owner = CharField(max_length=OWNER_LENGTH, unique=True)
     version = BigIntegerField()
@@ -60,8 +65,7 @@ class RosterVersion(Table):
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """What the owner of a roster has with a contact. It does not know whose address it belongs to, so that contacts
-    without a name of their own, most of all, share theirs."""
+    """A contact, without its address: so contacts that differ in nothing else share one object, which saves memory."""
 
     state: SubscriptionState = SubscriptionState()
     listed: bool = False
@@ -112,7 +116,7 @@ _state = lru_cache(32)(SubscriptionState)  # there are no more
 
 @lru_cache(4096)
 def _item(subscription: str, ask: bool, pending_in: bool, approved: bool, *rest: Any) -> Item:
-    """Most rows say the same, but for the address: they share an item."""
+    """The item of a row. Rows that differ only in the address share one."""
     listed, name, groups = rest
     state = _state(sys.intern(subscription), bool(ask), bool(pending_in), bool(approved))
     return Item(state, bool(listed), name, tuple(json.loads(groups)))
@@ -120,7 +124,7 @@ def _item(subscription: str, ask: bool, pending_in: bool, approved: bool, *rest:
 
 @cached(size=600_000, weigh=attrgetter("weight"))
 def roster(owner: str) -> Contacts:
-    """Shared by all readers; only `Roster._keep` changes it, at once, before the change is written."""
+    """The contacts of an account, cached. All readers share the object. Only `Roster._keep` changes it, before it writes."""
     version = RosterVersion.select(RosterVersion.version).where(RosterVersion.owner == owner).scalar()
     rows = _rows(owner)
     contacts = Contacts()
@@ -147,7 +151,7 @@ class Roster(Module):
     # -- for other modules: `user` and `jid` are bare addresses as text ---------------------------
 
     def item(self, user: str, jid: str) -> Item | None:
-        """Also a contact that clients do not see: one who has asked and was not answered."""
+        """The contact; None if there is none. Clients do not see all of them: some have only sent a request."""
         return roster(user).get(jid)
 
     def state(self, user: str, jid: str) -> SubscriptionState:
@@ -157,9 +161,9 @@ class Roster(Module):
     def set_state(
         self, user: str, jid: str, state: SubscriptionState, request: str | None = None, push: bool = True
     ) -> None:
-        """Returns when it is stored; ``request``: the stanza that made it pending in. The decision that led
-        here and this call must not be separated by anything that waits. ``push=False``: the caller does so
-        when it is time. Raises StanzaError (too many contacts), StoreError."""
+        """Sets the subscription state of a contact. Blocks until it is stored. ``request``: the stanza that asked for a
+        subscription. ``push=False``: the caller pushes the item later. Between the caller's decision and this call nothing may
+        block. Raises StanzaError (too many contacts), StoreError."""
         old = roster(user).get(jid, Item())
         listed = old.listed or state.subscription != "none" or state.ask or state.approved
         item = replace(old, state=state, listed=listed)
@@ -169,22 +173,22 @@ class Roster(Module):
                 self.push(user, jid, item)
 
     def subscribers(self, user: str) -> list[str]:
-        """Those who see the user's presence."""
+        """The contacts who see the user's presence."""
         return [jid for jid, item in roster(user).items() if item.state.subscription in ("from", "both")]
 
     def subscriptions(self, user: str) -> list[str]:
-        """Those whose presence the user sees."""
+        """The contacts whose presence the user sees."""
         return [jid for jid, item in roster(user).items() if item.state.subscription in ("to", "both")]
 
     def requests(self, user: str) -> list[tuple[str, str | None]]:
-        """(bare address, stanza as XML) of those who wait for the user's answer."""
+        """(bare address, stanza as XML) of each request that waits for the user's answer."""
         if not any(item.state.pending_in for item in roster(user).values()):
             return []
         mine = (RosterItem.owner == user) & RosterItem.pending_in
         return [(row.jid, row.request) for row in RosterItem.select().where(mine).order_by(RosterItem.id)]
 
     def push(self, user: str, jid: str, item: Item, removed: bool = False) -> None:
-        """Tells the interested resources of an item (section 2.1.6)."""
+        """Pushes an item to the interested resources (section 2.1.6)."""
         if not item.listed:
             return
         element = Element("item", ROSTER, jid=jid, subscription="remove") if removed else item.element(jid)
@@ -303,7 +307,7 @@ class Roster(Module):
         self.host.router.deliver(Element("presence", CLIENT, from_=user, to=jid, type=type))
 
     def _keep(self, user: str, jid: str, item: Item, request: str | None = None) -> None:
-        """Changes the item in memory, at once, then on disk; one that is neither listed nor pending goes."""
+        """Changes the item in memory, then on disk. An item that is neither listed nor has a request is removed. Blocks."""
         contacts = roster(user)
         old = contacts.get(jid)
         seen = item.listed or (old is not None and old.listed)
@@ -321,7 +325,7 @@ class Roster(Module):
         except BaseException:
             roster.forget(user)
             raise
-        if roster(user) is not contacts:  # read anew while ours was on its way: perhaps without it
+        if roster(user) is not contacts:  # somebody has read it anew before our change was committed
             roster.forget(user)
         self.host.hooks.tell("roster", user, jid)
 

@@ -65,8 +65,9 @@ _NAME = _pointer("int (*)(SSL *, int *, void *)", _name)
 
 
 def install(context: SSL.Context, named: Named | None) -> None:
-    """The peer is asked for its certificate, and the handshake goes on whatever that is like; ALPN (RFC 7301) is agreed on
-    where the client offers it; ``named`` is called with each connection whose hello has come, to choose another context."""
+    """Sets the callbacks of a context. The peer is asked for its certificate, and the handshake goes on even if it is bad. ALPN
+    (RFC 7301) is accepted if the client offers it. ``named`` is called with each connection after the client's hello, so that
+    it can choose another context (SNI)."""
     lib.SSL_CTX_set_verify(context._context, SSL.VERIFY_PEER, _GO_ON)
     lib.SSL_CTX_set_alpn_select_cb(context._context, _SELECT, ffi.NULL)
     if named is not None:

@@ -1,6 +1,6 @@
-"""The certificate and key files of the hosts: what is wrong with them, each fault in a sentence of its own.
+"""Checks the certificate and key files of the hosts. Each fault is a sentence for a person.
 
-`read` is for what stops a start; `trouble` is for what only clients and other servers would notice.
+`read` raises faults that stop the start. `trouble` returns faults that only clients and other servers would notice.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from cryptography.hazmat.primitives import serialization
 from .identity import Identities, identities, matches
 
 SOON = datetime.timedelta(days=14)
-"""How long before its end a certificate is warned of."""
+"""A certificate that expires within this time causes a warning."""
 CERTIFICATE, KEY = b"-----BEGIN CERTIFICATE-----", b"PRIVATE KEY-----"
 
 
 def unusable(path: Path, error: OSError) -> str:
-    """Why the file cannot be opened; where it is somebody else's, whose."""
+    """Why the file cannot be opened, with its owner if the rights are missing."""
     if not isinstance(error, PermissionError):
         return f"{path}: {error.strerror or error}"
     about = ""
@@ -37,7 +37,7 @@ def unusable(path: Path, error: OSError) -> str:
 
 
 def user(number: int) -> str:
-    """The name of a user of this machine, or its number."""
+    """The name of the user with this number, or "user 123"."""
     import pwd
 
     try:
@@ -54,7 +54,7 @@ def _content(path: Path) -> bytes:
 
 
 def there(path: Path) -> bool:
-    """Is there such a file, or a link? Raises ValueError where a folder hides that."""
+    """Is there such a file or link? Raises ValueError if the rights to look are missing."""
     try:
         path.lstat()
     except PermissionError as error:
@@ -65,7 +65,7 @@ def there(path: Path) -> bool:
 
 
 def key_in(certificate: Path, key: Path) -> Path:
-    """The file that holds the key: its own, or the certificate's. Raises ValueError where there is neither."""
+    """The file with the private key: the key file, or the certificate file. Raises ValueError if neither has one."""
     if there(key):
         return key
     if KEY in _content(certificate):
@@ -111,7 +111,7 @@ def _chain(certificate: Path) -> list[x509.Certificate]:
 
 
 def trouble(cert: x509.Certificate, domain: str, now: datetime.datetime | None = None) -> list[str]:
-    """What clients and other servers will not accept, now or within `SOON`; empty where all is well."""
+    """Why clients and other servers will refuse the certificate, now or within `SOON`; empty: they will not."""
     now = now or datetime.datetime.now(datetime.UTC)
     found, end, start = [], cert.not_valid_after_utc, cert.not_valid_before_utc
     if now >= end:
@@ -134,7 +134,7 @@ def _names(found: Identities) -> str:
 
 @dataclass(frozen=True)
 class Report:
-    """What is to be said of one host's certificate."""
+    """The state of the certificate of a domain."""
 
     domain: str
     file: Path
@@ -156,7 +156,7 @@ class Report:
 
 
 def files(domain: str, host: str, folder: Path) -> tuple[Path, Path]:
-    """The certificate and the key of a host, or of a service of it: its own, where it has some, or the host's."""
+    """The files of certificate and key of ``domain``: its own, or, if it is a service of ``host`` without files, the host's."""
     own = folder / f"{domain}.pem", folder / f"{domain}.key"
     if domain == host or any(os.path.lexists(each) for each in own):
         return own
@@ -164,7 +164,8 @@ def files(domain: str, host: str, folder: Path) -> tuple[Path, Path]:
 
 
 def report(domain: str, folder: Path, host: str | None = None) -> Report:
-    """Reads the files as they are now; needs no running server. ``host``: the domain is that of a service of this host."""
+    """Reads the files as they are now; needs no running server. ``host``: the host whose service the domain is; None: it is a
+    host."""
     certificate, key = files(domain, host or domain, folder)
     try:
         own = read(certificate, key)[0]

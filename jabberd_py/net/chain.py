@@ -1,5 +1,6 @@
-"""Is a chain of certificates good? A verdict with its reason (RFC 5280 by OpenSSL), apart from the TLS handshake: a server
-whose certificate is not may still prove by dialback who it is."""
+"""Verifies chains of certificates (RFC 5280, by OpenSSL), and gives the reason if one is not good.
+
+This is done after the TLS handshake, not in it: a server with a bad certificate may still prove by dialback who it is."""
 
 from __future__ import annotations
 
@@ -19,7 +20,7 @@ from . import identity
 PROTOCOLS = (RFC(5280, "X.509 certificates", missing="revocation"),)
 
 LONGEST = 10
-"""Certificates of a chain that are looked at."""
+"""At most so many certificates of a chain are looked at."""
 WEAK = ("md5", "sha1")
 RSA_BITS, EC_BITS = 2048, 224
 EXPIRED, NOT_YET, SELF_SIGNED, SELF_SIGNED_ROOT, NO_ISSUER = 10, 9, 18, 19, (2, 20, 21)
@@ -29,12 +30,12 @@ USES = {
     ExtendedKeyUsageOID.CLIENT_AUTH,
     ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE,
 }
-"""Any of these will do on either side: most authorities sign for servers only, and a server is a client, too."""
+"""A certificate must be meant for one of these uses. Most authorities sign for servers only, but a server is a client, too."""
 
 
 class Authorities:
-    """Whom to trust: a file or folder of PEM certificates, by default the system's, and ``more``. Read once: make a new one to
-    see changes."""
+    """The trusted certificates: those in ``path``, a file or folder of PEM certificates (by default the system's), and those in
+    ``more``. They are read once; make a new object to see changes."""
 
     def __init__(self, path: str | None = None, more: str | None = None) -> None:
         """Raises OSError or ValueError, naming the file."""
@@ -59,7 +60,7 @@ class Authorities:
 
     @classmethod
     def only(cls, anchors: Sequence[bytes]) -> Authorities:
-        """These certificates (DER) and nobody else; they need not be self-signed. Raises ValueError."""
+        """Trusts these certificates (DER) only. They need not be self-signed. Raises ValueError."""
         made = cls.__new__(cls)
         made.store = crypto.X509Store()
         made.store.set_flags(crypto.X509StoreFlags.PARTIAL_CHAIN)
@@ -90,7 +91,7 @@ def path(chain: Sequence[bytes], authorities: Authorities) -> list[bytes]:
 
 
 def verify(chain: Sequence[bytes], authorities: Authorities) -> str | None:
-    """None if the chain leads to an authority, else why it is not good. Whose it is, is not asked: see `judge`."""
+    """None if the chain leads to an authority, else why it does not. Names are not checked: see `judge`."""
     try:
         path(chain, authorities)
     except Untrusted as error:
@@ -99,7 +100,7 @@ def verify(chain: Sequence[bytes], authorities: Authorities) -> str | None:
 
 
 def judge(chain: Sequence[bytes], domain: str, authorities: Authorities) -> str | None:
-    """None if the chain is good, and for this domain; else why not."""
+    """None if the chain leads to an authority and the first certificate is for this domain; else why not."""
     why = verify(chain, authorities)
     if why is None and not identity.matches(chain[0], domain):
         return f"the certificate is for {identity.identities(chain[0])}, not for {domain}"
@@ -136,7 +137,8 @@ def _reason(error: crypto.X509StoreContextError) -> str:
 
 
 def _weakness(verified: list[x509.Certificate]) -> str | None:
-    """What OpenSSL checks only inside of TLS. The anchor's own signature says nothing."""
+    """Why a verified chain is too weak, or not meant for servers; None: it is fine. OpenSSL checks this only in a TLS
+    handshake. The signature of the last certificate, the trust anchor, does not count."""
     for at, cert in enumerate(verified):
         key, algorithm = cert.public_key(), cert.signature_hash_algorithm
         if at < len(verified) - 1 and algorithm is not None and algorithm.name in WEAK:

@@ -1,4 +1,4 @@
-"""TLS without a socket: bytes in, bytes out, through OpenSSL's memory BIOs."""
+"""TLS without a socket. Bytes go in and out through OpenSSL's memory BIOs."""
 
 from __future__ import annotations
 
@@ -13,11 +13,16 @@ SLICE = 2 * 1024
 
 
 class Secure(Protocol):
-    """What a `Stream` needs of TLS: a `Channel`, or a `peertls.PeerChannel`. The facts hold once the handshake is done.
+    """What a `Stream` needs of TLS: a `Channel` with a client, a `peertls.PeerChannel` with a server.
 
-    version      of TLS, as "TLSv1.3"
-    certificate  the peer's own, as DER; None if it has shown none
-    bindings     channel binding data by type, as "tls-server-end-point"
+    incoming     takes the bytes that the socket has received
+    outgoing     gives the bytes that the socket must send
+
+    After the handshake:
+
+    version      the version of TLS, such as "TLSv1.3"
+    certificate  the peer's certificate, as DER; None if it has shown none
+    bindings     channel binding type, such as "tls-server-end-point" -> data
     """
 
     incoming: Any
@@ -37,14 +42,13 @@ class Secure(Protocol):
 
 
 class Context(ssl.SSLContext):
-    """Remembers which certificate it shows: ``end_point`` is the data of ``tls-server-end-point`` (RFC 5929 section 4)."""
+    """``end_point``: the channel binding ``tls-server-end-point`` of the context's certificate (RFC 5929 section 4)."""
 
     end_point: bytes = b""
 
 
 class Channel:
-    """One TLS connection of ours with a client. What is to go out on the wire is in ``outgoing``. A certificate of the client's
-    was verified, or the handshake had failed."""
+    """A TLS connection with a client. If the client has shown a certificate, the handshake has verified it."""
 
     __slots__ = ("tls", "incoming", "outgoing")
 
@@ -64,10 +68,8 @@ class Channel:
 
     @property
     def bindings(self) -> dict[str, bytes]:
-        """``tls-exporter`` (RFC 9266) is not among them: Python's ssl cannot give it."""
-        context = (
-            self.tls.context
-        )  # of the certificate that was shown: the name in the client's hello has chosen it
+        """Has no ``tls-exporter`` (RFC 9266): Python's ssl cannot export it."""
+        context = self.tls.context  # the one that SNI has chosen
         return {END_POINT: context.end_point} if isinstance(context, Context) and context.end_point else {}
 
     def handshake(self) -> bool:
@@ -79,7 +81,7 @@ class Channel:
         return True
 
     def decrypt(self, data: bytes) -> tuple[bytes, ssl.SSLError | None]:
-        """What the bytes said, and the fault that ended the channel behind it."""
+        """Decrypts bytes. Returns the plain bytes, and the error that ended TLS behind them or None."""
         if len(data) > SLICE:
             plain = []
             for at in range(0, len(data), SLICE):
@@ -104,7 +106,7 @@ class Channel:
         return plain[0] if len(plain) == 1 else b"".join(plain), None
 
     def encrypt(self, data: bytes) -> bytes:
-        """Raises ssl.SSLError."""
+        """Encrypts bytes. Raises ssl.SSLError."""
         if len(data) <= SLICE:
             self.tls.write(data)
             return self.outgoing.read()
@@ -115,7 +117,7 @@ class Channel:
         return b"".join(pieces)
 
     def close(self) -> bytes:
-        """The close_notify; the peer's own is not waited for."""
+        """Returns the bytes of our close_notify. The peer's is not waited for."""
         with suppress(ssl.SSLError):
             self.tls.unwrap()
         return self.outgoing.read()

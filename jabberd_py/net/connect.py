@@ -1,5 +1,5 @@
-"""Connecting to another server: its addresses race each other (Happy Eyeballs, RFC 8305), its servers take turns by
-priority (RFC 2782)."""
+"""Connects to another server. The targets of a domain are tried one after the other (RFC 2782), the addresses of a target
+side by side (Happy Eyeballs, RFC 8305)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .dnsrv import PORT, Resolver, Target, literal
 PROTOCOLS = (RFC(8305, "Happy Eyeballs"),)
 
 STAGGER = 0.25
-"""Seconds that an address is given before the next one is tried beside it (RFC 8305 section 5)."""
+"""Seconds after which the next address is tried, too, if the ones before have not answered (RFC 8305 section 5)."""
 DIRECT_TLS_PORT = 5270
 
 
@@ -39,7 +39,8 @@ class Attempt:
 
 
 class ConnectError(Exception):
-    """No server could be reached; ``tried`` says why not, one by one, ``timed_out`` whether silence was among it."""
+    """No server could be reached. ``tried``: the addresses, with the reason of each. ``timed_out``: did one of them not
+    answer in time?"""
 
     def __init__(self, tried: Sequence[Attempt]) -> None:
         super().__init__("; ".join(map(str, tried)) or "there is no address to try")
@@ -53,8 +54,9 @@ SILENT = "no answer in time"
 def connect(
     targets: Sequence[Target], timeout: float, each_timeout: float
 ) -> tuple[_socket.socket, Target, tuple[Attempt, ...]]:
-    """A connection to the first target that answers, in ``timeout`` seconds, with ``each_timeout`` for each of them:
-    a plain non-blocking socket (as `accept` makes them), its target, and what was tried in vain. Raises ConnectError."""
+    """Connects to the first target that answers. Blocks for ``timeout`` seconds at most, for each target ``each_timeout``.
+    Returns a plain non-blocking socket (as `accept` makes them), its target, and the attempts that failed. Raises
+    ConnectError."""
     end = time.monotonic() + timeout
     tried: list[Attempt] = []
     for target in targets:
@@ -66,7 +68,7 @@ def connect(
 
 
 def _race(target: Target, deadline: float, tried: list[Attempt]) -> _socket.socket | None:
-    """The first of the target's addresses to answer; None once all have failed or ``deadline`` has come."""
+    """Connects to the first address of the target that answers. None: all have failed, or ``deadline`` has come."""
     waiting = _alternating(target.addresses)
     results: SimpleQueue = SimpleQueue()
     running: dict[str, tuple[_socket.socket, gevent.Greenlet]] = {}
@@ -102,7 +104,7 @@ def _race(target: Target, deadline: float, tried: list[Attempt]) -> _socket.sock
 
 
 def _open(address: str) -> _socket.socket:
-    # _socket's own class: monkey-patching has put gevent's in the place of socket.socket
+    # socket.socket is gevent's after monkey-patching
     sock = _socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
     sock.setblocking(False)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -27,7 +27,7 @@ SIZES = {1: hashlib.sha256().digest_size, 2: hashlib.sha512().digest_size}
 
 
 def usable(records: Iterable[TLSA]) -> tuple[TLSA, ...]:
-    """Those that can be understood; if none can, it is as if there were none (RFC 7671 section 10.3)."""
+    """The records that we understand. If there is none, DANE does not apply (RFC 7671 section 10.3)."""
     return tuple(
         each
         for each in records
@@ -42,15 +42,16 @@ def usable(records: Iterable[TLSA]) -> tuple[TLSA, ...]:
 
 
 def matches(tlsa: TLSA, chain: Sequence[bytes]) -> bool:
-    """Is the record about one of these certificates (DER, the peer's own first)? That alone proves nothing: `judge`."""
+    """Does the record match one of these certificates (DER, the peer's own first)? This alone proves nothing: see `judge`."""
     return _match(tlsa, chain) is not None
 
 
 def judge(
     records: Sequence[TLSA], chain: Sequence[bytes], names: Sequence[str], authorities: Authorities
 ) -> str | None:
-    """None if one of the usable records vouches for the chain, else why none does. ``names``: the domain, and as the way
-    to it is signed, the host of its SRV record; the certificate may be for either (a DANE-EE record asks for no name)."""
+    """None if one of the usable records vouches for the chain, else why none does. ``names``: the domain and the host of its
+    SRV record. The certificate may be for either, because the DNS records that lead there are signed. With a DANE-EE record
+    names do not count."""
     if not chain:
         return "no certificate was shown"
     why = "none of the TLSA records fits the certificate"
@@ -77,7 +78,7 @@ def judge(
 
 
 def _match(tlsa: TLSA, chain: Sequence[bytes]) -> bytes | None:
-    """The certificate that the record is about."""
+    """The certificate that the record matches; None: there is none."""
     own = tlsa.usage in (PKIX_EE, DANE_EE)
     for der in chain[:1] if own else chain[1:LONGEST]:
         data = der if tlsa.selector == CERT else _key(der)

@@ -30,13 +30,13 @@ PROTOCOLS = (
 
 PORT = 53
 PAYLOAD = 1232
-"""Bytes of an UDP answer that no network cuts to pieces (DNS flag day 2020); larger ones come by TCP."""
+"""Bytes of a UDP answer that no network fragments (DNS flag day 2020). Larger answers come over TCP."""
 CHAIN = 8
-"""CNAME records that are followed."""
+"""At most so many CNAME records are followed."""
 FAILED = 5.0
 """Seconds that a failure is remembered (RFC 9520: at least one)."""
 LONGEST = 86400.0
-"""Seconds that an answer is believed at most, whatever its TTL says."""
+"""At most so many seconds an answer is cached, whatever its TTL says."""
 ATTEMPTS = 3
 """Tries before a question is given up; with several nameservers they take turns."""
 
@@ -83,8 +83,8 @@ class DNS(Section):
 
 
 class DNSError(Exception):
-    """What was asked for cannot be had; the text says why. ``temporary``: it may be otherwise soon (a timeout), else
-    the DNS says that it does not exist."""
+    """A lookup failed; the text says why. ``temporary``: True after a timeout or an error of a server; False if the DNS says
+    that there is no such name or record."""
 
     def __init__(self, reason: str, temporary: bool) -> None:
         super().__init__(reason)
@@ -93,8 +93,14 @@ class DNSError(Exception):
 
 @dataclass(frozen=True)
 class Records:
-    """The answer to one question; without ``rdatas`` there is no such record, and without ``exists`` no such name.
-    ``name`` is where the CNAMEs lead. ``expires`` as `time.monotonic` has it."""
+    """The answer to one question.
+
+    rdatas   the records; empty: there is none of that type
+    name     the canonical name, to which the CNAME records lead
+    exists   is there such a name?
+    secure   does DNSSEC vouch for the answer?
+    expires  when it leaves the cache (`time.monotonic`)
+    """
 
     rdatas: tuple[Any, ...]
     name: dns.name.Name
@@ -104,7 +110,8 @@ class Records:
 
 
 class Asker:
-    """Answers questions from its cache or by asking. Those who ask the same at a time share one question."""
+    """Answers questions from its cache, or by asking a resolver. Callers that ask the same question at the same time share one
+    lookup."""
 
     def __init__(self, options: DNS) -> None:
         """Raises OSError if /etc/resolv.conf cannot be read."""
@@ -116,7 +123,8 @@ class Asker:
         self.resolver = _resolver(options, self.patience / ATTEMPTS)
 
     def ask(self, questions: list[Question], deadline: float) -> list[Records | DNSError]:
-        """The answer to each, asked side by side, by ``deadline`` (`time.monotonic`)."""
+        """The answers, in the order of the questions. All are asked at the same time. Blocks until ``deadline``
+        (`time.monotonic`) at most. Never raises: errors are returned."""
         found: list[Any] = [self._cached(question) or self._job(question) for question in questions]
         for at, job in enumerate(found):
             if isinstance(job, gevent.Greenlet):
@@ -167,7 +175,7 @@ class Asker:
             self.slots.release()
 
     def _follow(self, name: dns.name.Name, rdtype: str, deadline: float) -> Records:
-        """Asks, and asks on where a CNAME leads out of the answer."""
+        """Asks the resolver, and asks again if a CNAME record leads to a name that is not in the answer. Raises DNSError."""
         secure, ttl = True, LONGEST
         for _ in range(CHAIN):
             left = deadline - time.monotonic()
@@ -188,7 +196,7 @@ class Asker:
                 raise DNSError(f"{_text(name)} {rdtype}: {error}", True) from None
             chain = response.resolve_chaining()
             secure = secure and self.options.dnssec and bool(response.flags & dns.flags.AD)
-            # without a SOA record nobody says for how long there is nothing (RFC 2308: do not keep it)
+            # a negative answer without a SOA record has no TTL and must not be cached (RFC 2308)
             empty = chain.answer is None and chain.canonical_name == name and not response.authority
             ttl = min(ttl, 0.0 if empty else float(chain.minimum_ttl))
             if chain.answer is not None or chain.canonical_name == name or not exists:

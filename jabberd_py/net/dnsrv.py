@@ -43,8 +43,8 @@ class TLSA:
 
 @dataclass(frozen=True)
 class Target:
-    """A server to try. ``addresses``: IPv6 first. ``secure``: DNSSEC vouches for the way from the domain to these
-    addresses; ``tlsa`` is empty otherwise."""
+    """A server to try. ``addresses``: IPv6 first. ``secure``: DNSSEC vouches for all records from the domain to these
+    addresses. ``tlsa``: its TLSA records; empty unless ``secure``."""
 
     host: str
     port: int
@@ -81,7 +81,7 @@ class _Service:
 
 
 class Resolver:
-    """Finds servers. Every method blocks its greenlet for `DNS.timeout` seconds at most and raises DNSError."""
+    """Finds servers. Every method blocks for `DNS.timeout` seconds at most and raises DNSError."""
 
     def __init__(self, options: DNS) -> None:
         self.options = options
@@ -90,7 +90,8 @@ class Resolver:
         self.random = random.Random()
 
     def services(self, domain: str) -> Answer:
-        """The servers of a domain, which is prepared as in an address: U-labels, ``[::1]`` and ``127.0.0.1`` are fine."""
+        """The servers of a domain. The domain is prepared as in an address; it may have U-labels or be an IP address, such as
+        ``[::1]`` or ``127.0.0.1``."""
         deadline = time.monotonic() + self.options.timeout
         address = literal(domain)
         if address is not None:
@@ -119,7 +120,7 @@ class Resolver:
         elif refused:
             raise DNSError(f"{domain} says in the DNS that it talks to no other servers (SRV '.')", False)
         elif troubles and self.options.dnssec:
-            raise troubles[0]  # what is missing may have been taken away
+            raise troubles[0]  # an attacker may have suppressed the answer
         else:
             chosen = [_Service(0, 0, name, PORT, False, secure)]
             text = f"no SRV records, so the address of {domain}"
@@ -207,7 +208,7 @@ class Resolver:
 
 
 def in_order(services: Iterable[Any], chance: random.Random) -> list[Any]:
-    """By priority, and within one by weight as RFC 2782 draws them: often the heavy ones first."""
+    """Sorts SRV records by priority, and those of the same priority at random by weight (RFC 2782)."""
     left = sorted(services, key=lambda service: (service.priority, service.weight))
     ordered = []
     while left:
@@ -222,7 +223,7 @@ def in_order(services: Iterable[Any], chance: random.Random) -> list[Any]:
 
 
 def literal(domain: str) -> str | None:
-    """The address that the domain is itself, without brackets, or None."""
+    """The IP address, without brackets, if the domain is one; else None."""
     with suppress(ValueError):
         if domain[:1] == "[" and domain[-1:] == "]":
             return str(ipaddress.IPv6Address(domain[1:-1]))
@@ -231,7 +232,7 @@ def literal(domain: str) -> str | None:
 
 
 def _name(domain: str) -> dns.name.Name:
-    """With A-labels."""
+    """The DNS name of a domain, with A-labels. Raises DNSError."""
     try:
         text = domain if domain.isascii() else idna.encode(domain).decode()
         return dns.name.from_text(text, idna_codec=None)

@@ -1,4 +1,4 @@
-"""Whom a server's certificate is for: RFC 6120 section 13.7.1.2 and RFC 9525."""
+"""Which domains a server's certificate is for: RFC 6120 section 13.7.1.2 and RFC 9525."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ DNS_SRV = x509.ObjectIdentifier("1.3.6.1.5.5.7.8.7")
 
 @dataclass(frozen=True)
 class Identities:
-    """What the subjectAltName says, as it stands there. Only that counts: the subject's common name is no identity
-    (RFC 9525 section 2)."""
+    """The names in the subjectAltName of a certificate, unprepared. The common name of the subject is no identity (RFC 9525
+    section 2)."""
 
     dns: tuple[str, ...] = ()
     srv: tuple[str, ...] = ()
@@ -39,7 +39,7 @@ class Identities:
 
 
 def identities(der: bytes) -> Identities:
-    """Of a certificate. One that cannot be read is for nobody."""
+    """The names in a certificate (DER). A certificate that cannot be read has none."""
     try:
         cert = x509.load_der_x509_certificate(der)
         names = cert.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
@@ -55,7 +55,7 @@ def identities(der: bytes) -> Identities:
 
 
 def matches(der: bytes, domain: str, service: str = "xmpp-server") -> bool:
-    """Is the certificate for this domain (prepared as in an address, or with A-labels)?"""
+    """Is the certificate (DER) for this domain? The domain is prepared as in an address, or has A-labels."""
     mine = identities(der)
     address = literal(domain)
     if address is not None:
@@ -72,7 +72,7 @@ def matches(der: bytes, domain: str, service: str = "xmpp-server") -> bool:
 
 
 def a_labels(domain: str) -> str | None:
-    """The domain as certificates spell it, in lower case; None if it is none."""
+    """The domain with A-labels, in lower case, as in certificates. None if it is no domain."""
     try:
         return a_label_form(domainprep(domain))
     except ValueError:
@@ -84,8 +84,8 @@ def a_label_form(prepared: str) -> str:
 
 
 def _covers(presented: str, name: str) -> bool:
-    """A dNSName, whose whole left-most label may be a ``*`` (RFC 9525 section 6.3). Not so with one label behind it: no
-    one has all of a top-level domain."""
+    """Does a dNSName match? Its left-most label may be ``*`` (RFC 9525 section 6.3), but not in front of a single label: nobody
+    owns all names of a top-level domain."""
     if not presented.startswith("*."):
         return a_labels(presented) == name
     below = presented[2:]
@@ -93,18 +93,18 @@ def _covers(presented: str, name: str) -> bool:
 
 
 def _service(presented: str, service: str) -> str | None:
-    """The domain of an SRVName (RFC 4985) for this service."""
+    """The domain of an SRVName (RFC 4985) for this service; None if it is for another one."""
     label, _, domain = presented.partition(".")
     return a_labels(domain) if label.lower() == f"_{service}" else None
 
 
 def _domain(presented: str) -> str | None:
-    """The domain of an xmppAddr; one of a user is not for a server."""
+    """The domain of an xmppAddr; None if it is the address of a user."""
     return None if "@" in presented or "/" in presented else a_labels(presented)
 
 
 def _texts(others: list[x509.OtherName], oid: x509.ObjectIdentifier, type: Any) -> tuple[str, ...]:
-    """The DER strings of this type in these names; one that is none is passed over."""
+    """The values of the otherNames with this OID. Values that are no DER string of this type are left out."""
     found = []
     for each in others:
         if each.type_id == oid:

@@ -1,8 +1,8 @@
-"""TLS between servers: the peer's certificate is asked for on both sides, and whatever it is like, the handshake goes on.
+"""TLS between servers. Both sides are asked for their certificates, and the handshake goes on even if one is bad.
 
-A server whose certificate is no good may still be let in by dialback (XEP-0220), and a certificate may be right by DANE though
-no authority has signed it: so the verdict is made afterwards, by `chain` and `dane`. Python's own ssl cannot do that for a
-client's certificate: CERT_OPTIONAL ends the handshake on a bad one, CERT_NONE asks for none. pyOpenSSL can.
+`chain` and `dane` verify the certificate afterwards, because a server with a bad certificate may still prove by dialback who
+it is (XEP-0220), and DANE may vouch for a certificate that no authority has signed. Python's ssl cannot do that for the
+certificate of a client: with CERT_OPTIONAL a bad one ends the handshake, with CERT_NONE none is asked for. pyOpenSSL can.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from .identity import a_labels
 
 EXPORTER = b"EXPORTER-Channel-Binding"
 DEPTH = 10
-"""Certificates above the peer's own that OpenSSL looks at."""
+"""At most so many certificates above the peer's own are looked at by OpenSSL."""
 
 Find = Callable[[str], "PeerContext | None"]
-"""The context of a domain, which comes with A-labels."""
+"""Called with a domain (A-labels); returns its context or None."""
 
 
 class PeerContext:
-    """How one of our domains meets other servers, on both ends of a connection."""
+    """The TLS context of one of our domains for streams between servers, in both directions."""
 
     def __init__(self, certificate: Path, key: Path | None, ciphers: str, find: Find | None = None) -> None:
         """``find`` is asked where the client names another domain in its hello. Raises ValueError, naming the file."""
@@ -67,7 +67,7 @@ class PeerContext:
 
 
 class PeerChannel:
-    """What `channel.Channel` is for clients, with the same methods."""
+    """A TLS connection with another server: implements `channel.Secure` with pyOpenSSL."""
 
     __slots__ = ("context", "tls", "incoming", "outgoing")
 
@@ -155,7 +155,7 @@ class _Incoming:
 
     __slots__ = ("tls",)
     pending = 1
-    """OpenSSL does not say: whoever asks looks by reading."""
+    """Unknown to pyOpenSSL, so always true: the caller finds out by reading."""
 
     def __init__(self, tls: SSL.Connection) -> None:
         self.tls = tls

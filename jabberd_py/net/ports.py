@@ -1,4 +1,4 @@
-"""Taking a port to listen on; and why it cannot be had."""
+"""Binds ports, and explains why one cannot be bound."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ LISTENS = "0A"  # in /proc/net/tcp
 
 
 def listen(address: str, port: int, backlog: int) -> socket.socket:
-    """A listening, non-blocking socket; '::' is every address, IPv4 too. Raises OSError, whose `strerror` is for a person."""
+    """A listening, non-blocking socket. '::' means all addresses, IPv4 included. Raises OSError; its `strerror` is for a
+    person."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     try:
         found = socket.socket(family, socket.SOCK_STREAM)
@@ -44,7 +45,8 @@ def _reason(error: OSError, address: str, port: int) -> str:
 
 
 def _holder(port: int) -> str:
-    """Whose the port is: " by nginx, process 123", or what can be said without being root."""
+    """Which process has the port, as the end of a sentence: " by nginx, process 123". Without root's rights, how to find
+    out."""
     sockets = _listening(port)
     for process in Path("/proc").iterdir():
         if not process.name.isdigit():

@@ -83,7 +83,7 @@ def make_self_signed(domains: Iterable[str], certificate: Path, key_file: Path) 
 
 
 def owners_of(hosts: Mapping[str, Iterable[str]]) -> dict[str, str]:
-    """``hosts``: domain -> the domains of its services. Returns for each domain the host that it is, or is a service of."""
+    """``hosts``: host -> the domains of its services. Returns host or service -> the host it belongs to."""
     found = {domain: domain for domain in hosts}
     return found | {service: host for host, services in hosts.items() for service in services}
 
@@ -97,16 +97,15 @@ class Certificates:
         self.folder = Path(options.certificates) if options.certificates else default
         self.contexts: dict[str, ssl.SSLContext] = {}
         self.owners: dict[str, str] = {}
-        """Domain -> the host that it is, or is a service of."""
+        """Host or service -> the host it belongs to."""
         self.peers: dict[str, PeerContext] = {}
         """For streams between servers, both ways."""
         self.made: list[Path] = []
 
     def prepare(self, options: TLSOptions, hosts: Mapping[str, Iterable[str]]) -> Callable[[], None]:
-        """The first step of a change: makes new contexts from the files, and returns the second step, which takes them into
-        use. ``hosts``: domain -> the domains of its services. A service without files of its own shows the certificate
-        of its host. Raises OSError or ValueError, naming the file, or OptionError. The second step logs what the
-        certificates will be refused for."""
+        """The first step of a change: makes new contexts from the files. Returns the second step, which takes them into use and
+        logs why certificates will be refused. ``hosts``: host -> the domains of its services. A service without files of its
+        own shows the certificate of its host. Raises OSError or ValueError, naming the file, or OptionError."""
         contexts: dict[str, ssl.SSLContext] = {}
         peers: dict[str, PeerContext] = {}
         folder = Path(options.certificates) if options.certificates else self.default
@@ -136,7 +135,7 @@ class Certificates:
         return switch
 
     def warn(self) -> None:
-        """Logs which certificates are for others, not yet or no more valid, or about to end."""
+        """Logs which certificates are for another domain, not valid yet or no longer, or about to expire."""
         for domain, host in self.owners.items():
             report = certfiles.report(domain, self.folder, host)
             for each in report.trouble:
@@ -148,7 +147,7 @@ class Certificates:
         context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
         context.options |= ssl.OP_NO_TICKET
         context.set_alpn_protocols(["xmpp-client"])
-        context.num_tickets = 0  # a full ECDSA handshake is cheap; two tickets a login are not
+        context.num_tickets = 0  # a full ECDSA handshake costs less than two tickets for each login
         try:
             context.set_ciphers(options.ciphers)
         except ssl.SSLError:
@@ -169,7 +168,7 @@ class Certificates:
         return context
 
     def _sni(self, tls: ssl.SSLObject, name: str | None, context: ssl.SSLContext) -> None:
-        """Direct TLS: the client names the domain in its hello."""
+        """SNI: the client has named a domain in its hello. Chooses the context of that domain."""
         try:
             wanted = self.contexts.get(domainprep(name or ""))
         except ValueError:
@@ -178,7 +177,7 @@ class Certificates:
             tls.context = wanted
 
     def _peer(self, name: str) -> PeerContext | None:
-        """Of a domain as a hello has it, with A-labels."""
+        """The context of a domain, as named in a hello (A-labels)."""
         try:
             return self.peers.get(domainprep(name))
         except ValueError:
@@ -194,7 +193,7 @@ class Certificates:
 
 
 def _no_pass_phrase() -> str:
-    """OpenSSL would else ask the terminal."""
+    """Without this OpenSSL would ask for a pass phrase on the terminal."""
     return ""
 
 

@@ -33,14 +33,19 @@ PROTOCOLS = (XEP(178, "1.2", "SASL EXTERNAL with Certificates"),)
 logger = log.get(__name__)
 
 STRANGER = Rates(20, 200, 16 << 10, 256 << 10)
-"""Of one who has not proven who it is: enough for a stream that speaks for many domains."""
+"""The rates of a server that has not proven who it is. They suffice for a stream with many domains."""
 PING = "urn:xmpp:ping"
 QUIET = 1.0
-"""Seconds that we wait for the other side's first element, before we send on a stream that it opened."""
+"""Seconds for which we wait for the other side's first element before we send on a stream that it has opened (XEP-0288)."""
 
 
 class Incoming(Link):
-    """``refusal`` is said instead of the stream features."""
+    """
+    refusal      a stream error that is sent instead of the stream features; None: the stream is welcome
+    stranger     True until the other side has proven who it is
+    failures     wrong attempts of SASL so far
+    identifying  (remote, local) -> the greenlet that verifies a dialback key
+    """
 
     incoming = True
 
@@ -181,8 +186,9 @@ class Incoming(Link):
             self._both_ways(self.local, self.remote)
 
     def _both_ways(self, ours: str, theirs: str) -> None:
-        """If the other side wants that (XEP-0288), we may send here, too: from its next element on. After SASL that one comes
-        behind the new stream headers; and if it is ``<enable/>`` or ``<resume/>``, all that we send is acknowledged."""
+        """If the other side has asked for both directions (XEP-0288), lets us send here, too, after its next element. After
+        SASL that element comes behind the new stream headers. If it is ``<enable/>`` or ``<resume/>``, all that we send is
+        acknowledged."""
         if self.bidi:
             self.soon += ((ours, theirs),)
             self.uplink.promised.add((ours, theirs))
@@ -203,7 +209,7 @@ class Incoming(Link):
                 self.note("no room for a stream in both directions", remote=theirs, reason=error.text)
 
     def _kept(self) -> tuple[tuple[str, str], ...]:
-        """The pairs of ``soon``, which wait no more."""
+        """Empties ``soon`` and returns what was in it."""
         soon, self.soon = self.soon, ()
         self.uplink.promised.difference_update(soon)
         return soon
@@ -227,7 +233,7 @@ class Incoming(Link):
         logger.info("a server has proven who it is", remote=remote, proof=proof, address=self.address)
 
     def _ask(self) -> None:
-        """Makes the other side say something, if we may ask it anything (RFC 6120 section 4.6.3)."""
+        """Makes a silent peer answer, if we may send it anything (RFC 6120 section 4.6.3)."""
         if self.sm is not None:
             self.send(ASK)
         elif self.pairs:
@@ -274,8 +280,8 @@ class Incoming(Link):
         return self._trouble(domain) is None
 
     def _call_back(self, theirs: str, ours: str, key: str, id: str) -> None:
-        """Asks the authoritative server; a greenlet of its own. A verdict that comes after a stream restart is about a
-        stream that is no more."""
+        """Asks the authoritative server about a key, in a greenlet of its own. If the stream was restarted meanwhile, the
+        verdict is dropped."""
         try:
             good = self.uplink.verify(ours, theirs, id, key)
         except Failure as failure:

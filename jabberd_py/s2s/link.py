@@ -39,7 +39,7 @@ BIDI, BIDI_FEATURE = "urn:xmpp:bidi", "urn:xmpp:features:bidi"
 
 
 def said(error: Element | None, namespace: str) -> str:
-    """Condition and text of an error of theirs: it goes into logs and into errors for our users, so it is cut."""
+    """The condition and the text of an error of the other side, cut to `LONGEST` characters."""
     if error is None:
         return "error"
     names = [each.name for each in error.elements() if each.name != "text"]
@@ -99,7 +99,7 @@ class Link(Traffic, Entity):
                     self.leave()
 
     def _fail(self, failure: Failure) -> None:
-        """We have found something to end the stream for that the other side need not know."""
+        """Ends the stream without a stream error: the other side need not know why."""
         self.error = failure.text
         if self.stream is not None:
             self.stream.close(b"</stream:stream>" if self.opened else b"")
@@ -108,7 +108,7 @@ class Link(Traffic, Entity):
         """Before the first element."""
 
     def end(self) -> None:
-        """After the last one: its pairs look for another stream."""
+        """Called after the last element: the pairs look for another stream."""
         self.ended = True
         self.uplink.gone(self)
         sm, self.sm = self.sm, None
@@ -120,7 +120,7 @@ class Link(Traffic, Entity):
                 pair.detach(time.monotonic() - self.began_at)
 
     def keep(self, sm: Acks) -> None:
-        """The stream is over; what was not acknowledged goes out again on the next one."""
+        """Called when the stream is over. What was not acknowledged is sent again on the next one."""
         sm.give_back()
 
     def _loop(self) -> None:
@@ -182,7 +182,7 @@ class Link(Traffic, Entity):
         self.note("s2s stream error of the other side", remote=self.remote, error=self.error)
 
     def suffices(self, domain: str) -> bool:
-        """Does what we know of the other side do for that domain, as the configuration is now?"""
+        """Does the configuration allow that domain with the proof that the other side has given?"""
         o = self.uplink.options
         return o.permits(domain) and (self.proof != "dialback" or not o.wants_certificate(domain))
 
@@ -202,7 +202,7 @@ class Link(Traffic, Entity):
             raise StreamError("unsupported-stanza-type")
 
     def _verify(self, receiving: str, ours: str, element: Element) -> None:
-        """We are the authoritative server (section 2.2.2): is this key one of ours?"""
+        """As the authoritative server (section 2.2.2), answers whether a key is ours."""
         id = element.attrs.get("id", "")
         uplink = self.uplink
         if ours not in uplink.router.instances:
@@ -215,22 +215,22 @@ class Link(Traffic, Entity):
         self.send(dialback.element("verify", ours, receiving, id=id, type="valid" if good else "invalid"))
 
     def identify(self, theirs: str, ours: str, key: str) -> None:
-        """Somebody shows a key, to speak for ``theirs``."""
+        """Called when the other side shows a key, to speak for ``theirs``."""
         raise StreamError("not-authorized", "no dialback in this direction")
 
     def proven(self, theirs: str, ours: str, element: Element) -> None:
-        """The verdict on a key that we showed. One that we did not ask for is dropped (section 3.1)."""
+        """Called with the verdict on a key that we have shown. A verdict that we did not ask for is dropped (section 3.1)."""
         self._unasked(theirs, element)
 
     def verified(self, theirs: str, ours: str, element: Element) -> None:
-        """The verdict on a key that was shown to us."""
+        """Called with the verdict on a key that was shown to us."""
         self._unasked(theirs, element)
 
     def _unasked(self, theirs: str, element: Element) -> None:
         self.note("a dialback verdict nobody asked for", said_by=theirs, kind=element.name)
 
     def note(self, event: str, **values: Any) -> None:
-        """A line of the log that the other side can cause at will: so many of one address, and no more."""
+        """Logs what the other side can cause at will. The number of such lines is limited for each address."""
         if self.uplink.notes.spend(neighbourhood(self.address)):
             logger.warning(event, address=self.address, **values)
 

@@ -26,13 +26,18 @@ logger = log.get(__name__)
 
 
 class Outgoing(Link):
-    """Opened for one pair; further domains of ours may use it, too (dialback's multiplexing).
+    """Opened for one pair. Other domains of ours may use it, too (multiplexing, XEP-0220 section 2.6.1).
 
-    steps    what was done so far, for `jabberctl check federation`: (what, result)
-    due      a stream header came, its features did not yet: they come once
-    sasl     our <auth/> is not answered yet
-    ready    the features are known and neither TLS nor SASL is under way: keys may be shown and verified
-    asked    pairs whose key was shown, and the verdict is awaited
+    steps          what was done so far, for `jabberctl check federation`: (what, result)
+    due            True between a stream header of the other side and its features
+    sasl           True between our <auth/> and its answer
+    ready          True once the features are known and neither TLS nor SASL is under way: keys may be shown and verified
+    wanted         the pairs that want to send here
+    asked          (remote, local) -> a pair whose key was shown and that waits for the verdict
+    verifications  (remote, local, stream id) -> (key, result) of keys that are verified for incoming streams
+    external       may SASL EXTERNAL still be tried?
+    before         the counters of an earlier stream while we wait for the answer to <resume/>
+    behind         pairs that may send as soon as that answer is there
     """
 
     def __init__(self, uplink: Uplink, pair: Pair, both_ways: bool = True) -> None:
@@ -46,11 +51,11 @@ class Outgoing(Link):
         self.verifications: dict[tuple[str, str, str], tuple[str, AsyncResult]] = {}
         self.due = self.sasl = self.ready = False
         self.authenticated = False
-        self.external = True  # still to be tried
+        self.external = True
         self.multiplex = False
         self.offered_sm = False
         self.before: Acks | None = None
-        self.behind: list[Pair] = []  # they may send when it is known whether ``before`` is resumed
+        self.behind: list[Pair] = []
 
     # -- coming up ---------------------------------------------------------------------------------
 
@@ -162,7 +167,7 @@ class Outgoing(Link):
     # -- proving who we are --------------------------------------------------------------------------
 
     def want(self, pair: Pair) -> None:
-        """The pair has something to send: once the stream is up, or now."""
+        """Lets the pair send here, as soon as the stream is up and the other side allows it."""
         self.wanted[pair] = None
         if pair in self.pairs:
             pair.attach(self)
@@ -170,7 +175,8 @@ class Outgoing(Link):
             self._prove()
 
     def _external(self) -> bool:
-        """Shows the certificate, if that is still to be tried. Until the answer is there nothing else may be said."""
+        """Tries SASL EXTERNAL if it was not tried yet. True: it was sent, and until the answer comes nothing else may be
+        sent."""
         if not self.external or self.pair not in self.wanted:
             return False
         self.external = self.ready = False
@@ -180,7 +186,7 @@ class Outgoing(Link):
         return True
 
     def _prove(self) -> None:
-        """Shows, for each pair that wants to send, the certificate or a key."""
+        """Proves for each pair that wants to send who we are: with the certificate or with a dialback key."""
         if self._external():
             return
         for pair in list(self.wanted):
@@ -239,7 +245,8 @@ class Outgoing(Link):
     # -- verifying others (XEP-0220 section 2.1.2) ----------------------------------------------------
 
     def verify(self, local: str, theirs: str, id: str, key: str) -> AsyncResult:
-        """Asks whether ``theirs`` knows the key; gives True or False, or raises Failure."""
+        """Asks whether ``theirs`` knows the key. Does not block: the result will be True or False, or raise Failure. Raises
+        Failure if too many questions wait."""
         names = theirs, local, id
         if names not in self.verifications:
             if len(self.verifications) >= self.uplink.options.domains_per_stream:
@@ -263,7 +270,7 @@ class Outgoing(Link):
     # -- stream management, as a client (XEP-0198) ----------------------------------------------------
 
     def _manage_stream(self) -> None:
-        """<resume/> of what the last stream left, or <enable/>; what it had not acknowledged comes first."""
+        """Sends <resume/> if the last stream of this pair can be resumed, else <enable/>."""
         before = self.before = self.uplink.left.pop(self.pair, None)
         if before is not None:
             self.send(b"<resume xmlns='%b' previd='%b' h='%d'/>" % (
@@ -314,7 +321,8 @@ class Outgoing(Link):
     # -- the end ------------------------------------------------------------------------------------
 
     def keep(self, sm: Acks) -> None:
-        """For the next stream of this pair, which may be able to resume this one, unless it is there already."""
+        """Keeps the counters for the next stream of this pair, which may resume this one. If that is up already, puts the
+        unacknowledged stanzas back into their queues."""
         usable = sm.token and sm.queue and self.resumable and not self.uplink.stopping
         if usable and (self.local, self.remote) not in self.uplink.outgoing:
             self.uplink.left[self.pair] = sm

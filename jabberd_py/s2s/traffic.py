@@ -1,4 +1,4 @@
-"""The stanzas of one stream between two servers: those that come, those that go, and how both are counted (XEP-0198)."""
+"""The stanzas of one stream between two servers, in both directions, and how they are counted (XEP-0198)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .uplink import Uplink
 
 LONGEST = 300
-"""Characters of what the other side says that go into the log, or into errors for our users."""
+"""At most so many characters of what the other side says go into the log or into errors for our users."""
 
 
 class Traffic:
@@ -32,7 +32,7 @@ class Traffic:
     opened          our stream header is sent
     remotes         all domains that have proven to be at the other end
     pairs           those that may send on this stream
-    soon            (local, remote) of those that may once the other side says its next element
+    soon            (local, remote) of pairs that may send here after the other side's next element
     held            pairs that wait until the stream is no longer full
     lang            the language of the other side's stanzas that name none
     used            when the last stanza came or went
@@ -58,8 +58,8 @@ class Traffic:
     # -- in --------------------------------------------------------------------------------------
 
     def _stanza(self, stanza: Element) -> None:
-        """One that cannot be taken is answered or dropped, and counts as handled: many people share this stream. Raises
-        StreamError."""
+        """Handles a stanza. A bad one is answered or dropped and counts as handled, because many users share this stream.
+        Raises StreamError only for what no user can cause."""
         if not self.remotes:
             raise StreamError("not-authorized")
         attrs = stanza.attrs
@@ -109,26 +109,27 @@ class Traffic:
             router.bounce(stanza, error)
 
     def _return(self, stanza: Element, error: StanzaError) -> None:
-        """The error reply to a stanza whose address cannot be that of the answer's sender: our domain says it."""
+        """Sends an error reply from our domain, because the address in ``to`` cannot be its sender."""
         reply = error_reply(stanza, error)
         if reply is not None:
             reply.attrs["from"] = self.local
             self.uplink.router.reply(reply)
 
     def heard(self) -> None:
-        """The pairs of ``soon`` may send now."""
+        """Called when the pairs of ``soon`` may send."""
 
     # -- out -------------------------------------------------------------------------------------
 
     def send(self, data: bytes) -> None:
-        """Never blocks. Between a restart of the stream and our new header nothing may be said: it is dropped."""
+        """Sends bytes. Never blocks. Between a restart of the stream and our new header they are dropped: nothing may be
+        said."""
         if self.opened:
             self.stream.send(data)
 
     @property
     def full(self) -> bool:
-        """Does too much wait for the other side to read, or to acknowledge? What a stream that ends is sent would be lost: it
-        waits for the next one."""
+        """True if no more may be sent here now: too much is not read or not acknowledged yet, or the stream ends or
+        restarts."""
         stream, sm = self.stream, self.sm
         if self.ended or stream.closing or not self.opened:
             return True
@@ -165,7 +166,7 @@ class Traffic:
             self.stream.send(sm.ask())
 
     def authorised(self, pair: Pair) -> None:
-        """The other side lets this pair send here."""
+        """To be called when the other side lets this pair send here."""
         self.pairs.add(pair)
         pair.attach(self)
 
@@ -185,7 +186,7 @@ class Traffic:
             raise StreamError("unsupported-stanza-type")
 
     def manage(self, element: Element) -> bool:
-        """What only one of the two sides may say."""
+        """Handles an element that only an initiating or only a receiving server gets. False: it is unknown."""
         return False
 
     def _answer(self, sm: Acks) -> None:

@@ -45,9 +45,9 @@ class Uplink(Instance):
     pairs      (local, remote) -> what waits there, and which stream it uses
     outgoing   (local, remote) -> the stream opened for that pair
     incoming   streams that others opened
-    left       pairs whose stream was lost, and what it had not acknowledged; the next one may resume it
-    parked     token -> an incoming stream that was lost, for its other side to resume
-    promised   (local, remote) of pairs that may soon send on an incoming stream: they open none
+    left       pair -> the counters of its last outgoing stream, which the next one may resume
+    parked     token -> an incoming stream that has ended and that the other side may resume
+    promised   (local, remote) of pairs that may soon send on an incoming stream, so they open none
     """
 
     def __init__(self, router: Router, options: S2S, resolver: Resolver, certificates: Certificates) -> None:
@@ -71,7 +71,8 @@ class Uplink(Instance):
         self.load(Federation, {})
 
     def configure(self, options: S2S) -> None:
-        """Limits apply to new streams, the policy to those there are, too. Raises OptionError."""
+        """Takes new options. Limits apply to new streams only; the policy also ends streams that it forbids. Raises
+        OptionError."""
         self.authorities = self.check(options)
         self.options = o = options
         self.secret = o.secret or self.random_secret
@@ -87,7 +88,7 @@ class Uplink(Instance):
 
     @staticmethod
     def check(options: S2S) -> Authorities:
-        """Could we be configured so? Raises OptionError."""
+        """Checks options and reads the authorities. Raises OptionError."""
         try:
             return Authorities(more=options.ca)
         except (OSError, ValueError) as error:
@@ -104,8 +105,8 @@ class Uplink(Instance):
         stream.start_tls(context.channel(server_side, remote or None))
 
     def trouble(self, stream: Stream, domain: str, target: Target | None = None) -> str | None:
-        """Why the other side's certificate does not prove that it is ``domain``; None: it does. Where DNSSEC vouches for what
-        DANE says of the ``target``, that decides (RFC 7712)."""
+        """Why the certificate of the other side does not prove that it is ``domain``; None: it does. If the ``target`` has TLSA
+        records that DNSSEC vouches for, they decide (RFC 7712)."""
         channel = stream.channel
         if not isinstance(channel, PeerChannel):
             return "no TLS"
@@ -145,14 +146,14 @@ class Uplink(Instance):
         return pair
 
     def damp(self, domain: str, stanza: Element) -> None:
-        """No flood of subscription requests from one domain. Raises StanzaError."""
+        """Raises StanzaError (resource-constraint) if one domain sends too many subscription requests."""
         if stanza.name == "presence" and stanza.type == "subscribe" and not self.subscribing.spend(domain):
             raise StanzaError("resource-constraint", f"too many requests from {domain}", type="wait")
 
     # -- outgoing streams --------------------------------------------------------------------------
 
     def connect(self, pair: Pair) -> None:
-        """The pair wants to send: on a stream of its own, or on one that is there already."""
+        """Gives the pair a stream: one that is there already, if it may share that, or a new one."""
         if not self.stopping and (pair.local, pair.remote) not in self.promised:
             (self._shared(pair) or self._open(pair)).want(pair)
 
@@ -177,7 +178,8 @@ class Uplink(Instance):
         return None
 
     def failed(self, pair: Pair, failure: Failure, shared: bool = False) -> None:
-        """No stream came up for the pair; ``shared``: it was one of another pair's."""
+        """To be called when no stream came up for the pair. ``shared``: it was the stream of another pair; then a stream of
+        its own is tried."""
         if shared and not pair.own_stream:
             pair.own_stream = True
             self.connect(pair)
@@ -189,8 +191,8 @@ class Uplink(Instance):
         pair.failed(failure)
 
     def verify(self, local: str, theirs: str, id: str, key: str) -> bool:
-        """Asks the authoritative server of ``theirs``, who says to be on our stream ``id``. Blocks. Raises Failure. Strangers
-        cause this: they get half of ``s2s.links`` at most."""
+        """Dialback: asks the authoritative server of ``theirs`` whether the key is its own. ``id``: of the stream on which
+        the key was shown. Blocks. Raises Failure. Strangers cause this, so it uses at most half of ``s2s.links``."""
         if (local, theirs) not in self.pairs and len(self.pairs) >= self.options.links // 2:
             raise Failure("remote-server-timeout", "too many others are asked already")
         try:
@@ -209,7 +211,7 @@ class Uplink(Instance):
             link.verifications.pop((theirs, local, id), None)
 
     def find(self, remote: str, step: Callable[[str, str], None]) -> tuple[Any, Target]:
-        """A connection to the server of ``remote``. Raises Failure."""
+        """Finds and connects to the server of ``remote``. Returns the socket and its target. Blocks. Raises Failure."""
         o = self.options
         route = o.routes.get(remote)
         try:
@@ -260,7 +262,7 @@ class Uplink(Instance):
         return switch
 
     def leave(self, domain: str) -> bool:
-        """That domain of ours is to go: streams that speak for it end with ``host-gone``. False while some are there."""
+        """Ends the streams of a domain of ours that is removed, with ``host-gone``. False while there are still some."""
         streams = [link.stream for link in self.links if link.stream is not None and link.local == domain]
         for stream in streams:
             stream.interrupt(StreamError("host-gone"))
@@ -280,7 +282,7 @@ class Uplink(Instance):
         link.run()
 
     def known(self, link: Incoming) -> None:
-        """The other side has proven who it is: a stranger no more."""
+        """To be called when the other side has proven who it is."""
         self.crowd.known(link.address)
 
     def gone(self, link: Link) -> None:
@@ -293,14 +295,15 @@ class Uplink(Instance):
             del self.outgoing[link.local, link.remote]
 
     def park(self, parked: ParkedStream) -> None:
-        """An incoming stream that its other side may resume (XEP-0198)."""
+        """Keeps an incoming stream that has ended, so that the other side may resume it (XEP-0198)."""
         if len(self.parked) >= self.options.links:
             parked.sm.give_back()
         else:
             self.parked[parked.sm.token] = parked
 
     def superseded(self, link: Incoming) -> None:
-        """The other side has begun anew what it might have resumed: what it has not acknowledged need not wait for that."""
+        """To be called when the other side begins a new stream instead of resuming: gives up parked streams of the same
+        domains, so that their stanzas go out on other streams."""
         for token, parked in list(self.parked.items()):
             if parked.local == link.local and parked.remotes <= link.remotes:
                 del self.parked[token]
@@ -317,7 +320,8 @@ class Uplink(Instance):
         return [*self.outgoing.values(), *self.incoming]
 
     def stop(self, deadline: float) -> None:
-        """No new streams. Those there are may still acknowledge what they got, until ``deadline`` (`time.monotonic`)."""
+        """Ends all streams. Until ``deadline`` (`time.monotonic`) they may still acknowledge what they got. Blocks until
+        then."""
         self.ports.close()
         half = (time.monotonic() + deadline) / 2
         while any(pair.link and pair.queue for pair in self.pairs.values()) and time.monotonic() < half:
@@ -337,7 +341,7 @@ class Uplink(Instance):
             pair.save()
 
     def _tidy(self) -> None:
-        """Streams that nobody uses are closed, pairs that wait for nothing forgotten, parked streams given up."""
+        """Called periodically: closes unused streams, forgets idle pairs, gives up parked streams that are too old."""
         now = time.monotonic()
         for link in list(self.outgoing.values()):
             waiting = (

@@ -1,4 +1,4 @@
-"""@cached: what a function of an owner said last, so that the message path does not ask the database."""
+"""@cached: remembers the results of a function of an owner, so that the path of a message does not ask the database."""
 
 from collections.abc import Callable
 from functools import update_wrapper
@@ -9,10 +9,14 @@ _caches: "list[Cache[Any]]" = []
 
 
 class Cache(dict[str, T], Generic[T]):
-    """Remembers the owners asked for last, `size` of them; or as many as together weigh so much, where `weigh(value)`, which
-    must not change while the value is here, says what one weighs. Whoever commits a change calls `.forget(owner)` afterwards;
-    every store that opens starts with empty caches. The function must not have other effects: it may run
-    twice. Who came first goes first: an owner who is in use comes back for one query, and nobody pays for keeping the order."""
+    """Owner -> result of ``function(owner)``.
+
+    The values together weigh ``size`` at most; ``weigh(value)`` says what one weighs (by default 1), and must say the same for
+    as long as the value is here. The oldest value goes first. Its owner costs one query if he is still in use; in return no hit
+    has to keep an order.
+
+    After a commit that changes the result, call `forget`. Opening a store empties all caches. The function must have no other
+    effects, because it may run twice."""
 
     def __init__(self, function: Callable[[str], T], size: int, weigh: Callable[[T], int]) -> None:
         self.function, self.size, self.weigh = function, size, weigh

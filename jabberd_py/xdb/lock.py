@@ -1,4 +1,4 @@
-"""One process for one data folder; and did the last one end in peace?"""
+"""Lets only one process use a data folder, and tells whether the last one was killed."""
 
 import fcntl
 import os
@@ -11,7 +11,8 @@ AT_PEACE = b"closed"
 
 
 def give_back(folder: str) -> None:
-    """What root has made in a data folder of somebody else's goes to him: else his server could not open it."""
+    """Gives files that root has made in a data folder to the owner of the folder, whose server could not open them
+    otherwise."""
     owner = os.stat(folder)
     if os.geteuid() != 0 or owner.st_uid == 0:
         return
@@ -25,13 +26,15 @@ def give_back(folder: str) -> None:
 
 
 class StoreInUse(StoreError):
-    """Another server's."""
+    """Another process uses the data folder."""
 
 
 class Lock:
-    """Of `folder`, made where it is missing; the kernel opens it when the process ends, however that happens.
-    `file` holds the process that has it, or `closed`; `unclean`: the one before could not say that. Raises StoreInUse,
-    OSError. `mark=False`: for a tool that is no server; what root makes meanwhile is given to the folder's owner."""
+    """The lock of ``folder``, which is made if it is missing. The kernel frees the lock when the process ends. The file
+    jabberd.lock holds the number of the process that has the lock, or ``closed``.
+
+    ``unclean``: True if the last process did not write ``closed``: it was killed. ``mark=False``: for tools; they do not write
+    into the file, and `give_back` is called at the end. Raises StoreInUse or OSError."""
 
     def __init__(self, folder: str, mark: bool = True) -> None:
         os.makedirs(folder, mode=0o700, exist_ok=True)
@@ -56,7 +59,7 @@ class Lock:
         os.pwrite(self.handle, text.ljust(10) + b"\n", 0)  # in place: a full disk has no room for more
 
     def release(self, at_peace: bool = False) -> None:
-        """Give it up; `at_peace`: all is written and closed. A second call does nothing."""
+        """Frees the lock. ``at_peace``: all is written and closed. A second call does nothing."""
         handle = self.handle
         if handle is not None:
             try:

@@ -52,8 +52,9 @@ class _Schema(SchemaManager):
 
 
 class Table(Model):
-    """The base of every table with data of accounts. Deleting, exporting and importing an account go by
-    `owner`. `derived`: made from other tables whenever it is missing (an index, say), so no copy or backup takes it."""
+    """The base of every table whose rows belong to an owner. To delete, export or import an account means all rows with its
+    ``owner``. ``derived``: the table is made from other tables when it is missing (an index, say); copies and backups leave it
+    out."""
 
     derived = False
 
