@@ -17,6 +17,8 @@ ORDER = (
     "mod_privacy",
     "mod_blocking",
     "mod_report",
+    # changes presence before it is sent
+    "pubsub.avatar",
     # roster, subscriptions, presence
     "mod_roster",
     "mod_subscription",

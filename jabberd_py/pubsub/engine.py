@@ -87,6 +87,10 @@ class Engine(ABC):
             raise StanzaError("forbidden")
         return node
 
+    def changed(self, owner: str, node: Node) -> None:
+        """The items of the node are others now."""
+        node.turn += 1
+
     def most(self, config: Config) -> int:
         """How many items such a node keeps."""
         return self.max_items if config.max_items is None else min(config.max_items, self.max_items)

@@ -143,7 +143,7 @@ class Items(Engine):
             and store.publish(owner, node.name, items, self.most(config)) is None
         ):
             raise StanzaError("item-not-found")
-        node.turn += 1
+        self.changed(owner, node)
         if config.deliver_notifications:
             self.tell(owner, node, notify.items_event(
                 owner, node.name, config.notification_type, items, config.deliver_payloads
@@ -259,7 +259,7 @@ class Items(Engine):
             return
         if not store.retract(owner, node.name, ids):
             raise StanzaError("item-not-found")
-        node.turn += 1
+        self.changed(owner, node)
         if told and node.config.deliver_notifications:
             self.tell(owner, node, notify.retract_event(owner, node.name, node.config.notification_type, ids))
 

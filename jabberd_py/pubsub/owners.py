@@ -76,6 +76,7 @@ class Owners(Requests):
         uri = "" if redirect is None else redirect.attrs.get("uri", "")
         if not store.delete(owner, node.name):
             raise StanzaError("item-not-found")
+        self.changed(owner, node)
         if node.config.notify_delete:
             inner = f"<redirect uri='{notify.attribute(uri)}'/>" if uri else ""
             self.tell(owner, node, notify.node_event(
@@ -88,7 +89,7 @@ class Owners(Requests):
         if not node.config.persist_items:
             raise unsupported("persistent-items")
         store.purge(owner, node.name)
-        node.turn += 1
+        self.changed(owner, node)
         if node.config.notify_retract:
             self.tell(
                 owner, node, notify.node_event(owner, node.name, node.config.notification_type, "purge")

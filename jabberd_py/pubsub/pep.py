@@ -39,7 +39,12 @@ class Pep(Owners, Module):
 
     name = "pep"
     protocols = (
-        XEP(60, "1.30.0", "Publish-Subscribe", missing="collections, subscription options, node redirects"),
+        XEP(
+            60,
+            "1.30.0",
+            "Publish-Subscribe",
+            missing="collections, subscription options, access model authorize, item expiry",
+        ),
         XEP(163, "1.2.2", "Personal Eventing Protocol"),
         XEP(222, "1.0.1", "Persistent Storage of Public Data via PubSub"),
         XEP(223, "1.1.1", "Persistent Storage of Private Data via PubSub"),
@@ -105,6 +110,10 @@ class Pep(Owners, Module):
         return all(
             (each == "owner") == (jid == owner) for jid, each in changed.items() if "owner" in (each, owner)
         )
+
+    def changed(self, owner: str, node: Node) -> None:
+        super().changed(owner, node)
+        self.host.hooks.tell("pep", owner, node.name)
 
     # -- in an account's name, for other modules --------------------------------------------------
 

@@ -1,0 +1,162 @@
+"""XEP-0398: the avatar that clients publish (XEP-0084) and the photo of the vCard (XEP-0153) are one.
+
+The nodes have it. Who asks for the vCard finds it there, if he may read the nodes. A photo that is stored with a vCard is
+published. The user's presence says its hash.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from base64 import b64decode, b64encode
+from typing import NamedTuple
+
+import gevent
+
+from ..hooks import Module, on
+from ..jsm.session import Session
+from ..xdb import cached, xdb
+from ..xmpp.element import Element, from_text
+from ..xmpp.jid import JID
+from ..xmpp.protocols import XEP
+from . import store
+from .config import Config
+from .store import Item
+
+DATA, METADATA = "urn:xmpp:avatar:data", "urn:xmpp:avatar:metadata"
+VCARD, UPDATE = "vcard-temp", "vcard-temp:x:update"
+CONFIG = Config(access_model="open", max_items=1, send_last_published_item="on_sub_and_presence")
+"""A vCard is for everybody."""
+
+
+class Avatar(NamedTuple):
+    """``hash``: SHA-1 of the image, in hexadecimal, None: the user wants none; ``type``: such as image/png."""
+
+    hash: str | None
+    type: str
+
+
+@cached
+def avatar_of(user: str) -> Avatar | None:
+    """What the newest metadata says; None: the user has never had one, or it is elsewhere."""
+    newest = store.newest(user, METADATA, 1) if METADATA in store.nodes_of(user) else []
+    if not newest or not newest[0].payload:
+        return None
+    infos = from_text(newest[0].payload).all("info", METADATA)
+    if not infos:
+        return Avatar(None, "")
+    here = next((each for each in infos if "url" not in each.attrs), None)
+    return None if here is None else Avatar(here.attrs.get("id") or None, here.attrs.get("type", "image/png"))
+
+
+class Avatars(Module):
+    """Keeps avatars and the photos of vCards the same, and says their hash in presence."""
+
+    name = "avatar"
+    protocols = (
+        XEP(84, "1.1.4", "User Avatar"),
+        XEP(153, "1.1.1", "vCard-Based Avatars"),
+        XEP(398, "1.0.1", "User Avatar to vCard-Based Avatars Conversion"),
+    )
+    account_features = ("urn:xmpp:pep-vcard-conversion:0",)
+
+    @on("start")
+    def begin(self) -> None:
+        """It hears of presence before the modules that it works with."""
+        if "vcard" in self.host.modules and "pep" in self.host.modules:
+            self.host["vcard"].photo = self
+
+    # -- for mod_vcard ----------------------------------------------------------------------------
+
+    def shown(self, user: str, asker: JID, text: str | None) -> str | None:
+        """The vCard, with the photo that ``asker`` may see. ``text``: as it is stored, or None."""
+        avatar = avatar_of(user)
+        if avatar is None:
+            return text
+        photo = self._photo(user, asker, avatar)
+        if text is None:
+            return None if photo is None else str(Element("vCard", VCARD, photo))
+        card = from_text(text)
+        for old in card.all("PHOTO", VCARD):
+            card.remove(old)
+        return str(card if photo is None else card.append(photo))
+
+    def _photo(self, user: str, asker: JID, avatar: Avatar) -> Element | None:
+        pep, nodes = self.host["pep"], store.nodes_of(user)
+        if avatar.hash is None:
+            return None
+        if any(name not in nodes or not pep.reads(user, nodes[name], asker) for name in (DATA, METADATA)):
+            return None
+        found = store.some(user, DATA, [avatar.hash])
+        data = from_text(found[0].payload).text if found and found[0].payload else ""
+        if not data:
+            return None
+        return Element(
+            "PHOTO", VCARD, Element("TYPE", VCARD, avatar.type), Element("BINVAL", VCARD, data.strip())
+        )
+
+    def stored(self, user: str, card: Element) -> None:
+        """A vCard was stored: its photo is the avatar now. Raises StanzaError, StoreError."""
+        old, photo = avatar_of(user), card.child("PHOTO", VCARD)
+        try:
+            image = b64decode(
+                "".join((photo.text_of("BINVAL", VCARD) if photo else "").split()), validate=True
+            )
+        except (ValueError, AttributeError):
+            return  # no image that anybody could show
+        if not image:
+            if old is not None and old.hash is not None:
+                self._publish(user, METADATA, "", Element("metadata", METADATA))
+            return
+        hash = hashlib.sha1(image, usedforsecurity=False).hexdigest()
+        if old is not None and old.hash == hash:
+            return
+        type = (photo.text_of("TYPE", VCARD) if photo else None) or "image/png"
+        self._publish(user, DATA, hash, Element("data", DATA, b64encode(image).decode()))
+        info = Element("info", METADATA, bytes=len(image), id=hash, type=type)
+        self._publish(user, METADATA, hash, Element("metadata", METADATA, info))
+
+    def _publish(self, user: str, node: str, id: str, payload: Element) -> None:
+        item = Item(id or "current", user, time.time(), payload.to_bytes("\0").decode())
+        self.host["pep"].publish_for(user, node, CONFIG, [item])
+
+    # -- presence ---------------------------------------------------------------------------------
+
+    @on("out", kind="presence")
+    def say(self, session: Session, stanza: Element) -> None:
+        """Section 5: the hash, in all available presence, unless the client says that it has no photo to show."""
+        if stanza.type is not None or self.host.options.anonymous:
+            return
+        avatar = avatar_of(session.user)
+        if avatar is None or avatar.hash is None:
+            return
+        x = stanza.child("x", UPDATE) if stanza.has("x", UPDATE) else None
+        if x is not None:
+            photo = x.child("photo", UPDATE)
+            if photo is not None and photo.text.strip() in ("", avatar.hash):
+                return
+            stanza.remove(x)
+        stanza.append(Element("x", UPDATE, Element("photo", UPDATE, avatar.hash)))
+
+    @on("pep")
+    def changed(self, user: str, node: str) -> None:
+        """Contacts hear the new hash: the presence is sent once more."""
+        if node != METADATA:
+            return
+        old = avatar_of.get(user)
+        avatar_of.forget(user)
+        if old != avatar_of(user):
+            gevent.spawn(self._say_again, user)
+
+    def _say_again(self, user: str) -> None:
+        with xdb.unit():
+            for session in self.host.sessions.available(user):
+                presence = session.presence.copy(to=None)
+                old = presence.child("x", UPDATE) if presence.has("x", UPDATE) else None
+                if (
+                    old is not None
+                    and old.child("photo", UPDATE) is not None
+                    and old.child("photo", UPDATE).text
+                ):
+                    presence.remove(old)
+                self.host.send(session, presence)

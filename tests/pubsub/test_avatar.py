@@ -1,0 +1,71 @@
+"""XEP-0084, XEP-0153, XEP-0398: an avatar that new clients publish and a photo that old ones put into the vCard."""
+
+import hashlib
+from base64 import b64encode
+
+from tests.client import subscribe_both
+from tests.pubsub.words import INFO, condition, ids, items, publish
+
+DATA, METADATA = "urn:xmpp:avatar:data", "urn:xmpp:avatar:metadata"
+UPDATE = "vcard-temp:x:update"
+IMAGE = b"\x89PNG a picture"
+HASH = hashlib.sha1(IMAGE).hexdigest()
+TEXT = b64encode(IMAGE).decode()
+
+
+def avatar(client, **options):
+    publish(client, DATA, HASH, f"<data xmlns='{DATA}'>{TEXT}</data>", **options)
+    info = f"<info bytes='{len(IMAGE)}' id='{HASH}' type='image/png'/>"
+    return publish(client, METADATA, HASH, f"<metadata xmlns='{METADATA}'>{info}</metadata>", **options)
+
+
+def vcard(client, to=None):
+    answer = client.iq("get", "<vCard xmlns='vcard-temp'/>", to=to)
+    return condition(answer) if answer.get("type") == "error" else answer.findtext(".//{vcard-temp}BINVAL")
+
+
+def presence(sender, hash):
+    return f"<presence from='{sender.jid}'><x xmlns='{UPDATE}'><photo>{hash}</photo></x></presence>"
+
+
+def test_the_account_says_so(romeo):
+    info = romeo.iq("get", f"<query xmlns='{INFO}'/>", to=romeo.bare)[0]
+    assert "urn:xmpp:pep-vcard-conversion:0" in [each.get("var") for each in info]
+
+
+def test_an_avatar_is_in_the_vcard_for_those_who_may_see_it(romeo, juliet):
+    assert vcard(romeo) == ("item-not-found",)
+    assert vcard(juliet, romeo.bare) == ("service-unavailable",)
+    avatar(romeo)
+    assert vcard(romeo) == TEXT
+    assert vcard(juliet, romeo.bare) == ("service-unavailable",)
+    subscribe_both(romeo, juliet)
+    assert vcard(juliet, romeo.bare) == TEXT
+
+
+def test_contacts_hear_the_hash(romeo, juliet):
+    subscribe_both(romeo, juliet)
+    avatar(romeo)
+    juliet.gets(presence(romeo, HASH), 10)
+    romeo.send("<presence><show>away</show></presence>")
+    juliet.gets(presence(romeo, HASH).replace("</presence>", "<show>away</show></presence>"), 10)
+    romeo.send(f"<presence><show>dnd</show><x xmlns='{UPDATE}'><photo/></x></presence>")
+    found = juliet.gets(f"<presence from='{romeo.jid}'><show>dnd</show></presence>", 10)
+    assert found.findtext(f"{{{UPDATE}}}x/{{{UPDATE}}}photo") in (None, "")
+    publish(romeo, METADATA, "none", f"<metadata xmlns='{METADATA}'/>")
+    romeo.send("<presence><show>xa</show></presence>")
+    found = juliet.gets(f"<presence from='{romeo.jid}'><show>xa</show></presence>", 10)
+    assert found.find(f"{{{UPDATE}}}x") is None
+
+
+def test_a_photo_in_the_vcard_becomes_the_avatar(romeo, juliet):
+    photo = f"<PHOTO><TYPE>image/png</TYPE><BINVAL>{TEXT}</BINVAL></PHOTO>"
+    romeo.iq("set", f"<vCard xmlns='vcard-temp'><FN>Romeo</FN>{photo}</vCard>")
+    assert ids(items(juliet, METADATA, romeo.bare)) == [HASH]
+    assert items(juliet, DATA, romeo.bare).findtext(f".//{{{DATA}}}data") == TEXT
+    assert vcard(juliet, romeo.bare) == TEXT
+    romeo.iq("set", "<vCard xmlns='vcard-temp'><FN>Romeo</FN></vCard>")
+    assert vcard(juliet, romeo.bare) is None
+    assert items(juliet, METADATA, romeo.bare).find(f".//{{{METADATA}}}info") is None
+    romeo.iq("set", "<vCard xmlns='vcard-temp'><PHOTO><BINVAL>no base64!</BINVAL></PHOTO></vCard>")
+    assert items(juliet, METADATA, romeo.bare).find(f".//{{{METADATA}}}info") is None
