@@ -1,10 +1,7 @@
 """A light XMPP session for load: gevent socket, expat, SCRAM-SHA-1, nothing built that is not looked at."""
 
 import contextlib
-import hashlib
-import hmac
 import itertools
-import os
 import socket
 import ssl
 from base64 import b64decode, b64encode
@@ -13,6 +10,8 @@ from xml.parsers import expat
 
 import gevent
 from gevent.queue import Queue
+
+from tests.scram import Scram
 
 TIMEOUT = 30.0
 ROSTER = "<query xmlns='jabber:iq:roster'/>"
@@ -158,17 +157,13 @@ class Session:
 
     def login(self) -> None:
         """Authenticated, bound, roster fetched, available: our presence has come back."""
-        nonce = b64encode(os.urandom(18)).decode()
-        bare = f"n={self.user},r={nonce}"
-        challenge = self.ask(_sasl("auth", f"n,,{bare}", " mechanism='SCRAM-SHA-1'"), "challenge").text
-        first = b64decode(challenge).decode()
-        said = dict(part.split("=", 1) for part in first.split(","))
-        salted = hashlib.pbkdf2_hmac("sha1", self.password.encode(), b64decode(said["s"]), int(said["i"]))
-        key = hmac.digest(salted, b"Client Key", "sha1")
-        final = f"c=biws,r={said['r']}"
-        proof = hmac.digest(hashlib.sha1(key).digest(), f"{bare},{first},{final}".encode(), "sha1")
-        proof = b64encode(bytes(a ^ b for a, b in zip(key, proof, strict=True))).decode()
-        self.ask(_sasl("response", f"{final},p={proof}"), "success")
+        scram = Scram("SCRAM-SHA-1", self.user, self.password)
+        try:
+            challenge = self.ask(_sasl("auth", scram.first(), " mechanism='SCRAM-SHA-1'"), "challenge").text
+            success = self.ask(_sasl("response", scram.final(b64decode(challenge))), "success").text
+            scram.verify(b64decode(success))
+        except AssertionError as error:
+            raise Failed(str(error)) from None
         self.open()
         bound = self.iq("set", "<bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/>")
         self.jid = bound.all("jid")[0].text
@@ -198,6 +193,6 @@ def befriend(a: Session, b: Session) -> None:
         asking.get("presence", sender=asked.bare, type="subscribed")
 
 
-def _sasl(name: str, text: str, attributes: str = "") -> str:
-    data = b64encode(text.encode()).decode()
+def _sasl(name: str, said: bytes, attributes: str = "") -> str:
+    data = b64encode(said).decode()
     return f"<{name} xmlns='urn:ietf:params:xml:ns:xmpp-sasl'{attributes}>{data}</{name}>"
