@@ -155,10 +155,8 @@ def federated(
             config = {**CONFIG, "hosts": {domain: {}}, "s2s": {}, "dns": {"nameservers": [names.address]}}
             process = ServerProcess({**databases(folder), **config}, folder)
             address, port = process.address("s2s")
-            found = {"SRV _xmpp-server._tcp": f"0 0 {port} {domain}."}
-            names.put(
-                {domain: {**found, "A": address}, f"pubsub.{domain}": found, f"conference.{domain}": found}
-            )
+            for each in (domain, f"pubsub.{domain}", f"conference.{domain}"):
+                names.publish(each, address, port)
             servers.append(process)
         yield servers[0], servers[1]
         for process in servers:

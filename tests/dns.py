@@ -1,5 +1,7 @@
 """A private DNS server: a resolver that knows a few domains, over UDP and TCP, with faults to order.
 
+Other people's programs know only the port 53 of an address, and /etc/resolv.conf; see `DNSServer.namespace`.
+
 with DNSServer({"example.org": {"SRV _xmpp-server._tcp": "0 5 5269 xmpp.example.org.", "AAAA": "::1"},
                 "xmpp.example.org": {"A": ["127.0.0.1", "127.0.0.2"]}}) as server:
     Resolver(DNS({"nameservers": [server.address]})).services("example.org")
@@ -7,11 +9,17 @@ with DNSServer({"example.org": {"SRV _xmpp-server._tcp": "0 5 5269 xmpp.example.
 
 from __future__ import annotations
 
+import contextlib
+import os
+import shutil
 import socket
 import struct
+import subprocess
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Self
 
+import dns.exception
 import dns.flags
 import dns.message
 import dns.name
@@ -19,6 +27,7 @@ import dns.rcode
 import dns.rdatatype
 import dns.rrset
 import gevent
+import pytest
 from gevent.server import DatagramServer, StreamServer
 
 Zones = Mapping[str, Mapping[str, str | list[str]]]
@@ -32,9 +41,13 @@ class DNSServer:
     - ``signed``: names whose answers have the AD bit (with all that is below them), if the question wants it
     - ``asked``: every question that came, ("name", "TYPE", "udp" or "tcp")
     - ``chase``: follow CNAMEs, as a resolver does
+
+    ``port`` 0: any free one. Where a port is asked for that only root may have, and we are not, the test is skipped.
     """
 
-    def __init__(self, zones: Zones | None = None, address: str = "127.0.0.1", ttl: int = 60) -> None:
+    def __init__(
+        self, zones: Zones | None = None, address: str = "127.0.0.1", port: int = 0, ttl: int = 60
+    ) -> None:
         self.records: dict[tuple[str, str], list[str]] = {}
         self.faults: dict[str, str] = {}
         self.delays: dict[str, float] = {}
@@ -43,7 +56,7 @@ class DNSServer:
         self.chase = True
         self.ttl = ttl
         self.put(zones or {})
-        listener, datagrams = _one_port(address)
+        listener, datagrams = _one_port(address, port)
         self.host, self.port = address, listener.getsockname()[1]
         self.tcp, self.udp = StreamServer(listener, self._stream), DatagramServer(datagrams, self._datagram)
         self.tcp.start()
@@ -56,6 +69,26 @@ class DNSServer:
                 kind, _, prefix = key.partition(" ")
                 name = f"{prefix}.{domain}" if prefix else domain
                 self.records[name.lower(), kind] = [values] if isinstance(values, str) else list(values)
+
+    def publish(self, domain: str, address: str, port: int = 5269) -> None:
+        """The server of ``domain`` is there: by its SRV record at xmpp.``domain``, and by its address."""
+        records = {"SRV _xmpp-server._tcp": f"0 0 {port} xmpp.{domain}.", "A": address, "A xmpp": address}
+        self.put({domain: records})
+
+    def namespace(self, folder: Path) -> list[str]:
+        """The command in front of a program that has to ask us, and nobody else: it gets a mount namespace where
+        /etc/resolv.conf names this server and /etc/hosts nobody. Without the right to make one the test is skipped."""
+        resolv, hosts = folder / "resolv.conf", folder / "hosts"
+        resolv.write_text(f"nameserver {self.host}\noptions timeout:2 attempts:2\n")
+        hosts.write_text("127.0.0.1 localhost\n")
+        mounts = f"mount --bind {resolv} /etc/resolv.conf && mount --bind {hosts} /etc/hosts"
+        inside = ["unshare", "--mount", "sh", "-c", f'{mounts} && exec "$@"', "sh"]
+        if (
+            not shutil.which("unshare")
+            or subprocess.run([*inside, "true"], capture_output=True, timeout=10).returncode
+        ):
+            pytest.skip("mount namespaces cannot be made here (root may)")
+        return inside
 
     @property
     def address(self) -> str:
@@ -73,7 +106,9 @@ class DNSServer:
         self.stop()
 
     def _datagram(self, data: bytes, peer: Any) -> None:
-        answer = self._answer(data, "udp")
+        answer = None
+        with contextlib.suppress(dns.exception.DNSException):  # no question
+            answer = self._answer(data, "udp")
         if answer is not None:
             self.udp.sendto(answer, peer)
 
@@ -129,11 +164,20 @@ class DNSServer:
         response.authority.append(dns.rrset.from_text(".", self.ttl, "IN", "SOA", soa))
 
 
-def _one_port(address: str) -> tuple[socket.socket, socket.socket]:
-    """A listener and a datagram socket on the same free port."""
+def loopback(number: int) -> str:
+    """An address of this process (0 < number < 255), so that two runs on one machine do not meet."""
+    pid = os.getpid()
+    return f"127.{64 + (pid >> 8) % 64}.{pid % 256}.{number}"
+
+
+def _one_port(address: str, port: int) -> tuple[socket.socket, socket.socket]:
+    """A listener and a datagram socket on the same port; 0: a free one."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     for attempt in range(20):
-        listener = socket.create_server((address, 0), family=family)
+        try:
+            listener = socket.create_server((address, port), family=family)
+        except PermissionError:
+            pytest.skip(f"no right to serve names at {address}, port {port}")
         datagrams = socket.socket(family, socket.SOCK_DGRAM)
         try:
             datagrams.bind(listener.getsockname()[:2])

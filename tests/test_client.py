@@ -3,17 +3,51 @@
 import ssl
 import subprocess
 from base64 import b64encode
+from pathlib import Path
 
 import pytest
 
+from tests import peers
+from tests.ca import CA
 from tests.client import AuthFailed, Client, subscribe_both
-from tests.peer import Prosody, self_signed
+from tests.peers import NotInstalled, free_port
 from tests.scram import Scram, server_end_point
+
+MODULES = ["roster", "saslauth", "tls", "disco", "ping", "register", "private", "vcard", "limits"]
+SETTINGS = """
+allow_registration = true
+ssl = {{ certificate = "{certificate}", key = "{key}" }}
+c2s_direct_tls_ssl = {{ certificate = "{certificate}", key = "{key}" }}
+VirtualHost "localhost"
+VirtualHost "sha256.localhost"
+    password_hash = "SHA-256"
+VirtualHost "guest.localhost"
+    authentication = "anonymous"
+"""
+
+
+class Prosody(peers.Prosody):
+    """In-band registration; localhost, sha256.localhost (its hash), guest.localhost (anonymous)."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.ports = {kind: free_port() for kind in ("c2s", "c2s_direct", "s2s")}
+        self.certificate = CA(folder).certificate("localhost", self_signed=True)
+        settings = SETTINGS.format(certificate=self.certificate.chain, key=self.certificate.key)
+        self.configure("127.0.0.1", self.ports, MODULES, settings)
+        self.launch(*map(self.address, self.ports))
+
+    def address(self, kind: str) -> tuple[str, int]:
+        """For "c2s", "c2s_direct" or "s2s"."""
+        return "127.0.0.1", self.ports[kind]
 
 
 @pytest.fixture(scope="module")
 def prosody(tmp_path_factory):
-    peer = Prosody(tmp_path_factory.mktemp("prosody"))
+    try:
+        peer = Prosody(tmp_path_factory.mktemp("prosody"))
+    except NotInstalled as error:
+        pytest.skip(str(error))
     yield peer
     peer.stop()
 
@@ -83,10 +117,10 @@ def test_anonymous(client):
 
 
 def test_the_certificate_is_verified_on_request(client, prosody, tmp_path):
-    client(cafile=str(prosody.folder / "cert.pem"))
-    self_signed(tmp_path, "localhost")
+    client(cafile=str(prosody.certificate.chain))
+    other = CA(tmp_path).certificate("localhost", self_signed=True)
     with pytest.raises(ssl.SSLCertVerificationError):
-        client(cafile=str(tmp_path / "cert.pem"))
+        client(cafile=str(other.chain))
 
 
 def test_contacts_and_messages(people):
@@ -149,9 +183,9 @@ def test_scram_by_the_example_of_rfc_5802():
 
 
 def test_the_end_point_of_a_certificate(tmp_path):
-    self_signed(tmp_path, "localhost")
-    command = ["openssl", "x509", "-in", tmp_path / "cert.pem", "-noout", "-fingerprint", "-sha256"]
+    pem = CA(tmp_path).certificate("localhost", self_signed=True).chain
+    command = ["openssl", "x509", "-in", pem, "-noout", "-fingerprint", "-sha256"]
     said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     fingerprint = said.partition("=")[2].strip()
-    der = ssl.PEM_cert_to_DER_cert((tmp_path / "cert.pem").read_text())
+    der = ssl.PEM_cert_to_DER_cert(pem.read_text())
     assert server_end_point(der).hex(":").upper() == fingerprint

@@ -10,4 +10,4 @@ NAMES = ("jabberd_py", "prosody", "ejabberd", "jabberd2")
 
 def make(name: str, folder: Path) -> Peer:
     kind: type[Peer] = import_module(f"{__name__}.{name}").Server
-    return kind(name, folder)
+    return kind(folder)

@@ -1,11 +1,12 @@
-"""ejabberd: its Erlang machine without a node name, so that nothing else of Erlang's need run; schedulers do
-not spin while they wait (``+sbwt none``): spinning would count as work."""
+"""ejabberd: a script for its Erlang machine loads the accounts and rosters."""
 
 import hashlib
 import hmac
 import time
 from base64 import b64encode
 from collections.abc import Mapping
+
+from tests.peers import Ejabberd
 
 from .base import DOMAIN, START, Peer, Rosters, Unavailable, Users, certificate, free_port
 
@@ -29,37 +30,24 @@ modules:
 {archive}"""
 
 
-class Server(Peer):
-    package = "ejabberd"
-    binary = "erl"
-
+class Server(Peer, Ejabberd):
     def start(self, users: Users, rosters: Rosters, options: Mapping[str, object]) -> None:
-        binary = self.find()
         self.address = ("127.0.0.1", free_port())
-        pem = self.folder / "both.pem"
-        pem.write_text("".join(part.read_text() for part in certificate(self.folder)))
-        config = self.folder / "ejabberd.yml"
         archive = "  mod_mam: {default: always}\n" if options.get("archive") else ""
-        config.write_text(CONFIG.format(domain=DOMAIN, pem=pem, port=self.address[1], archive=archive))
-        script, ready = self.folder / "load.erl", self.folder / "ready"
-        script.write_text(_script(users, rosters) + f'file:write_file("{ready}", <<>>).\n')
-        self.spawn(
-            binary, "-noinput", "+K", "true", "+P", "250000", "+sbwt", "none",
-            "-mnesia", "dir", f'"{self.folder}/spool"',
-            "-s", "ejabberd", "-eval", f'file:script("{script}").', cpu=0,
-            environment={
-                "ERL_LIBS": "/usr/lib/x86_64-linux-gnu", "HOME": str(self.folder),
-                "ERL_CRASH_DUMP_BYTES": "0",
-                "EJABBERD_CONFIG_PATH": str(config), "EJABBERD_LOG_PATH": str(self.folder / "ejabberd.log"),
-            },
-        )  # fmt: skip
-        self.wait_until_listening()
+        pem = certificate(self.folder).both
+        self.configure(CONFIG.format(domain=DOMAIN, pem=pem, port=self.address[1], archive=archive))
+        self.script, ready = self.folder / "load.erl", self.folder / "ready"
+        self.script.write_text(_script(users, rosters) + f'file:write_file("{ready}", <<>>).\n')
+        self.launch(self.address)
         deadline = time.monotonic() + START
         while not ready.exists():
-            assert self.process is not None
-            if time.monotonic() > deadline or self.process.poll() is not None:
+            if time.monotonic() > deadline or self.gone():
                 raise Unavailable(f"ejabberd does not take the accounts: {self.said()}")
             time.sleep(0.1)
+
+    def commands(self) -> list[list[str]]:
+        (command,) = super().commands()
+        return [[*command, "-eval", f'file:script("{self.script}").']]
 
 
 def _script(users: Users, rosters: Rosters) -> str:

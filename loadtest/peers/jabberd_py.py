@@ -14,6 +14,8 @@ MANY = 1_000_000
 
 
 class Server(Peer):
+    name = "jabberd_py"
+
     def start(self, users: Users, rosters: Rosters, options: Mapping[str, object]) -> None:
         config: dict[str, Any] = {
             "data": str(self.folder / "data"),
@@ -38,23 +40,26 @@ class Server(Peer):
                      input=json.dumps({"users": users, "rosters": rosters}))  # fmt: skip
         if loaded.returncode:
             raise Unavailable(f"accounts cannot be loaded: {loaded.stderr[-2000:]}")
-        start = ["loadtest.watched", str(self.folder)] if options.get("watched") else ["jabberd_py"]
-        self.spawn(sys.executable, "-m", *start, "--config", str(file), cpu=0,
-                   environment={"PYTHONPATH": str(REPOSITORY)})  # fmt: skip
+        module = ["loadtest.watched", str(self.folder)] if options.get("watched") else ["jabberd_py"]
+        self.command = [sys.executable, "-m", *module, "--config", str(file)]
+        self.launch()
         self._wait()
+
+    def commands(self) -> list[list[str]]:
+        return [self.command]
+
+    def environment(self) -> dict[str, str]:
+        return {"PYTHONPATH": str(REPOSITORY)}
 
     def _wait(self) -> None:
         deadline = time.monotonic() + START
-        while time.monotonic() < deadline:
+        while time.monotonic() < deadline and not self.gone():
             said = self.said()
             if "\nready" in said:
                 for line in said.splitlines():
                     if line.startswith("listening c2s "):
                         self.address = ("127.0.0.1", int(line.split()[-1]))
                         return
-            assert self.process is not None
-            if self.process.poll() is not None:
-                break
             time.sleep(0.05)
         raise Unavailable(f"jabberd_py does not start: {self.said()}")
 

@@ -4,21 +4,13 @@ import hashlib
 import hmac
 from collections.abc import Mapping
 
+from tests.peers import Prosody
+
 from .base import DOMAIN, Peer, Rosters, Users, certificate, free_port
 
 SALT, ROUNDS = b"sixteen bytes ok", 4096
-CONFIG = """
-run_as_root = true
-pidfile = "{folder}/prosody.pid"
-data_path = "{folder}/data"
-interfaces = {{ "127.0.0.1" }}
-c2s_ports = {{ {port} }}
-c2s_direct_tls_ports = {{}}
+SETTINGS = """
 c2s_require_encryption = false
-authentication = "internal_hashed"
-storage = "internal"
-log = {{ warn = "*console" }}
-modules_enabled = {{ "roster", "saslauth", "tls", "disco"{archive} }}
 default_archive_policy = true
 modules_disabled = {{ "s2s" }}
 VirtualHost "{domain}"
@@ -26,11 +18,8 @@ VirtualHost "{domain}"
 """
 
 
-class Server(Peer):
-    package = binary = "prosody"
-
+class Server(Peer, Prosody):
     def start(self, users: Users, rosters: Rosters, options: Mapping[str, object]) -> None:
-        binary = self.find()
         store = self.folder / "data" / DOMAIN
         for name in ("accounts", "roster"):
             (store / name).mkdir(parents=True)
@@ -49,20 +38,11 @@ class Server(Peer):
                 f"return {{ [false] = {{ version = 1; }};\n{items}}};\n"
             )
         self.address = ("127.0.0.1", free_port())
-        cert, key = certificate(self.folder)
-        file = self.folder / "prosody.cfg.lua"
-        file.write_text(
-            CONFIG.format(
-                folder=self.folder,
-                port=self.address[1],
-                domain=DOMAIN,
-                certificate=cert,
-                key=key,
-                archive=', "mam"' if options.get("archive") else "",
-            )
-        )
-        self.spawn(binary, "-F", "--config", str(file), cpu=0)
-        self.wait_until_listening()
+        shown = certificate(self.folder)
+        modules = ["roster", "saslauth", "tls", "disco", *(["mam"] if options.get("archive") else ())]
+        settings = SETTINGS.format(domain=DOMAIN, certificate=shown.chain, key=shown.key)
+        self.configure("127.0.0.1", {"c2s": self.address[1]}, modules, settings, '{{ warn = "*console" }}')
+        self.launch(self.address)
 
 
 def _keys(password: str) -> str:

@@ -9,7 +9,7 @@ from jabberd_py.config import Config, Option, load, options_of
 from jabberd_py.schema import schema
 from tests.acceptance.conftest import Clone, Run, Running
 from tests.client import Client, subscribe_both
-from tests.peer import free_port
+from tests.peers import free_port
 
 pytestmark = pytest.mark.timeout(180)  # the first test of a session may wait for pip
 

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from jabberd_py.xdb.schema import MIGRATIONS
 from tests.acceptance.conftest import ANY_PORT, Clone, Run, Running
 from tests.client import Client
-from tests.peer import free_port
+from tests.peers import free_port
 
 pytestmark = pytest.mark.timeout(180)  # the first test waits for pip
 ANY = ANY_PORT.split()

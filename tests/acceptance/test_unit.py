@@ -59,14 +59,7 @@ def test_two_servers_under_its_restrictions_federate(start: Start, tmp_path: Pat
             server = start(config(domain, names.address), domain)
             status = Path(f"/proc/{server.process.pid}/status").read_text()
             assert "NoNewPrivs:\t1" in status and "CapEff:\t0000000000000400" in status
-            names.put(
-                {
-                    domain: {
-                        "SRV _xmpp-server._tcp": f"0 0 {server.address('s2s')[1]} {domain}.",
-                        "A": "127.0.0.1",
-                    }
-                }
-            )
+            names.publish(domain, "127.0.0.1", server.address("s2s")[1])
             server.ctl("accounts", "add", f"you@{domain}", "--password", "secret")
             people.append(Client(server.address("c2s_direct"), domain, "direct").connect())
             people[-1].login("you", "secret")

@@ -1,6 +1,5 @@
 """SASL (RFC 6120 section 6): every mechanism, and everything that can be wrong with a login."""
 
-import datetime
 import json
 import sqlite3
 import ssl
@@ -8,15 +7,12 @@ from base64 import b64decode
 
 import gevent
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID, ObjectIdentifier
 
 from jabberd_py.jsm import users as users_file
 from jabberd_py.jsm.users import Account, Users
 from jabberd_py.xmpp import sasl as server_sasl
 from tests.c2s.test_stream import reload
+from tests.ca import CA
 from tests.client import MECHANISMS, SASL, AuthFailed, Client
 from tests.conftest import CONFIG
 from tests.match import show
@@ -420,43 +416,11 @@ def test_guessing_from_everywhere_slows_strangers_but_not_the_owner(start_server
 # -- EXTERNAL and ANONYMOUS --------------------------------------------------------------------------------
 
 
-class Authority:
-    """A certificate authority in a folder."""
-
-    def __init__(self, folder, name="ca"):
-        self.folder, self.key = folder, ec.generate_private_key(ec.SECP256R1())
-        self.name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        self.file = folder / f"{name}.pem"
-        ca = x509.BasicConstraints(ca=True, path_length=0)
-        self.file.write_bytes(self.sign(self.name, self.key, ca).public_bytes(serialization.Encoding.PEM))
-
-    def sign(self, name, key, extension):
-        now = datetime.datetime.now(datetime.UTC)
-        day = datetime.timedelta(days=1)
-        number = x509.random_serial_number()
-        builder = x509.CertificateBuilder(self.name, name, key.public_key(), number, now - day, now + day)
-        return builder.add_extension(extension, critical=False).sign(self.key, hashes.SHA256())
-
-    def issue(self, *addresses):
-        """(certificate file, key file) of a client."""
-        key = ec.generate_private_key(ec.SECP256R1())
-        kind = ObjectIdentifier("1.3.6.1.5.5.7.8.5")
-        names = [x509.OtherName(kind, b"\x0c" + bytes([len(a.encode())]) + a.encode()) for a in addresses]
-        names = names or [x509.DNSName("nobody")]
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "client")])
-        certificate = self.sign(subject, key, x509.SubjectAlternativeName(names))
-        files = self.folder / f"{key.private_numbers().private_value}.pem", self.folder / "client.key"
-        files[0].write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-        files[1].write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
-                                               serialization.NoEncryption()))  # fmt: skip
-        return str(files[0]), str(files[1])
-
-
 @pytest.fixture(scope="module")
 def certified(tmp_path_factory, databases):
     """A server that trusts an authority, and has an anonymous host; the authority is its ``authority``."""
     folder = tmp_path_factory.mktemp("certified")
-    authority = Authority(folder)
+    authority = CA(folder)
     hosts = {**CONFIG["hosts"], "guest.localhost": {"anonymous": True}}
     config = {**CONFIG, **databases(folder), "hosts": hosts, "tls": {"client_ca": str(authority.file)}}
     server = ServerProcess(config, folder / "server")
@@ -469,14 +433,16 @@ def certified(tmp_path_factory, databases):
 @pytest.mark.parametrize("tls", ["starttls", "direct"])
 @pytest.mark.parametrize("maximum", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
 def test_a_client_certificate(certified, connect, tls, maximum):
-    certificate = certified.authority.issue("romeo@localhost")
+    certificate = certified.authority.certificate(xmpp_addr=["romeo@localhost"])
     client = connect(tls, at=certified, certificate=certificate, maximum=maximum)
     assert "EXTERNAL" in offered(client)
     assert client.auth().bind().bare == "romeo@localhost"
 
 
 def test_a_certificate_is_for_those_it_names(certified, connect):
-    several = certified.authority.issue("juliet@localhost", "romeo@localhost", "romeo@example.org")
+    several = certified.authority.certificate(
+        xmpp_addr=["juliet@localhost", "romeo@localhost", "romeo@example.org"]
+    )
     client = connect(at=certified, certificate=several)
     assert failure(client, "", "", "EXTERNAL") == "not-authorized"  # which of them?
     assert failure(client, "", "", "EXTERNAL", authzid="nurse@localhost") == "invalid-authzid"
@@ -487,7 +453,8 @@ def test_a_certificate_is_for_those_it_names(certified, connect):
 
 @pytest.mark.parametrize("names", [(), ("romeo@other.localhost",), ("@",)])
 def test_a_certificate_for_nobody_here(certified, connect, names):
-    client = connect(at=certified, certificate=certified.authority.issue(*names))
+    certificate = certified.authority.certificate("nobody", xmpp_addr=names)
+    client = connect(at=certified, certificate=certificate)
     assert "EXTERNAL" not in offered(client)
     assert failure(client, "", "", "EXTERNAL", authzid="romeo@localhost") == "invalid-mechanism"
 
@@ -499,9 +466,9 @@ def test_without_a_certificate_nothing_changes(certified, connect):
 
 
 def test_a_certificate_of_another_authority(certified, connect, tmp_path):
-    stranger = Authority(tmp_path, "stranger")
+    stranger = CA(tmp_path, "stranger")
     with pytest.raises((OSError, AssertionError)):
-        connect(at=certified, certificate=stranger.issue("romeo@localhost"))
+        connect(at=certified, certificate=stranger.certificate(xmpp_addr=["romeo@localhost"]))
 
 
 def test_anonymous(certified, connect):

@@ -175,13 +175,13 @@ def test_what_the_configuration_has_given_away_comes_back(house, account, make_c
 @pytest.mark.parametrize("how", ["SIGTERM", "kill -9"])
 def test_what_another_server_was_told_that_we_have_is_kept(start_server, how):
     peer = RawServer(None)
-    routes = {"good.test": peer.route}
+    routes = {"good.example": peer.route}
     s2s = {"require_tls": False, "routes": routes}
     server = start_server({**config("60s"), "s2s": s2s})
-    raw = Raw(server.address("s2s"), "localhost", "good.test", tls="none").prove()
+    raw = Raw(server.address("s2s"), "localhost", "good.example", tls="none").prove()
     raw.send(f"<enable xmlns='{SM}'/>")
     raw.gets(f"<enabled xmlns='{SM}'/>")
-    raw.send(f"<message from='juliet@good.test/x' to='x@{IRC}'><body>hi</body></message>")
+    raw.send(f"<message from='juliet@good.example/x' to='x@{IRC}'><body>hi</body></message>")
     assert acknowledged(raw) == 1
     raw.close()
     again(server, how)

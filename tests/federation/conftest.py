@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
+from tests.ca import CA
 from tests.client import Client
 from tests.conftest import CONFIG, Place
-from tests.federation.ca import CA
-from tests.federation.names import Names, loopback
+from tests.dns import DNSServer, loopback
 from tests.federation.peers import DIALBACK, EXTERNAL, MODES, PEERS, Peer, certificate
+from tests.peers import NotInstalled
 from tests.server import ServerProcess
 
 BEGINNERS = ("we begin", "they begin")
@@ -34,7 +35,8 @@ class Bed:
     def __init__(self, folder: Path, databases: Callable[[Path], dict[str, str]]) -> None:
         self.folder, self.databases = folder, databases
         self.ca = CA(folder / "ca")
-        self.names = Names(folder, loopback(253))
+        self.names = DNSServer(address=loopback(253), port=53, ttl=1)  # a server that moves is found again
+        self.under = self.names.namespace(folder)
         self.peers: dict[str, Peer] = {}
         self.ours: dict[str, ServerProcess] = {}
         insecure = [kind.domain(DIALBACK) for kind in PEERS.values()]
@@ -43,15 +45,19 @@ class Bed:
     def peer(self, name: str) -> Peer:
         if name not in self.peers:
             address = loopback(1 + list(PEERS).index(name))
-            self.peers[name] = PEERS[name](self.folder / name, address, self.ca, self.names, self.insecure)
+            try:
+                self.peers[name] = PEERS[name](
+                    self.folder / name, address, self.ca, self.names, self.under, self.insecure
+                )
+            except NotInstalled as error:
+                pytest.skip(str(error))
         return self.peers[name]
 
     def us(self, mode: str) -> ServerProcess:
-        pytest.importorskip("jabberd_py.s2s.uplink", reason="no s2s yet")
         if mode not in self.ours:
             folder, address = self.folder / f"us-{mode}", loopback(101 + MODES.index(mode))
             for domain in OUR_DOMAINS[mode]:
-                self.names.add(domain, address)
+                self.names.publish(domain, address)
                 shown = certificate(self.ca, mode, domain)
                 (folder / "certificates").mkdir(parents=True, exist_ok=True)
                 shown.chain.rename(folder / "certificates" / f"{domain}.pem")
@@ -65,10 +71,10 @@ class Bed:
                     "s2s": {
                         "address": [address],
                         "port": 5269,
-                        "ca": str(self.ca.root),
+                        "ca": str(self.ca.file),
                         "certificates": "required" if mode == EXTERNAL else "dialback",
                     },
-                    "dns": {"nameservers": [f"{self.names.address}#53"]},
+                    "dns": {"nameservers": [self.names.address]},
                 },
                 folder,
             )

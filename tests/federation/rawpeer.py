@@ -13,7 +13,7 @@ from xml.etree.ElementTree import Element, ParseError, XMLPullParser
 import gevent
 from gevent.event import Event
 
-from tests.federation.ca import Certificate
+from tests.ca import Certificate
 from tests.match import CLIENT, STREAM, show
 from tests.stream import TIMEOUT, TLS, Stream
 

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import pytest
 
 from tests.c2s.attacks import BOMB
+from tests.ca import CA
 from tests.conftest import CONFIG
-from tests.federation.ca import CA
 from tests.federation.conftest import log_in
 from tests.federation.rawpeer import DIALBACK, SASL, SERVER, Raw, RawServer, header
 from tests.match import CLIENT, STREAM
@@ -35,16 +35,17 @@ class House(NamedTuple):
 
 
 def house(folder, databases, s2s, certificates="dialback"):
-    pytest.importorskip("jabberd_py.s2s.uplink", reason="no s2s yet")
     ca = CA(folder / "ca")
-    authority = RawServer(ca.issue("good.example", "other.example", "evil.example", "bank.example"))
+    authority = RawServer(
+        ca.server_certificate("good.example", "other.example", "evil.example", "bank.example")
+    )
     with socket.create_server(("127.0.0.1", 0)) as closed:
         nobody = f"127.0.0.1:{closed.getsockname()[1]}"
     routes = dict.fromkeys(["good.example", "other.example", "evil.example", "bank.example"], authority.route)
     options = {
         "address": ["127.0.0.1"],
         "port": 0,
-        "ca": str(ca.root),
+        "ca": str(ca.file),
         "certificates": certificates,
         "routes": routes | {"nobody.example": nobody},
         "logins_per_address": 2000,
@@ -539,7 +540,9 @@ def test_what_waits_for_a_server_that_comes_back_follows_its_new_stream_header(b
         romeo.send(f"<message to='m@nobody.example'><body>{body}</body></message>")
     romeo.send("<r xmlns='urn:xmpp:sm:3'/>")
     romeo.gets("<a xmlns='urn:xmpp:sm:3' h='3'/>", 20)
-    raw = both_ways.raw("nobody.example", certificate=both_ways.ca.issue("nobody.example")).connect()
+    raw = both_ways.raw(
+        "nobody.example", certificate=both_ways.ca.server_certificate("nobody.example")
+    ).connect()
     raw.send(BIDI + f"<auth xmlns='{SASL}' mechanism='EXTERNAL'>=</auth>")
     raw.gets(f"<success xmlns='{SASL}'/>")
     raw.open()
@@ -572,7 +575,9 @@ def test_who_opens_a_stream_and_says_nothing_is_sent_what_waits(both_ways):
     romeo.send("<enable xmlns='urn:xmpp:sm:3'/><message to='m@nobody.example'><body>silence</body></message>")
     romeo.send("<r xmlns='urn:xmpp:sm:3'/>")
     romeo.gets("<a xmlns='urn:xmpp:sm:3' h='1'/>", 20)
-    raw = both_ways.raw("nobody.example", certificate=both_ways.ca.issue("nobody.example")).connect()
+    raw = both_ways.raw(
+        "nobody.example", certificate=both_ways.ca.server_certificate("nobody.example")
+    ).connect()
     raw.send(BIDI + f"<auth xmlns='{SASL}' mechanism='EXTERNAL'>=</auth>")
     raw.gets(f"<success xmlns='{SASL}'/>")
     raw.open()
@@ -636,7 +641,7 @@ def test_where_there_is_no_room_for_both_directions_one_remains(tmp_path, databa
     romeo.send("<message to='m@other.example'><body>fills it</body></message>")
     made.authority.message("fills it", 20)
     for sasl in (True, False):
-        raw = made.raw(certificate=made.ca.issue("good.example")).connect()
+        raw = made.raw(certificate=made.ca.server_certificate("good.example")).connect()
         raw.send(BIDI)
         if sasl:
             raw.send(f"<auth xmlns='{SASL}' mechanism='EXTERNAL'>=</auth>")
@@ -670,7 +675,7 @@ GOOD = {
     "xmppAddr": {"domains": [], "xmpp_addr": ["good.example"], "srv": ()},
     "SRVName": {"domains": [], "xmpp_addr": (), "srv": ["_xmpp-server.good.example"]},
     "all of them": {"domains": ["bank.example", "good.example"]},
-    "capitals": {"domains": ["GOOD.Test"], "xmpp_addr": (), "srv": ()},
+    "capitals": {"domains": ["GOOD.Example"], "xmpp_addr": (), "srv": ()},
 }
 BAD = {
     "another domain": {"domains": ["evil.example"]},
@@ -680,12 +685,12 @@ BAD = {
     "another service": {"domains": [], "xmpp_addr": (), "srv": ["_xmpp-client.good.example"]},
     "self-signed": {"domains": ["good.example"], "self_signed": True},
     "expired": {"domains": ["good.example"], "expired": True},
-    "not yet valid": {"domains": ["good.example"], "early": True},
+    "not yet valid": {"domains": ["good.example"], "future": True},
 }
 
 
 def issue(ca, domains, **options):
-    return ca.issue(*domains, **options)
+    return ca.server_certificate(*domains, **options)
 
 
 def external(raw, authzid="="):
@@ -712,7 +717,7 @@ def test_a_good_certificate_is_proof(name, required):
 
 
 def test_a_good_certificate_makes_calling_back_superfluous(required):
-    raw = required.raw(certificate=required.ca.issue("good.example")).connect()
+    raw = required.raw(certificate=required.ca.server_certificate("good.example")).connect()
     raw.show_key()
     assert raw.verdict() == ("valid", "")
     raw.close()
@@ -723,7 +728,7 @@ def test_a_bad_certificate_is_none(name, required, tmp_path):
     """No EXTERNAL is offered; who tries it all the same, or dialback, is refused; and the message with it."""
     certificate = None
     if name == "another authority":
-        certificate = CA(tmp_path, "Mantua CA").issue("good.example")
+        certificate = CA(tmp_path, "Mantua CA").server_certificate("good.example")
     elif name != "none":
         certificate = issue(required.ca, **BAD[name])
     raw = required.raw(certificate=certificate).connect()
@@ -736,8 +741,8 @@ def test_a_bad_certificate_is_none(name, required, tmp_path):
 
 
 def test_a_certificate_speaks_for_nobody_else(required):
-    raw = required.raw(certificate=required.ca.issue("good.example")).connect()
-    assert external(raw, "YmFuay50ZXN0") in ("invalid-authzid", "not-authorized")  # bank.example
+    raw = required.raw(certificate=required.ca.server_certificate("good.example")).connect()
+    assert external(raw, "YmFuay5leGFtcGxl") in ("invalid-authzid", "not-authorized")  # bank.example
     raw.close()
 
 

@@ -7,9 +7,9 @@ import time
 import gevent
 import pytest
 
+from tests.ca import CA
 from tests.client import Client
 from tests.conftest import CONFIG
-from tests.federation.ca import CA
 from tests.federation.conftest import log_in
 from tests.federation.rawpeer import RawServer
 from tests.match import CLIENT
@@ -40,8 +40,10 @@ class Mute:
 @pytest.fixture
 def world(tmp_path, databases):
     """(our server, the one that answers for all live domains, their names, the dead ones and the slow ones)."""
-    pytest.importorskip("jabberd_py.s2s.uplink", reason="no s2s yet")
-    live, mute = RawServer(CA(tmp_path / "ca").issue("elsewhere.example", self_signed=True)), Mute()
+    live, mute = (
+        RawServer(CA(tmp_path / "ca").server_certificate("elsewhere.example", self_signed=True)),
+        Mute(),
+    )
     with socket.create_server(("127.0.0.1", 0)) as closed:
         nobody = closed.getsockname()[1]
     names = [f"d{number}.example" for number in range(DOMAINS)]

@@ -45,7 +45,7 @@ def warned(tmp_path: Path) -> Iterator[Callable[..., list[str]]]:
         ({"expired": True}, ["the certificate has expired on "]),
         ({"future": True}, ["the certificate is not valid before "]),
         ({"domains": ["www.example.org"]}, ["the certificate is not for example.org, but for www.example.org"]),
-        ({"domains": [], "srv": ["example.org"]}, []),
+        ({"domains": [], "srv": ["_xmpp-server.example.org"]}, []),
         ({"domains": [], "xmpp_addr": ["example.org"]}, []),
         ({"domains": [], "common_name": "example.org"}, ["the certificate is not for example.org, but for nobody"]),
         ({"domains": ["a.example"], "expired": True}, ["the certificate has expired on ", "the certificate is not for"]),
@@ -54,7 +54,7 @@ def warned(tmp_path: Path) -> Iterator[Callable[..., list[str]]]:
 def test_what_is_warned_of(
     ca: CA, warned: Any, tmp_path: Path, options: dict[str, Any], said: list[str]
 ) -> None:
-    pem, key = ca.certificate(options.pop("domains", "example.org"), **options)
+    pem, key = ca.certificate(*options.pop("domains", ["example.org"]), **options)
     pem.rename(tmp_path / "example.org.pem")
     key.rename(tmp_path / "example.org.key")
     found = warned("example.org")

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from tests.ca import CA
 from tests.client import Client
 from tests.dns import DNSServer
-from tests.federation.ca import CA
 from tests.server import ServerProcess
 
 HERE, THERE = "verona.example", "mantua.example"
@@ -32,7 +32,7 @@ class World(NamedTuple):
             "hosts": {domain: {}},
             "c2s": {"require_tls": False},
             "modules": {"mam": False, "register": {"enabled": True, "per_address": 0}},
-            "s2s": {"ca": str(self.ca.root), **s2s},
+            "s2s": {"ca": str(self.ca.file), **s2s},
             "dns": {"nameservers": [self.names.address], "hosts": None, "cache": 100},
         }
         if certificate is not None:
@@ -49,7 +49,7 @@ class World(NamedTuple):
         if "s2s" not in self.servers[domain].listeners:
             return
         address, port = self.servers[domain].address("s2s")
-        self.names.put({domain: {"SRV _xmpp-server._tcp": f"0 0 {port} {domain}.", "A": address}})
+        self.names.publish(domain, address, port)
 
     def again(self, domain: str) -> None:
         self.servers[domain].start()
@@ -100,7 +100,7 @@ def streams(server: ServerProcess) -> list[dict[str, Any]]:
 
 def test_certificates_and_sasl_external(world: World) -> None:
     for domain in (HERE, THERE):
-        world.server(domain, world.ca.issue(domain), certificates="required")
+        world.server(domain, world.ca.server_certificate(domain), certificates="required")
     here, there = world.client(HERE), world.client(THERE).available()
     say(here, f"me@{THERE}", "Où est Roméo?")
     assert bodies(there, 1) == ["Où est Roméo?"]
@@ -118,10 +118,10 @@ def test_certificates_and_sasl_external(world: World) -> None:
 
 def test_direct_tls(world: World) -> None:
     """XEP-0368: TLS from the first byte, by the other SRV record; the hello names the domain."""
-    world.server(THERE, world.ca.issue(THERE), direct_port=0, port=None)
+    world.server(THERE, world.ca.server_certificate(THERE), direct_port=0, port=None)
     address, port = world.servers[THERE].address("s2s_direct")
     world.names.put({THERE: {"SRV _xmpps-server._tcp": f"0 0 {port} {THERE}.", "A": address}})
-    world.server(HERE, world.ca.issue(HERE), certificates="required")
+    world.server(HERE, world.ca.server_certificate(HERE), certificates="required")
     here, there = world.client(HERE), world.client(THERE).available()
     say(here, f"me@{THERE}", "straight")
     assert bodies(there, 1) == ["straight"]
@@ -131,8 +131,12 @@ def test_direct_tls(world: World) -> None:
 
 @pytest.mark.parametrize("bad", ["self_signed", "expired", "other"])
 def test_a_bad_certificate_where_a_good_one_is_required(world: World, bad: str) -> None:
-    world.server(HERE, world.ca.issue(HERE), certificates="required")
-    certificate = world.ca.issue("evil.example") if bad == "other" else world.ca.issue(THERE, **{bad: True})
+    world.server(HERE, world.ca.server_certificate(HERE), certificates="required")
+    certificate = (
+        world.ca.server_certificate("evil.example")
+        if bad == "other"
+        else world.ca.server_certificate(THERE, **{bad: True})
+    )
     world.server(THERE, certificate)
     here = world.client(HERE)
     say(here, f"me@{THERE}", "hello")
@@ -234,8 +238,8 @@ def test_the_other_server_restarts_in_mid_conversation(world: World) -> None:
 
 
 def test_jabberctl_walks_the_way(world: World) -> None:
-    world.server(THERE, world.ca.issue(THERE))
-    world.server(HERE, world.ca.issue(HERE))
+    world.server(THERE, world.ca.server_certificate(THERE))
+    world.server(HERE, world.ca.server_certificate(HERE))
     steps = json.loads(world.servers[HERE].ctl("--json", "check", "federation", THERE))
     said = {row["step"]: row["result"] for row in steps}
     assert "SRV records" in said["DNS"]
