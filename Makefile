@@ -7,6 +7,7 @@ PIP     = $(PY) -m pip install --quiet --disable-pip-version-check
 HOST   ?= localhost
 USERS  ?= 200
 TIME   ?= 60s
+SLOW    = tests/acceptance tests/clients tests/crash tests/federation
 STORING = tests/c2s/test_sasl.py tests/c2s/test_sm.py tests/c2s/test_stream.py tests/ctl \
     tests/modules tests/rfc6121
 
@@ -14,7 +15,7 @@ STORING = tests/c2s/test_sasl.py tests/c2s/test_sm.py tests/c2s/test_stream.py t
 QUICK_ROWS = login,chat 1,chat 8,chat TLS 8,chat +,chat by,presence,offline,idle,users,many sessions plain,fairness: messages,fairness: archive,fairness: never,fairness: roster
 
 .DEFAULT_GOAL := help
-.PHONY: run account install uninstall must-be-root test test-databases test-mariadb test-postgres lint docs conf load swarm bench profile help clean
+.PHONY: run account install uninstall must-be-root test test-slow test-quick test-databases test-mariadb test-postgres lint docs conf load swarm bench profile help clean
 
 run: $(VENV)/run.stamp jabberctl  ## start the server here; ARGS="--set c2s.port=5333" for options
 	@exec $(PY) -m jabberd_py $(ARGS)
@@ -32,6 +33,13 @@ jabberctl: Makefile
 
 test: $(VENV)/dev.stamp  ## all tests; ARGS="-k roster" for some
 	$(PY) -m pytest $(ARGS)
+
+# All tests in two halves.
+test-slow: $(VENV)/dev.stamp  ## the tests that wait for other people's programs, for pip and for disks
+	$(PY) -m pytest $(SLOW) $(ARGS)
+
+test-quick: $(VENV)/dev.stamp  ## all others
+	$(PY) -m pytest tests $(addprefix --ignore=,$(SLOW)) $(ARGS)
 
 # Each in a process of its own, both at a time: most of their time they wait.
 test-databases:  ## the tests that keep something, on MariaDB and on PostgreSQL
