@@ -56,15 +56,16 @@ COLUMNS = ("id", "node", "owner", "way", "destination", "xml", "time")
 
 class Entry:
     """One stanza in a queue. ``row``: its number in `Outbox`, 0 if it has no row. ``queued_at``: when it was queued
-    (`time.monotonic`)."""
+    (`time.monotonic`). ``suspect``: the other side has ended a stream with an error, over this stanza perhaps."""
 
-    __slots__ = ("stanza", "data", "row", "queued_at")
+    __slots__ = ("stanza", "data", "row", "queued_at", "suspect")
 
     def __init__(self, stanza: Element, row: int = 0) -> None:
         self.stanza = stanza
         self.data = stanza.across()
         self.row = row
         self.queued_at = time.monotonic()
+        self.suspect = False
 
 
 def keep(way: str, destination: str, entry: Entry, failed: Callable[[Entry], object]) -> None:
@@ -93,15 +94,16 @@ def refuse(router: Router, entry: Entry) -> None:
 def save(
     router: Router,
     entries: Iterable[Entry],
-    lasts: Callable[[Element], object],
+    lasts: Callable[[Element], bool],
     keep: Callable[[Entry], object],
 ) -> None:
-    """To be called when the server stops while these wait. Messages for which ``lasts`` is true get a row by ``keep``, if they
-    have none. The senders of other messages and of IQs get an error. Presence is dropped: it is sent anew after the start."""
+    """To be called when the server stops while these wait. Stanzas for which ``lasts`` is true get a row by ``keep``, if they
+    have none. The senders of other messages and of IQs get an error. Other presence is dropped: it is sent anew after the
+    start."""
     error = StanzaError("remote-server-timeout", "the server was stopped")
     for entry in list(entries):
         stanza = entry.stanza
-        if stanza.name == "message" and lasts(stanza):
+        if lasts(stanza):
             if not entry.row:
                 keep(entry)
         elif stanza.name != "presence":

@@ -11,7 +11,7 @@ import gevent
 from ..outbox import Entry
 from ..xmpp.protocols import XEP
 from ..xmpp.sm import ASK, WRAP, newly
-from .pair import Pair
+from .pair import Failure, Pair
 
 PROTOCOLS = (XEP(198, "1.6.3", "Stream Management", missing="location"),)
 
@@ -60,6 +60,20 @@ class Acks:
             self.bytes -= len(entry.data)
             pair.delivered(entry)
         return more
+
+    @property
+    def cautious(self) -> bool:
+        """Was the last stanza a suspect? Until it is acknowledged no other one follows: if the stream ends, it was that one."""
+        return bool(self.queue) and self.queue[-1][1].suspect
+
+    def suspect(self, reason: str) -> None:
+        """The other side has ended the stream with an error, over one of those it has not acknowledged. They will go out one
+        by one. A suspect that was alone goes back to its sender: those behind it must not wait for ever."""
+        if len(self.queue) == 1 and self.cautious:
+            pair, entry = self.queue.popleft()
+            pair.bounce(entry, Failure("not-acceptable", f"{pair.remote} does not take this: {reason}", True))
+        for _, entry in self.queue:
+            entry.suspect = True
 
     def give_back(self) -> None:
         """Puts what was not acknowledged back in front of the queues of its pairs. The pairs send later, in greenlets of their

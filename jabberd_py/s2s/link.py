@@ -35,6 +35,14 @@ logger = log.get(__name__)
 
 LANG = "en"
 STANZAS = frozenset(("message", "presence", "iq"))
+OVER_A_STANZA = frozenset(
+    (
+        "bad-format", "bad-namespace-prefix", "host-unknown", "improper-addressing", "internal-server-error", "invalid-from",
+        "invalid-namespace", "invalid-xml", "not-well-formed", "policy-violation", "restricted-xml", "undefined-condition",
+        "unsupported-encoding", "unsupported-stanza-type", "xml-not-well-formed",
+    )
+)  # fmt: skip
+"""Stream errors with which servers answer a stanza that they do not take."""
 BIDI, BIDI_FEATURE = "urn:xmpp:bidi", "urn:xmpp:features:bidi"
 
 
@@ -48,7 +56,8 @@ def said(error: Element | None, namespace: str) -> str:
 
 
 class Link(Traffic, Entity):
-    """``proof``: how the other side, or we, did it; ``trouble``: what is wrong with its certificate."""
+    """``proof``: how the other side, or we, did it; ``trouble``: what is wrong with its certificate; ``refused``: the other side
+    has ended the stream, over a stanza of ours perhaps."""
 
     incoming = False
     content = ns.SERVER
@@ -62,6 +71,7 @@ class Link(Traffic, Entity):
         self.proof = ""
         self.trouble: str | None = "no TLS"
         self.error = ""
+        self.refused = False
         self.began_at = time.monotonic()
         self.resumable = True  # not after a stream error of ours (RFC 6120 section 4.9.1.1)
 
@@ -113,6 +123,8 @@ class Link(Traffic, Entity):
         self.uplink.gone(self)
         sm, self.sm = self.sm, None
         if sm is not None:
+            if self.refused:
+                sm.suspect(self.error)
             self.keep(sm)
         pairs, self.pairs = self.pairs, set()
         for pair in pairs:
@@ -179,6 +191,8 @@ class Link(Traffic, Entity):
     def _told(self, error: Element) -> None:
         """A stream error of theirs."""
         self.error = f"the other server said {said(error, ns.STREAMS)}"
+        self.resumable = False
+        self.refused = not OVER_A_STANZA.isdisjoint(each.name for each in error.elements())
         self.note("s2s stream error of the other side", remote=self.remote, error=self.error)
 
     def suffices(self, domain: str) -> bool:

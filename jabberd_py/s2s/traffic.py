@@ -134,7 +134,7 @@ class Traffic:
         if self.ended or stream.closing or not self.opened:
             return True
         o = self.uplink.options
-        if sm is not None and (len(sm.queue) >= o.unacknowledged or sm.bytes >= o.queue_size):
+        if sm is not None and (len(sm.queue) >= o.unacknowledged or sm.bytes >= o.queue_size or sm.cautious):
             return True
         if stream.size + len(stream.rest) <= stream.cap // 2:
             return False

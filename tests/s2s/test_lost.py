@@ -258,3 +258,37 @@ def test_a_server_that_only_listens_is_asked_before_its_stream_ends(house: House
             raw.send(f"<iq type='result' from='good.example' to='{US}' id='{ping.get('id')}'/>")
     assert raw.stream_error(15) == "connection-timeout"
     raw.close()
+
+
+def test_a_stanza_that_the_other_server_never_takes_goes_back_alone(house: House) -> None:
+    """Its stream would end over the same one again and again, and nobody here could write to that server."""
+
+    def ends() -> None:
+        stream = house.stream
+        stream.send(
+            "<stream:error><improper-addressing xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error>"
+            "</stream:stream>"
+        )
+        house.until(lambda: house.stream is not stream)
+
+    def begins() -> None:
+        house.element("enable")
+        house.stream.send(f"<enabled xmlns='{SM}' id='it' resume='true'/>")
+
+    house.managed()
+    house.say("2 is bad", "3")
+    house.until(lambda: "3" in house.bodies)
+    ends()
+    begins()
+    house.until(lambda: house.bodies[3:] == ["1"])
+    house.say("4")
+    assert house.bodies[3:] == ["1"]
+    house.stream.send(f"<a xmlns='{SM}' h='1'/>")
+    house.until(lambda: house.bodies[3:] == ["1", "2 is bad"])
+    ends()
+    error = house.romeo.gets("<message type='error' from='juliet@good.example'/>", 20)
+    assert "improper-addressing" in error.findtext(f".//{{{STANZAS}}}text")
+    begins()
+    house.until(lambda: house.bodies[5:] == ["3"])
+    house.stream.send(f"<a xmlns='{SM}' h='1'/>")
+    house.until(lambda: house.bodies[5:] == ["3", "4"])
