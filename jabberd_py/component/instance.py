@@ -12,7 +12,7 @@ import gevent
 from .. import log, outbox
 from ..heartbeat import heartbeat
 from ..instance import Instance
-from ..jsm.worth import promised, worth
+from ..jsm.worth import lasts, promised
 from ..outbox import Entry
 from ..router import Router
 from ..xdb import xdb
@@ -250,7 +250,7 @@ class Component(Instance):
 
     def save(self) -> None:
         """To be called when the server stops: see `outbox.save`."""
-        outbox.save(self.router, self.queue, worth, self._keep)
+        outbox.save(self.router, self.queue, lasts, self._keep)
 
     def remove(self) -> None:
         """To be called when the component was removed from the configuration. Ends its stream."""

@@ -6,6 +6,7 @@ from collections.abc import Container
 
 from ..xmpp.element import Element
 from ..xmpp.protocols import XEP
+from ..xmpp.subscription import TYPES
 
 PROTOCOLS = (XEP(334, "1.0.0", "Message Processing Hints"),)
 
@@ -76,11 +77,19 @@ def worth(stanza: Element) -> int:
     return SPOOLED | ARCHIVED
 
 
+def lasts(stanza: Element) -> bool:
+    """Would it be missed if it were lost? A message that is worth it, and what changes a subscription: the roster of its
+    sender says already that it was sent."""
+    if stanza.name == "presence":
+        return stanza.attrs.get("type") in TYPES
+    return stanza.name == "message" and worth(stanza) > 0
+
+
 def promised(stanza: Element, ours: Container[str]) -> bool:
-    """May the sender be told that we have this message (XEP-0198), and would it be missed? ``ours``: the domains of this
-    server; another server may ask for acknowledgements, a component cannot."""
+    """Would it be missed, and may its sender believe that we have it (XEP-0198)? ``ours``: the domains of this server; another
+    server may ask for acknowledgements, a component cannot."""
     if stanza.name != "message":
-        return False
+        return lasts(stanza)
     session = stanza.session
     if session is not None:
         told = session.sm is not None

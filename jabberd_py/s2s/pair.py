@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from .. import log, outbox
 from ..heartbeat import heartbeat
-from ..jsm.worth import promised, worth
+from ..jsm.worth import lasts, promised
 from ..outbox import Entry
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
@@ -100,7 +100,7 @@ class Pair:
 
     def save(self) -> None:
         """To be called when the server stops: see `outbox.save`."""
-        outbox.save(self.uplink.router, self.queue, worth, self._keep)
+        outbox.save(self.uplink.router, self.queue, lasts, self._keep)
 
     def enqueue(self, entry: Entry) -> None:
         """Queues an entry behind all others."""

@@ -191,6 +191,23 @@ def test_what_another_server_was_told_that_we_have_is_kept(start_server, how):
     peer.stop()
 
 
+@pytest.mark.parametrize("how", ["SIGTERM", "kill -9"])
+def test_what_changes_a_subscription_reaches_the_component_after_a_restart(house, account, make_client, how):
+    """The roster says already that it was sent: nobody would send it again."""
+    romeo = managed(house, account, make_client)
+    romeo.send(f"<presence to='a@{IRC}' type='subscribe'/><presence to='a@{IRC}' type='unsubscribe'/>")
+    romeo.iq("set", f"<query xmlns='jabber:iq:roster'><item jid='a@{IRC}' subscription='remove'/></query>")
+    romeo.send(f"<presence to='b@{IRC}' type='subscribe'/>")
+    romeo.iq("set", f"<query xmlns='jabber:iq:roster'><item jid='b@{IRC}' subscription='remove'/></query>")
+    assert acknowledged(romeo) >= 4
+    again(house, how)
+    irc = join(house)
+    irc.sync()
+    said = [(e.get("to"), e.get("type")) for e in irc.inbox if e.tag.endswith("}presence")]
+    said = [(to, type) for to, type in said if type != "probe"]
+    assert said == [(f"{who}@{IRC}", type) for who in "ab" for type in ("subscribe", "unsubscribe")]
+
+
 @pytest.mark.sqlite
 def test_what_need_not_last_is_not_written(house, account, make_client):
     romeo = managed(house, account, make_client)
