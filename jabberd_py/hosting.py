@@ -11,6 +11,7 @@ import gevent
 from . import log, modules
 from .c2s.listener import Service as C2SService
 from .cluster import cluster
+from .component.instance import Component
 from .config import HostConfig, ServiceConfig
 from .heartbeat import heartbeat
 from .instance import Instance
@@ -67,6 +68,9 @@ class Hosting:
         self.jobs[host.domain].append(heartbeat.every(1, host.marks.save))
         for service in settings.services.values():
             self._add_service(host, service)
+        for each in list(self.router.instances.values()):
+            if isinstance(each, Component) and each.connected and each.options.concerns(host.domain):
+                host.hooks.tell("component", each)  # of a host that comes it knows nothing yet
 
     def _add_service(self, host: Host, settings: ServiceConfig) -> None:
         """Beside its own modules it has those of the host that are for any Instance."""

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.client import Client
+from tests.component.component import Component
 from tests.conftest import Account, Place
 from tests.server import ServerProcess
 
@@ -126,3 +127,22 @@ def test_what_needs_a_restart_is_named(server: ServerProcess) -> None:
     for name in ("data", "s2s.enabled", "ctl.socket", "hosts.localhost.modules.echo"):
         assert name in said
     assert "c2s" not in said
+
+
+def test_a_connected_component_learns_what_it_may_do_on_a_host_that_comes(start_server: Any) -> None:
+    """It would not have known before its next stream, and seen nothing of the host's users."""
+    grants = {"roster": "get", "presence": "managed_entity", "delegate": {"urn:x": []}}
+    server = start_server(
+        {**BASE, "component": {"port": 0}, "components": {"may.localhost": {"secret": "secret", **grants}}}
+    )
+    may = Component(server.address("component"), "may.localhost").join()
+    may.gets("<message from='localhost'><privilege xmlns='urn:xmpp:privilege:2'/></message>")
+    rewrite(server, hosts={**BASE["hosts"], "third.localhost": {}})
+    server.ctl("reload")
+    may.gets("<message from='third.localhost'><privilege xmlns='urn:xmpp:privilege:2'/></message>")
+    may.gets("<message from='third.localhost'><delegation xmlns='urn:xmpp:delegation:2'/></message>")
+    connects(server, "third.localhost").register("juliet", "secret")
+    juliet = connects(server, "third.localhost").login("juliet", "secret").available()
+    may.gets(f"<presence from='{juliet.jid}' to='may.localhost'/>")
+    juliet.close()
+    may.close()
