@@ -179,6 +179,8 @@ class Client(Entity):
     def _end(self, lost: bool, reason: str) -> None:
         if self.gone is not None:
             self.gone.set()
+        if self.host is not None:
+            self.host.unbound.discard(self)
         try:
             if self.session is not None:
                 self._leave(self.session, lost, reason)
@@ -290,6 +292,8 @@ class Client(Entity):
 
     def authenticated(self, user: str, mechanism: str) -> None:
         self.user = user
+        assert self.host is not None
+        self.host.unbound.add(self)
         self.mechanism = sys.intern(mechanism)
         self.stream.parser.limits = self.service.limits
         self.stream.purse = Purse(self.service.rates)
@@ -299,6 +303,7 @@ class Client(Entity):
         """The negotiation is over."""
         self.negotiation = None
         self.session = session
+        session.host.unbound.discard(self)
         idle = self.service.options.idle_timeout
         self.stream.established(idle or None, may_rest=True, ask=self._ask)
         logger.info(

@@ -22,6 +22,7 @@ from . import delivery
 from .session import Nobody, Session, Transport
 from .sessions import Sessions, highest
 from .spool import Spool
+from .stream import ClientStream
 from .users import Users
 
 if TYPE_CHECKING:
@@ -63,7 +64,8 @@ class HostOptions(Section):
 
 
 class Host(Instance):
-    """One domain's users. ``sessions`` and ``users`` are theirs; modules hook in between."""
+    """One domain's users. ``sessions`` and ``users`` are theirs; modules hook in between. ``unbound``: streams that have
+    authenticated, and have no session yet."""
 
     targets = ("server", "self", "user")
 
@@ -72,6 +74,7 @@ class Host(Instance):
         self.options = options
         self.jid = parse(domain)
         self.sessions = Sessions()
+        self.unbound: set[ClientStream] = set()
         self.users = Users(self)
         self.spool = Spool(self)
         self.marks = self.spool.marks
@@ -102,6 +105,8 @@ class Host(Instance):
             others = self.sessions.of(jid.user)
         if len(others) >= self.options.sessions_per_user:
             raise StanzaError("resource-constraint", "too many sessions of this account")
+        if jid.user in self.users.going:  # since the older session was ended
+            raise StanzaError("not-authorized", "the account is gone")
         session = Session(self, jid, transport, id, time.time())
         self.sessions.add(session)
         self.hooks.tell("session", session)
@@ -121,8 +126,11 @@ class Host(Instance):
                 going.set()
 
     def kick(self, user: str, condition: str, text: str | None = None) -> int:
-        """Ends all sessions of a user with a stream error; says how many there were."""
+        """Ends all sessions of a user with a stream error; says how many there were. Streams that have authenticated end, too:
+        they must not bind a resource of the next owner of the name."""
         sessions = self.sessions.of(user)
+        for stream in [stream for stream in self.unbound if stream.user == user]:
+            stream.kick(condition, text)
         for session in sessions:
             session.transport.kick(condition, text)
         return len(sessions)

@@ -32,3 +32,6 @@ class ClientStream(Protocol):
 
     def send(self, data: bytes) -> None:
         """Queues the bytes of an element; never blocks, never raises."""
+
+    def kick(self, condition: str, text: str | None = None) -> None:
+        """Ends the stream with that stream error, soon."""

@@ -73,8 +73,9 @@ class Users:
         self._rounds: list[int] | None = None
 
     def exists(self, user: str) -> bool:
-        """Also True for one who is here now without an account (SASL ANONYMOUS)."""
-        return user not in self.going and (exists(user) or user in self.host.sessions.users)
+        """Also True for one who is here now without an account (SASL ANONYMOUS). May block; what is said about ``going`` holds
+        afterwards."""
+        return (exists(user) or user in self.host.sessions.users) and user not in self.going
 
     def jid(self, user: str) -> JID:
         """The address of an account to be: raises ValueError where it would be none of ours."""

@@ -7,6 +7,9 @@ import gevent
 import pytest
 
 from tests.client import Client
+from tests.match import STREAM
+
+STREAMS = "urn:ietf:params:xml:ns:xmpp-streams"
 
 
 @pytest.fixture
@@ -72,13 +75,32 @@ def test_what_is_sent_during_the_removal_is_not_kept(server, who):
     new.close()
 
 
+def test_who_logged_in_before_does_not_become_the_next_owner(server):
+    """He has authenticated, and waits with binding until somebody else has the name."""
+    server.ctl("accounts", "add", "romeo@localhost", "--password", "secret")
+    old = Client(server.address("c2s"), "localhost").connect().auth("romeo", "secret")
+    server.ctl("accounts", "delete", "romeo@localhost")
+    server.ctl("accounts", "add", "romeo@localhost", "--password", "another")
+    old.send("<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>")
+    old.gets(f"<error xmlns='{STREAM}'><not-authorized xmlns='{STREAMS}'/></error>")
+    old.close()
+
+
+def test_who_has_authenticated_is_not_bound_once_the_account_is_suspended(server):
+    server.ctl("accounts", "add", "mercutio@localhost", "--password", "secret")
+    late = Client(server.address("c2s"), "localhost").connect().auth("mercutio", "secret")
+    server.ctl("accounts", "disable", "mercutio@localhost")
+    late.send("<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>")
+    late.gets(f"<error xmlns='{STREAM}'><not-authorized xmlns='{STREAMS}'/></error>")
+    late.close()
+
+
 @pytest.mark.sqlite
 def test_who_had_logged_in_and_was_not_bound(server):
     """The account goes between authentication and binding."""
     server.ctl("accounts", "add", "romeo@localhost", "--password", "secret")
     romeo = Client(server.address("c2s"), "localhost").connect().auth("romeo", "secret")
     server.ctl("accounts", "delete", "romeo@localhost")
-    answer = romeo.iq("set", "<bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/>")
-    assert answer.get("type") == "error"
+    romeo.gets(f"<error xmlns='{STREAM}'><not-authorized xmlns='{STREAMS}'/></error>")
     romeo.close()
     assert left(server, "romeo@localhost") == {}
