@@ -156,7 +156,7 @@ def left() -> list[Entry]:
             if stanza.from_ is None or stanza.to is None:
                 raise ValueError("it has no addresses")
             entries.append(Entry(stanza, id))
-        except ValueError as error:
+        except (ValueError, TypeError, AttributeError) as error:
             logger.error("a stanza that was to be sent cannot be read", number=id, reason=str(error))
             _done.append(id)
         above(id)

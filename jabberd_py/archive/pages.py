@@ -9,8 +9,10 @@ from typing import Any
 from peewee import fn
 
 from ..net.turns import pause
+from ..xdb import spoilt
 from ..xmpp.element import from_text
 from ..xmpp.errors import StanzaError
+from ..xmpp.large import check_whole
 from . import search
 from .messages import Message, readable
 from .query import LAST, Query, number
@@ -149,12 +151,19 @@ def _count(matching: list[Any], above: int, below: int, most: int) -> int | None
 
 
 def rows(user: str, ids: list[int]) -> Iterator[tuple[int, str]]:
-    """(number, xml) of these, in this order; read a few at a time. What has gone meanwhile is left out."""
+    """(number, xml) of these, in this order; read a few at a time. What has gone meanwhile, or is damaged, is left out."""
     for at in range(0, len(ids), CHUNK):
         some = ids[at : at + CHUNK]
         query = Message.select(Message.id, Message.xml).where(Message.id.in_(some)).tuples().iterator()
         texts = dict(query)
-        yield from ((id, _clean(user, texts[id])) for id in some if id in texts)
+        for id in some:
+            if id in texts:
+                try:
+                    check_whole(texts[id])
+                except ValueError as error:  # it would end the reader's stream
+                    spoilt("message", user, error)
+                else:
+                    yield id, _clean(user, texts[id])
 
 
 def _clean(user: str, xml: str) -> str:

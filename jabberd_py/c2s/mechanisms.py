@@ -106,6 +106,7 @@ class Scram(Exchange):
         super().__init__(client, name)
         self.hash = HASHES[name.removesuffix("-PLUS")]
         self.scram: sasl.Scram | None = None
+        self.kept: ScramKeys | None = None
 
     def step(self, message: bytes) -> bytes | Success:
         if self.scram is None:
@@ -117,11 +118,16 @@ class Scram(Exchange):
             return challenge
         self._check_guard()  # many exchanges may have begun before the first one failed
         said = self.scram.final(message)
+        if self.kept != self.host.users.keys(self.account, self.hash):
+            raise SaslError(
+                "not-authorized"
+            )  # since it began the password was changed, or the account has gone
         return Success(self._user(), said)
 
     def _keys(self, username: str) -> ScramKeys:
         self._claims(username)
-        return self.host.users.keys(self.account, self.hash)
+        self.kept = self.host.users.keys(self.account, self.hash)
+        return self.kept
 
 
 class ScramPlus(Scram):

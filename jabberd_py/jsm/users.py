@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from .session import Session
 
 HASHES = ("sha1", "sha256", "sha512")
+ROUND = re.compile(r"[1-9][0-9]{3,6}").fullmatch
 HEX = re.compile(r"(?:[0-9a-f]{2}){16,}").fullmatch
 PATIENCE = 5.0
 """Seconds that the sessions of an account which is deleted have to end in."""
@@ -247,7 +248,8 @@ class Users:
     def _note_rounds(self, iterations: int) -> list[int]:
         """Remembers that accounts may have so many rounds; all such numbers, as the option was changed over time."""
         if self._rounds is None:
-            self._rounds = [int(each) for each in (xdb.get(self.host.domain, ROUNDS) or "").split()]
+            kept = (xdb.get(self.host.domain, ROUNDS) or "").split()
+            self._rounds = [int(each) for each in kept if ROUND(each)]  # the row may be damaged
         if iterations not in self._rounds:
             self._rounds = [*self._rounds, iterations]
             xdb.set(self.host.domain, ROUNDS, " ".join(map(str, self._rounds)))

@@ -10,7 +10,7 @@ from peewee import CharField, IntegerField, TextField
 
 from ..hooks import LATER, Module, Option, iq, size
 from ..net.turns import fairly
-from ..xdb import OWNER_LENGTH, Table, xdb
+from ..xdb import OWNER_LENGTH, Table, spoilt, xdb
 from ..xmpp import ns
 from ..xmpp.element import Element, from_text
 from ..xmpp.errors import StanzaError
@@ -85,7 +85,12 @@ class PrivateStorage(Module):
         xml = Private.select(Private.xml).where(mine).scalar()
         if xml is None:
             return Element("query", NS, wanted[0])
-        self.host.router.reply(verbatim(request, xml))  # as it is stored: it may be large
+        try:
+            answer = verbatim(request, xml)  # as it is stored: it may be large
+        except ValueError as error:
+            spoilt("private", request.from_.user, error)
+            return Element("query", NS, wanted[0])
+        self.host.router.reply(answer)
         return LATER
 
     @iq("set", NS, "query", to="self")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..hooks import LATER, Module, Option, iq, size
-from ..xdb import xdb
+from ..xdb import spoilt, xdb
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
 from ..xmpp.large import payload_text, verbatim
@@ -40,7 +40,12 @@ class VCard(Module):
             text = self.photo.shown(user, request.from_, text)
         if text is None:
             raise none
-        self.host.router.reply(verbatim(request, text))
+        try:
+            answer = verbatim(request, text)
+        except ValueError as error:
+            spoilt("document", user, error)
+            return Element("vCard", NS)
+        self.host.router.reply(answer)
         return LATER
 
     @iq("set", NS, "vCard", to="self")

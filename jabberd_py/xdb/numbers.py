@@ -91,7 +91,11 @@ def load(kept: str | None, save: Callable[[str], object]) -> None:
     block."""
     global _ahead, _save
     _save = save
-    _corrections[:] = [(since, ahead) for since, ahead in json.loads(kept or "[]")]
+    try:
+        _corrections[:] = [(int(since), int(ahead)) for since, ahead in json.loads(kept or "[]")]
+    except (ValueError, TypeError) as error:
+        _corrections.clear()
+        logger.error("the record of clocks that were wrong is damaged", reason=str(error))
     _ahead = _corrections[-1][1] if _corrections else 0
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from typing import Any
+from xml.parsers.expat import ExpatError, ParserCreate
 
 from .element import ROOT, Builder, Element
 
@@ -32,8 +33,17 @@ def payload_text(request: Element) -> str:
     return request.inner.decode() if len(request.children) == 1 else str(request.payload)
 
 
+def check_whole(xml: str) -> None:
+    """Raises ValueError if stored text is not one whole element. No tree is made of it."""
+    try:
+        ParserCreate(namespace_separator=" ").Parse(xml, True)
+    except ExpatError as error:
+        raise ValueError(str(error)) from None
+
+
 def verbatim(request: Element, xml: str) -> Element:
-    """The result for a request that has ``xml``, one whole element as it stands in ``jabber:client``, as its payload. It is not
-    parsed."""
+    """The result for a request that has ``xml``, one whole element as it stands in ``jabber:client``, as its payload. No
+    tree is made of it. Raises ValueError if it is not whole: it would end the reader's stream."""
+    check_whole(xml)
     answer = request.reply()
     return Element.raw(answer.name, answer.ns, answer.attrs, xml.encode(), request.kids)

@@ -268,6 +268,17 @@ def condition(answer):
     return answer[0].tag.rpartition("}")[2]
 
 
+def test_an_exchange_that_began_with_an_old_password_fails(connect, server):
+    """The account may have another owner by now."""
+    connect().register("changing", "secret")
+    client = connect()
+    scram = Scram("SCRAM-SHA-256", "changing", "secret")
+    final = scram.final(b64decode(first_answer(client, scram, "SCRAM-SHA-256").text))
+    server.ctl("accounts", "passwd", "changing@localhost", "--password", "another secret")
+    assert condition(client.sasl("response", final)) == "not-authorized"
+    connect().auth("changing", "another secret").bind()
+
+
 def test_an_aborted_exchange(connect, romeo):
     client = connect()
     first_answer(client, Scram("SCRAM-SHA-256", *romeo), "SCRAM-SHA-256")

@@ -160,3 +160,18 @@ def test_the_keys_of_an_account(server):
     client(server, "juliet").bind().close()
     server.ctl("accounts", "passwd", "romeo@localhost", "--password", "secret")
     client(server, "romeo").bind().close()
+
+
+@pytest.mark.sqlite
+def test_what_the_server_notes_for_itself(server):
+    """Clocks that were wrong, and the numbers of rounds that strangers are shown."""
+    assert server.stop() == 0
+    damage(
+        server,
+        "UPDATE document SET xml = 'x' || xml || ' 0' WHERE namespace = 'jabberd_py:scram-iterations'",
+        "INSERT INTO document (owner, namespace, xml) VALUES ('', 'jabberd_py:clock', '[[1, ')",
+    )
+    server.start()
+    client(server, "romeo").bind().close()
+    server.ctl("accounts", "add", "mercutio@localhost", "--password", "secret")
+    client(server, "mercutio").bind().close()
