@@ -119,9 +119,7 @@ class Scram(Exchange):
         self._check_guard()  # many exchanges may have begun before the first one failed
         said = self.scram.final(message)
         if self.kept != self.host.users.keys(self.account, self.hash):
-            raise SaslError(
-                "not-authorized"
-            )  # since it began the password was changed, or the account has gone
+            raise SaslError("not-authorized")  # the password was changed, or the account has gone
         return Success(self._user(), said)
 
     def _keys(self, username: str) -> ScramKeys:

@@ -56,8 +56,8 @@ def said(error: Element | None, namespace: str) -> str:
 
 
 class Link(Traffic, Entity):
-    """``proof``: how the other side, or we, did it; ``trouble``: what is wrong with its certificate; ``refused``: the other side
-    has ended the stream, over a stanza of ours perhaps."""
+    """``proof``: how the other side, or we, did it; ``trouble``: what is wrong with its certificate; ``refused``: the other
+    side has ended the stream, over a stanza of ours perhaps."""
 
     incoming = False
     content = ns.SERVER
