@@ -5,6 +5,7 @@ import json
 import sys
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree as ET
 
 import slixmpp
 
@@ -17,7 +18,7 @@ class Person(slixmpp.ClientXMPP):
     def __init__(self, jid: str, password: str, port: int, ca: str) -> None:
         super().__init__(jid, password)
         self.ca_certs, self.port, self.leaving = Path(ca), port, False
-        for plugin in ("xep_0030", "xep_0191", "xep_0198", "xep_0280", "xep_0313"):
+        for plugin in ("xep_0030", "xep_0191", "xep_0198", "xep_0280", "xep_0313", "xep_0084", "xep_0402"):
             self.register_plugin(plugin)
         self.add_event_handler("session_start", self.on_session)
         self.add_event_handler("session_resumed", lambda _: say("resumed"))
@@ -26,6 +27,7 @@ class Person(slixmpp.ClientXMPP):
         self.add_event_handler("carbon_received", lambda m: self.on_copy("received", m["carbon_received"]))
         self.add_event_handler("blocked", lambda iq: say("push", "blocked", *jids(iq["block"])))
         self.add_event_handler("unblocked", lambda iq: say("push", "unblocked", *jids(iq["unblock"])))
+        self.add_event_handler("avatar_metadata_publish", self.on_avatar)
         self.add_event_handler("failed_all_auth", lambda _: say("failed", "no mechanism let me in"))
         self.add_event_handler("disconnected", self.on_disconnected)
 
@@ -47,6 +49,35 @@ class Person(slixmpp.ClientXMPP):
 
     def on_copy(self, kind: str, copy: Any) -> None:
         say("copy", kind, copy["from"].full, copy["to"].full, copy["body"])
+
+    async def on_avatar(self, message: Any) -> None:
+        """Fetches the image that the metadata names, as a program that shows it would."""
+        event = message["pubsub_event"]["items"]["item"]
+        sender, id = message["from"].bare, event["id"]
+        found = await self.plugin["xep_0084"].retrieve_avatar(sender, id)
+        image = found["pubsub"]["items"]["item"]["avatar_data"]["value"]
+        say("avatar", sender, id, image.decode())
+
+    async def publish_avatar(self, text: str) -> None:
+        avatar, image = self.plugin["xep_0084"], text.encode()
+        id = avatar.generate_id(image)
+        await avatar.publish_avatar(image)
+        await avatar.publish_avatar_metadata({"id": id, "type": "image/png", "bytes": len(image)})
+
+    async def service(self, address: str) -> None:
+        """All that a program does with a node of its own."""
+        pubsub, node = self.plugin["xep_0060"], "slix"
+        await pubsub.create_node(address, node)
+        await pubsub.subscribe(address, node)
+        await pubsub.publish(address, node, id="one", payload=ET.fromstring("<a xmlns='urn:example'/>"))
+        items = (await pubsub.get_items(address, node))["pubsub"]["items"]
+        say("items", *(item["id"] for item in items))
+        await pubsub.retract(address, node, "one", notify=True)
+        form = (await pubsub.get_node_config(address, node))["pubsub_owner"]["configure"]["form"]
+        say("config", form.get_values()["pubsub#access_model"])
+        await pubsub.unsubscribe(address, node)
+        await pubsub.purge(address, node)
+        await pubsub.delete_node(address, node)
 
     async def pages(self, size: str) -> None:
         async for page in self.plugin["xep_0313"].retrieve(iterator=True, rsm={"max": int(size)}):
@@ -72,6 +103,10 @@ class Person(slixmpp.ClientXMPP):
                 await self.pages(words[0])
             case "pages back":
                 await self.pages_back(words[0])
+            case "avatar":
+                await self.publish_avatar(words[0])
+            case "service":
+                await self.service(words[0])
             case "block":
                 await blocking.block(slixmpp.JID(words[0]))
             case "unblock":
