@@ -87,6 +87,7 @@ EVENTS = (
     _life("created", "user", "an account is made"),
     _life("deleting", "user", "an account is about to go, data and all"),
     _life("start", "", "the instance begins to serve"),
+    _life("restored", "", "behind `start`: sessions that can be resumed are there again (XEP-0198)"),
     _life("stop", "", "the server is stopping"),
     _life("reload", "", "the configuration was read again"),
 )

@@ -33,6 +33,7 @@ class Hosting:
         self.router = router
         self.c2s = c2s
         self.jobs: dict[str, list[Callable[[], None]]] = {}
+        self.serving = False
 
     @property
     def hosts(self) -> list[Host]:
@@ -91,6 +92,14 @@ class Hosting:
             heartbeat.every(seconds, _at_home(instance, job)) for seconds, job in instance.jobs
         ]
         instance.hooks.tell("start")
+        if self.serving:
+            instance.hooks.tell("restored")
+
+    def restored(self) -> None:
+        """The sessions of the process before this one are there again."""
+        self.serving = True
+        for instance in self.router.everybody:
+            instance.hooks.tell("restored")
 
     # -- they change -----------------------------------------------------------------------
 

@@ -181,6 +181,7 @@ class Server:
             raise
         left = outbox.left()
         self.c2s.start()
+        self.hosting.restored()
         outbox.start(self.router, left)
         if self.uplink is not None:
             self.jobs += [heartbeat.every(seconds, job) for seconds, job in self.uplink.jobs]

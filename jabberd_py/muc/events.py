@@ -32,6 +32,7 @@ EVENTS = tuple(
                     "room occupant",
                     "an occupant has the role of its affiliation; another may be set",
                 ),
+                ("coming", "room", "somebody wants to enter; what the store has for them may be read now"),
                 ("entered", "room occupant full stanza", "a session has entered, and knows who is there"),
                 ("left", "room occupant", "an occupant is out"),
                 ("said", "room occupant stanza", "a message goes out to all"),

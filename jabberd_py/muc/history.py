@@ -8,9 +8,14 @@ from contextlib import suppress
 from itertools import islice
 from typing import NamedTuple
 
+from .. import archive
+from ..archive import pages
+from ..archive.query import LAST
 from ..hooks import Option, on
-from ..xmpp.element import Element
+from ..xdb.numbers import when
+from ..xmpp.element import Element, from_text
 from ..xmpp.ns import DELAY
+from ..xmpp.rsm import Page
 from ..xmpp.stamp import parse, utc
 from .feature import Feature
 from .fields import Number
@@ -22,8 +27,11 @@ ASKED = 20
 
 
 class Said(NamedTuple):
+    """``id``: its stanza-id, where the archive has it."""
+
     when: float
     stanza: Element
+    id: str
 
 
 class History(Feature):
@@ -40,7 +48,30 @@ class History(Feature):
         if kept is None or kept.maxlen != self.most:
             kept = room.memory["history"] = deque(kept or (), self.most)
         now = time.time()
-        kept.append(Said(now, _late(room, stanza, now)))
+        kept.append(Said(now, _late(room, stanza, now), str(stanza.uid or "")))
+
+    @on("coming")
+    def recall(self, room: Room) -> None:
+        """What was said before the room slept, or the server was started anew."""
+        kept_by = self.host.archive
+        if "history" in room.memory or kept_by is None or not kept_by.keeps(room):
+            return
+        query = archive.Query(None, 0, LAST, None, None, None, None, "", False, Page(before=""))
+        found = pages.page(room.address, query, self.most).ids
+        said = deque[Said]((), self.most)
+        for id, xml in pages.rows(room.address, found):
+            stanza = from_text(xml)
+            if stanza.has("body"):
+                late = archive.stamped(_late(room, stanza, when(id)), room.address, id)
+                said.append(Said(when(id), late, str(id)))
+        room.memory.setdefault("history", said)
+
+    def drop(self, room: Room, id: str, badge: bytes = b"") -> None:
+        """That message was taken back. ``badge``: only if it bears that."""
+        kept = room.memory.get("history") or ()
+        room.memory["history"] = deque(
+            (each for each in kept if each.id != id or badge not in each.stanza.inner), self.most
+        )
 
     @on("entered")
     def show(self, room: Room, occupant: Occupant, full: str, stanza: Element) -> None:

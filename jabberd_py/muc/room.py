@@ -308,6 +308,8 @@ class Room:
         said = added(self.service.cleaned(self, stanza), *self._badge(occupant))
         said.attrs = {**stanza.attrs, "from": self.at(occupant.nick)}
         said.attrs.pop("to", None)
+        if self.service.archive is not None:
+            said = self.service.archive.keep(self, occupant, said)
         self.service.hooks.tell("said", self, occupant, said)
         self.sending.all(said, self.everyone)
 

@@ -12,12 +12,14 @@ from ..archive.stamps import STAMPS, genuine
 from ..cluster import cluster
 from ..hooks import Option, on
 from ..instance import Instance
+from ..jsm.host import Host
+from ..net.turns import fairly
 from ..router import Router
 from ..service import Service
 from ..xdb import OWNER_LENGTH, Ticket, xdb
 from ..xmpp.element import Element, from_text
 from ..xmpp.errors import StanzaError
-from ..xmpp.jid import JID
+from ..xmpp.jid import JID, parse
 from ..xmpp.protocols import XEP
 from . import room as rooms
 from . import store, traffic
@@ -61,6 +63,7 @@ class Rooms(Service):
         "description",
         "hidden",
         "persistent",
+        "archive",
         "history",
         "subject",
         "invitations",
@@ -95,6 +98,11 @@ class Rooms(Service):
     def own(self) -> list[Feature]:
         """The features of rooms that are switched on."""
         return [each for each in self.modules.values() if isinstance(each, Feature)]
+
+    @cached_property
+    def archive(self) -> Any:
+        """The feature that keeps what is said, or None."""
+        return self.modules.get("archive")
 
     @cached_property
     def fields(self) -> dict[str, Field[Any]]:
@@ -224,6 +232,16 @@ class Rooms(Service):
         """Rooms that somebody was in are in memory again."""
         for address in store.inhabited(self.domain):
             self.find(address)
+
+    @on("restored")
+    def look(self) -> None:
+        """Who had no session that can be resumed is gone; of users of other servers, errors will tell."""
+        for room in list(self.rooms.values()):
+            for full in fairly(list(room.sessions)):
+                jid = parse(full)
+                host = self.router.instances.get(jid.domain)
+                if isinstance(host, Host) and host.sessions.find(jid) is None and full in room.sessions:
+                    room.leave(full)
 
     @on("stop")
     def close(self) -> None:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from peewee import BooleanField, CharField, FloatField, TextField
 
+from ..archive import messages
 from ..xdb import OWNER_LENGTH, JidField, Table, Ticket, xdb
 
 
@@ -193,10 +194,11 @@ def _leave(room: str, jids: list[str]) -> None:
 
 def forget(room: str) -> Ticket:
     """Removes everything that the room owns, also what features keep. Does not wait."""
-    return xdb.write(_forget, xdb.owned_tables(), room)
+    return messages.write(_forget, xdb.owned_tables(), room)
 
 
 def _forget(tables: list[type[Table]], room: str) -> None:
+    messages.sort_in()
     for table in tables:
         table.delete().where(table.owner == room).execute()
 

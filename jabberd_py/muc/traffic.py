@@ -70,7 +70,13 @@ def _come(service: Rooms, room: Room | None, stanza: Element, to: JID, joins: bo
     if not joins and not service.groupchat_1:
         _lost(service, stanza, to)
     elif room is not None:
-        room.enter(stanza, to.resource or "")
+        service.hooks.tell("coming", room)  # it may block
+        if service.rooms.get(room.address) is not room:
+            _come(service, service.find(room.address), stanza, to, joins)
+        elif str(stanza.from_) in room.sessions:
+            room.again(room.sessions[str(stanza.from_)], str(stanza.from_), stanza)
+        else:
+            room.enter(stanza, to.resource or "")
     else:
         room = service.make(stanza, to.user)
         made = not room.sessions
