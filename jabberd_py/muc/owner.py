@@ -71,6 +71,10 @@ class Owner(Feature):
             values = forms.read(x)
         except ValueError as error:
             raise StanzaError("bad-request", str(error)) from None
+        self.put(room, values, request)
+
+    def put(self, room: Room, values: dict[str, list[str]], request: Element) -> None:
+        """The same, of fields by name. ``request``: from whom they come."""
         if values.get("FORM_TYPE", [FORM_TYPE]) != [FORM_TYPE]:
             raise StanzaError("bad-request", f"FORM_TYPE is {FORM_TYPE}")
         try:

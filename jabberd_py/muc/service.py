@@ -18,8 +18,9 @@ from ..router import Router
 from ..service import Service
 from ..xdb import OWNER_LENGTH, Ticket, xdb
 from ..xmpp.element import Element, from_text
-from ..xmpp.errors import StanzaError
+from ..xmpp.errors import StanzaError, error_reply
 from ..xmpp.jid import JID, parse
+from ..xmpp.ns import CLIENT
 from ..xmpp.protocols import XEP
 from . import room as rooms
 from . import store, traffic
@@ -72,6 +73,7 @@ class Rooms(Service):
         "owner",
         "discovery",
         "unique",
+        "commands",
     )
     prefix = Option(
         str, "conference", "its address is this label before the host's, unless 'address' says otherwise"
@@ -213,7 +215,17 @@ class Rooms(Service):
     # -- stanzas ---------------------------------------------------------------------------------------
 
     def deliver_node(self, stanza: Element, to: JID) -> None:
-        traffic.deliver(self, stanza, to)
+        """Errors say that the room refuses, and those of who wants to enter say that it is one (section 7.2)."""
+        try:
+            traffic.deliver(self, stanza, to)
+        except StanzaError as error:
+            answer = error_reply(stanza, error)
+            if answer is not None:
+                answer.child("error").attrs["by"] = to.user
+                if stanza.name == "presence" and stanza.has("x", MUC):
+                    kids = list(answer.children)
+                    answer = Element.parsed("presence", CLIENT, answer.attrs).append(Element("x", MUC), *kids)
+                self.router.reply(answer)
 
     def cleaned(self, room: Room, stanza: Element) -> Element:
         """A message without what only the room may say: its own marks, and stanza-ids in its name (XEP-0359)."""

@@ -57,7 +57,7 @@ class Room:
     def refused(self, client: Client, nick: str, error: str, x: str = "") -> Element:
         self.ask(client, nick, x)
         return client.gets(
-            f"<presence type='error' from='{self}/{nick}'><error>"
+            f"<presence type='error' from='{self}/{nick}'><x xmlns='{MUC}'/><error by='{self}'>"
             f"<{error} xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></presence>"
         )
 

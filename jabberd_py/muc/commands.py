@@ -1,0 +1,133 @@
+"""What an administrator can say about rooms: `jabberctl rooms ...`."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from ..arguments import AccountAddress, Address
+from ..hooks import command
+from ..options import nearest
+from ..xmpp.element import Element
+from ..xmpp.errors import StanzaError
+from ..xmpp.jid import JID
+from ..xmpp.ns import CLIENT
+from ..xmpp.stamp import utc
+from . import changes, store
+from .feature import Feature
+from .fields import Field
+from .occupant import USER
+from .room import Room, fresh
+
+PREFIX = "muc#roomconfig_"
+
+
+class Commands(Feature):
+    """Rooms, as an administrator sees them. A room's address is given as ROOM@SERVICE."""
+
+    needs = ("owner", "persistent")
+
+    @command("rooms list")
+    def everything(self) -> list[dict[str, Any]]:
+        """All rooms, also those that nobody is in."""
+        kept = dict(store.everything(self.host.domain))
+        for address, room in self.host.rooms.items():
+            kept[address] = self.host["description"].title(room)
+        awake = self.host.rooms
+        return [
+            {
+                "room": address,
+                "name": name,
+                "occupants": len(awake[address].occupants) if address in awake else 0,
+            }
+            for address, name in sorted(kept.items())
+        ]
+
+    @command("rooms show")
+    def show(self, room: AccountAddress) -> dict[str, Any]:
+        """One room: its settings, affiliations, and who is in."""
+        found = self._room(room)
+        return {
+            "room": found.address,
+            "created": utc(found.created),
+            "founder": found.founder,
+            "settings": {
+                self._short(field): self._value(found, field) for field in self.host.fields.values()
+            },
+            "affiliations": {jid: each.affiliation for jid, each in found.affiliations.items()},
+            "occupants": [
+                {"nick": each.nick, "jid": each.user, "role": each.role, "sessions": len(each.sessions)}
+                for each in found.occupants.values()
+            ],
+        }
+
+    @command("rooms create", changes=True)
+    def create(self, room: AccountAddress, owner: Address) -> dict[str, str]:
+        """Make a persistent room with an owner."""
+        service = self.host
+        if service.find(room.user) is not None:
+            raise StanzaError("conflict", "that room exists")
+        made = service.rooms[room.user] = fresh(service, room.user, owner.user)
+        made.config[service["persistent"].lasting.var] = True
+        store.affiliate(made.address, owner.user, made.affiliations[owner.user])
+        service.empty(made)
+        made.save().wait()
+        return {"room": made.address}
+
+    @command("rooms destroy", changes=True)
+    def destroy(self, room: AccountAddress, reason: str = "") -> None:
+        """Throw everybody out, and remove the room with all that it keeps."""
+        why = Element("reason", USER, reason) if reason else None
+        found = self._room(room)
+        found.destroy(Element("destroy", USER, why))
+        ticket = self.host.going.get(found.address)
+        if ticket is not None:
+            ticket.wait()
+
+    @command("rooms affiliation", changes=True)
+    def affiliation(
+        self,
+        room: AccountAddress,
+        jid: Address,
+        affiliation: Literal["owner", "admin", "member", "none", "outcast"],
+        reason: str = "",
+    ) -> None:
+        """Set what an address is to a room. (Unlike others, you may leave a room without an owner.)"""
+        ticket = changes.affiliate(self._room(room), jid.user, affiliation, "", reason)
+        if ticket is not None:
+            ticket.wait()
+
+    @command("rooms kick", changes=True)
+    def kick(self, room: AccountAddress, nick: str, reason: str = "") -> None:
+        """Throw an occupant out."""
+        found = self._room(room)
+        occupant = found.occupants.get(nick)
+        if occupant is None:
+            raise StanzaError("item-not-found", "nobody has that nick")
+        changes.give(found, occupant, "none", "", reason)
+
+    @command("rooms config", changes=True)
+    def config(self, room: AccountAddress, setting: str, value: str) -> None:
+        """Change one setting of a room; the names are those of `rooms show`. Of a list: one item a line."""
+        found = self._room(room)
+        names = {self._short(each): each for each in self.host.fields.values()}
+        field = names.get(setting) or self.host.fields.get(setting)
+        if field is None:
+            raise ValueError(f"no such setting: {setting}{nearest(setting, names)}")
+        whole = {"yes": "1", "no": "0"}.get(value, value) if field.type == "boolean" else value
+        values = whole.split("\n") if field.type.endswith("-multi") else [whole]
+        by = next(iter(self.host.admins or ()), self.host.domain)
+        self.host["owner"].put(found, {field.var: values}, Element("iq", CLIENT, from_=by))
+
+    def _room(self, jid: JID) -> Room:
+        found: Room | None = self.host.find(jid.user)
+        if found is None:
+            raise StanzaError("item-not-found", "there is no such room")
+        return found
+
+    def _short(self, field: Field[Any]) -> str:
+        return field.var.removeprefix(PREFIX).removeprefix("muc#")
+
+    def _value(self, room: Room, field: Field[Any]) -> Any:
+        return (
+            "***" if field.type == "text-private" and field(room) else self.host["owner"].value(room, field)
+        )
