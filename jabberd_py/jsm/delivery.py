@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 from ..archive.stamps import STAMPS, genuine
 from ..hooks import HANDLED
+from ..net.turns import fairly
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
 from ..xmpp.jid import JID
+from ..xmpp.large import unfold
 from .session import Session
 from .worth import ARCHIVED, missed, worth
 
@@ -24,7 +26,10 @@ def deliver(host: Host, stanza: Element, to: JID) -> None:
     """``stanza`` is for ``to``, a user's bare or full address; IQs only for a full one. Raises StanzaError."""
     user, name = to.user, stanza.name
     if not STAMPS.isdisjoint(stanza.kids):
-        stanza = genuine(stanza, user)
+        unfold(stanza, fairly)
+        given, stanza = stanza, genuine(stanza, user)
+        if stanza is not given:
+            stanza.serialise(fairly)
     for handler in host.hooks.chains["filter_in"][name]:
         if handler(user, stanza) is HANDLED:
             return

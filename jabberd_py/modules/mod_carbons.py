@@ -9,8 +9,10 @@ from ..archive.stamps import genuine, stamped
 from ..hooks import Module, iq, on
 from ..jsm.notes import CARBONS, COPIED, SENT
 from ..jsm.session import Session
+from ..net.turns import fairly
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
+from ..xmpp.large import unfold
 from ..xmpp.ns import CLIENT, FORWARD
 from ..xmpp.protocols import XEP
 
@@ -95,6 +97,7 @@ class Carbons(Module):
         if "jabber:x:conference x" in kids:
             return True
         if f"{MUC_USER} x" in kids:
+            unfold(stanza, fairly)
             if stanza.child("x", MUC_USER).has("invite", MUC_USER):
                 return True
             if received and "/" in stanza.attrs.get("from", ""):

@@ -29,6 +29,7 @@ from ..xdb.numbers import number
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
 from ..xmpp.jid import parse
+from ..xmpp.large import unfold
 from ..xmpp.protocols import XEP
 from ..xmpp.stamp import utc
 
@@ -160,6 +161,7 @@ class Archive(Module):
             self._bury(user, sender.user, sender.resource, sender.user == user, stanza)
 
     def _bury(self, user: str, peer: str, resource: str | None, sent: bool, stanza: Element) -> None:
+        unfold(stanza, fairly)
         original, id = stanza.child("retract", RETRACT).attrs.get("id"), stanza.id
         if original and id:
             stamp = utc(time.time())

@@ -20,6 +20,7 @@ from ..net.turns import fairly
 from ..xdb import xdb
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
+from ..xmpp.large import unfold
 from ..xmpp.ns import CLIENT
 from ..xmpp.protocols import RFC
 
@@ -41,6 +42,7 @@ class Presence(Module):
 
     @on("out", kind="presence")
     def sent(self, session: Session, stanza: Element) -> bool | None:
+        unfold(stanza, fairly)  # others look at its children
         type = stanza.type
         if "to" in stanza.attrs:
             if type is None or type == "unavailable":
@@ -62,6 +64,8 @@ class Presence(Module):
 
     def _available(self, session: Session, stanza: Element) -> None:
         """Sections 4.2.2 and 4.4.2."""
+        if self.host.sessions.find(session.jid) is not session:
+            return  # it has ended while its stanza waited: nobody shall see it again
         priority = _priority(stanza)
         first = session.presence is None
         willing = not first and session.priority >= 0
