@@ -267,10 +267,8 @@ def sort_in() -> None:
 
 def move_marks(marks: list[tuple[str, int]]) -> None:
     """``marks``: by user."""
-    for at in range(0, len(marks), 500):
-        some = marks[at : at + 500]
-        Mark.delete().where(Mark.owner.in_([user for user, _ in some])).execute()
-        Insert(Mark._meta.database, Mark, ("owner", "delivered")).run(Mark._meta.database, some)
+    db = Mark._meta.database
+    Insert(db, Mark, ("owner", "delivered"), key="owner").run(db, marks)
 
 
 def save_marks(

@@ -21,6 +21,7 @@ from typing import Any
 import gevent
 from gevent.event import Event
 from gevent.threadpool import ThreadPool
+from peewee import MySQLDatabase
 
 from .. import log
 from .db import StoreError, one_line
@@ -97,13 +98,15 @@ class Insert:
     row, and after each the worker thread must win the interpreter back: from a busy loop 0.9 ms a row,
     this way 0.1.)"""
 
-    def __init__(self, db: Any, table: Any, columns: Sequence[str]) -> None:
+    def __init__(self, db: Any, table: Any, columns: Sequence[str], key: str | None = None) -> None:
+        """``key``: of two rows with the same value in this column, which has a unique index, the new one stays."""
         quote, fields = db.quote, table._meta.fields
         names = ", ".join(fields[name].column_name.join(quote) for name in columns)
         head = f"INSERT INTO {table._meta.table_name.join(quote)} ({names}) VALUES "
         row = "(" + ", ".join([db.param] * len(columns)) + ")"
         self.table, self.columns, self.width = table, columns, len(columns)
-        self.statements = [(size, head + ", ".join([row] * size)) for size in CHUNKS]
+        tail = "" if key is None else _replacing(db, key, [name for name in columns if name != key])
+        self.statements = [(size, head + ", ".join([row] * size) + tail) for size in CHUNKS]
 
     def run(self, db: Any, rows: Sequence[tuple[Any, ...]]) -> None:
         start, count = 0, len(rows)
@@ -111,6 +114,12 @@ class Insert:
             while count - start >= size:
                 db.execute_sql(sql, list(chain.from_iterable(rows[start : start + size])))
                 start += size
+
+
+def _replacing(db: Any, key: str, others: list[str]) -> str:
+    if isinstance(db, MySQLDatabase):
+        return " ON DUPLICATE KEY UPDATE " + ", ".join(f"{name} = VALUES({name})" for name in others)
+    return f" ON CONFLICT ({key}) DO UPDATE SET " + ", ".join(f"{name} = excluded.{name}" for name in others)
 
 
 class Writer:
