@@ -35,6 +35,7 @@ class Prepared:
                 made[database] = make(*self.stand_ins).sql()
             sql, params = made[database]
             filled = [values[slots[p]] if p in slots else p for p in params]
-            return database.execute_sql(sql, filled).fetchall()
+            cursor = database.execute_sql(sql, filled)
+            return cursor.fetchall() if cursor.description else []
 
         return run
