@@ -126,7 +126,7 @@ class Instance:
         StanzaError."""
         return False
 
-    def reach(self, stanza: Element, to: JID) -> None:
+    def deliver_reply(self, stanza: Element, to: JID) -> None:
         """An answer of this server's own for an address of this domain: filters of users do not apply."""
         self.deliver(stanza, to)
 

@@ -113,7 +113,7 @@ class Router:
         if to is None:
             return
         try:
-            self.instances.get(to.domain, self.uplink).reach(stanza, to)
+            self.instances.get(to.domain, self.uplink).deliver_reply(stanza, to)
         except StanzaError:
             pass  # an answer that cannot be delivered is answered no more
         except Exception:

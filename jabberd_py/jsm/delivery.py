@@ -39,11 +39,11 @@ def deliver(host: Host, stanza: Element, to: JID) -> None:
     if name == "message":
         _message(host, user, stanza, session, to.resource is None)
     elif session is not None and not (name == "presence" and stanza.type in ABOUT_SUBSCRIPTIONS):
-        host.pass_on(session, stanza)
+        host.deliver_to(session, stanza)
     elif name == "presence":
         if to.resource is None and stanza.type not in ABOUT_SUBSCRIPTIONS and stanza.type != "error":
             for each in host.sessions.available(user):
-                host.pass_on(each, stanza)
+                host.deliver_to(each, stanza)
     elif stanza.type in ("get", "set"):
         raise StanzaError("service-unavailable")
 

@@ -228,7 +228,7 @@ class Host(Instance):
             for handler in filters:
                 if handler(session.user, copy) is HANDLED:
                     return
-            self.pass_on(session, copy, copies.data(session.full) if clean else None)
+            self.deliver_to(session, copy, copies.data(session.full) if clean else None)
         except StanzaError as error:
             self.router.bounce(copy, error)
         except Exception as error:
@@ -278,7 +278,7 @@ class Host(Instance):
             willing = [session for session in willing if self.permits(session, message)]
         return highest(willing)
 
-    def pass_on(self, session: Session, stanza: Element, data: bytes | None = None) -> bool:
+    def deliver_to(self, session: Session, stanza: Element, data: bytes | None = None) -> bool:
         """The last step: event ``in``, then the client. False: a handler kept it from the session. ``data``: the stanza's
         bytes, where they are known."""
         for handler in self.hooks.chains["in"][stanza.name]:
@@ -287,10 +287,10 @@ class Host(Instance):
         session.send(stanza, data)
         return True
 
-    def reach(self, stanza: Element, to: JID) -> None:
+    def deliver_reply(self, stanza: Element, to: JID) -> None:
         session = self.sessions.find(to)
         if session is not None:
-            self.pass_on(session, stanza)
+            self.deliver_to(session, stanza)
             if stanza.name == "message":  # an error: what a stream brings is told, too
                 self.hooks.tell("received", to.user, stanza, [session])
         elif to.node is None:

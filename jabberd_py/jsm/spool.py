@@ -115,7 +115,7 @@ class Spool:
         taken, streams = False, ""
         try:
             for session in sessions:
-                if self.host.pass_on(session, stanza):
+                if self.host.deliver_to(session, stanza):
                     taken = True
                     if session.sm is not None:
                         streams += session.sm.place

@@ -118,4 +118,4 @@ class Carbons(Module):
             if stanza.type is not None:
                 attrs["type"] = stanza.type
             copy = Element.raw("message", CLIENT, attrs, inner, [f"{NS} {direction}"])
-            self.host.pass_on(other, copy)
+            self.host.deliver_to(other, copy)

@@ -194,7 +194,7 @@ class Archive(Module):
     def _send(self, session: Session, query: Query) -> Element:
         """The results to the session; returns what ends them."""
         limit = query.page.limit(self.page, self.largest_page)
-        reader = archive.Reader(session.full, lambda result: self.host.pass_on(session, result), session.pace)
+        reader = archive.Reader(session.full, lambda result: self.host.deliver_to(session, result), session.pace)
         fin, results = archive.answer(session.user, query, reader, limit)
         session.work += results // 10  # karma: many results cost more than the one query
         return fin

@@ -86,7 +86,7 @@ class Offline(Module):
                 )
                 stanza = stamped(stanza, session.user, id)
                 stanza.uid = 0  # seen is not taken: only `remove` does that
-                self.host.pass_on(session, stanza)
+                self.host.deliver_to(session, stanza)
 
     @iq("set", NS, "offline", to="self")
     def remove(self, request: Element) -> None:

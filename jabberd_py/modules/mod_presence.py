@@ -77,13 +77,13 @@ class Presence(Module):
         if first and session.presence is stanza:
             for other in self.host.sessions.available(user):
                 if other is not session:
-                    self.host.pass_on(session, other.presence.copy(to=user))
+                    self.host.deliver_to(session, other.presence.copy(to=user))
             self._probe(session)
         if session.presence is not stanza:
             return  # the session has ended meanwhile
         own = stanza.copy(to=user)
         for resource in self.host.sessions.available(user):  # itself among them
-            self.host.pass_on(resource, own)
+            self.host.deliver_to(resource, own)
         if first:
             self.host.hooks.tell("initial", session)
         if willing != (priority >= 0):
@@ -113,7 +113,7 @@ class Presence(Module):
             own = stanza.copy(to=session.user)
             resources = self.host.sessions.available(session.user)
             for resource in resources if ended or session in resources else [session, *resources]:
-                self.host.pass_on(resource, own)
+                self.host.deliver_to(resource, own)
         if willing:
             self.host.hooks.tell("unavailable", session)
 

@@ -78,7 +78,7 @@ class Subscription(Module):
         if deliver:
             for session in self.host.sessions.of(user):
                 if session.presence is not None or (type != "subscribe" and session.note(INTERESTED)):
-                    self.host.pass_on(session, stanza)
+                    self.host.deliver_to(session, stanza)
         self._push(user, jid, old, new)
         if answer is not None:
             self.host.router.deliver(Element("presence", CLIENT, from_=user, to=jid, type=answer))
@@ -115,7 +115,7 @@ class Subscription(Module):
                 stanza = None
             if stanza is None:  # imported
                 stanza = Element("presence", CLIENT, from_=jid, to=session.user, type="subscribe")
-            self.host.pass_on(session, stanza)
+            self.host.deliver_to(session, stanza)
 
 
 def _shown(state: SubscriptionState) -> tuple[str, bool, bool]:

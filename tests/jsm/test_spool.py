@@ -42,7 +42,7 @@ class Host:
     def admits(self, user, stanza):
         return True
 
-    def pass_on(self, session, stanza):
+    def deliver_to(self, session, stanza):
         self.got.append(stanza)
         return True
 

@@ -70,13 +70,13 @@ class Walk:
         everybody = lambda *of: list(clients)  # noqa: E731
         there = SimpleNamespace(best=everybody, willing=everybody, of=everybody, users={})
         self.host = SimpleNamespace(
-            domain="example.org", walk=self, sessions=there, pass_on=self.pass_on, takers=everybody,
+            domain="example.org", walk=self, sessions=there, deliver_to=self.deliver_to, takers=everybody,
             admits=lambda user, stanza: True,
         )  # fmt: skip
         self.spool = Kept(self.host)
         self.spool.offline, self.spool.limit = True, 1_000_000
 
-    def pass_on(self, client, stanza):
+    def deliver_to(self, client, stanza):
         if client not in self.clients:
             self.spool.missed(ROMEO, stanza.uid)
             return True
