@@ -16,7 +16,7 @@ from peewee import BigIntegerField, CharField, DoubleField, SmallIntegerField, T
 from . import log
 from .cluster import cluster
 from .xdb import OWNER_LENGTH, Table, Ticket, xdb
-from .xdb.numbers import above, number
+from .xdb.numbers import above, next_id
 from .xmpp.element import Element
 from .xmpp.errors import StanzaError
 from .xmpp.parser import reread
@@ -76,7 +76,7 @@ def keep(way: str, destination: str, entry: Entry, failed: Callable[[Entry], obj
     owner = entry.stanza.attrs.get("from", "").partition("/")[0][:OWNER_LENGTH]
     # first: a number given before the wait would stand behind larger ones in the queue
     xdb.wait_for_space(len(text))
-    entry.row = number()
+    entry.row = next_id()
     row = (entry.row, cluster.node, owner, way, destination, text, time.time())
     xdb.row(Outbox, row, COLUMNS, len(text), failed, entry)
 

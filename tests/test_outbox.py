@@ -6,7 +6,7 @@ from peewee import BigIntegerField, CharField, TextField
 from jabberd_py import outbox
 from jabberd_py.outbox import Entry, Outbox
 from jabberd_py.xdb import OWNER_LENGTH, Table, schema, xdb
-from jabberd_py.xdb.numbers import number
+from jabberd_py.xdb.numbers import next_id
 from jabberd_py.xmpp.element import from_text
 from tests.databases import SERVERS
 
@@ -41,8 +41,8 @@ def test_a_store_of_an_earlier_server_loses_nothing(url, tmp_path):
     first = schema.MIGRATIONS[:2]
     store = xdb.open(url, [Before], str(tmp_path), migrations=first)
     bodies = [f"{n} ♥" for n in range(5)]
-    rows = [(number(), "romeo@a.example", message(body)) for body in bodies]
-    xdb.rows(Before, [*rows, (number(), "romeo@a.example", "<message")], ("id", "owner", "xml")).wait()
+    rows = [(next_id(), "romeo@a.example", message(body)) for body in bodies]
+    xdb.rows(Before, [*rows, (next_id(), "romeo@a.example", "<message")], ("id", "owner", "xml")).wait()
     store.close()
     store = xdb.open(url, [Outbox], str(tmp_path))
     try:
@@ -52,17 +52,17 @@ def test_a_store_of_an_earlier_server_loses_nothing(url, tmp_path):
         assert abs(row.time - (row.id >> 20) / 1000) < 1
         entries = outbox.left()
         assert [entry.stanza.text_of("body") for entry in entries] == bodies
-        xdb.settle()
+        xdb.sync()
         assert Outbox.select().count() == 5  # the broken one is gone
         fresh = Entry(from_text(message("new")))
         outbox.keep("component", "c.example", fresh, print)
-        xdb.settle()
+        xdb.sync()
         assert [entry.stanza.text_of("body") for entry in outbox.left()] == [*bodies, "new"]
         assert fresh.row > entries[-1].row
         for entry in entries:
             outbox.forget(entry)
         outbox.flush()
-        xdb.settle()
+        xdb.sync()
         assert [entry.stanza.text_of("body") for entry in outbox.left()] == ["new"]
     finally:
         store.close()
@@ -74,7 +74,7 @@ def test_what_cannot_be_kept_is_told(tmp_path, monkeypatch):
     monkeypatch.setattr(store.writer, "_commit", lambda group: "no room")
     entry = Entry(from_text(message("new")))
     outbox.keep("s2s", "b.example", entry, told.append)
-    xdb.settle()
+    xdb.sync()
     assert told == [entry]
     monkeypatch.undo()
     store.close()

@@ -32,7 +32,7 @@ from typing import Any, NamedTuple
 
 from .. import log
 from ..xdb import Ticket, xdb
-from ..xdb.numbers import number as next_number
+from ..xdb.numbers import next_id
 from ..xmpp.element import Element
 from . import messages, stones
 from .query import EXTENDED, FULLTEXT, GROUPCHAT_FIELD, NS, Query, form, read
@@ -42,7 +42,7 @@ from .stamps import SID, genuine, stamped
 
 __all__ = [
     "EXTENDED", "FEATURES", "FULLTEXT", "GROUPCHAT_FIELD", "NS", "SID", "Kept", "Query", "Reader", "answer", "bury", "form",
-    "genuine", "keep", "metadata", "next_number", "purge", "read", "stamped", "trim",
+    "genuine", "keep", "metadata", "next_id", "purge", "read", "stamped", "trim",
 ]  # fmt: skip
 
 logger = log.get(__name__)
@@ -71,12 +71,12 @@ def keep(
 
     peer, resource   the bare address and the resource that ``with`` finds it by (of a room: its own address and the nick)
     xml              the whole stanza, in ``jabber:client``
-    number           from `next_number`, where it had to be known before
+    number           from `next_id`, where it had to be known before
     failed           ``failed(about)`` is called should the message not be kept after all, in the writer's greenlet: it must
                      not block. By default the log says so.
 
     Raises StoreError."""
-    id = number or next_number()
+    id = number or next_id()
     row = [id, owner, peer, resource, xml, 0, 1, 0, 0, ""]
     return Kept(id, messages.put(row, failed or _unkept, owner if failed is None else about))
 

@@ -61,8 +61,8 @@ TAKEN = COLUMNS.index("taken")
 
 
 class Fresh(Row):
-    """What will be in `Message` soon: a message that came in for ``owner``. Nobody reads it: they `settle` first. ``copy``: the
-    number of its sender's own row, sent to that ``copy_resource``; 0: there is none."""
+    """A new message for ``owner``, which `sort` moves into `Message`. Readers call `readable` first and never look here.
+    ``copy``: the number of the sender's own row of it, 0: there is none; ``copy_resource``: the resource it was sent to."""
 
     copy = BigIntegerField()
     copy_resource = TextField()
@@ -174,7 +174,7 @@ def write(function: Callable[..., Any], *args: Any) -> Ticket:
     """Like `xdb.write`, for a function that sorts in, too."""
     global _fresh
     ticket = xdb.write(function, *args)
-    count, _fresh = _fresh, 0  # not before: while this waits for space, who settles must wait, too
+    count, _fresh = _fresh, 0  # not before: while this waits for space, a caller of `sync` must wait, too
     ticket.then(lambda ticket: _written(ticket, count))
     return ticket
 
@@ -189,11 +189,11 @@ def _written(ticket: Ticket, count: int) -> None:
         _fresh, _stuck = _fresh + count, True
 
 
-def settle() -> bool:
+def sync() -> bool:
     """Returns when all messages that were put so far can be read, or could not be kept. False: the newest are kept, but cannot
     be read now."""
     sort()
-    xdb.settle()
+    xdb.sync()
     return not _stuck
 
 
@@ -204,7 +204,7 @@ def _save_clock(text: str) -> None:
 
 def readable() -> None:
     """All messages so far can be read. Raises StoreError: an answer without the newest would look complete."""
-    if not settle():
+    if not sync():
         raise StoreError("the newest messages cannot be read")
 
 
@@ -220,7 +220,7 @@ def start() -> None:
         spoilt("mark", "", ValueError(f"{damaged} are no marks"))
     _fresh, _stuck = 1, False  # a crash may have left some
     load(xdb.get(CLOCK_OWNER, CLOCK), lambda text: gevent.spawn(_save_clock, text))
-    settle()
+    sync()
     newest = [table.select(fn.MAX(table.id)).where(table.id < FUTURE).scalar() for table in (Message, Fresh)]
     # the message of a mark may have gone
     newest.append(Mark.select(fn.MAX(Mark.delivered)).where(Mark.delivered < FUTURE).scalar())

@@ -15,7 +15,7 @@ from ..xmpp.errors import StanzaError
 from ..xmpp.large import check_whole
 from . import search
 from .messages import Message, readable
-from .query import LAST, Query, number
+from .query import LAST, Query, parse_id
 from .stamps import SID, genuine
 
 CHUNK = 25
@@ -72,9 +72,9 @@ def page(user: str, query: Query, limit: int) -> Page:
         count = None if words else _count(matching, *whole, LAST)
         return Page([], False, count)
     if asked.after:
-        above = max(above, number(asked.after))
+        above = max(above, parse_id(asked.after))
     if asked.before:
-        below = min(below, number(asked.before))
+        below = min(below, parse_id(asked.before))
     backwards = asked.before is not None
     if words:
         ids = _search(user, words, matching, above, below, backwards, limit + 1)

@@ -55,11 +55,11 @@ class Query:
     @property
     def known(self) -> list[int]:
         named = [] if self.ids is None else list(self.ids)
-        page = [number(id) for id in (self.page.before, self.page.after) if id]
+        page = [parse_id(id) for id in (self.page.before, self.page.after) if id]
         return [*named, *(id for id in (self.before, self.after) if id is not None), *page]
 
 
-def number(id: str) -> int:
+def parse_id(id: str) -> int:
     """The row that an archive's id stands for. Raises StanzaError: item-not-found."""
     if not (id.isascii() and id.isdigit() and len(id) < 20 and int(id) <= LAST):
         raise StanzaError("item-not-found", "no message with that id is in the archive")
@@ -93,7 +93,7 @@ def read(query: Element, fulltext: bool = True) -> Query:
             None if peer is None else parse(peer),
             _number(fields, "before-id"),
             _number(fields, "after-id"),
-            None if ids is None else tuple(sorted({number(id) for id in ids})),
+            None if ids is None else tuple(sorted({parse_id(id) for id in ids})),
             _one(fields, f"{{{FULLTEXT}}}fulltext") or "",
             query.has("flip-page", NS),
             page,
@@ -117,7 +117,7 @@ def _one(fields: dict[str, list[str]], name: str) -> str | None:
 
 def _number(fields: dict[str, list[str]], name: str) -> int | None:
     value = _one(fields, name)
-    return None if value is None else number(value)
+    return None if value is None else parse_id(value)
 
 
 def form(fulltext: bool = True) -> Element:

@@ -52,7 +52,7 @@ def restore(service: Service) -> None:
             kept = False
         if not kept:
             xdb.write(resumable.forget, row.number)
-    xdb.settle()
+    xdb.sync()
 
 
 def _restore(service: Service, row: Any, now: float, wait: float, counted: dict[int, int]) -> bool:

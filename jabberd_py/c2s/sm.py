@@ -24,7 +24,7 @@ from ..jsm.notes import lasting
 from ..jsm.returns import send_back
 from ..jsm.session import Session
 from ..xdb import Ticket, xdb
-from ..xdb.numbers import number
+from ..xdb.numbers import next_id
 from ..xmpp.element import Element
 from ..xmpp.errors import StreamError
 from ..xmpp.protocols import XEP
@@ -70,7 +70,7 @@ class StreamManagement:
 
     def __init__(self, service: Service, resumable: bool, client: Client | None = None) -> None:
         """Whoever makes it sets ``session``."""
-        self.number = number()
+        self.number = next_id()
         self.token = secrets.token_urlsafe(24)
         self.service = service
         self.client = client
@@ -223,7 +223,7 @@ class StreamManagement:
         self.answers += 1
         ticket.then(lambda ticket: self._say(client, data))  # to this client: a new stream knows more already
         if self.answers > ANSWERS:
-            xdb.settle()
+            xdb.sync()
 
     def _say(self, client: Client, data: bytes) -> None:
         self.answers -= 1
@@ -296,7 +296,7 @@ class StreamManagement:
             if self.crashed:
                 self.session.host.spool.resumed(self.session.user, self.number, h)
             self.save(connected=True)
-            xdb.settle()
+            xdb.sync()
             if self.resumable and self.client is None:  # or another one came while we waited
                 return self._found(client, h)
         return None

@@ -66,7 +66,7 @@ class Portable:
             ticket = host.spool.marks.save() if host.domain == jid.domain else None
             if ticket is not None:
                 ticket.wait()
-        messages.settle()
+        messages.sync()
         handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         count = 0
         with open(handle, "w", encoding="utf-8") as out:

@@ -18,7 +18,7 @@ from ..archive import messages
 from ..archive.messages import PAGE, TAKEN, Message, readable
 from ..archive.stamps import late, stamped
 from ..xdb import StoreError, Ticket, xdb
-from ..xdb.numbers import number, when
+from ..xdb.numbers import next_id, when
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
 from ..xmpp.parser import reread
@@ -94,7 +94,7 @@ class Spool:
     def keep(self, user: str, stanza: Element, archived: bool) -> tuple[Element, list[Any]]:
         """Stores a message that is about to be delivered; returns what to deliver, and the row (`messages.put`)."""
         mine = self.marks.of(user)
-        id = number()
+        id = next_id()
         mine.waiting[id] = archived  # first: a full writer makes us wait, and others see it
         if mine.clear:
             mine.upto = id
@@ -105,7 +105,7 @@ class Spool:
         """Of a message that is not stored and is about to be delivered: should no client acknowledge it, it is delivered
         anew, to others or back to its sender. Returns what to deliver."""
         twin = stanza.copy()
-        twin.uid = number()
+        twin.uid = next_id()
         self.marks.of(user).waiting[twin.uid] = stanza
         return twin
 
@@ -139,7 +139,7 @@ class Spool:
         if mine is not None:
             mine.clear = False
             mine.news += 1
-        _, ticket = self._insert(number(), user, stanza, archived, self._unstored, (user, stanza))
+        _, ticket = self._insert(next_id(), user, stanza, archived, self._unstored, (user, stanza))
         self._start(user)  # while the database counted, a session's own flush may have ended
         return ticket
 
@@ -352,7 +352,7 @@ class Spool:
 
     def resumed(self, user: str, stream: int, h: int) -> None:
         """After a crash the client of a resumable stream says that it has ``h`` stanzas: what of the stored messages is among
-        them counts as delivered. Blocks. The other messages of the stream will be sent anew, under other counts; `xdb.settle`
+        them counts as delivered. Blocks. The other messages of the stream will be sent anew, under other counts; `xdb.sync`
         before that."""
         readable()
         had, stale = [], []

@@ -25,7 +25,7 @@ from ..jsm.session import Session
 from ..jsm.worth import ARCHIVED, worth
 from ..net.turns import fairly
 from ..xdb import OWNER_LENGTH, Table, cached, spoilt, xdb
-from ..xdb.numbers import number
+from ..xdb.numbers import next_id
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
 from ..xmpp.jid import parse
@@ -130,7 +130,7 @@ class Archive(Module):
         return item is not None and item.listed
 
     @on("out", kind="message")
-    def number(self, session: Session, stanza: Element) -> None:
+    def assign_id(self, session: Session, stanza: Element) -> None:
         """A copy for one's other clients names the row before it is there (mod_carbons)."""
         if session.note(SENT) is not None:
             del session.notes[SENT]  # the last one was not routed
@@ -140,7 +140,7 @@ class Archive(Module):
         if to is None or to.user == session.user:
             return  # to oneself: it is kept when it arrives
         if self.wants(session.user, str(to)):
-            session.notes[SENT] = number()
+            session.notes[SENT] = next_id()
 
     @on("sent")
     def sent(self, session: Session, stanza: Element) -> None:
@@ -194,7 +194,9 @@ class Archive(Module):
     def _send(self, session: Session, query: Query) -> Element:
         """The results to the session; returns what ends them."""
         limit = query.page.limit(self.page, self.largest_page)
-        reader = archive.Reader(session.full, lambda result: self.host.deliver_to(session, result), session.pace)
+        reader = archive.Reader(
+            session.full, lambda result: self.host.deliver_to(session, result), session.pace
+        )
         fin, results = archive.answer(session.user, query, reader, limit)
         session.work += results // 10  # karma: many results cost more than the one query
         return fin

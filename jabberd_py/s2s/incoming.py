@@ -356,7 +356,7 @@ class Incoming(Link):
 
     def _resume(self, parked: ParkedStream, h: int) -> None:
         sm = self.sm = parked.sm  # first: whatever goes wrong, it is not forgotten
-        xdb.settle()  # what <resumed/> says was handled must be safe
+        xdb.sync()  # what <resumed/> says was handled must be safe
         sm.acknowledged(h)
         sm.asked = False
         self.remotes |= parked.remotes

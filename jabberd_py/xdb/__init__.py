@@ -175,7 +175,7 @@ class Xdb:
         ticket.hurry()
         return ticket
 
-    def settle(self) -> None:
+    def sync(self) -> None:
         """Blocks until everything that was given to the writer so far is committed or has failed. Never raises."""
         ticket = self.newest
         if ticket is not None:

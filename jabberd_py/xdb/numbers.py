@@ -43,7 +43,7 @@ jumped: tuple[float, float] | None = None
 """The last jump of the clock: when (`time.monotonic`), and by how many seconds."""
 
 
-def number() -> int:
+def next_id() -> int:
     """Returns a new row number (63 bits), larger than all before it. The upper bits are milliseconds since 1970. Then comes a
     count that begins at random in each millisecond, so that two servers hardly ever give the same number. The lowest bits are
     `node`."""

@@ -11,7 +11,7 @@ from jabberd_py.c2s import restore
 from jabberd_py.jsm.users import Account, Users
 from jabberd_py.xdb import StoreError, copying, numbers, xdb
 from jabberd_py.xdb.db import open_database
-from jabberd_py.xdb.numbers import number
+from jabberd_py.xdb.numbers import next_id
 from jabberd_py.xdb.table import Document
 from tests.databases import mariadb, postgres  # noqa: F401
 
@@ -43,7 +43,7 @@ def lite(tmp_path):
 
 
 def put(owner=ROMEO, archived=1, spooled=1, failed=lambda about: None, xml="<message/>"):
-    id = number()
+    id = next_id()
     messages.put([id, owner, JULIET, "balcony", xml, spooled, archived, 0, 0, ""], failed, id)
     return id
 
@@ -58,18 +58,18 @@ def ids(table=Message):
 
 def test_who_settles_reads_all(store):
     kept = [put(), put(JULIET), put()]
-    assert messages.settle()
+    assert messages.sync()
     assert ids() == kept and ids(Fresh) == []
     assert [row[0] for row in messages.page(ROMEO, 0)] == [kept[0], kept[2]]
     kept.append(put())
-    assert messages.settle() and ids() == kept
+    assert messages.sync() and ids() == kept
     commits = store.writer.commits
-    assert messages.settle() and store.writer.commits == commits  # nothing was new
+    assert messages.sync() and store.writer.commits == commits  # nothing was new
 
 
 def test_new_ones_are_kept_before_they_are_sorted(lite):
     kept = [put(), put()]
-    xdb.settle()
+    xdb.sync()
     assert ids(Fresh) == kept and ids() == []
 
 
@@ -80,7 +80,7 @@ def test_a_crash_leaves_them_to_the_next_start(lite, tmp_path):
     assert ids(Fresh) == kept
     messages.start()
     assert ids() == kept and ids(Fresh) == []
-    assert number() > kept[-1]
+    assert next_id() > kept[-1]
 
 
 def test_what_was_delivered_and_goes_then_is_never_sorted_in(lite):
@@ -108,33 +108,33 @@ def test_a_tombstone_finds_what_is_not_sorted_in(store):
 def test_many_are_sorted_in_without_waiting_for_anybody(lite, monkeypatch):
     monkeypatch.setattr(messages, "FRESH", 10)
     kept = [put() for _ in range(25)]
-    xdb.settle()
+    xdb.sync()
     assert ids() == kept[:20] and ids(Fresh) == kept[20:]
 
 
 def test_the_same_number_again_harms_nobody(lite):
     id = put()
-    assert messages.settle()
+    assert messages.sync()
     row = [id, ROMEO, JULIET, "", "<message/>", 1, 1, 0, 0, ""]
     messages.put(row, lambda about: None, None)
     other = put()
-    assert messages.settle() and ids() == [id, other] and ids(Fresh) == []
+    assert messages.sync() and ids() == [id, other] and ids(Fresh) == []
 
 
 def test_what_cannot_be_sorted_in_is_tried_again(lite, monkeypatch):
     kept = [put()]
     monkeypatch.setattr(messages, "sort_in", no_room)
-    assert not messages.settle()
-    assert messages.settle() is False and ids() == []
+    assert not messages.sync()
+    assert messages.sync() is False and ids() == []
     with pytest.raises(StoreError):
         messages.write(messages.save_marks, [], [], []).wait()
     with pytest.raises(StoreError):  # an answer without the newest would look complete
         pages.ends(ROMEO)
     kept.append(put())
-    xdb.settle()
+    xdb.sync()
     assert ids(Fresh) == kept[:1] and ids() == kept[1:]  # what nobody can read does not grow
     monkeypatch.undo()
-    assert messages.settle() and ids() == kept
+    assert messages.sync() and ids() == kept
     assert pages.ends(ROMEO) == kept
 
 
@@ -144,9 +144,9 @@ def test_a_full_queue_hides_no_message(lite):
     kept = []
     senders = [gevent.spawn(lambda: kept.append(put())) for _ in range(30)]
     gevent.idle()
-    messages.settle()
+    messages.sync()
     gevent.joinall(senders, 5)
-    assert messages.settle() and ids() == sorted(kept) and len(kept) == 30
+    assert messages.sync() and ids() == sorted(kept) and len(kept) == 30
 
 
 def test_who_settles_waits_for_a_sort_that_waits_for_room(lite):
@@ -155,31 +155,31 @@ def test_who_settles_waits_for_a_sort_that_waits_for_room(lite):
     first = gevent.spawn(messages.sort)
     gevent.sleep(0)
     assert not first.ready() and ids() == []
-    assert messages.settle() and ids() == kept
+    assert messages.sync() and ids() == kept
     first.join(5)
 
 
 def test_a_stream_is_counted_by_what_cannot_be_sorted_in_too(lite, monkeypatch):
     def row(stream, seq):
-        row = [number(), ROMEO, JULIET, "", "<message/>", 1, 1, stream, seq, ""]
+        row = [next_id(), ROMEO, JULIET, "", "<message/>", 1, 1, stream, seq, ""]
         messages.put(row, print, "unkept")
 
     row(1, 1), row(2, 7)
-    assert messages.settle()
+    assert messages.sync()
     row(1, 2)
     monkeypatch.setattr(messages, "sort_in", no_room)
-    assert not messages.settle()
+    assert not messages.sync()
     row(2, 8)
-    xdb.settle()
+    xdb.sync()
     assert restore._counted() == {1: 2, 2: 8}
 
 
 def test_one_row_for_both_owners(store):
     """The recipient's goes as it would alone; its sender's stays."""
-    copy, id = number(), number()
+    copy, id = next_id(), next_id()
     row = [id, ROMEO, JULIET, "balcony", "<message/>", 1, 0, 7, 3, ""]
     messages.put(row, lambda about: None, None, copy, "orchard")
-    assert messages.settle()
+    assert messages.sync()
     hers, his = Message.select().order_by(Message.id).tuples()
     assert hers == (copy, JULIET, ROMEO, "orchard", "<message/>", 0, 1, 7, 3, "")
     assert his[:7] == tuple(row[:7])
@@ -190,13 +190,13 @@ def test_the_senders_row_comes_last_and_counts_the_stanza(store, monkeypatch):
     monkeypatch.setattr(messages, "_into", Message)
     monkeypatch.setattr(xdb, "row", lambda table, row, *_: rows.append(row))
     rows = []
-    copy, id = number(), number()
+    copy, id = next_id(), next_id()
     messages.put([id, ROMEO, JULIET, "", "<message/>", 1, 1, 7, 3, ""], lambda about: None, None, copy)
     assert [(row[0], *row[7:9]) for row in rows] == [(id, 0, 0), (copy, 7, 3)]
 
 
 def test_the_senders_row_stays_when_the_recipients_is_delivered(store):
-    copy, id = number(), number()
+    copy, id = next_id(), next_id()
     messages.put([id, ROMEO, JULIET, "", "<message/>", 1, 0, 0, 0, ""], lambda about: None, None, copy)
     messages.write(messages.save_marks, [(ROMEO, id)], [], [id]).wait()
     assert ids() == [copy]
@@ -204,29 +204,29 @@ def test_the_senders_row_stays_when_the_recipients_is_delivered(store):
 
 def both(sender, recipient):
     """The numbers of the sender's row and of the recipient's."""
-    copy, id = number(), number()
+    copy, id = next_id(), next_id()
     messages.put([id, recipient, sender, "", "<message/>", 1, 1, 0, 0, ""], lambda about: None, None, copy)
     return copy, id
 
 
 def test_who_is_told_of_a_failure_is_told_once(store, monkeypatch):
     told = []
-    row = [number() + 1, ROMEO, JULIET, "", "<message/>", 1, 1, 0, 0, ""]
+    row = [next_id() + 1, ROMEO, JULIET, "", "<message/>", 1, 1, 0, 0, ""]
     with monkeypatch.context() as broken:
         broken.setattr(store.writer, "_commit", lambda group: "no room")
-        messages.put(row, told.append, "sender", number())
-        xdb.settle()
+        messages.put(row, told.append, "sender", next_id())
+        xdb.sync()
     assert told == ["sender"]
-    assert messages.settle() and ids() == []
+    assert messages.sync() and ids() == []
 
 
 def test_a_clock_that_was_set_back_gives_no_number_that_a_mark_has_passed(store, monkeypatch):
     """The message that it stands for was delivered, and is gone."""
-    mark = number() + (1 << 50)
+    mark = next_id() + (1 << 50)
     messages.write(messages.save_marks, [(ROMEO, mark)], [], []).wait()
     monkeypatch.setattr(numbers, "_last", 0)
     messages.start()
-    assert number() > mark
+    assert next_id() > mark
 
 
 def test_a_deleted_account_leaves_nothing_and_takes_nothing_of_others(store, monkeypatch):
@@ -245,7 +245,7 @@ def test_a_deleted_account_leaves_nothing_and_takes_nothing_of_others(store, mon
 
     monkeypatch.setattr(xdb, "write", late)
     users.delete(ROMEO)
-    assert messages.settle() and ids() == left and ids(Fresh) == []
+    assert messages.sync() and ids() == left and ids(Fresh) == []
     assert {row.owner for row in Message.select()} == {JULIET}
 
 
@@ -254,7 +254,7 @@ def test_a_copy_of_a_store_with_fresh_ones(request, lite, tmp_path, kind):
     """As a kill left it; the other database, which has no fresh ones of its own, sorts them in, too."""
     there = "sqlite:///there.db" if kind == "sqlite" else request.getfixturevalue(kind).fresh()
     old = put()
-    assert messages.settle()
+    assert messages.sync()
     gone, waiting, (sent, received) = put(archived=0), put(JULIET, archived=0), both(ROMEO, JULIET)
     xdb.save(lambda: Mark.create(owner=ROMEO, delivered=waiting))
     assert ids(Fresh) == [gone, waiting, received] and ids() == [old]
@@ -266,16 +266,16 @@ def test_a_copy_of_a_store_with_fresh_ones(request, lite, tmp_path, kind):
     store = open_store(there, tmp_path)
     assert ids() == [old, waiting, sent, received] and ids(Fresh) == []
     assert Message.get_by_id(sent).owner == ROMEO and Message.get_by_id(received).owner == JULIET
-    assert number() > received
+    assert next_id() > received
     store.close()
 
 
 def test_a_store_from_before_there_was_such_a_table(tmp_path):
     xdb.open("sqlite:///store.db", [Message, Mark], str(tmp_path))
-    old = (number(), ROMEO, JULIET, "", "<message/>", 1, 1, 0, 0, "")
+    old = (next_id(), ROMEO, JULIET, "", "<message/>", 1, 1, 0, 0, "")
     xdb.rows(Message, [old], messages.COLUMNS).wait()
     xdb.store.close()
     store = open_store("sqlite:///store.db", tmp_path)
     new = put()
-    assert messages.settle() and ids() == [old[0], new]
+    assert messages.sync() and ids() == [old[0], new]
     store.close()

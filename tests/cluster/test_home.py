@@ -35,24 +35,24 @@ def test_one_process_is_everybodys_home() -> None:
 
 def test_a_row_number_carries_its_node(fresh_numbers: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(numbers, "node", 5)
-    given = [numbers.number() for _ in range(1000)]
+    given = [numbers.next_id() for _ in range(1000)]
     assert given == sorted(set(given))
     assert {number % numbers.NODES for number in given} == {5}
     numbers.above(given[-1] + (1 << 40) + 3)  # from node 3, whose clock is ahead
-    later = [numbers.number() for _ in range(10)]
+    later = [numbers.next_id() for _ in range(10)]
     assert min(later) > given[-1] + (1 << 40) + 3
     assert {number % numbers.NODES for number in later} == {5}
 
 
 def test_an_owner_who_moves_here_brings_his_numbers(store: Any, fresh_numbers: None) -> None:
     """The process before had a clock that was a day ahead: new rows come behind its rows."""
-    ahead = numbers.number() + (86_400_000 << 20)
+    ahead = numbers.next_id() + (86_400_000 << 20)
     xdb.save(lambda: Mark.create(owner="romeo@example.org", delivered=ahead))
-    before = numbers.number()
+    before = numbers.next_id()
     assert before < ahead
     for arrived in cluster.arrived:
         arrived("juliet@example.org")
-    assert numbers.number() < ahead
+    assert numbers.next_id() < ahead
     for arrived in cluster.arrived:
         arrived("romeo@example.org")
-    assert numbers.number() > ahead
+    assert numbers.next_id() > ahead

@@ -26,13 +26,13 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
 
 
 def test_numbers_grow_and_tell_the_true_time_after_a_clock_that_was_ahead(clock: Any) -> None:
-    first = numbers.number()
+    first = numbers.next_id()
     clock.now += YEARS
-    wrong = numbers.number()
+    wrong = numbers.next_id()
     clock.now -= YEARS - 10
-    right = [numbers.number() for _ in range(3)]
+    right = [numbers.next_id() for _ in range(3)]
     clock.now += 3600
-    later = numbers.number()
+    later = numbers.next_id()
     assert first < wrong < right[0] < right[1] < right[2] < later
     assert numbers.when(first) == 1_800_000_000 and numbers.when(wrong) == 1_800_000_000 + YEARS
     assert [numbers.when(each) for each in right] == pytest.approx([1_800_000_010] * 3, abs=0.01)
@@ -42,24 +42,24 @@ def test_numbers_grow_and_tell_the_true_time_after_a_clock_that_was_ahead(clock:
 
 
 def test_a_small_step_back_needs_no_correction(clock: Any) -> None:
-    first = numbers.number()
+    first = numbers.next_id()
     clock.now -= 1
-    assert numbers.number() == first + 64 and not numbers._corrections
+    assert numbers.next_id() == first + 64 and not numbers._corrections
 
 
 def test_a_clock_that_jumps_is_told_and_one_that_is_right_again_needs_no_numbers_ahead(clock: Any) -> None:
     numbers.watch()
-    numbers.number()
+    numbers.next_id()
     clock.now, clock.passed = clock.now - YEARS, clock.passed + 10
     numbers.watch()
     assert numbers.jumped == (110.0, pytest.approx(-YEARS - 10))
-    last = numbers.number()
+    last = numbers.next_id()
     assert numbers.ahead() == pytest.approx(YEARS, abs=1) and numbers.when(last) == pytest.approx(
         clock.now, abs=0.01
     )
     clock.now, clock.passed = clock.now + YEARS + 20, clock.passed + 20
     numbers.watch()
-    newest = numbers.number()
+    newest = numbers.next_id()
     assert (
         newest > last and numbers.ahead() == 0 and numbers.when(newest) == pytest.approx(clock.now, abs=0.01)
     )
@@ -69,9 +69,9 @@ def test_many_jumps_are_bounded(clock: Any) -> None:
     seen = []
     for _ in range(200):
         clock.now += 86400
-        seen.append(numbers.number())
+        seen.append(numbers.next_id())
         clock.now -= 86400
-        seen.append(numbers.number())
+        seen.append(numbers.next_id())
     assert seen == sorted(set(seen)) and len(numbers._corrections) <= numbers.MOST
     assert numbers.when(seen[-1]) == pytest.approx(clock.now, abs=0.01)
 

@@ -145,7 +145,7 @@ class Walk:
         gevent.joinall(self.jobs)
         self.mend()  # else a row whose deletion failed just before the crash may stay for good
         self.spool.marks.save()
-        messages.settle()
+        messages.sync()
         self.spool.marks.save()
         while any(mine.flushing for mine in self.spool.marks.users.values()):
             gevent.sleep(0.001)
@@ -165,7 +165,7 @@ class Walk:
                 gevent.sleep(0.001)
         for _ in range(2):  # what failed is tried once more
             self.save()
-            assert messages.settle()
+            assert messages.sync()
 
 
 @pytest.mark.parametrize("seed", range(40))

@@ -317,7 +317,7 @@ def test_single_rows_count_for_the_bounds_of_the_queue(store, held):
     assert len(sent) == 100 and not busy.dead
     held()
     busy.join(5)
-    xdb.settle()
+    xdb.sync()
     assert numbers() == list(range(150))
     assert store.writer._queued == store.writer._queued_text == 0
     with pytest.raises(ValueError, match="2 values for the 3 columns"):
@@ -345,7 +345,7 @@ def gathering(store, *tickets):
 
 WAITS = {
     "the ticket": lambda ticket: ticket.wait(5),
-    "all so far": lambda ticket: xdb.settle(),
+    "all so far": lambda ticket: xdb.sync(),
     "the newest": lambda ticket: xdb.newest.wait(5),
     "a function": lambda ticket: xdb.save(numbers),
     "other rows": lambda ticket: line(3).wait(5),
@@ -383,7 +383,7 @@ def test_a_filling_queue_gathers_no_longer(patient, monkeypatch):
 def test_a_full_queue_gathers_no_longer(patient):
     sender = gevent.spawn(lambda: [single(number) for number in range(101)])
     assert len(sender.get(timeout=5)) == 101
-    xdb.settle()
+    xdb.sync()
     assert numbers() == list(range(101))
 
 
