@@ -101,7 +101,7 @@ class Host(Instance):
         if (
             len(others) >= self.options.sessions_per_user and lost
         ):  # a client that never resumes locks nobody out
-            min(lost, key=lambda session: session.since).transport.kick("resource-constraint")
+            min(lost, key=lambda session: session.began_at).transport.kick("resource-constraint")
             others = self.sessions.of(jid.user)
         if len(others) >= self.options.sessions_per_user:
             raise StanzaError("resource-constraint", "too many sessions of this account")

@@ -31,20 +31,20 @@ class Deliveries:
     waiting    the rows that a client has to acknowledge yet. The value: True if the archive keeps the row, False if it goes
                once it is acknowledged, None if that is unknown
                In place of the value: the message itself, which is not in the store
-    lost       those up to ``upto`` whose session ended before it did: to be given out again
+    returned   those up to ``upto`` whose session ended before it did: to be given out again
     kept_back  those up to ``upto`` that no session may have now (XEP-0016): they wait for another one
     ahead      behind ``upto``, but acknowledged; the rows may not say so yet
     news       counts what became undelivered, so that a delivery under way notices
     saved      the mark that the store knows, or will
     """
 
-    __slots__ = ("upto", "clear", "waiting", "lost", "kept_back", "ahead", "flushing", "news", "saved")
+    __slots__ = ("upto", "clear", "waiting", "returned", "kept_back", "ahead", "flushing", "news", "saved")
 
     def __init__(self) -> None:
         self.upto = 0
         self.clear = False
         self.waiting: dict[int, bool | Element | None] = {}
-        self.lost: dict[int, bool | None] = {}
+        self.returned: dict[int, bool | None] = {}
         self.kept_back: dict[int, bool | None] = {}
         self.ahead: dict[int, None] = {}
         self.flushing = False
@@ -53,7 +53,7 @@ class Deliveries:
 
     @property
     def mark(self) -> int:
-        pending = [min(ids) for ids in (self.waiting, self.lost, self.kept_back) if ids]
+        pending = [min(ids) for ids in (self.waiting, self.returned, self.kept_back) if ids]
         return min(self.upto, min(pending) - 1) if pending else self.upto
 
     def row(self, id: int) -> int:
@@ -62,7 +62,7 @@ class Deliveries:
 
     def older(self, id: int) -> bool:
         """Is an older one probably not delivered yet, so that the mark cannot pass this one?"""
-        return bool(self.lost or self.kept_back or self.waiting and next(iter(self.waiting)) < id)
+        return bool(self.returned or self.kept_back or self.waiting and next(iter(self.waiting)) < id)
 
 
 class Marks:
@@ -108,7 +108,7 @@ class Marks:
         """A client has these stored messages, and nobody knew."""
         mine = self.of(user)
         for id in ids:
-            for waiting in (mine.waiting, mine.lost, mine.kept_back):
+            for waiting in (mine.waiting, mine.returned, mine.kept_back):
                 waiting.pop(id, None)
             if id > mine.upto:
                 mine.ahead[id] = None
@@ -130,7 +130,7 @@ class Marks:
                 if isinstance(archived, Element):
                     unstored.append(archived)
                 elif id <= mine.upto:
-                    mine.lost[id] = archived
+                    mine.returned[id] = archived
         mine.clear = False
         mine.news += 1
         return unstored
@@ -186,7 +186,7 @@ class Marks:
                 mine.saved = mark
                 marks.append((user, mark))
             if mark < mine.upto and (last or self._left(user, mine)):
-                left = [*mine.waiting, *mine.lost, *mine.kept_back]
+                left = [*mine.waiting, *mine.returned, *mine.kept_back]
                 exact.append((user, mark, mine.upto, left))
         singles, self.singles = self.singles, []
         if not marks and not exact and not singles:

@@ -110,20 +110,20 @@ class Session:
         "presence",
         "priority",
         "_notes",
-        "since",
+        "began_at",
         "id",
         "sm",
         "work",
     )
 
-    def __init__(self, host: Host, jid: JID, transport: Transport, id: str, since: float) -> None:
+    def __init__(self, host: Host, jid: JID, transport: Transport, id: str, began_at: float) -> None:
         self.host = host
         self.jid = jid
         self.user = jid.user
         self.full = str(jid)
         self.transport = transport
         self.id = id
-        self.since = since
+        self.began_at = began_at
         self.presence: Element | None = None
         self.priority = 0
         self.work = 0

@@ -228,13 +228,13 @@ class Spool:
     def flush(self, user: str) -> None:
         """Delivers what lies past the mark to the user's best sessions, in order; runs in a greenlet of its own."""
         mine = self.marks.of(user)
-        mine.lost |= mine.kept_back  # who is there now may have them, perhaps
+        mine.returned |= mine.kept_back  # who is there now may have them, perhaps
         mine.kept_back.clear()
         self._start(user)
 
     def _start(self, user: str) -> None:
         mine = self.marks.of(user)
-        if mine.flushing or mine.clear and not mine.lost or self._picking(user):
+        if mine.flushing or mine.clear and not mine.returned or self._picking(user):
             return
         if any(session.connected for session in self.host.sessions.best(user)):
             mine.flushing = True
@@ -252,12 +252,12 @@ class Spool:
             mine.upto, mine.saved = max(mine.upto, mark), max(mine.saved, mark)
             while True:
                 news = mine.news
-                lost = sorted(mine.lost)[:PAGE]  # those that come meanwhile may have no row yet
+                returned = sorted(mine.returned)[:PAGE]  # those that come meanwhile may have no row yet
                 readable()
-                lost = [id for id in lost if id in mine.lost]
-                rows = self.rows(lost)
-                for id in set(lost).difference(row[0] for row in rows):
-                    mine.lost.pop(id, None)  # the row is gone
+                returned = [id for id in returned if id in mine.returned]
+                rows = self.rows(returned)
+                for id in set(returned).difference(row[0] for row in rows):
+                    mine.returned.pop(id, None)  # the row is gone
                 rows = rows or messages.page(user, mine.upto)
                 page = Page()
                 try:
@@ -265,7 +265,7 @@ class Spool:
                         return
                 finally:
                     page.send()
-                if not lost and len(rows) < PAGE and mine.news == news:
+                if not returned and len(rows) < PAGE and mine.news == news:
                     break
             mine.clear = True
             mine.ahead.clear()
@@ -296,20 +296,20 @@ class Spool:
                 continue
             stanza = self.admitted(user, id, xml)
             if stanza is None:
-                mine.lost.pop(id, None)
+                mine.returned.pop(id, None)
                 mine.upto = max(mine.upto, id)
                 continue
             for session in sessions:
                 session.drain()  # a long queue must not overflow the buffer of one who reads as fast as the line allows
             sessions = host.takers(user, stanza)
             if not sessions and host.sessions.willing(user):
-                mine.lost.pop(id, None)
+                mine.returned.pop(id, None)
                 mine.kept_back[id] = bool(archived)
                 mine.upto = max(mine.upto, id)
                 continue
             if not any(session.connected for session in sessions):
                 return False  # a lost session's queue is small
-            mine.lost.pop(id, None)
+            mine.returned.pop(id, None)
             mine.upto = max(mine.upto, id)
             self._fewer(user)
             mine.waiting[id] = bool(archived)
@@ -373,6 +373,6 @@ class Spool:
         position, mine, known = self.marks.stored(user), self.marks.users.get(user), 0
         if mine is not None:
             position = max(position, mine.upto)
-            known = len(mine.lost) + len(mine.kept_back)
+            known = len(mine.returned) + len(mine.kept_back)
             known -= sum(id > position for ids in (mine.waiting, mine.ahead) for id in ids)
         return max(int(messages.count(user, position)[0][0]) + known, 0)

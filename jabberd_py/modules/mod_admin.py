@@ -120,5 +120,5 @@ class Admin(Module):
             "jid": session.full,
             "presence": show,
             "priority": session.priority,
-            "seconds": round(time.time() - session.since),
+            "seconds": round(time.time() - session.began_at),
         } | session.transport.info

@@ -41,7 +41,7 @@ class Logins(Module):
     @on("session")
     def note(self, session: Session) -> None:
         if not self.host.options.anonymous:
-            self.fresh[session.user] = (session.since, str(session.transport.info.get("address", "")))
+            self.fresh[session.user] = (session.began_at, str(session.transport.info.get("address", "")))
 
     @on("deleting")
     def forget(self, user: str) -> None:

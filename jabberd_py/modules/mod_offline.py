@@ -94,7 +94,7 @@ class Offline(Module):
         gone = self._ids(user) if _only(request, "purge") else self._picked(user, request, "remove")
         mine = spool.marks.of(user)
         for id in gone:
-            mine.lost.pop(id, None)
+            mine.returned.pop(id, None)
             mine.kept_back.pop(id, None)
         spool.marks.singles += gone
         spool.counts.pop(user, None)
@@ -140,7 +140,7 @@ class Offline(Module):
             rows = page(user, position)
             for row in rows:
                 id = row[0]
-                if id not in mine.waiting and (id > mine.upto or id in mine.lost or id in mine.kept_back):
+                if id not in mine.waiting and (id > mine.upto or id in mine.returned or id in mine.kept_back):
                     yield row
             if len(rows) < size:
                 return

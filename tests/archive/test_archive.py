@@ -77,7 +77,7 @@ def test_a_room_says_what_was_said(store):
 
 
 def test_who_waits_for_the_ticket_finds_it_committed(store):
-    kept = archive.keep(ROOM, ROOM, "romeo", "<message/>", number=(known := archive.next_number()))
+    kept = archive.keep(ROOM, ROOM, "romeo", "<message/>", number=(known := archive.next_id()))
     kept.ticket.wait()
     assert kept.number == known and messages.Fresh.select().count() + messages.Message.select().count() == 1
 
