@@ -224,7 +224,7 @@ class Server:
         self.c2s.stop()
         self.components.stop()
         deadline = time.monotonic() + GRACE
-        while (self.c2s.clients or self.components.links) and time.monotonic() < deadline:
+        while (self.c2s.clients or self.components.connections) and time.monotonic() < deadline:
             gevent.sleep(0.02)
         self.components.save()
         if self.uplink is not None:

@@ -22,7 +22,7 @@ from ..xmpp.jid import JID
 from .options import ComponentOptions
 
 if TYPE_CHECKING:
-    from .link import Link
+    from .connection import Connection
 
 logger = log.get(__name__)
 
@@ -46,7 +46,7 @@ class Component(Instance):
     of a stanza that has waited for longer than ``wait`` gets an error. After ``wait`` without a stream the component is
     *down*: all senders get an error at once.
 
-    link        its stream, once the secret is proved; None: there is none
+    connection  its stream, once the secret is proved; None: there is none
     left        when it disconnected, or when we began to wait for it (`time.monotonic`)
     changed_at  when it connected or disconnected (Unix time)
     queue       the entries that wait, oldest first: ``size`` bytes
@@ -57,7 +57,7 @@ class Component(Instance):
 
     def __init__(self, router: Router, domain: str, options: ComponentOptions) -> None:
         super().__init__(router, domain)
-        self.link: Link | None = None
+        self.connection: Connection | None = None
         self.slot = 0
         self.down = False
         self.changed_at = time.time()
@@ -86,20 +86,20 @@ class Component(Instance):
 
     @property
     def connected(self) -> bool:
-        return self.link is not None
+        return self.connection is not None
 
     # -- to the component ---------------------------------------------------------------------
 
     def deliver(self, stanza: Element, to: JID) -> None:
         """Raises StanzaError: remote-server-timeout (it is away), resource-constraint (too much waits)."""
-        link = self.link
-        if link is None and stanza.name == "presence" and stanza.type in ("probe", "error"):
+        connection = self.connection
+        if connection is None and stanza.name == "presence" and stanza.type in ("probe", "error"):
             return  # when it connects, both sides probe
         if self.down:
             self._refuse(stanza)
             return
         entry, o = Entry(stanza), self.options
-        waits = bool(self.queue) or link is None or not link.writable
+        waits = bool(self.queue) or connection is None or not connection.writable
         if waits and self._replaces(entry):
             return
         if waits and (len(self.queue) >= o.queue or self.size + len(entry.data) + TAG > o.queue_size):
@@ -158,7 +158,7 @@ class Component(Instance):
         self.size += len(entry.data) + TAG
         self.last[entry.stanza.attrs["from"]] = entry
         self.pump()
-        if self.link is not None and len(self.queue) == 1:
+        if self.connection is not None and len(self.queue) == 1:
             heartbeat.at(entry.queued_at + self.options.wait, self)
 
     def _take(self) -> Entry:
@@ -174,39 +174,39 @@ class Component(Instance):
 
     def pump(self) -> None:
         """Sends what waits until the stream is full. Sends the rest when the component has read some. Never blocks."""
-        link = self.link
-        if link is None:
+        connection = self.connection
+        if connection is None:
             return
-        while self.queue and link.writable:
+        while self.queue and connection.writable:
             self.counts["sent"] += 1
-            link.send(self._take())
-        if self.queue and not self.draining and not link.stream.closing:
+            connection.send(self._take())
+        if self.queue and not self.draining and not connection.stream.closing:
             self.draining = True
-            gevent.spawn(self._drain, link)
+            gevent.spawn(self._drain, connection)
 
-    def _drain(self, link: Link) -> None:
-        link.stream.drain()
+    def _drain(self, connection: Connection) -> None:
+        connection.stream.drain()
         self.draining = False
         self.pump()
 
     # -- its stream comes and goes ---------------------------------------------------------------
 
-    def attach(self, link: Link) -> None:
+    def attach(self, connection: Connection) -> None:
         """To be called when the component has proved its secret on this stream, and an older stream is detached."""
-        self.link, self.down, self.changed_at, self.trouble = link, False, time.time(), ""
+        self.connection, self.down, self.changed_at, self.trouble = connection, False, time.time(), ""
         heartbeat.cancel(self)
         self.pump()
         if self.queue:
             heartbeat.at(self.queue[0].queued_at + self.options.wait, self)
         self.tell("component")
 
-    def detach(self, link: Link, reason: str, unsent: Iterable[Entry]) -> None:
+    def detach(self, connection: Connection, reason: str, unsent: Iterable[Entry]) -> None:
         """To be called when the stream is over. ``unsent``: what its socket has not taken; it waits in front of all else."""
         before = list(unsent)
-        if self.link is not link:
+        if self.connection is not connection:
             self._bounce(before, False)  # we were removed meanwhile
             return
-        self.link, self.changed_at, self.trouble = None, time.time(), reason
+        self.connection, self.changed_at, self.trouble = None, time.time(), reason
         self.counts["sent"] -= len(before)
         self.queue.extendleft(reversed(before))
         self.size += sum(len(entry.data) + TAG for entry in before)
@@ -222,7 +222,7 @@ class Component(Instance):
         """Called by the timer wheel: sends errors for what has waited for too long."""
         wait = self.options.wait
         late: list[Entry] = []
-        if self.link is None:
+        if self.connection is None:
             if self.left + wait > now:
                 return self.left + wait
             self.down = True
@@ -255,19 +255,19 @@ class Component(Instance):
     def remove(self) -> None:
         """To be called when the component was removed from the configuration. Ends its stream."""
         heartbeat.cancel(self)
-        if self.link is not None:
-            self.link.kick("host-unknown", "no longer configured")
-        self.link, self.down = None, True
+        if self.connection is not None:
+            self.connection.kick("host-unknown", "no longer configured")
+        self.connection, self.down = None, True
         self._bounce([self._take() for _ in range(len(self.queue))], True)
 
     def info(self) -> dict[str, Any]:
         """A row of ``jabberctl components``."""
-        state = "connected" if self.link is not None else "down" if self.down else "away"
+        state = "connected" if self.connection is not None else "down" if self.down else "away"
         return {
             "domain": self.domain,
             "state": state,
             "seconds": round(time.time() - self.changed_at),
-            "address": self.link.address if self.link is not None else self.options.connect,
+            "address": self.connection.address if self.connection is not None else self.options.connect,
             "waiting": len(self.queue),
             **self.counts,
             "also": self.options.also,

@@ -18,8 +18,8 @@ from ..net.karma import Karma, neighbourhood
 from ..options import OptionError
 from ..router import Router
 from ..xmpp.parser import Limits
+from .connection import Connection
 from .instance import Also, Component
-from .link import Link
 from .options import ComponentOptions, ListenerOptions
 
 logger = log.get(__name__)
@@ -43,16 +43,16 @@ class Conflict(OptionError):
 
 class Components:
     """
-    known       main domain -> its component
-    links       every stream, proved or not
-    connecting  main domain -> the greenlet that connects to that component
-    strangers   streams that have not proved their secret
+    known        main domain -> its component
+    connections  every stream, proved or not
+    connecting   main domain -> the greenlet that connects to that component
+    strangers    streams that have not proved their secret
     """
 
     def __init__(self, router: Router) -> None:
         self.router = router
         self.known: dict[str, Component] = {}
-        self.links: set[Link] = set()
+        self.connections: set[Connection] = set()
         self.ports = Ports()
         self.connecting: dict[str, gevent.Greenlet] = {}
         self.strangers = 0
@@ -124,9 +124,9 @@ class Components:
             component.configure(options)
             if before.connect != options.connect:
                 self._hang_up(domain)
-                if component.link is not None:
-                    component.link.kick("reset", "the configuration has changed")
-            if component.link is not None and before.settings != options.settings:
+                if component.connection is not None:
+                    component.connection.kick("reset", "the configuration has changed")
+            if component.connection is not None and before.settings != options.settings:
                 component.tell("component")  # the grants may be others
         if self.running:
             self._call()
@@ -159,8 +159,8 @@ class Components:
         self.close()
         for domain in list(self.connecting):
             self._hang_up(domain)
-        for link in list(self.links):
-            link.kick("system-shutdown")
+        for connection in list(self.connections):
+            connection.kick("system-shutdown")
 
     def save(self) -> None:
         """To be called after `stop`: keeps what waits for the next process."""
@@ -176,18 +176,18 @@ class Components:
         if self.strangers >= self.options.strangers:
             return  # closed without a word
         self.strangers += 1
-        link = Link(self, sock, address)
-        self.links.add(link)
+        connection = Connection(self, sock, address)
+        self.connections.add(connection)
         try:
-            link.run()
+            connection.run()
         finally:
-            self.links.discard(link)
-            if not link.proved:
+            self.connections.discard(connection)
+            if not connection.proved:
                 self.strangers -= 1
 
-    def proved(self, link: Link) -> None:
+    def proved(self, connection: Connection) -> None:
         """Counts the stream among the strangers no longer."""
-        if not link.ours:
+        if not connection.ours:
             self.strangers -= 1
 
     def trusts(self, address: str, domain: str) -> bool:
@@ -236,13 +236,13 @@ class Components:
         sock: Any = _socket.socket(fileno=made.detach())
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        link = Link(self, sock, component.options.connect, component)
-        self.links.add(link)
+        connection = Connection(self, sock, component.options.connect, component)
+        self.connections.add(connection)
         try:
-            component.trouble = reason = link.run()
+            component.trouble = reason = connection.run()
             return reason
         finally:
-            self.links.discard(link)
+            self.connections.discard(connection)
 
     def rows(self) -> list[dict[str, object]]:
         return [component.info() for _, component in sorted(self.known.items())]

@@ -58,18 +58,18 @@ class Watched(Trace):
     def _look(self) -> None:
         while self.open:
             uplink = self.server.uplink
-            links = list(uplink.links) if uplink is not None else []
-            for link in links:
-                stream, remotes = getattr(link, "stream", None), self._remotes(link)
+            connections = list(uplink.connections) if uplink is not None else []
+            for connection in connections:
+                stream, remotes = getattr(connection, "stream", None), self._remotes(connection)
                 if stream is not None and self.jid.domain in remotes:
-                    self.watch(stream, f"{link.info.get('direction', '')} {self.jid.domain}".strip())
-            for each in list(self.server.components.links):
+                    self.watch(stream, f"{connection.info.get('direction', '')} {self.jid.domain}".strip())
+            for each in list(self.server.components.connections):
                 if self.jid.domain == getattr(getattr(each, "component", None), "domain", None):
                     self.watch(each.stream, f"component {self.jid.domain}")
             gevent.sleep(LOOK)
 
-    def _remotes(self, link: Any) -> set[str]:
-        return {*link.remotes, link.remote}
+    def _remotes(self, connection: Any) -> set[str]:
+        return {*connection.remotes, connection.remote}
 
     def close(self) -> None:
         for handlers in self.hooked:

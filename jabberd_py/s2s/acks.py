@@ -16,7 +16,7 @@ from .pair import Failure, Pair
 PROTOCOLS = (XEP(198, "1.6.3", "Stream Management", missing="location"),)
 
 if TYPE_CHECKING:
-    from .link import Link
+    from .connection import Connection
 
 
 class Acks:
@@ -91,8 +91,8 @@ class Acks:
 class ParkedStream:
     """What is kept of a stream that has ended, for as long as the other side may resume it."""
 
-    def __init__(self, link: Link, sm: Acks) -> None:
+    def __init__(self, connection: Connection, sm: Acks) -> None:
         self.sm = sm
-        self.local, self.bidi = link.local, link.bidi
-        self.remotes, self.pairs = set(link.remotes), list(link.pairs)
+        self.local, self.bidi = connection.local, connection.bidi
+        self.remotes, self.pairs = set(connection.remotes), list(connection.pairs)
         self.parked_at = time.monotonic()

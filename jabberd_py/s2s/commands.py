@@ -28,9 +28,12 @@ class Federation(Module):
     def show(self) -> list[dict[str, Any]]:
         """Streams to and from other servers, and what waits for those that cannot be reached, and why."""
         uplink, now = self.host, time.monotonic()
-        rows = [link.info | {"waiting": sum(len(pair.queue) for pair in link.pairs)} for link in uplink.links]
+        rows = [
+            connection.info | {"waiting": sum(len(pair.queue) for pair in connection.pairs)}
+            for connection in uplink.connections
+        ]
         for pair in uplink.pairs.values():
-            if pair.link is None and (pair.queue or pair.failure is not None):
+            if pair.connection is None and (pair.queue or pair.failure is not None):
                 rows.append({
                     "direction": "none", "local": pair.local, "remote": pair.remote, "waiting": len(pair.queue),
                     "trouble": pair.failure.text if pair.failure is not None else "coming up",
@@ -58,23 +61,31 @@ class Federation(Module):
             refused = f"the configuration says not to talk to {remote}"
             yield [{"step": "policy", "result": refused, "trouble": refused}]
             return
-        link = Outgoing(uplink, Pair(uplink, local, remote), both_ways=False)  # nothing must come on it
-        link.want(link.pair)
-        running = gevent.spawn(link.run)
+        connection = Outgoing(uplink, Pair(uplink, local, remote), both_ways=False)  # nothing must come on it
+        connection.want(connection.pair)
+        running = gevent.spawn(connection.run)
         deadline = time.monotonic() + uplink.options.connect_timeout + uplink.options.login_timeout
-        while not running.ready() and link.pair.link is None and time.monotonic() < deadline:
+        while not running.ready() and connection.pair.connection is None and time.monotonic() < deadline:
             running.join(0.05)
-        if link.pair.link is None and link.stream is not None and not link.stream.closing:
-            link.step("failed", "no answer in time")
-        if link.stream is None:
+        if (
+            connection.pair.connection is None
+            and connection.stream is not None
+            and not connection.stream.closing
+        ):
+            connection.step("failed", "no answer in time")
+        if connection.stream is None:
             running.kill()  # still on its way: nobody would close what it opens
         else:
-            link.close()
-        if link.error and not any(step == "failed" for step, _ in link.steps) and link.pair.link is None:
-            link.step("failed", link.error)
+            connection.close()
+        if (
+            connection.error
+            and not any(step == "failed" for step, _ in connection.steps)
+            and connection.pair.connection is None
+        ):
+            connection.step("failed", connection.error)
         yield [
             {"step": step, "result": result, "trouble": result if step == "failed" else ""}
-            for step, result in link.steps
+            for step, result in connection.steps
         ]
 
     def _home(self, domain: str) -> list[dict[str, Any]]:

@@ -22,7 +22,7 @@ from ..xmpp.protocols import XEP
 from ..xmpp.sm import ASK, SM, count, newly
 from . import dialback
 from .acks import Acks, ParkedStream
-from .link import BIDI, BIDI_FEATURE, Link
+from .connection import BIDI, BIDI_FEATURE, Connection
 from .pair import Failure
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ QUIET = 1.0
 """Seconds for which we wait for the other side's first element before we send on a stream that it has opened (XEP-0288)."""
 
 
-class Incoming(Link):
+class Incoming(Connection):
     """
     refusal      a stream error that is sent instead of the stream features; None: the stream is welcome
     stranger     True until the other side has proven who it is

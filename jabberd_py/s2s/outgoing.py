@@ -16,7 +16,7 @@ from ..xmpp.parser import Header
 from ..xmpp.sm import SM, count
 from . import dialback
 from .acks import Acks
-from .link import BIDI, BIDI_FEATURE, Link, said
+from .connection import BIDI, BIDI_FEATURE, Connection, said
 from .pair import Failure, Pair
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 logger = log.get(__name__)
 
 
-class Outgoing(Link):
+class Outgoing(Connection):
     """Opened for one pair. Other domains of ours may use it, too (multiplexing, XEP-0220 section 2.6.1).
 
     steps          what was done so far, for `jabberctl check federation`: (what, result)
@@ -339,7 +339,7 @@ class Outgoing(Link):
         for _, result in self.verifications.values():
             result.set_exception(failure)
         for pair in self.wanted:
-            if pair not in was_up and pair.link is None:
+            if pair not in was_up and pair.connection is None:
                 self.uplink.failed(pair, self.failure or failure, shared=pair is not self.pair)
 
     failure: Failure | None = None

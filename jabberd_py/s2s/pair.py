@@ -47,21 +47,21 @@ class Pair:
     While it has no stream, stanzas wait in ``queue``: all of them until the first attempt to connect fails. After that only
     those with a row in the outbox wait, for ``s2s.patience`` seconds; the senders of the others get an error.
 
-    link      the stream on which the other side lets us send; None: there is none
-    bytes     the size of what waits
-    failure   why the last attempt failed; None after a success
-    failures  attempts that have failed in a row
-    retry     when the next attempt may begin (`time.monotonic`)
+    connection  the stream on which the other side lets us send; None: there is none
+    bytes       the size of what waits
+    failure     why the last attempt failed; None after a success
+    failures    attempts that have failed in a row
+    retry       when the next attempt may begin (`time.monotonic`)
     """
 
     __slots__ = (
-        "uplink", "local", "remote", "link", "queue", "bytes", "failure", "failures", "retry", "slot", "own_stream",
+        "uplink", "local", "remote", "connection", "queue", "bytes", "failure", "failures", "retry", "slot", "own_stream",
     )  # fmt: skip
 
     def __init__(self, uplink: Uplink, local: str, remote: str) -> None:
         self.uplink = uplink
         self.local, self.remote = local, remote
-        self.link: Traffic | None = None
+        self.connection: Traffic | None = None
         self.queue: deque[Entry] = deque()
         self.bytes = 0
         self.failure: Failure | None = None
@@ -76,7 +76,12 @@ class Pair:
         """Queues the stanza, and sends it if there is a stream. Raises StanzaError if the last attempt has failed and the
         stanza has no row in the outbox, or if the queue is full. Blocks only while the queue of the writer is full."""
         lasting = promised(stanza, self.uplink.router.instances)
-        if self.link is None and not lasting and self.failure is not None and self.retry > time.monotonic():
+        if (
+            self.connection is None
+            and not lasting
+            and self.failure is not None
+            and self.retry > time.monotonic()
+        ):
             raise StanzaError(self.failure.condition, self.failure.public)
         o = self.uplink.options
         if len(self.queue) >= o.queue or self.bytes > o.queue_size:
@@ -118,18 +123,18 @@ class Pair:
 
     def pump(self) -> None:
         """Sends what waits until the stream is full. Without a stream, asks the uplink for one. Never blocks."""
-        link = self.link
-        if link is None:
+        connection = self.connection
+        if connection is None:
             if self.queue or self in self.uplink.left:
                 self._connect()
             return
-        while self.queue and self.link is link:
-            if link.full:
-                link.held.add(self)
+        while self.queue and self.connection is connection:
+            if connection.full:
+                connection.held.add(self)
                 return
             entry = self.queue.popleft()
             self.bytes -= len(entry.data)
-            link.transmit(self, entry)
+            connection.transmit(self, entry)
 
     def _connect(self) -> None:
         if self.retry <= time.monotonic():
@@ -137,13 +142,13 @@ class Pair:
         elif not self.slot:
             heartbeat.at(self.retry, self)
 
-    def attach(self, link: Traffic) -> None:
+    def attach(self, connection: Traffic) -> None:
         """To be called when the other side lets us send on this stream. If the last stream left unacknowledged stanzas, they
         are sent first."""
         left = self.uplink.left.pop(self, None)
         if left is not None:
             left.give_back()
-        self.link = link
+        self.connection = connection
         self.failure = None
         self.retry = 0.0
         heartbeat.cancel(self)
@@ -156,7 +161,7 @@ class Pair:
     def detach(self, lived: float) -> None:
         """To be called when the stream has ended, which was up for ``lived`` seconds. After several short-lived streams the
         next one is opened later."""
-        self.link = None
+        self.connection = None
         self.failures = 0 if lived > STEADY else self.failures + 1
         self.retry = time.monotonic() + min(
             BACK_OFF, 2.0 ** min(self.failures, 10) - 2 if self.failures else 0
@@ -166,7 +171,7 @@ class Pair:
     def failed(self, failure: Failure) -> None:
         """To be called when no stream came up. Entries with a row in the outbox wait on; the senders of the others get an
         error."""
-        self.link = None
+        self.connection = None
         self.failure = failure
         self.failures += 1
         self.retry = time.monotonic() + min(BACK_OFF, 2.0 ** min(self.failures, 10))
@@ -189,7 +194,7 @@ class Pair:
             self.bytes = sum(len(e.data) for e in self.queue)
             for entry in back:
                 self.bounce(entry, failure)
-        if self.queue and self.link is None:
+        if self.queue and self.connection is None:
             heartbeat.at(max(self.retry, time.monotonic()), self)
 
     def bounce(self, entry: Entry, failure: Failure) -> None:
@@ -199,4 +204,4 @@ class Pair:
     @property
     def idle(self) -> bool:
         """May this pair be forgotten? Nothing waits, and there is no stream and no back-off time."""
-        return self.link is None and not self.queue and self.retry <= time.monotonic()
+        return self.connection is None and not self.queue and self.retry <= time.monotonic()

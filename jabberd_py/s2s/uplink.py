@@ -31,8 +31,8 @@ from ..xmpp.errors import StanzaError, StreamError
 from ..xmpp.jid import JID
 from .acks import Acks, ParkedStream
 from .commands import Federation
+from .connection import Connection
 from .incoming import Incoming
-from .link import Link
 from .options import S2S
 from .outgoing import Outgoing
 from .pair import Failure, Pair
@@ -77,9 +77,11 @@ class Uplink(Instance):
         self.options = o = options
         self.secret = o.secret or self.random_secret
         self.subscribing.limit(0.1, o.subscriptions)
-        for link in self.links:
-            if link.stream is not None and not all(map(link.suffices, {link.remote, *link.remotes} - {""})):
-                link.stream.interrupt(
+        for connection in self.connections:
+            if connection.stream is not None and not all(
+                map(connection.suffices, {connection.remote, *connection.remotes} - {""})
+            ):
+                connection.stream.interrupt(
                     StreamError("policy-violation", "the policy of this server has changed")
                 )
         self.crowd.limit(o.streams_per_address, o.logins_per_address, o.logins_in_all)
@@ -158,11 +160,11 @@ class Uplink(Instance):
             (self._shared(pair) or self._open(pair)).want(pair)
 
     def _open(self, pair: Pair) -> Outgoing:
-        link = self.outgoing.get((pair.local, pair.remote))
-        if link is None or link.stream is not None and link.stream.closing:
-            link = self.outgoing[pair.local, pair.remote] = Outgoing(self, pair)
-            gevent.spawn(link.run)
-        return link
+        connection = self.outgoing.get((pair.local, pair.remote))
+        if connection is None or connection.stream is not None and connection.stream.closing:
+            connection = self.outgoing[pair.local, pair.remote] = Outgoing(self, pair)
+            gevent.spawn(connection.run)
+        return connection
 
     def _shared(self, pair: Pair) -> Outgoing | None:
         """A stream to that domain that another domain of ours has opened (XEP-0220 section 2.6.1)."""
@@ -172,9 +174,14 @@ class Uplink(Instance):
             or self.options.wants_certificate(pair.remote)
         ):
             return None
-        for (_, remote), link in self.outgoing.items():
-            if remote == pair.remote and link.multiplex and link.authenticated and not link.stream.closing:
-                return link if len(link.pairs) < self.options.domains_per_stream else None
+        for (_, remote), connection in self.outgoing.items():
+            if (
+                remote == pair.remote
+                and connection.multiplex
+                and connection.authenticated
+                and not connection.stream.closing
+            ):
+                return connection if len(connection.pairs) < self.options.domains_per_stream else None
         return None
 
     def failed(self, pair: Pair, failure: Failure, shared: bool = False) -> None:
@@ -199,8 +206,8 @@ class Uplink(Instance):
             pair = self.pair(local, theirs)
         except StanzaError as error:
             raise Failure("remote-server-timeout", error.text or error.condition) from None
-        link = self._open(pair)
-        result = link.verify(local, theirs, id, key)
+        connection = self._open(pair)
+        result = connection.verify(local, theirs, id, key)
         try:
             return bool(result.get(timeout=self.options.connect_timeout + self.options.login_timeout))
         except Timeout:
@@ -208,7 +215,7 @@ class Uplink(Instance):
                 "remote-server-timeout", f"{theirs} does not say whether the key is its own"
             ) from None
         finally:
-            link.verifications.pop((theirs, local, id), None)
+            connection.verifications.pop((theirs, local, id), None)
 
     def find(self, remote: str, step: Callable[[str, str], None]) -> tuple[Any, Target]:
         """Finds and connects to the server of ``remote``. Returns the socket and its target. Blocks. Raises Failure."""
@@ -263,7 +270,11 @@ class Uplink(Instance):
 
     def leave(self, domain: str) -> bool:
         """Ends the streams of a domain of ours that is removed, with ``host-gone``. False while there are still some."""
-        streams = [link.stream for link in self.links if link.stream is not None and link.local == domain]
+        streams = [
+            connection.stream
+            for connection in self.connections
+            if connection.stream is not None and connection.local == domain
+        ]
         for stream in streams:
             stream.interrupt(StreamError("host-gone"))
         return not streams
@@ -275,24 +286,24 @@ class Uplink(Instance):
         full = self.crowd.full
         admitted = self.crowd.enter(address) and not full
         refusal = None if admitted else StreamError("policy-violation", "too many connections")
-        link = Incoming(self, sock, address, direct, refusal)
-        self.incoming.add(link)
+        connection = Incoming(self, sock, address, direct, refusal)
+        self.incoming.add(connection)
         if refusal is not None and (direct or self.crowd.swamped(address)):
-            link.stream.abort()
-        link.run()
+            connection.stream.abort()
+        connection.run()
 
-    def known(self, link: Incoming) -> None:
+    def known(self, connection: Incoming) -> None:
         """To be called when the other side has proven who it is."""
-        self.crowd.known(link.address)
+        self.crowd.known(connection.address)
 
-    def gone(self, link: Link) -> None:
+    def gone(self, connection: Connection) -> None:
         """The stream is over."""
-        if isinstance(link, Incoming):
-            if link in self.incoming:
-                self.incoming.discard(link)
-                self.crowd.leave(link.address, link.stranger)
-        elif self.outgoing.get((link.local, link.remote)) is link:
-            del self.outgoing[link.local, link.remote]
+        if isinstance(connection, Incoming):
+            if connection in self.incoming:
+                self.incoming.discard(connection)
+                self.crowd.leave(connection.address, connection.stranger)
+        elif self.outgoing.get((connection.local, connection.remote)) is connection:
+            del self.outgoing[connection.local, connection.remote]
 
     def park(self, parked: ParkedStream) -> None:
         """Keeps an incoming stream that has ended, so that the other side may resume it (XEP-0198)."""
@@ -301,11 +312,11 @@ class Uplink(Instance):
         else:
             self.parked[parked.sm.token] = parked
 
-    def superseded(self, link: Incoming) -> None:
+    def superseded(self, connection: Incoming) -> None:
         """To be called when the other side begins a new stream instead of resuming: gives up parked streams of the same
         domains, so that their stanzas go out on other streams."""
         for token, parked in list(self.parked.items()):
-            if parked.local == link.local and parked.remotes <= link.remotes:
+            if parked.local == connection.local and parked.remotes <= connection.remotes:
                 del self.parked[token]
                 parked.sm.give_back()
 
@@ -316,7 +327,7 @@ class Uplink(Instance):
         self.ports.start()
 
     @property
-    def links(self) -> list[Link]:
+    def connections(self) -> list[Connection]:
         return [*self.outgoing.values(), *self.incoming]
 
     def stop(self, deadline: float) -> None:
@@ -324,17 +335,25 @@ class Uplink(Instance):
         then."""
         self.ports.close()
         half = (time.monotonic() + deadline) / 2
-        while any(pair.link and pair.queue for pair in self.pairs.values()) and time.monotonic() < half:
+        while any(pair.connection and pair.queue for pair in self.pairs.values()) and time.monotonic() < half:
             gevent.sleep(0.02)
-        while any(link.sm is not None and link.sm.queue for link in self.links) and time.monotonic() < half:
+        while (
+            any(connection.sm is not None and connection.sm.queue for connection in self.connections)
+            and time.monotonic() < half
+        ):
             gevent.sleep(0.02)
         self.stopping = True
-        for link in self.links:
-            if link.stream is not None:
-                link.stream.interrupt(StreamError("system-shutdown"))
-        while any(link.stream is not None for link in self.links) and time.monotonic() < deadline:
+        for connection in self.connections:
+            if connection.stream is not None:
+                connection.stream.interrupt(StreamError("system-shutdown"))
+        while (
+            any(connection.stream is not None for connection in self.connections)
+            and time.monotonic() < deadline
+        ):
             gevent.sleep(0.02)
-        late = [link.sm for link in self.links if link.sm is not None]  # they did not end in time
+        late = [
+            connection.sm for connection in self.connections if connection.sm is not None
+        ]  # they did not end in time
         for sm in [*late, *self.left.values(), *(parked.sm for parked in self.parked.values())]:
             sm.give_back()
         for pair in self.pairs.values():
@@ -343,13 +362,16 @@ class Uplink(Instance):
     def _tidy(self) -> None:
         """Called periodically: closes unused streams, forgets idle pairs, gives up parked streams that are too old."""
         now = time.monotonic()
-        for link in list(self.outgoing.values()):
+        for connection in list(self.outgoing.values()):
             waiting = (
-                link.verifications or link.wanted.keys() - link.pairs or link.sm is not None and link.sm.queue
+                connection.verifications
+                or connection.wanted.keys() - connection.pairs
+                or connection.sm is not None
+                and connection.sm.queue
             )
-            if link.ready and not waiting and now - link.used > self.options.idle_timeout:
-                link.close()
-        for each in self.links:
+            if connection.ready and not waiting and now - connection.used > self.options.idle_timeout:
+                connection.close()
+        for each in self.connections:
             if each.sm is not None and each.sm.asked and now - each.sm.asked_at > self.options.answer_timeout:
                 each.stream.interrupt(
                     StreamError("connection-timeout", "nothing was acknowledged for too long")

@@ -42,7 +42,7 @@ def handshake(id: str, secret: str) -> str:
     return hashlib.sha1((id + secret).encode(), usedforsecurity=False).hexdigest()
 
 
-class Link(Entity):
+class Connection(Entity):
     """
     component  whose stream it is; when we connect it is known at once, else when the header has said so
     ours       we have connected
@@ -178,7 +178,7 @@ class Link(Entity):
         if not hmac.compare_digest(proof.encode(), wanted.encode()):
             self.service.distrust(self.address, component.domain)
             raise StreamError("not-authorized", "wrong secret")
-        other = component.link
+        other = component.connection
         if component.options.conflict == "refuse" and other is not None and not other.stream.closing:
             raise StreamError("conflict", "this component is connected already")
         self.write(b"<handshake/>")
@@ -221,7 +221,7 @@ class Link(Entity):
         self.proved = True
         self.stream.established(None)  # a component may listen only; TCP finds out whether it is still there
         self.service.proved(self)
-        old = component.link
+        old = component.connection
         if old is not None:
             old.replaced()
         logger.info("component connected", component=component.domain, address=self.address)

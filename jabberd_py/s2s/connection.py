@@ -55,9 +55,14 @@ def said(error: Element | None, namespace: str) -> str:
     return ((names[0] if names else "error") + (f": {text}" if text else ""))[:LONGEST]
 
 
-class Link(Traffic, Entity):
+<<<<<<< HEAD:jabberd_py/s2s/connection.py
+class Connection(Traffic, Entity):
     """``proof``: how the other side, or we, did it; ``trouble``: what is wrong with its certificate; ``refused``: the other
     side has ended the stream, over a stanza of ours perhaps."""
+=======
+class Connection(Traffic, Entity):
+    """``proof``: how the other side, or we, did it; ``trouble``: what is wrong with its certificate."""
+>>>>>>> ef38c70 (s2s, component: a rename: Connection -> Connection):jabberd_py/s2s/connection.py
 
     incoming = False
     content = ns.SERVER
@@ -128,7 +133,7 @@ class Link(Traffic, Entity):
             self.keep(sm)
         pairs, self.pairs = self.pairs, set()
         for pair in pairs:
-            if pair.link is self:
+            if pair.connection is self:
                 pair.detach(time.monotonic() - self.began_at)
 
     def keep(self, sm: Acks) -> None:
