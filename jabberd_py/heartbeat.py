@@ -1,7 +1,7 @@
-"""One greenlet that keeps time for everybody (jabberd 1.x's heartbeat).
+"""The heartbeat (a word of jabberd 1.x): one greenlet keeps all deadlines, with a timer wheel.
 
-A timer wheel: whoever waits for a deadline stands in the slot of that second, so ten thousand waiting streams cost nothing
-until their second comes.
+An object with a deadline stands in the slot of that second. So ten thousand waiting streams cost nothing until their second
+comes.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ class Timed(Protocol):
     slot: int
 
     def due(self, now: float) -> float | None:
-        """Called once its second has come; returns the next deadline (`time.monotonic`) or None. Must not block."""
+        """Called when the deadline has come, to the second. Returns the next deadline (`time.monotonic`) or None. Must not
+        block."""
 
 
 class Heartbeat:
@@ -34,7 +35,7 @@ class Heartbeat:
         self.second = int(time.monotonic())
 
     def at(self, when: float, timed: Timed) -> None:
-        """Calls ``timed.due`` once ``time.monotonic()`` has reached ``when``, to the second. Replaces an earlier date."""
+        """Calls ``timed.due`` when ``time.monotonic()`` has reached ``when``, to the second. Replaces its last deadline."""
         self.cancel(timed)
         slot = timed.slot = max(int(when) + 1, self.second + 1)
         self.slots.setdefault(slot, set()).add(timed)
@@ -46,7 +47,8 @@ class Heartbeat:
         timed.slot = 0
 
     def every(self, seconds: float, job: Callable[[], object]) -> Callable[[], None]:
-        """Runs ``job`` in a greenlet of its own every so many seconds; one run at a time. Returns how to stop it."""
+        """Runs ``job`` every so many seconds in a greenlet of its own, never twice at a time. Returns a function that stops
+        it."""
         entry = (seconds, job, [time.monotonic() + seconds])
         self.jobs.append(entry)
         return lambda: self.jobs.remove(entry) if entry in self.jobs else None
@@ -67,7 +69,7 @@ class Heartbeat:
             self.beat(time.monotonic())
 
     def beat(self, now: float) -> None:
-        """Does all that is due at ``now``."""
+        """Calls everything that is due at ``now``."""
         while self.second < int(now):
             self.second += 1
             for timed in self.slots.pop(self.second, ()):

@@ -1,4 +1,4 @@
-"""Everything with a domain is an Instance: a host with users, a room service, uploads, a component, the uplink."""
+"""An Instance answers for a domain: a host with users, a service such as rooms, a component, the uplink."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 ModuleClass = type[Module]
 Handler = Callable[[Element], "Element | None"]
 Key = tuple[str, str, str, str]
-"""Which IQs: (target, type, namespace and name of the payload)."""
+"""The key of an IQ handler: (target, type, namespace of the payload, name of the payload)."""
 
 
 PATIENCE = 30.0
@@ -39,11 +39,11 @@ class Instance:
     category, type, title = "server", "im", "jabberd_py"
     """The identity that service discovery shows (XEP-0030)."""
     targets: tuple[str, ...] = ("server",)
-    """To whom IQs can be that handlers answer, as `@iq(to=...)` names them."""
+    """The targets of IQs that its handlers may answer, as in `@iq(to=...)`."""
     events: tuple[Event, ...] = ()
     """Events that its modules can hook beside `EVENTS`."""
     ending = False
-    """It is about to go: no new streams for it."""
+    """True when it is about to be removed: no new streams are accepted for it."""
     grants: Any = None
     """What an external service may do with users' data (XEP-0355, XEP-0356)."""
 
@@ -59,16 +59,16 @@ class Instance:
         self.asked: dict[str, tuple[JID | None, JID | None, Any]] = {}
 
     def __getitem__(self, name: str) -> Any:
-        """The module of that name; one that `Module.needs` it may count on it."""
+        """The module of that name. A module that declares it in `Module.needs` may rely on it."""
         return self.modules[name]
 
     @property
     def parts(self) -> list[Any]:
-        """All that speaks for this instance in service discovery and the like."""
+        """What answers service discovery for this instance: its modules; of a service, the service, too."""
         return list(self.modules.values())
 
     def load(self, cls: ModuleClass, settings: dict[str, Any]) -> Module:
-        """Raises ValueError where what the module needs is not there."""
+        """Makes a module and adds it. Raises ValueError if a module that it needs is missing."""
         missing = [need for need in cls.needs if need not in self.modules]
         if missing:
             raise ValueError(f"{self.domain}: module '{cls.name}' needs module '{missing[0]}'")
@@ -76,7 +76,7 @@ class Instance:
         return module
 
     def add_iq(self, key: Key, handler: Handler) -> None:
-        """The handler answers such IQs from now on. Raises ValueError: no such target, or another one does already."""
+        """Adds a handler of IQs. Raises ValueError: there is no such target, or another handler has the key."""
         if key[0] not in self.targets:
             raise ValueError(
                 f"{handler.__qualname__}: @iq(to={key[0]!r}); here there are {', '.join(self.targets)}"
@@ -122,12 +122,13 @@ class Instance:
         raise StanzaError("item-not-found")
 
     def requeue(self, entry: Entry, to: JID) -> bool:
-        """Takes a message that the process before this one had still to send. False: this Instance has no queue. Raises
+        """Queues a message from the outbox that the last process had not sent. False: this Instance has no queue. Raises
         StanzaError."""
         return False
 
     def deliver_reply(self, stanza: Element, to: JID) -> None:
-        """An answer of this server's own for an address of this domain: filters of users do not apply."""
+        """Delivers an answer that this server has made itself, to an address of this domain. The filters of users do not
+        apply."""
         self.deliver(stanza, to)
 
     def answer(self, target: str, request: Element) -> None:
@@ -176,7 +177,7 @@ class Instance:
             self.router.deliver(request)
 
     def answered(self, stanza: Element) -> None:
-        """An IQ result or error for this domain or a bare address: who has asked gets it."""
+        """Gives an IQ result or error for this domain or a bare address to the caller of `ask`."""
         asked = self.asked.get(stanza.attrs.get("id", ""))
         if asked is not None and asked[:2] == (stanza.from_, stanza.to):
             asked[2].set(stanza)

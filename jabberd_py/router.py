@@ -1,4 +1,4 @@
-"""One router: mine, else the next (the uplink). Whatever goes wrong with a stanza becomes an error reply here."""
+"""The router gives each stanza to the Instance of its domain, else to the uplink, and turns failures into error replies."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class Router:
 
     instances  domain -> the Instance that answers for it
     uplink     the Instance for all other domains
-    queues     greenlet that delivers a stanza -> what is to follow: (step, stanza)
-    commands   what an administrator can say, to any of the instances
+    queues     greenlet that delivers a stanza -> its queue of (step, stanza)
+    commands   the commands of all instances
     """
 
     def __init__(self) -> None:
@@ -56,13 +56,14 @@ class Router:
         self.instances.pop(domain, None)
 
     def is_admin(self, jid: JID) -> bool:
-        """May that address administer the server as a whole? Who administers every host may."""
+        """May that address administer the whole server? It may if it administers every host."""
         hosts = [each.admins for each in self.instances.values() if each.admins is not None]
         return bool(hosts) and all(jid.user in admins for admins in hosts)
 
     def deliver(self, stanza: Element) -> None:
-        """Takes a stanza with good ``from`` and ``to`` where it belongs. Never raises: the sender gets an error. Returns when
-        the stanza and all that followed from it are dealt with; called from a handler, it returns at once."""
+        """Delivers a stanza with valid ``from`` and ``to``. Never raises: the sender gets an error. Returns when the stanza
+        and all that it has caused is done; called from a handler, it only queues and returns at once. Blocks if a handler
+        does."""
         me = getcurrent()
         if me in self.queues:
             self.queues[me].append((self._deliver, stanza))
@@ -82,7 +83,7 @@ class Router:
             self.reply(answer)
 
     def reply(self, stanza: Element) -> None:
-        """Delivers an answer that this server gives itself, like `deliver`. Never raises."""
+        """Like `deliver`, for an answer that this server has made itself. Never raises; nobody gets an error for it."""
         me = getcurrent()
         if me in self.queues:
             self.queues[me].append((self._reply, stanza))
@@ -121,7 +122,7 @@ class Router:
 
 
 def unexpected(error: Exception) -> StanzaError:
-    """What a stranger may know of a failure of ours; the log knows the rest."""
+    """The stanza error for an unexpected exception. It tells no details; they are logged."""
     if isinstance(error, StoreError):
         logger.debug("the store failed", error=str(error))  # it says so itself, once
         return StanzaError("resource-constraint", "the server cannot store this now", type="wait")

@@ -138,7 +138,7 @@ class Host(Instance):
     # -- from a session ----------------------------------------------------------------
 
     def send(self, session: Session, stanza: Element) -> None:
-        """What a client sent. Raises StreamError where the stream must end; all other faults are answered."""
+        """Handles a stanza from a client. Raises StreamError if the stream must end; all other faults are answered."""
         attrs = stanza.attrs
         claimed = attrs.get("from")
         if claimed is not None and claimed != session.full and not _same(claimed, session.jid):
@@ -152,8 +152,8 @@ class Host(Instance):
             self.refuse(session, stanza, unexpected(error))
 
     def say(self, stanza: Element) -> None:
-        """What is said in the name of an account, or of this domain, by one who may: a component, say. It meets the same events
-        as what comes from a client. Raises StanzaError, if the account itself would not be let."""
+        """Sends a stanza in the name of an account or of this domain, for somebody with that privilege, such as a component. It
+        meets the same events as a stanza from a client. Raises StanzaError if a filter would stop the account itself."""
         sender = stanza.from_
         assert sender is not None
         if sender.node is None:
@@ -183,14 +183,15 @@ class Host(Instance):
             self.router.deliver(stanza)
 
     def lets_out(self, session: Session, stanza: Element) -> bool:
-        """May this be sent in the session's name? For what the server itself sends there: event ``filter_out``."""
+        """Do the filters allow the session to send this? For stanzas that the server sends in its name: event
+        ``filter_out``."""
         try:
             return self.hooks.call("filter_out", session, stanza) is not HANDLED
         except StanzaError:
             return False
 
     def refuse(self, session: Session, stanza: Element, error: StanzaError) -> None:
-        """Answers straight to the session: routed, the error would come from an address that a filter may stop."""
+        """Sends an error to the session directly. If it were routed, a filter might stop the address that it comes from."""
         answer = error_reply(stanza, error)
         if answer is not None:
             if error.condition == "jid-malformed":
@@ -259,14 +260,14 @@ class Host(Instance):
         self.answer(target, request)
 
     def admits(self, user: str, stanza: Element) -> bool:
-        """May the stanza, which waited for the user, still reach him? Event ``filter_in``; may block."""
+        """Do the filters let a stanza that has waited through to the user? Event ``filter_in``; may block."""
         try:
             return self.hooks.call("filter_in", user, stanza) is not HANDLED
         except StanzaError:
             return False
 
     def permits(self, session: Session, message: Element) -> bool:
-        """May a message that is for no session in particular reach this one? Event ``filter_session``; may block."""
+        """May a message to the bare address go to this session? Event ``filter_session``; may block."""
         handlers = self.hooks.chains["filter_session"]["message"]
         return all(handler(session, message) is not HANDLED for handler in handlers)
 
@@ -279,8 +280,8 @@ class Host(Instance):
         return highest(willing)
 
     def deliver_to(self, session: Session, stanza: Element, data: bytes | None = None) -> bool:
-        """The last step: event ``in``, then the client. False: a handler kept it from the session. ``data``: the stanza's
-        bytes, where they are known."""
+        """Gives a stanza to a session: event ``in``, then the client. False: a handler has stopped it. ``data``: the bytes of
+        the stanza, if they are known."""
         for handler in self.hooks.chains["in"][stanza.name]:
             if handler(session, stanza) is HANDLED:
                 return False

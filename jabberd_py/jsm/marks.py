@@ -1,7 +1,7 @@
-"""Which kept messages of an account have been delivered: in memory exactly, in the store up to a mark.
+"""Which stored messages of an account have been delivered. Memory knows it exactly, the store knows a mark.
 
-The mark of an account is a row number. All its messages up to the mark are delivered. The mark is written some time later, so a
-crash costs duplicates and never a loss.
+The mark of an account is a row number. All its messages up to the mark are delivered. The mark is written some time later, so
+after a crash messages may come twice, but none is lost.
 """
 
 from __future__ import annotations
@@ -24,18 +24,19 @@ _none = Element("none")
 
 
 class Deliveries:
-    """What is under way for one user with sessions.
+    """The deliveries to one user.
 
     upto       every row up to this one has been given to a session
-    clear      True if no row lies behind ``upto``
+    clear      True if there is no row behind ``upto``
     waiting    the rows that a client has to acknowledge yet. The value: True if the archive keeps the row, False if it goes
                once it is acknowledged, None if that is unknown
                In place of the value: the message itself, which is not in the store
-    returned   those up to ``upto`` whose session ended before it did: to be given out again
-    kept_back  those up to ``upto`` that no session may have now (XEP-0016): they wait for another one
-    ahead      behind ``upto``, but acknowledged; the rows may not say so yet
-    news       counts what became undelivered, so that a delivery under way notices
-    saved      the mark that the store knows, or will
+    returned   rows up to ``upto`` whose session ended without an acknowledgement: to be delivered again
+    kept_back  rows up to ``upto`` that no session may have now (XEP-0016): they wait for another session
+    ahead      rows behind ``upto`` that are acknowledged; the store may not know that yet
+    flushing   True while `Spool._flush` runs
+    news       counts what became undelivered, so that a delivery under way notices it
+    saved      the mark that was given to the store last
     """
 
     __slots__ = ("upto", "clear", "waiting", "returned", "kept_back", "ahead", "flushing", "news", "saved")
@@ -57,19 +58,20 @@ class Deliveries:
         return min(self.upto, min(pending) - 1) if pending else self.upto
 
     def row(self, id: int) -> int:
-        """The number, if that row waits for a client's acknowledgement; else 0."""
+        """``id`` if that row is in the store and waits for an acknowledgement; else 0."""
         return 0 if isinstance(self.waiting.get(id, _none), Element) else id
 
     def older(self, id: int) -> bool:
-        """Is an older one probably not delivered yet, so that the mark cannot pass this one?"""
+        """Is an older row perhaps not delivered yet? Then the mark cannot pass this one."""
         return bool(self.returned or self.kept_back or self.waiting and next(iter(self.waiting)) < id)
 
 
 class Marks:
-    """How far each user of one host has got."""
+    """The deliveries and marks of all users of one host who have sessions."""
 
     SINGLES = 100_000
-    """At most this many wait while the store cannot write. What is dropped stays in the store, or comes twice after a crash."""
+    """At most this many ``singles`` wait while the store cannot write. A dropped one stays in the store, or comes twice after a
+    crash."""
 
     def __init__(self, sessions: Sessions) -> None:
         self.sessions = sessions
@@ -77,10 +79,10 @@ class Marks:
         self.dirty: set[str] = set()
         self.moving = False
         self.singles: list[int] = []
-        """Delivered, and the mark cannot say so: out of order, or the row is to go."""
+        """Delivered rows that the mark does not cover, or that must be removed."""
 
     def of(self, user: str) -> Deliveries:
-        """Those of the user, made if need be."""
+        """The deliveries of the user; made if there are none."""
         mine = self.users.get(user)
         if mine is None:
             mine = self.users[user] = Deliveries()
@@ -105,7 +107,7 @@ class Marks:
             self.singles.append(id)
 
     def had(self, user: str, ids: list[int]) -> None:
-        """A client has these stored messages, and nobody knew."""
+        """To be called when a client says after a crash that it has these stored messages."""
         mine = self.of(user)
         for id in ids:
             for waiting in (mine.waiting, mine.returned, mine.kept_back):
@@ -116,8 +118,8 @@ class Marks:
         self.dirty.add(user)
 
     def undelivered(self, user: str, ids: list[int]) -> list[Element]:
-        """A session that had these is over, and its client never acknowledged them. ``ids``: row numbers. Returns the
-        messages among them that are not in the store."""
+        """To be called when a session has ended before its client acknowledged these rows. They will be delivered again.
+        Returns the messages among them that are not in the store."""
         mine = self.users.get(user)
         unstored: list[Element] = []
         if mine is None or not ids:
@@ -174,8 +176,8 @@ class Marks:
                     self.dirty.add(user)
 
     def save(self, last: bool = False) -> Ticket | None:
-        """Writes what was delivered since the last time; forgets users who have gone. ``last``: the server stops, and
-        the next one shall know exactly what was delivered, also behind the marks."""
+        """Writes what was delivered since the last call, and forgets users without sessions. ``last``: the server stops; then
+        the store gets exactly what was delivered, also behind the marks. Does not wait for the commit."""
         marks: list[tuple[str, int]] = []
         exact: list[tuple[str, int, int, list[int]]] = []
         users, self.dirty = self.dirty, set()
@@ -200,7 +202,7 @@ class Marks:
         return not mine.waiting and not mine.flushing and user not in self.sessions.users
 
     def _saved(self, ticket: Ticket | None, users: set[str], singles: list[int]) -> None:
-        """The rows say it now, or the next time will try again."""
+        """Called after the commit; after an error the next `save` tries again."""
         failed = ticket is not None and ticket.error is not None
         if failed:
             self.singles = [*singles, *self.singles][-self.SINGLES :]
@@ -213,6 +215,6 @@ class Marks:
             elif self._left(user, mine) and user not in self.dirty:
                 del self.users[user]
             elif mine.ahead and not mine.flushing:
-                # not during a delivery: it has read a page already, and must not forget what it knew
+                # not while `_flush` runs: it has read a page already, and still needs to know
                 for id in done.intersection(mine.ahead):
                     mine.ahead.pop(id, None)

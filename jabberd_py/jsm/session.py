@@ -55,8 +55,12 @@ class Nobody:
 
 
 class Managed(Protocol):
-    """Stream management (XEP-0198) of a session. ``number`` names the resumable stream in the store; ``handled`` counts
-    the client's stanzas, ``stored`` is the last of them that left a row in the client's own archive."""
+    """Stream management (XEP-0198) of a session.
+
+    number   names the resumable stream in the store
+    handled  how many stanzas of the client were handled
+    stored   the count of the last of them that has a row in the client's own archive
+    """
 
     number: int
     handled: int
@@ -68,7 +72,8 @@ class Managed(Protocol):
 
     @property
     def place(self) -> str:
-        """Which stanza of its resumable stream was sent last: "number:count ". Empty if another process cannot know."""
+        """The stream's ``number`` and the count of the stanza that was sent last: "number:count ". Empty if the stream cannot
+        be resumed."""
 
     def push(self, stanza: Element, data: bytes) -> None:
         """Queues the stanza, whose bytes are ``data``, until the client acknowledges it, and sends it if there is a stream."""
@@ -77,7 +82,8 @@ class Managed(Protocol):
         """Blocks while too much is unacknowledged."""
 
     def hold(self) -> None:
-        """From now on stanzas are counted, and wait for `release`: the store is to know of them before the client does."""
+        """From now on stanzas are counted and wait for `release`, so that the store knows of them before the client gets
+        them."""
 
     def release(self) -> None:
         """Sends what was held."""
@@ -86,19 +92,21 @@ class Managed(Protocol):
         """The row numbers of messages that the client may not have."""
 
     def changed(self) -> None:
-        """The client's last stanza, no message, may have changed its session."""
+        """Called after each stanza of the client that is no message: it may have changed the session."""
 
     def refused(self) -> None:
-        """A stanza of the client's could not be kept after all; the error that says so was just sent."""
+        """Called when a stanza of the client could not be stored, after the error was sent to it."""
 
 
 class Session:
-    """``user`` is the account's bare address and ``full`` the whole, both as text.
-
+    """
+    user       the bare address of the account, as text
+    full       the full address, as text
     presence   the last available presence, as broadcast; None while unavailable
     priority   of that presence
-    notes      what modules remember about this session, by the notes that jsm/notes.py declares
-    work       what its last stanza cost beside itself, in stanzas: who makes much of little adds to it (karma)
+    began_at   when the resource was bound (Unix time)
+    notes      what modules remember about this session; jsm/notes.py declares the notes
+    work       the cost of its last stanza in addition to itself, in stanzas (karma): a handler that makes much of it adds here
     """
 
     __slots__ = (
@@ -142,11 +150,12 @@ class Session:
         return self.sm is None or self.sm.connected
 
     def note(self, key: Note) -> Any:
-        """What was noted, or None; asking makes nothing."""
+        """The value of a note; None if there is none."""
         return None if self._notes is None else self._notes.get(key)
 
     def send(self, stanza: Element, data: bytes | None = None) -> None:
-        """Queues the stanza for the client. Event ``in`` is behind it. ``data``: the stanza's bytes, where they are known."""
+        """Queues the stanza for the client, after event ``in``. Never blocks. ``data``: the bytes of the stanza, if they are
+        known."""
         data = data or stanza.to_bytes()
         if self.sm is not None:
             self.sm.push(stanza, data)  # delivered is what the client has acknowledged
@@ -163,9 +172,9 @@ class Session:
         (self.transport if self.sm is None else self.sm).drain()
 
     def pace(self, items: Iterable[T]) -> Iterator[T]:
-        """The items, to be sent to the client one after the other, in turns with what others do and as fast as the client
-        takes them. Blocks; not for the greenlet that reads from the client. Raises StanzaError (recipient-unavailable)
-        when the client is gone."""
+        """Yields the items, for a caller that sends something for each: in turns with others, and as fast as the client takes
+        it. Blocks, so the greenlet that reads from the client must not call it. Raises StanzaError (recipient-unavailable) when
+        the client is gone."""
         for item in fairly(items):
             self.drain()
             if not self.connected or self.host.sessions.find(self.jid) is not self:

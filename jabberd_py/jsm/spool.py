@@ -1,8 +1,8 @@
-"""The archive is the spool: every message that is kept is one row per owner (XEP-0160, XEP-0313, XEP-0359).
+"""The spool: messages that wait for a user (XEP-0160). They are rows of the archive (XEP-0313), one for each owner.
 
-A row's number is also the message's stanza-id: it grows with time and is known before the row is committed, so delivery
-does not wait for the disk. Per account there is a mark up to which all was delivered. What lies past it *is* the offline store,
-also after a crash (`marks.py`); a message that came twice then carries the same stanza-id.
+The number of a row is also the stanza-id of the message (XEP-0359). It is known before the row is committed, so delivery does
+not wait for the disk. Every account has a mark; all rows up to it are delivered (`marks.py`). The rows behind it are the
+offline messages, also after a crash. A message that comes twice then has the same stanza-id.
 """
 
 from __future__ import annotations
@@ -33,19 +33,19 @@ if TYPE_CHECKING:
 logger = log.get(__name__)
 
 RETRY = 5.0
-"""Seconds until a delivery of stored messages that failed is tried again."""
+"""Seconds after which a failed delivery of stored messages is tried again."""
 
 
 def origin(session: Session | None) -> tuple[int, int]:
-    """The resumable stream of the session, and the count of the stanza that it is just sending."""
+    """The number of the session's resumable stream, and the count of the stanza that its client has just sent."""
     if session is None or session.sm is None:
         return 0, 0
     return session.sm.number, session.sm.handled + 1
 
 
 class Page:
-    """Stored messages that are handed over together. Resumable streams get them when the store knows which of their stanzas
-    they are: after a crash the client may say that it has them."""
+    """Stored messages that are delivered together. Resumable streams send them only when the store knows the counts under which
+    they are sent: after a crash the client may say with a count that it has them."""
 
     def __init__(self) -> None:
         self.taken: list[tuple[str, int]] = []
@@ -58,7 +58,7 @@ class Page:
                 self.held.add(session.sm)
 
     def send(self) -> None:
-        """Blocks until the store knows, or cannot write."""
+        """Writes the counts, then lets the streams send. Blocks until the commit; if that fails, they send all the same."""
         try:
             if self.taken:
                 with suppress(StoreError):
@@ -69,7 +69,7 @@ class Page:
 
 
 class Spool:
-    """The kept messages of one host's users."""
+    """The stored messages of the users of one host."""
 
     COUNTED = 10_000
 
@@ -85,33 +85,35 @@ class Spool:
     # -- in ----------------------------------------------------------------------------------
 
     def deliver(self, user: str, stanza: Element, archived: bool, sessions: list[Session]) -> Element:
-        """Stores a message and gives it to these sessions; returns what they got. Does not wait for the disk; should the
-        commit fail, the sender gets an error."""
+        """Stores a message and gives it to these sessions. Returns the message as they got it. Does not wait for the commit;
+        if it fails, the sender gets an error."""
         stanza, row = self.keep(user, stanza, archived)
         row[TAKEN] = self.give(user, stanza, sessions)
         return stanza
 
     def keep(self, user: str, stanza: Element, archived: bool) -> tuple[Element, list[Any]]:
-        """Stores a message that is about to be delivered; returns what to deliver, and the row (`messages.put`)."""
+        """Stores a message that is about to be delivered. Returns the message to deliver, and its row (`messages.put`)."""
         mine = self.marks.of(user)
         id = next_id()
-        mine.waiting[id] = archived  # first: a full writer makes us wait, and others see it
+        mine.waiting[id] = (
+            archived  # first, because `_insert` may block while the queue of the writer is full
+        )
         if mine.clear:
             mine.upto = id
         row, _ = self._insert(id, user, stanza, archived, self._unkept, stanza)
         return stamped(stanza, user, id), row
 
     def watch(self, user: str, stanza: Element) -> Element:
-        """Of a message that is not stored and is about to be delivered: should no client acknowledge it, it is delivered
-        anew, to others or back to its sender. Returns what to deliver."""
+        """For a message that is about to be delivered and is not stored. If no client acknowledges it, it is delivered again,
+        to other sessions or back to its sender. Returns the message to deliver."""
         twin = stanza.copy()
         twin.uid = next_id()
         self.marks.of(user).waiting[twin.uid] = stanza
         return twin
 
     def give(self, user: str, stanza: Element, sessions: list[Session]) -> str:
-        """Passes a message on to sessions of the user; returns which resumable streams took it (`Row.taken`). If a filter
-        keeps it from all of them, it counts as delivered."""
+        """Gives a message to sessions of the user. Returns which resumable streams took it, as in `Row.taken`. If a filter
+        stops it for all of them, it counts as delivered."""
         taken, streams = False, ""
         try:
             for session in sessions:
@@ -134,7 +136,9 @@ class Spool:
         self.counts[user] = count + 1
         if len(self.counts) > self.COUNTED:
             del self.counts[next(iter(self.counts))]
-        xdb.wait_for_space(len(stanza.to_bytes()))  # while it waited with a number, the mark could pass it
+        xdb.wait_for_space(
+            len(stanza.to_bytes())
+        )  # before it gets a number: meanwhile the mark could pass that
         mine = self.marks.users.get(user)
         if mine is not None:
             mine.clear = False
@@ -144,7 +148,7 @@ class Spool:
         return ticket
 
     def archive(self, user: str, stanza: Element, id: int, session: Session | None = None) -> None:
-        """Keeps a copy of what the user sent to somebody elsewhere, under that number."""
+        """Archives a message that the user has sent to another server, under that number. Does not wait for the commit."""
         xml = stanza.to_bytes().decode()
         to = stanza.to
         stream, seq = origin(session)
@@ -204,31 +208,31 @@ class Spool:
     # -- out ---------------------------------------------------------------------------------
 
     def missed(self, user: str, id: int) -> None:
-        """The session that was to get it ended while its row waited for space in the writer's queue."""
-        gevent.spawn(self._missed, user, id)  # when it has been given to the others, too
+        """To be called if the session of a delivery has ended while the row waited for space in the queue of the writer."""
+        gevent.spawn(self._missed, user, id)  # later: the message is just being given to other sessions, too
 
     def _missed(self, user: str, id: int) -> None:
         self.returned(user, [id])
 
     def returned(self, user: str, ids: list[int]) -> None:
-        """A session that had these messages is over, and its client never acknowledged them: others get them, or they wait.
-        What is not stored is delivered anew. ``ids``: row numbers."""
+        """To be called when a session has ended before its client acknowledged these messages. Other sessions get them, or they
+        wait in the store. ``ids``: row numbers."""
         for stanza in self.marks.undelivered(user, ids):
             self.host.router.deliver(stanza.copy())
         self.marks.dirty.add(user)
         self.flush(user)
 
     def held(self, user: str, stanza: Element, sessions: list[Session]) -> bool:
-        """May there be older messages for these sessions in the store? Then a new one is stored too, and follows them."""
+        """May the store have older messages for these sessions? Then a new message must be stored, too, and follow them."""
         mine = self.marks.users.get(user)
         if mine is not None and mine.clear or not self.offline:
             return False
         return not self._picking(user) and any(each in sessions for each in self.host.takers(user, stanza))
 
     def flush(self, user: str) -> None:
-        """Delivers what lies past the mark to the user's best sessions, in order; runs in a greenlet of its own."""
+        """Delivers the rows behind the mark to the user's best sessions, in order, in a greenlet of its own."""
         mine = self.marks.of(user)
-        mine.returned |= mine.kept_back  # who is there now may have them, perhaps
+        mine.returned |= mine.kept_back  # perhaps a session may have them now
         mine.kept_back.clear()
         self._start(user)
 
@@ -288,7 +292,7 @@ class Spool:
         mine: Deliveries,
         page: Page,
     ) -> bool:
-        """False if there is nobody to take them any more."""
+        """Gives these rows to the best sessions. Blocks. False: there is no connected session any more."""
         host, sessions = self.host, self.host.sessions.best(user)
         for id, xml, archived in rows:
             if id in mine.waiting or id in mine.ahead:
@@ -300,7 +304,7 @@ class Spool:
                 mine.upto = max(mine.upto, id)
                 continue
             for session in sessions:
-                session.drain()  # a long queue must not overflow the buffer of one who reads as fast as the line allows
+                session.drain()  # many messages must not overflow the buffer of a client that reads as fast as it can
             sessions = host.takers(user, stanza)
             if not sessions and host.sessions.willing(user):
                 mine.returned.pop(id, None)
@@ -308,7 +312,7 @@ class Spool:
                 mine.upto = max(mine.upto, id)
                 continue
             if not any(session.connected for session in sessions):
-                return False  # a lost session's queue is small
+                return False  # the queue of a session without a stream is small
             mine.returned.pop(id, None)
             mine.upto = max(mine.upto, id)
             self._fewer(user)
@@ -320,8 +324,8 @@ class Spool:
         return True
 
     def admitted(self, user: str, id: int, xml: str) -> Element | None:
-        """A stored message that may reach the user. None: it may not, or it cannot be read; then it counts as delivered, so
-        that those behind it do not wait for ever. May block."""
+        """Parses a stored message. None: a filter stops it, or it cannot be read; then it counts as delivered, so that the rows
+        behind it do not wait for ever. May block."""
         try:
             stanza = reread(xml.encode())
         except ValueError as error:
@@ -331,7 +335,7 @@ class Spool:
         return stanza if self.allowed(user, id, stanza) else None
 
     def allowed(self, user: str, id: int, stanza: Element) -> bool:
-        """May the stored message reach the user? If not, it counts as delivered. ``stanza``: its addresses will do."""
+        """Do the filters let a stored message through? If not, it counts as delivered. ``stanza`` needs only the addresses."""
         stanza.uid = id
         if self.host.admits(user, stanza):
             return True
@@ -369,7 +373,7 @@ class Spool:
             xdb.write(messages.note_taken, stale)
 
     def count(self, user: str) -> int:
-        """How many messages wait in the store, and in no client's hands."""
+        """The number of stored messages that wait and that no client has got. Blocks."""
         position, mine, known = self.marks.stored(user), self.marks.users.get(user), 0
         if mine is not None:
             position = max(position, mine.upto)
