@@ -44,8 +44,15 @@ STANZAS = frozenset(("message", "presence", "iq"))
 
 
 class Client(Entity):
-    """``host`` is who the client asked for, ``user`` the account's bare address once it has authenticated,
-    ``session`` what it then bound. To modules it is a `ClientStream`."""
+    """A client, from its connection to its end. Modules see it as a `ClientStream`.
+
+    host         the host that the client's stream header names; None before
+    user         the bare address of the account; None before the login
+    session      the session; None before a resource is bound
+    negotiation  handles the elements before that; None afterwards
+    stranger     True until the login
+    ended        why this server ends the stream; None: it does not
+    """
 
     __slots__ = (
         "service", "address", "direct", "id", "host", "user", "mechanism", "session",
@@ -75,7 +82,7 @@ class Client(Entity):
 
     @property
     def private(self) -> bool:
-        """May passwords pass here?"""
+        """May passwords be sent here? True if the stream is encrypted or ``c2s.require_tls`` is off."""
         return self.secure or not self.service.options.require_tls
 
     # -- what a session needs of its transport ----------------------------------------------
@@ -89,8 +96,8 @@ class Client(Entity):
         self.stream.interrupt(StreamError(condition, text))
 
     def expel(self, condition: str, text: str) -> Event:
-        """Ends the stream, whose session goes on elsewhere. The event is set when the stanza that it is just handling has
-        been dealt with; what else it was sent is forgotten."""
+        """Ends the stream; its session goes on with another one. The event is set when the stanza that is just being handled is
+        done. Stanzas that were received and not handled are dropped; the new stream will get them again."""
         self.session = None
         self.stream.items.clear()
         self.gone = Event()
@@ -113,7 +120,7 @@ class Client(Entity):
         }
 
     def _ask(self) -> None:
-        """The client has been silent for long. It has to answer this, so a client that only listens may do so."""
+        """Makes a silent client answer (RFC 6120 section 4.6.3). So a client that only listens is not cut off."""
         session = self.session
         if session is None:
             return
@@ -127,8 +134,8 @@ class Client(Entity):
     # -- its life -----------------------------------------------------------------------------
 
     def run(self, refusal: StreamError | None = None) -> bool:
-        """Serves the client until it goes; ``refusal`` is said at once. True: it is silent, and served in another greenlet
-        when it is not any more."""
+        """Serves the client until its stream ends. Blocks. ``refusal``: a stream error that is sent at once. Returns True if
+        the client is silent; then this is called again in another greenlet when something comes."""
         stream = self.stream
         lost, reason = True, ""  # without a goodbye
         try:
@@ -166,7 +173,7 @@ class Client(Entity):
         except Exception as error:
             reason = "a fault of this server"
             logger.exception("a stream failed", session=self.id, address=self.address)
-            lost = False  # what has caused this would come again on a resumed stream
+            lost = False  # on a resumed stream the same would happen again
             self.fail(fault(error))
         try:
             self._end(lost, reason)
@@ -186,12 +193,12 @@ class Client(Entity):
                 self._leave(self.session, lost, reason)
                 xdb.release()
         finally:
-            # its transport is this, and two that hold each other would wait for the garbage collector, long
+            # the session refers to this as its transport: without the cycle both are freed at once
             self.session = None
             self.leave()
 
     def _leave(self, session: Session, lost: bool, reason: str) -> None:
-        """The session's end, or, of a resumable stream that was lost (XEP-0198), the time it waits."""
+        """Ends the session, or lets it wait if it can be resumed (XEP-0198)."""
         sm = session.sm
         waits = isinstance(sm, StreamManagement) and lost and sm.resumable
         logger.info("waits to be resumed" if waits else "logged out", session=self.id, jid=session.full,
@@ -231,7 +238,8 @@ class Client(Entity):
             xdb.release()
 
     def _before(self, element: Element) -> None:
-        """An element of the negotiation, or one that some module has made its own."""
+        """Handles an element that is no stanza of a session: of XEP-0198, of a module (event ``negotiate``), of the
+        negotiation."""
         if element.ns == SM:
             sm_elements.take(self, element)
             return

@@ -139,7 +139,7 @@ class Service:
         self.clients: set[Client] = set()
         self.resumable: dict[str, StreamManagement] = {}
         self.lost: dict[StreamManagement, int] = {}
-        """Sessions without a stream, those first that were lost first, and the bytes of each."""
+        """Session without a stream -> the bytes that it takes; those that were lost first stand first."""
         self.lost_bytes = 0
         self.stopping = False
         self.crowd = Crowd()
@@ -149,7 +149,7 @@ class Service:
         self.configure(options)
 
     def configure(self, options: C2S) -> None:
-        """Limits apply to new streams, rates to all."""
+        """Takes new options. Limits apply to new streams only, rates to all."""
         self.options = options
         self.limits = Limits(options.max_stanza, options.max_depth, options.max_attributes)
         self.early_limits = Limits(options.max_stanza_before_login, options.max_depth, options.max_attributes)
@@ -165,7 +165,8 @@ class Service:
         self._go_on()
 
     def _admits(self) -> bool:
-        """When all come back at once, they wait in the kernel's queue, and those who are in get their login done."""
+        """May another connection be accepted? Not while too many clients are logging in: the others wait in the kernel's
+        queue."""
         return not self.crowd.full
 
     def _go_on(self) -> None:
@@ -215,7 +216,8 @@ class Service:
             client.kick("system-shutdown")
 
     def leave(self, host: Host) -> bool:
-        """The host is to go: its streams end with ``host-gone``, and its lost sessions end. False while some are there."""
+        """Ends the streams of a host that is removed, with ``host-gone``, and its sessions without a stream. False while
+        there are still some streams."""
         clients = [client for client in self.clients if client.host is host]
         for client in clients:
             client.kick("host-gone")
@@ -224,8 +226,8 @@ class Service:
         return not clients
 
     def save(self) -> None:
-        """When all streams have ended: their sessions, for the next process. (Of one that did not end in time the store
-        knows what it would after a crash.)"""
+        """To be called when the server stops and the streams have ended: saves the sessions that can be resumed. For a stream
+        that did not end in time, the store has what it would have after a crash."""
         for sm in list(self.resumable.values()):
             if sm.client is None:
                 sm.save(whole=True)
@@ -239,13 +241,13 @@ class Service:
         return self.serve(self.stream(sock), address)
 
     def stream(self, sock: socket.socket, cls: type[Stream] = Stream) -> Stream:
-        """The stream of somebody who has just connected; ``cls`` is the class of its transport."""
+        """Makes the stream of a new connection. ``cls``: the class for its transport."""
         o = self.options
         return cls(sock, self.early_limits, o.buffer, o.login_timeout, self.early_rates, self.backlog)
 
     def serve(self, stream: Stream, address: str, direct: bool = False) -> bool:
-        """Serves a client until it goes; ``direct``: it begins TLS at once. Blocks. True: it is silent, and will be served in
-        another greenlet."""
+        """Serves a client until its stream ends. ``direct``: TLS begins at once. Blocks. Returns True if the client is
+        silent; then another greenlet will serve it."""
         client = Client(self, stream, address, direct)
         admitted = self.crowd.enter(address)
         self.clients.add(client)
@@ -266,7 +268,8 @@ class Service:
     # -- lost sessions ------------------------------------------------------------------
 
     def weigh(self, sm: StreamManagement, size: int) -> None:
-        """What a lost session takes, ``size`` bytes now; 0: it is lost no more. Ends others where it is too much."""
+        """Notes that a session without a stream takes ``size`` bytes; 0: it has a stream again or has ended. If all together
+        take too much, those that were lost first end."""
         self.lost_bytes += size - self.lost.get(sm, 0)
         if size:
             self.lost[sm] = size
@@ -278,7 +281,7 @@ class Service:
             first.expire()
 
     def known(self, client: Client) -> None:
-        """The client has logged in: it counts among the strangers no more."""
+        """To be called when the client has logged in: it no longer counts as a stranger."""
         if client.stranger:
             client.stranger = False
             self.crowd.known(client.address)

@@ -1,8 +1,9 @@
 """XEP-0198: Stream Management.
 
-What a client acknowledged, and nothing else, counts as delivered; what the server acknowledged is committed. A stream
-that is lost leaves its session behind, which collects what comes until the client resumes it or the time is over; then what was
-not acknowledged goes to the user's other clients, or waits in the store.
+A message counts as delivered when the client has acknowledged it, and not before. What the server acknowledges is committed.
+
+If a resumable stream breaks, its session stays and collects what comes, until the client resumes it or the time is over. Then
+the unacknowledged messages go to the user's other clients, or wait in the store.
 """
 
 from __future__ import annotations
@@ -40,24 +41,28 @@ PROTOCOLS = (XEP(198, "1.6.3", "Stream Management", missing="location"),)
 logger = log.get(__name__)
 
 OLD = 60.0
-"""Seconds after which a count is saved that until then only a row of the archive tells (see restore.py)."""
+"""Seconds after which ``handled`` is saved if only rows of the archive tell it (see restore.py)."""
 LOST = 4096
-"""Bytes that a lost session takes at least."""
+"""A session without a stream counts as so many bytes in addition to its queue."""
 ANSWERS = 100
-"""Answers that may wait for the writer; then the client does, too."""
+"""At most so many <a/> wait for the writer; with more, nothing is read from the client."""
 
 
 class StreamManagement:
-    """The state of one managed session. While it is lost it is also the session's transport.
+    """Stream management of one session. While the session has no stream, this is also its transport.
 
-    handled    stanzas of the client that were dealt with
-    sent       stanzas sent to the client; the last len(queue) of them are not acknowledged
-    stored     the last of the client's stanzas that left a row in the client's own archive
-    saved      the count that the store knows, or will, once what it was given is committed; -1: it does not
-    refusal    the value of ``sent`` behind an error for what could not be kept: until the client has that error, no
-               other process may resume the stream, as its count would cover the stanza
-    withheld   of the queue's last stanzas, so many wait for `release`; None: none does, nor will the next one
-    leaving    the end of the client that had the stream before
+    number     names the stream in the store; ``token`` names it to the client
+    client     the client whose stream this is; None while the session has none
+    handled    how many stanzas of the client were handled
+    sent       how many stanzas were sent to the client
+    queue      those of them that are not acknowledged: (bytes, row number or 0)
+    stored     the count of the last stanza of the client that has a row in the client's own archive
+    saved      the value of ``handled`` that was given to the store last; -1: unknown
+    refusal    the value of ``sent`` after an error for a stanza that could not be stored. Until the client has acknowledged
+    that error, no other process may resume the stream, because ``handled`` would acknowledge the stanza
+    withheld   the last so many stanzas of the queue wait for `release`; None: stanzas are sent at once
+    leaving    set when the client that had the stream before has ended
+    crashed    True if the last process was killed, so that the counts of the client may be newer than ours
     """
 
     __slots__ = (
@@ -69,7 +74,7 @@ class StreamManagement:
     session: Session
 
     def __init__(self, service: Service, resumable: bool, client: Client | None = None) -> None:
-        """Whoever makes it sets ``session``."""
+        """The caller must set ``session``."""
         self.number = next_id()
         self.token = secrets.token_urlsafe(24)
         self.service = service
@@ -112,12 +117,12 @@ class StreamManagement:
     def _send(self, client: Client, *stanzas: bytes) -> None:
         for data in stanzas:
             client.send(data)
-        if not self.asked:  # in the same write; the next request goes out when this one is answered
+        if not self.asked:  # <r/> goes out in the same write; the next one when this is answered
             self.asked = True
             client.send(ASK)
 
     def hold(self) -> None:
-        """From now on stanzas are counted and queued, and wait for `release`."""
+        """From now on stanzas are counted and queued, but not sent before `release`."""
         if self.withheld is None and self.client is not None:
             self.withheld = 0
 
@@ -131,18 +136,18 @@ class StreamManagement:
 
     def _overflow(self) -> None:
         if self.client is not None:
-            self.resumable = False  # the messages lie in the store
+            self.resumable = False  # nothing is lost: the messages are in the store
             self.client.kick("resource-constraint", "too much was never acknowledged")
         else:
             self.expire()
 
     def expire(self) -> None:
-        """A lost session takes too much: it ends soon (not at once: the sender of a stanza does not wait for that)."""
+        """Ends a session without a stream soon. Not at once: the sender of a stanza would have to wait for it."""
         self.expires = 0.0
         heartbeat.at(time.monotonic(), self)
 
     def acknowledged(self, h: int) -> None:
-        """The client has all up to ``h``. Raises StreamError."""
+        """The client has acknowledged all stanzas up to ``h``. Raises StreamError if it was not sent so many."""
         count = newly(h, self.sent, len(self.queue))
         marks, user = self.session.host.marks, self.session.user
         for _ in range(count):
@@ -194,7 +199,7 @@ class StreamManagement:
     # -- in ------------------------------------------------------------------------------
 
     def take(self, element: Element) -> bool:
-        """A nonza of the client's. Raises StreamError."""
+        """Handles <r/> and <a/>. False: it is another element. Raises StreamError."""
         if element.name == "r":
             self.answer()
         elif element.name == "a":
@@ -207,7 +212,8 @@ class StreamManagement:
         return True
 
     def answer(self) -> None:
-        """``<a/>`` goes out when all that the client has sent so far is committed, and the count, too."""
+        """Sends ``<a/>`` when all that the client has sent, and ``handled``, are committed. Blocks if `ANSWERS` wait
+        already."""
         h, client = self.handled, self.client
         assert client is not None
         if self.resumable and h != self.saved and self.refusal is None:
@@ -221,7 +227,9 @@ class StreamManagement:
             client.stream.send(data)
             return
         self.answers += 1
-        ticket.then(lambda ticket: self._say(client, data))  # to this client: a new stream knows more already
+        ticket.then(
+            lambda ticket: self._say(client, data)
+        )  # to this client, even if the stream is resumed meanwhile
         if self.answers > ANSWERS:
             xdb.sync()
 
@@ -230,8 +238,8 @@ class StreamManagement:
         client.stream.send(data)
 
     def changed(self) -> None:
-        """The client has sent what is no message. Another process must know its presence and its notes: the count of a
-        later message covers them."""
+        """The client has sent a stanza that is no message. If its presence or its lasting notes have changed, saves them: the
+        count of a later message would acknowledge the stanza to a process that does not know them."""
         if self.resumable and (self.session.presence is not self.presence or self._lasting() != self.notes):
             self.save()
 
@@ -242,14 +250,14 @@ class StreamManagement:
     # -- lost and found --------------------------------------------------------------------
 
     def lose(self) -> None:
-        """The stream is gone; the session stays for a while. Event ``lost`` is told at the end."""
+        """The stream has broken. The session stays for ``c2s.resume_timeout``. Tells event ``lost``."""
         self.client = self.withheld = None
         self.session.transport = self
         self.asked = False
         self._has_room()
         wait = self.service.options.resume_timeout
         self.expires = time.time() + wait
-        if not self.service.stopping:  # then all are saved together, when the last stanza has been dealt with
+        if not self.service.stopping:  # when the server stops, `Service.save` saves all together
             self.save()
         heartbeat.at(time.monotonic() + wait, self)
         self.service.weigh(self, LOST + self.bytes)
@@ -265,7 +273,8 @@ class StreamManagement:
         return None
 
     def end(self) -> None:
-        """The session is over: what was not acknowledged finds another way."""
+        """Ends the session. Unacknowledged messages go to other sessions or wait in the store; the senders of unacknowledged
+        requests get errors."""
         session, host = self.session, self.session.host
         self.service.resumable.pop(self.token, None)
         heartbeat.cancel(self)
@@ -282,8 +291,9 @@ class StreamManagement:
         host.spool.returned(session.user, [uid for _, uid in queue if uid])
 
     def resume(self, client: Client, h: int) -> Element | None:
-        """The client is back, on a new stream: ``<resumed/>``, behind which `replay` must follow at once; None if its
-        session has ended meanwhile. Blocks until all that the element acknowledges is committed. Raises StreamError."""
+        """Resumes the session on a new stream. Returns ``<resumed/>``; the caller must send it and call `replay` at once.
+        None: the session has ended meanwhile. Blocks until everything that ``<resumed/>`` acknowledges is committed. Raises
+        StreamError."""
         while self.resumable:
             if not self.crashed:
                 newly(h, self.sent, len(self.queue))
@@ -292,7 +302,7 @@ class StreamManagement:
                 self.lose()
             if self.leaving is not None:
                 xdb.release()
-                self.leaving.wait()  # what it is just dealing with counts, too
+                self.leaving.wait()  # the old client may still handle a stanza, which must be counted
             if self.crashed:
                 self.session.host.spool.resumed(self.session.user, self.number, h)
             self.save(connected=True)
@@ -302,7 +312,7 @@ class StreamManagement:
         return None
 
     def _found(self, client: Client, h: int) -> Element:
-        if self.crashed:  # only the client knows what it got before; the spool gives it the rest
+        if self.crashed:  # only the client knows what it got before the crash; the spool sends the rest
             self.crashed = False
             self.sent = (h + len(self.queue)) % WRAP
             counts = enumerate(self.queue, h + 1)
@@ -319,8 +329,8 @@ class StreamManagement:
         return Element("resumed", SM, h=self.handled, previd=self.token)
 
     def replay(self, client: Client) -> None:
-        """Sends again what the resumed client has not acknowledged, behind ``<resumed/>``; after a crash, when the store knows
-        as which of the client's stanzas."""
+        """To be called after ``<resumed/>`` was sent: sends again what the client has not acknowledged. After a crash it is
+        sent when the store knows the counts."""
         if self.noted is None:
             self.release()
         else:
@@ -334,8 +344,8 @@ class StreamManagement:
     # -- kept for the next process -----------------------------------------------------------
 
     def save(self, whole: bool = False, connected: bool = False) -> Ticket | None:
-        """Writes what a resumption needs; ``whole``, with the queue, when the server stops. None: it must not be resumed
-        by another process yet."""
+        """Writes what another process needs to resume the stream. ``whole``: with the queue, when the server stops. Returns
+        None if another process must not resume it now (``refusal``). Does not wait for the commit."""
         if self.refusal is not None and not whole:
             return None
         self.saved = self.handled
@@ -352,7 +362,7 @@ class StreamManagement:
             "sent": self.sent,
             "presence": str(presence) if presence is not None else "",
             "notes": self.notes,
-            # a message that another session has acknowledged waits for nobody any more
+            # the row number is 0 if another session has acknowledged the message meanwhile
             "queue": json.dumps([[data.decode(), mine.row(uid)] for data, uid in self.queue])
             if whole and not self.crashed
             else "",
@@ -377,7 +387,7 @@ class StreamManagement:
     # -- as a transport, while lost ------------------------------------------------------------
 
     secure = False
-    """Nobody says anything while it is lost."""
+    """A session without a stream sends nothing over an encrypted one."""
 
     @property
     def info(self) -> dict[str, Any]:
