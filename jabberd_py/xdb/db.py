@@ -3,7 +3,7 @@
 `open_database(url, data_dir)` gives a peewee `Database` with four more words, the same for all three:
 
 - `threaded`: the writer's statements block this process and belong into a worker thread (SQLite only);
-- `lost(error)`: this error is the database's trouble (disk full, read-only, gone), not the statement's;
+- `is_operational(error)`: True if the error is one of the database (disk full, read-only, gone), not the statement's;
 - `release()`: a connection that this greenlet took with `connect()` goes back to the pool (SQLite: no-op);
 - `dispose_all()`: close what this thread may close.
 """

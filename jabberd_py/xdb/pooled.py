@@ -62,7 +62,7 @@ class _Pooled(Readable, peewee.Database):
         except (peewee.OperationalError, peewee.InterfaceError) as error:
             raise self._failed(error) from None
         except peewee.PeeweeException as error:
-            if self.lost(error):
+            if self.is_operational(error):
                 raise self._failed(error) from None
             raise
         finally:
@@ -133,7 +133,7 @@ class Mysql(_Pooled, peewee.MySQLDatabase):
     # full, read-only, shutting down, lock wait, deadlock, gone away; 0: PyMySQL's own "not connected"
     _TROUBLE = {0, 1020, 1021, 1030, 1040, 1053, 1114, 1205, 1213, 1290, 1792, 1836, 1927}
 
-    def lost(self, error: BaseException) -> bool:
+    def is_operational(self, error: BaseException) -> bool:
         if isinstance(error, peewee.InterfaceError):
             return True
         code = error.args[0] if isinstance(error, peewee.DatabaseError) and error.args else None
@@ -158,7 +158,7 @@ class Postgres(_Pooled, peewee.PostgresqlDatabase):
     # connection, aborted transaction, resources, intervention, system, internal; 25006: read-only
     _TROUBLE = ("08", "25", "40", "53", "57", "58", "XX")
 
-    def lost(self, error: BaseException) -> bool:
+    def is_operational(self, error: BaseException) -> bool:
         if isinstance(error, peewee.InterfaceError):
             return True
         if not isinstance(error, peewee.DatabaseError):

@@ -37,7 +37,7 @@ class Readable:
         self.unreadable += 1
         return StoreError(f"the store cannot be read: {reason}")
 
-    def lost(self, error: BaseException) -> bool:
+    def is_operational(self, error: BaseException) -> bool:
         raise NotImplementedError
 
     def _went_well(self) -> None:

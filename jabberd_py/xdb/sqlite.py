@@ -78,7 +78,7 @@ class Sqlite(Readable, peewee.SqliteDatabase):
         try:
             found = self._execute(sql, params)
         except (peewee.PeeweeException, sqlite3.Error) as error:
-            if self.lost(error):
+            if self.is_operational(error):
                 raise self._failed(error) from None
             raise
         if self.unread is not None:
@@ -106,7 +106,7 @@ class Sqlite(Readable, peewee.SqliteDatabase):
         finally:
             connection.text_factory = str
 
-    def lost(self, error: BaseException) -> bool:
+    def is_operational(self, error: BaseException) -> bool:
         code = getattr(original(error), "sqlite_errorcode", None)
         if code is not None and code & 0xFF in self._TROUBLE:
             return (

@@ -380,7 +380,7 @@ class Writer:
             ticket.result = function(*args)
             execute("RELEASE SAVEPOINT one")
         except Exception as error:
-            if self.db.lost(error):
+            if self.db.is_operational(error):
                 raise
             execute("ROLLBACK TO SAVEPOINT one")
             execute("RELEASE SAVEPOINT one")
