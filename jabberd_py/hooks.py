@@ -28,7 +28,7 @@ __all__ = [
 PASS: None = None
 HANDLED: Literal[True] = True
 LATER: Any = object()
-"""What an @iq handler returns that will answer by itself, with `router.reply(request.reply(...))` or `router.bounce`."""
+"""An @iq handler returns this if it will answer later, with `router.reply(request.reply(...))` or `router.bounce`."""
 logger = log.get(__name__)
 F = TypeVar("F", bound=Callable[..., Any])
 Access = Literal["admin", "owner", "anyone"]
@@ -36,7 +36,7 @@ Needs = Literal["server", "store", "config"]
 
 
 class Chain(dict[str, list[Callable[..., Any]]]):
-    """The handlers of one stanza event, by the name of the stanza: who wants presence only costs a message nothing."""
+    """The handlers of one stanza event, by the name of the stanza, so that a handler for presence costs a message nothing."""
 
     def __init__(self) -> None:
         super().__init__({kind: [] for kind in KINDS})
@@ -82,7 +82,7 @@ class Hooks:
         return None
 
     def tell(self, event: str, *args: Any) -> None:
-        """Tells a life event to all; a handler that fails is logged and spoils nothing for the others."""
+        """Calls all handlers of a life event. If one fails, that is logged, and the others are called all the same."""
         for handler in self.told[event]:
             try:
                 handler(*args)
@@ -167,9 +167,9 @@ def every(seconds: float) -> Callable[[F], F]:
 
 
 def register(owner: object, instance: Instance, everywhere: bool = False) -> None:
-    """Hangs the marked methods of ``owner``, a Module or a Service, into the instance, in the order of their definition,
-    those of base classes first. ``everywhere``: handlers of IQs for targets that the instance does not have are left
-    out. Raises ValueError: no such target, or an IQ that another handler answers already."""
+    """Adds the marked methods of ``owner``, a Module or a Service, to the instance, in the order of their definition, those
+    of base classes first. ``everywhere``: handlers of IQs for targets that the instance does not have are left out. Raises
+    ValueError: there is no such target, or another handler has the IQ."""
     cls = type(owner)
     for name in dict.fromkeys(name for base in reversed(cls.__mro__) for name in vars(base)):
         method = getattr(cls, name, None)

@@ -23,18 +23,24 @@ logger = log.get(__name__)
 
 PAGE = 50
 CLOCK_OWNER, CLOCK = "", "jabberd_py:clock"
-"""Where the store keeps what `numbers` knows of clocks that were wrong."""
+"""Under this owner and namespace the store keeps the corrections of `xdb.numbers`."""
 HEADERS = 250
 FRESH = 5_000
 """Rows that are sorted in together, at most: that takes about 50 ms, and other writes wait for it."""
 
 
 class Row(Table):
-    """``id``: milliseconds since 1970 in the upper bits, see `xdb.numbers`. ``peer`` and ``resource``: the other side.
-    ``spooled``: it came in and counts as undelivered past the mark. ``archived``: its owner wants it kept. ``stream`` and
-    ``seq``: the sender's resumable stream (XEP-0198) and its count, so that a resumed sender repeats nothing. ``taken``:
-    "stream:count stream:count ...", the owner's resumable streams that it was sent on, and as which of their stanzas, so that
-    nothing is repeated to a resumed recipient."""
+    """
+    id               the row number (`xdb.numbers`)
+    owner            the bare address of the account or room whose archive it is in
+    peer, resource   the address of the other side
+    spooled          1 if the message has come in; behind the mark of its owner it counts as undelivered
+    archived         1 if the owner wants it kept
+    stream, seq      the sender's resumable stream (XEP-0198) and the count of the message in it, so that a sender who resumes
+                     after a crash does not send it twice
+    taken            "stream:count stream:count ...": the owner's resumable streams on which it was sent, with its counts in
+                     them, so that a recipient who resumes after a crash does not get it twice
+    """
 
     id = BigIntegerField(primary_key=True)
     owner = CharField(max_length=OWNER_LENGTH)
@@ -127,7 +133,8 @@ _into: type[Row] = Message
 _fresh = 0
 """Rows that were put and not sorted yet."""
 _stuck = False
-"""Some could not be sorted in; to be tried again. Until then new ones are not fresh: their senders learn what does not work."""
+"""True if some rows could not be sorted in. Until that works, new rows go into `Message` directly, so that their senders get
+the error."""
 
 
 def put(
@@ -137,8 +144,8 @@ def put(
     copy: int = 0,
     copy_resource: str = "",
 ) -> Ticket:
-    """Like `xdb.row`, for one message in `COLUMNS`, and for its sender's row with the number ``copy``, where that is not 0.
-    ``row[TAKEN]`` may be set until this greenlet waits for the next time."""
+    """Like `xdb.row`, for a message (its values in the order of `COLUMNS`). ``copy``: the number of its sender's row, which is
+    written, too; 0: there is none. The caller may set ``row[TAKEN]`` until it blocks for the next time."""
     global _fresh
     text = len(row[4])
     if _into is Fresh and not _stuck:
@@ -190,8 +197,8 @@ def _written(ticket: Ticket, count: int) -> None:
 
 
 def sync() -> bool:
-    """Returns when all messages that were put so far can be read, or could not be kept. False: the newest are kept, but cannot
-    be read now."""
+    """Blocks until all messages that were put so far can be read, or could not be kept. False: the newest are kept, but
+    cannot be read now."""
     sort()
     xdb.sync()
     return not _stuck
@@ -203,14 +210,15 @@ def _save_clock(text: str) -> None:
 
 
 def readable() -> None:
-    """All messages so far can be read. Raises StoreError: an answer without the newest would look complete."""
+    """Blocks until all messages that were put so far can be read. Readers call this first. Raises StoreError if the newest
+    cannot be read: an answer without them would look complete."""
     if not sync():
         raise StoreError("the newest messages cannot be read")
 
 
 def start() -> None:
-    """The store was opened. The clock may have been set back since the newest row was written: new ones shall have larger
-    numbers, and none that a mark has passed."""
+    """To be called when the store was opened. Makes new numbers larger than those of all rows and marks, even if the clock
+    was set back."""
     global _into, _fresh, _stuck
     _into = (
         Fresh if xdb.store is not None and xdb.store.db.threaded else Message
@@ -230,7 +238,7 @@ def start() -> None:
 
 
 def seed(owner: str) -> None:
-    """The owner's home has just come to this process: its new rows get larger numbers than those that are there."""
+    """To be called when the home of an owner has come to this process. Makes new numbers larger than those of its rows."""
     newest = [
         table.select(fn.MAX(table.id)).where(table.owner == owner).scalar() for table in (Message, Fresh)
     ]

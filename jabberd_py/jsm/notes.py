@@ -1,5 +1,5 @@
-"""What a session remembers for modules: every note is declared here, by a name that an import can get wrong but nothing
-else. A module from outside the tree declares its own notes in its own file."""
+"""The notes that modules can make on a session. All are declared here, so a wrong name fails when it is imported. Modules from
+outside the tree declare their notes in their own files."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ _declared: dict[str, Note] = {}
 
 
 class Note(str):
-    """The key of a note in `Session.notes`. ``lasting``: a client that resumes the session finds it again, even after a
-    restart (XEP-0198); its values are such as JSON knows. Raises ValueError where the name is taken."""
+    """The key of a note in `Session.notes`. ``lasting``: the note is kept for a client that resumes the session after a restart
+    (XEP-0198); its value must be of a type of JSON. Raises ValueError if the name is taken."""
 
     meaning: str
     lasting: bool

@@ -1,4 +1,4 @@
-"""What was sent to a client that never acknowledged it and never came back, and is not in the store."""
+"""Stanzas that were sent to a client, never acknowledged, and are not in the store: what happens when its session ends."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ _ephemeral = frozenset(
         "urn:xmpp:delay delay",
     )
 )
-"""What means nothing to one who was not there."""
+"""Children that mean nothing later, to somebody who was not there."""
 
 
 _chat_states = frozenset(kid for kid in _ephemeral if kid.startswith(_states))
@@ -54,8 +54,8 @@ _silent = _ephemeral | {f"urn:xmpp:hints {hint}" for hint in ("no-store", "no-co
 
 
 def missed(stanza: Element) -> bool:
-    """Does the sender have to know if nobody gets this message (RFC 6121 section 8.5)? Not of an error, a headline, or a
-    chat state and nothing else."""
+    """Must the sender get an error if nobody gets this message (RFC 6121 section 8.5)? False for an error, a headline, and a
+    message with nothing but a chat state."""
     if stanza.attrs.get("type") in ("error", "headline"):
         return False
     kids = stanza.kids
@@ -63,8 +63,8 @@ def missed(stanza: Element) -> bool:
 
 
 def worth(stanza: Element) -> int:
-    """Of `SPOOLED` and `ARCHIVED`: what this message deserves by its content (XEP-0160 section 3, XEP-0313 section 5.1.1,
-    XEP-0334)."""
+    """The bits `SPOOLED` and `ARCHIVED`: whether a message is to be stored for a user who is away, and in the archive, by its
+    content (XEP-0160 section 3, XEP-0313 section 5.1.1, XEP-0334)."""
     if stanza.attrs.get("type") in ("error", "headline", "groupchat"):
         return 0
     kids = stanza.kids
@@ -86,8 +86,13 @@ def lasts(stanza: Element) -> bool:
 
 
 def promised(stanza: Element, ours: Container[str]) -> bool:
+<<<<<<< HEAD
     """Would it be missed, and may its sender believe that we have it (XEP-0198)? ``ours``: the domains of this server; another
     server may ask for acknowledgements, a component cannot."""
+=======
+    """Must this message not be lost, because its sender may see it acknowledged (XEP-0198)? ``ours``: the domains of this
+    server. Another server may ask for acknowledgements, a component cannot."""
+>>>>>>> 839fa3a (xdb, archive, jsm, modules, hooks: plain words)
     if stanza.name != "message":
         return lasts(stanza)
     session = stanza.session

@@ -29,21 +29,22 @@ NS = "http://jabber.org/protocol/caps"
 HASHES = {"sha-1": "sha1", "sha-256": "sha256", "sha-512": "sha512"}
 """IANA's names of hash functions, and hashlib's."""
 LARGEST = 32 << 10
-"""Characters of all features of one client; one that has more has none."""
+"""At most so many characters may all features of a client have; otherwise they are ignored."""
 
 VER_LENGTH = 256
 """Characters of a verification string; ours have 28 to 88."""
 PATIENCE = 10.0
 """Seconds that a client has to answer in."""
 LINE = 1000
-"""Clients with the same unknown capabilities that are told when these are known; others are at their next presence."""
+"""At most so many clients with the same unknown capabilities wait until these are known. The others learn them at their next
+presence."""
 
 Key = tuple[str, ...]
 """What clients with the same capabilities share: (hash, ver). Of older clients, without a hash: (address, node, ver)."""
 
 
 class Capability(Table):
-    """What a hash stands for: ``owner`` is the host that has proof of it, ``features`` the namespaces, as JSON."""
+    """The features of a hash: ``owner`` is the host that has verified it, ``features`` the namespaces, as JSON."""
 
     owner = CharField(max_length=OWNER_LENGTH)
     key = CharField(max_length=VER_LENGTH + 32)
@@ -228,8 +229,8 @@ class Caps(Module):
         return features
 
     def _find_out(self, key: Key, domain: str | None) -> None:
-        """Asks one after the other, until one has proven what the hash stands for: then it holds for all. What was not proven
-        holds for the one that says so (section 5.4)."""
+        """Asks the clients one after the other, until the answer of one fits the hash: then it counts for all. An answer that
+        does not fit counts only for the client that has given it (section 5.4)."""
         line = self.waiting[key]
         try:
             while line:

@@ -66,7 +66,7 @@ class Last(Module):
 
     @on("filter_in", kind="iq")
     def protect(self, user: str, stanza: Element) -> None:
-        """A client is asked only by those who may see its presence (section 4)."""
+        """Only those who may see the presence of a client may ask it (section 4)."""
         if stanza.type == "get" and stanza.has("query", NS):
             self._check(user, stanza)
 
@@ -88,7 +88,7 @@ class Last(Module):
 
     @on("end")
     def remember(self, session: Session) -> None:
-        """Does not wait for the store: until this returns, the session stands in the way of the next."""
+        """Does not wait for the store: until this returns, the session blocks its resource for the next one."""
         # guests have no account, and one that was just removed shall leave nothing behind
         if self.host.sessions.of(session.user) == [session] and exists(session.user):
             user, last = session.user, (time.time(), session.note(STATUS) or "")

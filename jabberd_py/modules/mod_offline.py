@@ -108,7 +108,7 @@ class Offline(Module):
         raise StanzaError("forbidden")
 
     def _owner(self, request: Element) -> str:
-        """The user, who from now on picks messages: they do not come by themselves in this session."""
+        """Notes that this session fetches messages itself: from now on they are not sent to it. Returns the user."""
         asker = request.from_.bare
         if request.to is not None and request.to.bare != asker:
             raise StanzaError("forbidden")
@@ -118,7 +118,7 @@ class Offline(Module):
         return str(asker)
 
     def _waiting(self, user: str) -> Iterator[tuple[int, Element]]:
-        """(number, message) of all messages that wait for the user and are in nobody's hands, the oldest first."""
+        """(number, message) of all messages that wait for the user and that no client has got, the oldest first."""
         for id, xml, _ in self._pages(user, messages.page, PAGE):
             stanza = self.host.spool.admitted(user, id, xml)
             if stanza is not None:

@@ -128,8 +128,8 @@ class Privilege(Module):
         self.host.router.reply(stanza.reply(result))
 
     def _subscribe(self, user: str, stanza: Element) -> None:
-        """With contacts of its own the component agrees anyway, so it may say how the subscription stands; with others
-        only they themselves may."""
+        """A component may set the subscription of its own contacts, because it agrees with itself. The subscription of other
+        contacts only they may change."""
         item = stanza.payload.child("item", ROSTER)
         jid, subscription = parse(item.attrs["jid"]).bare, item.attrs.get("subscription")
         component = self.host.router.instances[stanza.from_.domain]

@@ -1,7 +1,7 @@
-"""Our end of a stream: what c2s, s2s and components say at its beginning and at its end, whatever carries it.
+"""Our side of a stream: what c2s, s2s and components send at its beginning and at its end, on any transport.
 
-Their loops stay three. A client's has the path of every message in it, a server's confirms pairs between two elements, a
-component's begins with a handshake: one loop for all would be calls of methods and nothing else.
+Each of the three has a loop of its own. The loop of a client is the path of every message, the loop of a server confirms pairs
+between two elements, and that of a component begins with a handshake. One loop for all would consist of method calls only.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ..xmpp.errors import StreamError
 
 
 class Entity:
-    """``stream``: a `Stream`. ``opened``: our header is sent. ``content``: the content namespace."""
+    """``stream``: a `Stream`. ``opened``: True if our stream header is sent. ``content``: the content namespace."""
 
     __slots__ = ("stream", "opened")
     stream: Any
@@ -24,7 +24,7 @@ class Entity:
     content = ns.CLIENT
 
     def header_attrs(self) -> dict[str, str]:
-        """Of our stream header, besides the content namespace."""
+        """The attributes of our stream header."""
         raise NotImplementedError
 
     def write(self, data: bytes) -> None:
@@ -32,11 +32,11 @@ class Entity:
         self.stream.send(data)
 
     def say(self, element: Element) -> None:
-        """Sends an element that is no stanza to be counted."""
+        """Sends an element that is not counted as a stanza (XEP-0198). Never blocks."""
         self.write(element.to_bytes())
 
     def header(self) -> None:
-        """Our stream header, if it is still to be sent: an error must stand in a stream, too."""
+        """Sends our stream header if it is not sent yet. A stream error needs it, too."""
         if not self.opened:
             self.opened = True
             self.write(self.stream.frame.opening(self.content, self.header_attrs()))
@@ -52,12 +52,12 @@ class Entity:
         self.goodbye()
 
     def leave(self) -> None:
-        """The last thing: closes the socket. Blocks while the other side may still take our last words."""
+        """Called last: closes the socket. Blocks for a few seconds at most, while the other side takes what we have sent."""
         if self.stream.closing:
             self.stream.finish()
         self.stream.abort()
 
 
 def fault(error: Exception) -> StreamError:
-    """What the other side hears of a fault of ours."""
+    """The stream error for an unexpected exception. It tells no details."""
     return StreamError("resource-constraint" if isinstance(error, StoreError) else "internal-server-error")

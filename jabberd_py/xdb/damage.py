@@ -1,8 +1,8 @@
-"""What a SQLite file looks like after the server was killed, and how to go on with what can be read.
+"""Looks for damage in a SQLite file after the server was killed, and repairs it.
 
-SQLite's log (`-wal`) has a checksum for each frame: at the first bad one it ends, in silence; here it is told. A page of
-the file itself has none: `quick_check` finds what does not fit together. Then all rows that can be read go into a fresh
-file, which takes the old one's place; the old one stays beside it, as `.damaged`."""
+SQLite's log (`-wal`) has a checksum for each frame. SQLite ends at the first bad frame without an error; here it is reported.
+The pages of the file have no checksums; `quick_check` finds what does not fit together. Then all rows that can be read are
+copied to a new file, which takes the place of the old one. The old file is kept as `.damaged`."""
 
 import os
 import shutil
@@ -21,8 +21,8 @@ DAMAGED = "the database is damaged"
 
 
 def examine(path: str, derived: Sequence[str] = ()) -> list[str]:
-    """What was found, a sentence each; nothing: all is well. Nobody else has the file open. `derived`: tables that need
-    not be saved. Raises StoreError if the file cannot be used and not be mended."""
+    """Looks for damage and repairs it. Returns a sentence for each damage; empty: there is none. Nobody else may have the file
+    open. ``derived``: tables that need not be saved. Raises StoreError if the file cannot be repaired."""
     found = look(path, keep=True)
     if found and found[-1].startswith(DAMAGED):
         found += _mend(path, derived)
@@ -53,7 +53,7 @@ def look(path: str, keep: bool = False, log: bool = True) -> list[str]:
 
 
 def _passing(error: sqlite3.Error) -> bool:
-    """A trouble with the disk, not with what is on it: a full one, say. CORRUPT and NOTADB are damage."""
+    """Is the error a problem of the disk (it is full, say), not damage in the file? CORRUPT and NOTADB are damage."""
     return getattr(error, "sqlite_errorcode", 11) & 0xFF not in (11, 26)
 
 
@@ -70,7 +70,7 @@ def _beside(path: str, ending: str) -> str:
 
 
 def _log(path: str, keep: bool) -> list[str]:
-    """Does the log hold commits behind the place where SQLite, which has it open, stopped to read it?"""
+    """Does the log have commits behind the frame at which SQLite has stopped reading?"""
     try:
         with open(f"{path}-wal", "rb") as log:
             header = log.read(32)
@@ -205,7 +205,8 @@ def _salvage(source: sqlite3.Connection, target: sqlite3.Connection, derived: Se
 def _rows(
     source: sqlite3.Connection, target: sqlite3.Connection, table: str, indexes: list[str]
 ) -> list[str]:
-    """From both ends up to where it is damaged; what lies between two damaged places, one by one by the indexes."""
+    """Copies the rows from both ends up to the first damaged place. Rows between two damaged places are looked up one by one,
+    with the indexes."""
     names = [row[1] for row in source.execute(f'PRAGMA table_info("{table}")')]
     columns = ", ".join(f'"{name}"' for name in names)
     insert = f'INSERT OR IGNORE INTO "{table}" ({columns}) VALUES ({", ".join("?" * len(names))})'

@@ -21,7 +21,7 @@ def one_line(error: BaseException) -> str:
 
 
 class Readable:
-    """What the loop's reads say of the database: one line in the log when they begin to fail, one when they are well again."""
+    """Logs one line when reads begin to fail, and one when they work again."""
 
     unread: str | None = None
     """Why the last read failed. None: it did not."""

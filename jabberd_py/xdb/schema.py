@@ -1,5 +1,4 @@
-"""Numbered migrations. A new store gets all tables from their classes; an older one runs what it lacks
-first.
+"""Numbered migrations. A new store gets all tables from their classes. An older store first runs the migrations that it lacks.
 
 To change a table that was released: change its class, and append `(number, "what it does", function)` to
 MIGRATIONS. The function gets the peewee database inside a transaction; it must bear that the table is not

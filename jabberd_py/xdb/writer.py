@@ -73,12 +73,12 @@ class Ticket:
             self._callbacks.append(callback)
 
     def hurry(self) -> None:
-        """Somebody waits: a row that gathers goes now. (What is no single row always does.)"""
+        """Makes the writer begin now, if this is a row that gathers with others."""
 
 
 class _Row(Ticket):
-    """The ticket of rows that came one by one, right behind one another. They are committed together, but each may be
-    refused alone: then its own ``failed`` is told, and this ticket has no error."""
+    """The ticket of several single rows (`Writer.row`). They are committed together. If the database refuses one of them,
+    only its own ``failed`` is called, and this ticket has no error."""
 
     __slots__ = ("failed", "refused", "writer")
 
@@ -94,9 +94,8 @@ class _Row(Ticket):
 
 
 class Insert:
-    """INSERT of many rows of one table: one statement for 64 rows. (`executemany` is one step for each
-    row, and after each the worker thread must win the interpreter back: from a busy loop 0.9 ms a row,
-    this way 0.1.)"""
+    """INSERT of many rows of one table, 64 with one statement. `executemany` makes one step for each row, and after each step
+    the worker thread waits for the interpreter lock: 0.9 ms a row if the loop is busy, 0.1 ms this way."""
 
     def __init__(self, db: Any, table: Any, columns: Sequence[str], key: str | None = None) -> None:
         """``key``: of two rows with the same value in this column, which has a unique index, the new one stays."""
@@ -175,10 +174,9 @@ class Writer:
         failed: Callable[[Any], object],
         about: Any,
     ) -> Ticket:
-        """Like `rows`, for one row of ``text`` characters, cheap enough for every message: neighbours share a ticket.
-        Should the row not be kept, ``failed(about)`` is called, where and as the callback of a ticket would be; the
-        ticket has an error only if the whole transaction failed. The row may gather with others for a moment, until
-        somebody waits for it."""
+        """Like `rows`, for one row of ``text`` characters. It is cheap enough for every message: rows that follow each other
+        share a ticket, and gather for a moment before they are written. If the row cannot be kept, ``failed(about)`` is
+        called like the callback of a ticket. The ticket has an error only if the whole transaction has failed."""
         self.wait_for_space(text)
         ticket = self._open
         if (
@@ -322,7 +320,7 @@ class Writer:
     # --- in the worker thread (SQLite) or the writer's greenlet ---
 
     def _commit(self, group: list[Ticket]) -> str | None:
-        """One transaction. None, or why nothing of the group was kept."""
+        """Runs one transaction. Returns None, or why nothing of the group was kept."""
         db = self.db
         try:
             db.connect(reuse_if_open=True)
