@@ -86,13 +86,8 @@ def lasts(stanza: Element) -> bool:
 
 
 def promised(stanza: Element, ours: Container[str]) -> bool:
-<<<<<<< HEAD
     """Would it be missed, and may its sender believe that we have it (XEP-0198)? ``ours``: the domains of this server; another
     server may ask for acknowledgements, a component cannot."""
-=======
-    """Must this message not be lost, because its sender may see it acknowledged (XEP-0198)? ``ours``: the domains of this
-    server. Another server may ask for acknowledgements, a component cannot."""
->>>>>>> 839fa3a (xdb, archive, jsm, modules, hooks: plain words)
     if stanza.name != "message":
         return lasts(stanza)
     session = stanza.session

@@ -55,14 +55,9 @@ def said(error: Element | None, namespace: str) -> str:
     return ((names[0] if names else "error") + (f": {text}" if text else ""))[:LONGEST]
 
 
-<<<<<<< HEAD:jabberd_py/s2s/connection.py
 class Connection(Traffic, Entity):
     """``proof``: how the other side, or we, did it; ``trouble``: what is wrong with its certificate; ``refused``: the other
     side has ended the stream, over a stanza of ours perhaps."""
-=======
-class Connection(Traffic, Entity):
-    """``proof``: how the other side, or we, did it; ``trouble``: what is wrong with its certificate."""
->>>>>>> ef38c70 (s2s, component: a rename: Connection -> Connection):jabberd_py/s2s/connection.py
 
     incoming = False
     content = ns.SERVER
