@@ -8,7 +8,7 @@ from typing import Any
 from .. import archive
 from ..archive import messages, stones
 from ..archive.messages import Message
-from ..archive.query import number
+from ..archive.query import parse_id
 from ..archive.stones import RETRACT
 from ..hooks import Option, duration, every, iq, on, optional
 from ..jsm import answers
@@ -139,7 +139,7 @@ class Archive(Feature):
         why = Element("reason", RETRACT, reason) if reason else None
         stone = Element("retracted", RETRACT, moderated, why, stamp=utc(time.time()))
         xdb.release()
-        if not archive.bury(room.address, number(id), stone).wait():
+        if not archive.bury(room.address, parse_id(id), stone).wait():
             raise StanzaError("item-not-found", "no such message is in the archive")
         self._forget(room, id)
         retract = Element("retract", RETRACT, moderated, why, id=id)
@@ -161,7 +161,7 @@ class Archive(Feature):
             return
         id, badge = stanza.child("retract", RETRACT).attrs.get("id", ""), occupant.badge[0]
         try:
-            original = number(id)
+            original = parse_id(id)
         except StanzaError:
             return
         stone = Element("retracted", RETRACT, id=stanza.id, stamp=utc(time.time()))
