@@ -60,6 +60,10 @@ class Close(Element):
     __slots__ = ()
 
 
+PREFIXED = 5_000
+"""Tags in a stanza that uses prefixes of its stream's header. Its tree is built at once: that many take some 20 ms."""
+
+
 class Skipped(Element):
     """The start tag of a stanza beyond the limits, whose content was read and thrown away; ``reason``: which limit."""
 
@@ -207,11 +211,7 @@ class Worker:
         root: Root = self.root  # type: ignore[assignment]  # what stands in a root has ended
         kind = root.names.get(self.name)
         if self.excess:
-            assert kind is not None
-            skipped = Skipped.parsed(kind, ns.CLIENT, clark(self.attrs))
-            assert isinstance(skipped, Skipped)
-            skipped.reason, self.excess = self.excess, ""
-            self.out.append(skipped)
+            self.out.append(self._skipped(kind))
         elif (
             kind is not None
             and root.raw
@@ -222,6 +222,13 @@ class Worker:
             self.out.append(Element.raw(kind, ns.CLIENT, self.attrs, inner, self.kids))
         else:
             self.out.append(self._stanza(root, kind, tag, inner, begin, end))
+
+    def _skipped(self, name: str | None) -> Skipped:
+        assert name is not None
+        skipped = Skipped.parsed(name, ns.CLIENT, clark(self.attrs))
+        assert isinstance(skipped, Skipped)
+        skipped.reason, self.excess = self.excess, ""
+        return skipped
 
     def _stanza(
         self, root: Root, name: str | None, tag: bytes, inner: bytes, begin: int, end: int
@@ -244,7 +251,10 @@ class Worker:
         uri, _, local = self.name.rpartition(" ")
         if not inner:
             return Element.parsed(local, ns.CLIENT if uri == content else uri, attrs)
-        # prefixes come into play: only the tree says what was meant
+        # prefixes come into play: only the tree says what was meant, and it is built in one go
+        if inner.count(b"<") > PREFIXED:
+            self._exceed(f"more than {PREFIXED} tags in a stanza that uses prefixes of its stream's header")
+            return self._skipped(name)
         builder = self.builder
         if builder is None or builder.bytes > RECYCLE:
             builder = self.builder = Builder(root.tag, content)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from jabberd_py.xmpp import element as elements
 from jabberd_py.xmpp import ns, parser, root
 from jabberd_py.xmpp.element import Element
+from jabberd_py.xmpp.errors import StreamError
 from jabberd_py.xmpp.parser import Close, Header, Limits, Parser, Skipped, reread
 from tests.xmpp.wire import CLIENT, ROOT, ROOTS, STREAM, meant, pieces, stanzas
 
@@ -462,3 +463,15 @@ def test_a_stream_without_prefixes(content):
     assert (error.name, error.ns) == ("error", ns.STREAM)
     assert (empty.name, empty.ns) == ("iq", ns.CLIENT)
     assert isinstance(close, Close)
+
+
+def test_a_stanza_of_many_prefixed_elements_is_refused() -> None:
+    """Its tree would be built in one go, and everybody would wait: 43,000 elements fit into 256 KiB."""
+    parser = Parser(Limits())
+    parser.feed(
+        b"<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' xmlns:a='urn:x' to='a'>"
+    )
+    few, fault = parser.feed(b"<message>" + b"<a:a/>" * 1000 + b"</message>")
+    assert fault is None and len(few[0].kids) == 1000
+    _, fault = parser.feed(b"<message>" + b"<a:a/>" * 10_000 + b"</message>")
+    assert isinstance(fault, StreamError) and fault.condition == "policy-violation"
