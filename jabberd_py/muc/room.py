@@ -187,6 +187,10 @@ class Room:
     def rename(self, occupant: Occupant, full: str, nick: str, stanza: Element) -> None:
         """Another nick for the occupant and all its sessions (section 7.6). Raises StanzaError."""
         self.service.hooks.call("updating", self, occupant, stanza)
+        other = self.taken.get(skeleton(nick))
+        if other is not None and other is not occupant and other.user == occupant.user:
+            self._join(occupant, other, full, stanza)
+            return
         self.check_nick(occupant, nick, stanza)
         self._gone(occupant, tuple(occupant.sessions), Leave((303,), nick=nick))
         del self.occupants[occupant.nick], self.taken[skeleton(occupant.nick)]
@@ -196,6 +200,17 @@ class Room:
         for each in occupant.sessions:
             self.keep(occupant, each)
         self.publish(occupant)
+
+    def _join(self, occupant: Occupant, other: Occupant, full: str, stanza: Element) -> None:
+        """A user takes the nick of another client of their own: from now on both share it."""
+        self._gone(occupant, tuple(occupant.sessions), Leave((303,), nick=other.nick))
+        del self.occupants[occupant.nick], self.taken[skeleton(occupant.nick)]
+        for each, presence in occupant.sessions.items():
+            self.sessions[each] = other
+            other.put(each, presence)
+            self.keep(other, each)
+        self._shows(other, full, stanza)
+        self.publish(other)
 
     def leave(self, full: str, leave: Leave = GOES, said: Element | None = None) -> None:
         """A session is out. The others see the occupant go with its last one."""

@@ -66,8 +66,9 @@ class Sending:
 
 
 def _copies(stanza: Element, recipients: Iterable[str]) -> Iterable[Element]:
+    name, ns, attrs, inner, kids = stanza.name, stanza.ns, stanza.attrs, stanza.inner, stanza.kids
     for to in recipients:
-        yield stanza.copy(to=to)
+        yield Element.raw(name, ns, {**attrs, "to": to}, inner, kids)
 
 
 def _made(make: Callable[[], Iterable[Element]]) -> Iterable[Element]:

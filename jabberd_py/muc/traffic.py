@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..hooks import HANDLED
+from ..jsm.host import Host
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
 from ..xmpp.jid import JID
@@ -152,6 +153,12 @@ def _iq(service: Rooms, room: Room | None, stanza: Element, to: JID) -> None:
         raise StanzaError("service-unavailable")
 
 
+def _lives(service: Rooms, jid: Any) -> bool:
+    """Is that a session of ours that is there? Then it only blocks somebody in the room (XEP-0191)."""
+    host = service.router.instances.get(jid.domain)
+    return isinstance(host, Host) and host.sessions.find(jid) is not None
+
+
 def _error(room: Room, stanza: Element) -> None:
     """What the room sent came back."""
     full = str(stanza.from_)
@@ -161,5 +168,5 @@ def _error(room: Room, stanza: Element) -> None:
     conditions = (
         {each.name for each in error.elements() if each.ns == STANZAS} if error is not None else set()
     )
-    if conditions & GONE:
+    if conditions & GONE and not _lives(room.service, stanza.from_):
         room.leave(full, Leave((333,), "the session cannot be reached"))

@@ -397,3 +397,30 @@ def test_times_are_not_ahead(room: Room, romeo: Client, juliet: Client) -> None:
     assert str(stamp)[:13] in {
         time.strftime("%Y-%m-%dT%H", time.gmtime(time.time() - ago)) for ago in (0, 60)
     }
+
+
+@ONE
+def test_the_nick_of_ones_own_other_client(
+    room: Room, romeo: Client, juliet: Client, make_client: Any
+) -> None:
+    other = make_client(juliet.account, resource="garden")
+    room.open(romeo, "first")
+    room.enter(juliet, "second")
+    room.enter(other, "third")
+    other.send(f"<presence to='{room}/second'/>")
+    room.shows(romeo, "third", "nick='second'", 303, gone=True)
+    room.shows(other, "third", "nick='second'", 303, 110, gone=True)
+    room.shows(other, "second", "", 110)
+    room.say(romeo, "to both")
+    for each in (juliet, other):
+        each.gets("<message><body>to both</body></message>")
+
+
+def test_who_blocks_another_occupant_stays(room: Room, romeo: Client, juliet: Client) -> None:
+    room.open(romeo, "first")
+    room.enter(juliet, "second")
+    juliet.iq("set", f"<block xmlns='urn:xmpp:blocking'><item jid='{room}/first'/></block>")
+    room.say(romeo, "you will not see this")
+    romeo.gets("<message><body>you will not see this</body></message>")
+    room.say(juliet, "still here")
+    romeo.gets("<message><body>still here</body></message>")

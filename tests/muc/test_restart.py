@@ -22,10 +22,12 @@ def test_who_resumes_is_in_the_room_as_before(
     room.enter(juliet, "second")
     room.enter(nurse, "third")
     room.admin(romeo, "nick='second' role='participant'")
-    room.admin(romeo, "affiliation='outcast' jid='evil@example.org'")
     room.shows(juliet, "second", "role='participant'", 110)
     romeo.send(f"<message to='{room}' type='groupchat'><subject>Spells</subject></message>")
     romeo.gets("<message><subject>Spells</subject></message>")
+    room.admin(
+        romeo, "affiliation='outcast' jid='evil@example.org'"
+    )  # answered when it is kept, and all before
     juliet.sync()
     if how == "restart":
         server.restart()
