@@ -383,7 +383,10 @@ def test_what_only_the_room_says_is_taken_out(room: Room, romeo: Client, juliet:
     assert len(list(shown.iter(f"{{{USER}}}item"))) == 1
     room.say(juliet, "me", forged + stamp)
     said = romeo.gets("<message><body>me</body><origin-id xmlns='urn:xmpp:sid:0' id='o'/></message>")
-    assert said.find(f"{{{USER}}}x") is None and said.find("{urn:xmpp:sid:0}stanza-id") is None
+    assert said.find(f"{{{USER}}}x") is None
+    assert [each.get("id") == "1" for each in said.iter("{urn:xmpp:sid:0}stanza-id")] == [
+        False
+    ]  # the room's own
 
 
 @ONE
