@@ -57,9 +57,10 @@ async def main(settings: dict[str, Any]) -> None:
     romeo.muc.invite(room, juliet.boundjid.bare, reason="come")
     found["invited"] = await juliet.hears("invited", room)
     await juliet.muc.join_muc_wait(room, "juliet", timeout=LONG)
-    found["roster"] = sorted(romeo.muc.get_roster(room))
     romeo.send_message(room, "hello", mtype="groupchat")
     found["talk"] = await juliet.hears("said", "romeo", "hello")
+    await romeo.hears("said", "romeo", "hello")  # so juliet's presence has come, too
+    found["roster"] = sorted(romeo.muc.get_roster(room))
     romeo.muc.set_subject(room, "Names")
     found["subject"] = await juliet.hears("subject", "Names")
     info = await juliet.plugin["xep_0030"].get_info(room)
