@@ -231,8 +231,11 @@ def test_a_clock_that_was_set_back_gives_no_number_that_a_mark_has_passed(store,
 
 def test_a_deleted_account_leaves_nothing_and_takes_nothing_of_others(store, monkeypatch):
     """Whatever comes between what is asked of the writer."""
-    nothing = SimpleNamespace(tell=lambda *_: None, of=lambda user: [], forget=lambda user: None)
-    users = Users(SimpleNamespace(hooks=nothing, sessions=nothing, spool=nothing, kick=lambda *_: None))
+    nothing = SimpleNamespace(
+        tell=lambda *_: None, of=lambda user: [], forget=lambda user: None, instances={}
+    )
+    parts = {"hooks": nothing, "sessions": nothing, "spool": nothing, "router": nothing}
+    users = Users(SimpleNamespace(**parts, kick=lambda *_: None))
     monkeypatch.setattr(users, "check_admin_stays", lambda user: None)
     xdb.save(lambda: Account.create(owner=ROMEO, keys="{}", created=0.0))
     left = [both(JULIET, ROMEO)[0], both(ROMEO, JULIET)[1]]

@@ -58,7 +58,6 @@ def resumed(server, name, token, h=0):
         ("handled", "'many'"),
         ("sent", "'many'"),
         ("expires", "'soon'"),
-        ("resource", "x'ff'"),
         ("owner", "'@@@'"),
     ],
 )
