@@ -11,7 +11,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.ca import CA
-from tests.peer import free_port
+from tests.peers import free_port
 from tests.server import ROOT, environment
 
 ANY_PORT = "c2s: {address: 127.0.0.1, port: 0, direct_port: 0}\ns2s: {enabled: false}\n"

@@ -9,18 +9,13 @@ import pytest
 from tests.client import Client
 from tests.component.component import Component
 from tests.conftest import Account, Place
+from tests.peers import free_port
 from tests.server import ServerProcess
 
 BASE: dict[str, Any] = {
     "hosts": {"localhost": {}, "other.localhost": {}},
     "modules": {"register": {"enabled": True, "per_address": 0}},
 }
-
-
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
 
 
 def rewrite(server: ServerProcess, **changes: Any) -> None:

@@ -161,6 +161,6 @@ MASKED = """
 """.strip().splitlines()
 
 
-@pytest.mark.parametrize(("text", "shown"), zip(MASKED[::2], MASKED[1::2], strict=True))
+@pytest.mark.parametrize(("text", "shown"), list(zip(MASKED[::2], MASKED[1::2], strict=True)))
 def test_secrets_are_masked(text: str, shown: str) -> None:
     assert masked(text) == shown

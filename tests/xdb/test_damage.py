@@ -68,7 +68,7 @@ def spoil(path, start, data):
         file.write(data)
 
 
-def test_nothing_is_damaged(folder, tmp_path, caplog):
+def test_nothing_is_damaged(folder, tmp_path):
     path = killed(folder, tmp_path / "second")
     xdb.store.close()
     store = opened(path.parent)
@@ -76,7 +76,7 @@ def test_nothing_is_damaged(folder, tmp_path, caplog):
     assert not list(path.parent.glob("*.damaged*"))
 
 
-def test_the_last_page_of_the_log(folder, tmp_path, caplog):
+def test_the_last_page_of_the_log(folder, tmp_path, capsys):
     path = killed(folder, tmp_path / "second")
     xdb.store.close()
     log = f"{path}-wal"
@@ -84,7 +84,7 @@ def test_the_last_page_of_the_log(folder, tmp_path, caplog):
     store = opened(path.parent)
     assert letters() == ALL - {"letter-00299"}  # of the last transaction
     assert "the log is damaged" in store.found[0] and "1 of its 20 transactions" in store.found[0]
-    assert store.found[0] in caplog.text
+    assert store.found[0] in capsys.readouterr().err
     assert (path.parent / "store.db-wal.damaged").stat().st_size == os.path.getsize(f"{log}.damaged")
     xdb.save(write, 300)
     store.close()

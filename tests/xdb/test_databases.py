@@ -155,7 +155,7 @@ def test_waiting_for_the_database_does_not_stop_the_loop(server, tmp_path):
         assert query.successful() and write.successful()
 
 
-def test_the_database_is_killed_and_comes_back(server, tmp_path, caplog):
+def test_the_database_is_killed_and_comes_back(server, tmp_path):
     with opened(server.url, tmp_path) as store:
         acknowledged = []
 
