@@ -145,7 +145,9 @@ class Server:
         except OSError as error:
             raise self.config.error(f"cannot make {error.filename}: {error.strerror}", "data") from None
         if not os.access(self.data, os.R_OK | os.W_OK | os.X_OK):
-            reason = certfiles.unusable(self.data, PermissionError(errno.EACCES, "Permission denied"))
+            read_only = os.statvfs(self.data).f_flag & os.ST_RDONLY
+            number = errno.EROFS if read_only else errno.EACCES
+            reason = certfiles.unusable(self.data, OSError(number, os.strerror(number)))
             raise self.config.error(reason, "data")
         self.fresh = missing[-1] if missing else None
 
