@@ -200,44 +200,35 @@ def _configure(owner: str, name: str, config: Config) -> None:
 
 def _publish(owner: str, name: str, items: Sequence[Item], most: int) -> list[str] | None:
     """Stores the items, and drops the oldest past ``most``; returns the ids of the dropped. None: the node is gone."""
-    if not _node(owner, name):
+    if (
+        not PubsubNode.select(PubsubNode.id)
+        .where(PubsubNode.owner == owner, PubsubNode.name == name)
+        .exists()
+    ):
         return None
-    for each in items:
-        itskey = key(name, each.id)
-        _drop(owner, itskey)
-        _add(owner, itskey, name, each.id, each.publisher, each.published, each.payload)
+    i = PubsubItem
+    keys = [key(name, each.id) for each in items]
+    i.delete().where(i.owner == owner, i.key.in_(keys)).execute()
+    for each, itskey in zip(items, keys, strict=True):
+        i.insert(
+            owner=owner,
+            key=itskey,
+            node=name,
+            item=each.id,
+            publisher=each.publisher,
+            published=each.published,
+            payload=each.payload,
+        ).execute()
     return _trim(owner, name, most)
 
 
-@xdb.prepared(str, str)
-def _node(owner: str, name: str) -> Any:
-    return PubsubNode.select(PubsubNode.id).where(PubsubNode.owner == owner, PubsubNode.name == name)
-
-
-@xdb.prepared(str, str)
-def _drop(owner: str, key: str) -> Any:
-    return PubsubItem.delete().where(PubsubItem.owner == owner, PubsubItem.key == key)
-
-
-@xdb.prepared(str, str, str, str, str, float, str)
-def _add(owner: str, key: str, node: str, item: str, publisher: str, published: float, payload: str) -> Any:
-    row = {"owner": owner, "key": key, "node": node, "item": item, "publisher": publisher}
-    return PubsubItem.insert(**row, published=published, payload=payload)
-
-
-@xdb.prepared(str, str, int)
-def _past(owner: str, name: str, most: int) -> Any:
-    """(number, id) of all items but the newest so many."""
+def _trim(owner: str, name: str, most: int) -> list[str]:
     i = PubsubItem
     mine = (i.owner == owner) & (i.node == name)
-    return i.select(i.id, i.item).where(mine).order_by(i.id.desc()).offset(most).limit(10_000_000)
-
-
-def _trim(owner: str, name: str, most: int) -> list[str]:
-    rows = _past(owner, name, most)
+    past = i.select(i.id, i.item).where(mine).order_by(i.id.desc()).offset(most).limit(10_000_000)
+    rows = _rows(past)
     if rows:
-        i = PubsubItem
-        i.delete().where(i.owner == owner, i.node == name, i.id <= rows[0][0]).execute()
+        i.delete().where(mine, i.id <= rows[0][0]).execute()
     return [item for _, item in rows]
 
 

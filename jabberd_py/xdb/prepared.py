@@ -35,7 +35,6 @@ class Prepared:
                 made[database] = make(*self.stand_ins).sql()
             sql, params = made[database]
             filled = [values[slots[p]] if p in slots else p for p in params]
-            cursor = database.execute_sql(sql, filled)
-            return cursor.fetchall() if cursor.description else []
+            return database.execute_sql(sql, filled).fetchall()
 
         return run
