@@ -42,7 +42,11 @@ def test_the_certificate_is_ecdsa_p256_for_the_domain(first_run: Running) -> Non
     key = certificate.public_key()
     assert isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name == "secp256r1"
     names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    assert names.get_values_for_type(x509.DNSName) == ["localhost", "conference.localhost", "pubsub.localhost"]
+    assert names.get_values_for_type(x509.DNSName) == [
+        "localhost",
+        "conference.localhost",
+        "pubsub.localhost",
+    ]
 
 
 def test_the_database_has_all_migrations(first_run: Running) -> None:

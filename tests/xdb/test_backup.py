@@ -21,11 +21,11 @@ ROSTER = "jabber:iq:roster"
 HOSTS = {"hosts": {"localhost": {}}}
 
 
-def ctl(config, *arguments, fails=False):
-    """jabberctl without a server: what it says."""
+def ctl(config, *arguments, fails=False, finds=False):
+    """jabberctl without a server: what it says; ``finds``: a check that finds something wrong."""
     command = [sys.executable, "-m", "jabberd_py.ctl", "--json", "--config", str(config), *arguments]
     done = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=60)
-    assert (done.returncode != 0) is fails, done.stdout + done.stderr
+    assert (done.returncode != 0) is (fails or finds), done.stdout + done.stderr
     if fails:
         assert done.stderr.startswith("jabberctl: ") and done.stderr.count("\n") == 1, done.stderr
         return done.stderr
@@ -240,12 +240,12 @@ def test_check_store_explains(first):
     with open(f"{path}-wal", "r+b") as log:
         log.seek(-4096, os.SEEK_END)
         log.write(os.urandom(4096))
-    said = {row["check"]: row for row in ctl(first.file, "check", "store")}
+    said = {row["check"]: row for row in ctl(first.file, "check", "store", finds=True)}
     assert "killed" in said["server"]["found"]
     assert "the log is damaged at page" in said["integrity"]["trouble"]
     first.start()
     assert "the log is damaged at page" in first.tail()
-    rows = {row["check"]: row for row in json.loads(first.ctl("check", "store", "--json"))}
+    rows = {row["check"]: row for row in json.loads(first.ctl("check", "store", "--json", code=1))}
     assert "the log is damaged" in rows["at the start"]["trouble"] and rows["integrity"]["found"] == "sound"
     verify(first)
 
