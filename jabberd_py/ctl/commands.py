@@ -15,7 +15,6 @@ import gevent
 from .. import __version__, log
 from ..commands import Caller, Failed
 from ..hooks import Progress, command
-from ..net import certfiles
 from ..xdb import Store, archive, health
 
 if TYPE_CHECKING:
@@ -115,9 +114,7 @@ class Commands:
     @command("check certificates", needs="config")
     def check_certificates(self) -> list[dict[str, Any]]:
         """Names, keys and dates of the certificates."""
-        folder = self.server.certificates.folder
-        owners = self.server.certificates.owners
-        return [certfiles.report(domain, folder, host).row() for domain, host in owners.items()]
+        return [report.row() for report in self.server.certificates.reports()]
 
 
 def _slowly(function: Callable[..., Any], *args: Any) -> Any:

@@ -7,6 +7,7 @@ import datetime
 import ssl
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from cryptography import x509
@@ -134,12 +135,25 @@ class Certificates:
 
         return switch
 
-    def warn(self) -> None:
-        """Logs which certificates are for another domain, not valid yet or no longer, or about to expire."""
+    def reports(self) -> list[certfiles.Report]:
+        """What is to be said of the certificates, host by host. A service that shows the certificate of its host is in it only
+        if something is wrong that is not wrong for the host."""
+        found: dict[str, certfiles.Report] = {}
         for domain, host in self.owners.items():
             report = certfiles.report(domain, self.folder, host)
+            if domain != host and report.file == found[host].file:
+                trouble = [each for each in report.trouble if each not in found[host].trouble]
+                report = replace(report, trouble=trouble, self_signed=False)
+                if not trouble:
+                    continue
+            found[domain] = report
+        return list(found.values())
+
+    def warn(self) -> None:
+        """Logs which certificates are for another domain, not valid yet or no longer, or about to expire."""
+        for report in self.reports():
             for each in report.trouble:
-                logger.warning(f"the certificate {each}", domain=domain, file=str(report.file))
+                logger.warning(f"the certificate {each}", domain=report.domain, file=str(report.file))
 
     def _context(self, options: TLSOptions, certificate: Path, key: Path) -> ssl.SSLContext:
         context = Context(ssl.PROTOCOL_TLS_SERVER)
