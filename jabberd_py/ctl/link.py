@@ -44,12 +44,14 @@ class Link:
         return link
 
     def connect(self) -> bool:
-        """Is there a server? If not, ``away`` says why."""
+        """Is there a server? If not, ``away`` says why. Raises Failed where it is somebody else's: so is its store."""
         if self.lines is not None or self.away is not None:
             return self.away is None
         sock = socket.socket(socket.AF_UNIX)
         try:
             sock.connect(self.path)
+        except PermissionError as error:
+            raise Failed(place.reason(self.path, error)) from None
         except OSError as error:
             self.away = place.reason(self.path, error)
             return False
