@@ -8,8 +8,8 @@ HOST   ?= localhost
 USERS  ?= 200
 TIME   ?= 60s
 SLOW    = tests/acceptance tests/clients tests/crash tests/federation
-STORING = tests/c2s/test_sasl.py tests/c2s/test_sm.py tests/c2s/test_stream.py tests/ctl \
-    tests/modules tests/rfc6121
+STORING = tests/c2s/test_sasl.py tests/c2s/test_sm.py tests/c2s/test_stream.py tests/ctl/test_accounts.py \
+    tests/ctl/test_jabberctl.py tests/ctl/test_portable.py tests/modules tests/rfc6121
 
 # Under three minutes: of rows that are alike one.
 QUICK_ROWS = login,chat 1,chat 8,chat TLS 8,chat +,chat by,presence,offline,idle,users,many sessions plain,fairness: messages,fairness: archive,fairness: never,fairness: roster

@@ -228,6 +228,7 @@ def test_a_check_that_finds_nothing_exits_0(stopped: ServerProcess, check: str) 
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.sqlite
 def test_checks_that_find_something_exit_1(stopped: ServerProcess) -> None:
     import resource
     import socket
