@@ -11,7 +11,7 @@ from .. import log
 from ..heartbeat import heartbeat
 from ..hooks import Option, Section, duration, list_of, optional, size
 from ..jsm.host import Host
-from ..net.accept import Ports, Wanted
+from ..net.accept import Ports, with_direct
 from ..net.backlog import Backlog
 from ..net.crowd import Crowd
 from ..net.karma import Rates
@@ -185,15 +185,7 @@ class Service:
     def prepare(self, options: C2S, undo: ExitStack) -> Callable[[], None]:
         """The first step of a change, see `Ports`. Raises OptionError. Returns the second step."""
         self.check(options)
-        wanted = [
-            Wanted(name, address, port, option, serve, self._admits)
-            for address in options.address
-            for name, port, option, serve in (
-                ("c2s", options.port, "port", self._serve),
-                ("c2s_direct", options.direct_port, "direct_port", self._direct),
-            )
-            if port is not None
-        ]
+        wanted = with_direct(options, "c2s", self._serve, self._direct, self._admits)
         listen = self.ports.prepare(wanted, undo)
 
         def switch() -> None:

@@ -88,6 +88,22 @@ class Wanted(NamedTuple):
     admits: Callable[[], bool] = _always
 
 
+def with_direct(
+    options: Any, name: str, serve: Serve, direct: Serve, admits: Callable[[], bool] = _always
+) -> list[Wanted]:
+    """What a part with the options ``address``, ``port`` and ``direct_port`` wants: ``serve`` for STARTTLS at the one port,
+    ``direct`` for direct TLS at the other, at every address. A port that is None is not wanted."""
+    return [
+        Wanted(each, address, port, option, handler, admits)
+        for address in options.address
+        for each, port, option, handler in (
+            (name, options.port, "port", serve),
+            (f"{name}_direct", options.direct_port, "direct_port", direct),
+        )
+        if port is not None
+    ]
+
+
 class Ports:
     """The listeners of one part of the server. They change in two steps, so that all parts of the server change together or
     none does: `prepare` binds the new ports and returns the second step, which serves them and closes the old ones."""

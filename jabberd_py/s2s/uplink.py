@@ -14,7 +14,7 @@ from gevent.timeout import Timeout
 from .. import log
 from ..instance import Instance
 from ..net import dane
-from ..net.accept import Ports, Wanted
+from ..net.accept import Ports, with_direct
 from ..net.chain import Authorities, judge
 from ..net.connect import ConnectError, connect, parse_route
 from ..net.crowd import Crowd
@@ -251,15 +251,7 @@ class Uplink(Instance):
     def prepare(self, options: S2S, undo: ExitStack) -> Callable[[], None]:
         """The first step of a change, see `Ports`. Raises OptionError. Returns the second step."""
         self.check(options)
-        wanted = [
-            Wanted(name, address, port, option, serve)
-            for address in options.address
-            for name, port, option, serve in (
-                ("s2s", options.port, "port", self._serve),
-                ("s2s_direct", options.direct_port, "direct_port", self._direct),
-            )
-            if port is not None
-        ]
+        wanted = with_direct(options, "s2s", self._serve, self._direct)
         listen = self.ports.prepare(wanted, undo)
 
         def switch() -> None:
