@@ -17,7 +17,7 @@ from ..xmpp.jid import parse
 from ..xmpp.protocols import XEP
 from . import store
 from .config import Config
-from .store import Item
+from .store import Cut, Item
 
 NODE = "urn:xmpp:bookmarks:1"
 OLD = "storage:bookmarks"
@@ -133,5 +133,5 @@ class Bookmarks(Module):
     def _all(self, user: str) -> list[tuple[Item, Element]]:
         if NODE not in store.nodes_of(user):
             return []
-        items = store.page(user, NODE, self.host["pep"].max_items, 0, None)
+        items = store.page(user, NODE, self.host["pep"].max_items, Cut(), newest=False)
         return [(item, from_text(item.payload)) for item in fairly(items) if item.payload]

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from ..net.turns import fairly
+from ..xmpp import forms
 from ..xmpp.element import Element
+from ..xmpp.errors import StanzaError
 from ..xmpp.ns import DISCO_INFO, DISCO_ITEMS
 from ..xmpp.stamp import utc
 from . import store
-from .config import PREFIX
-from .names import META_DATA, NS
+from .fields import PREFIX
+from .names import FILTER, META_DATA, NS, ORDER
+from .owners import Owners
 from .store import Node
 
 BOTH = (
@@ -22,15 +25,18 @@ BOTH = (
     "delete-nodes",
     "instant-nodes",
     "item-ids",
-    "last-published",
+    "leased-subscription",
+    "manage-subscriptions",
     "member-affiliation",
     "meta-data",
     "modify-affiliations",
-    "manage-subscriptions",
     "multi-items",
+    "multi-subscribe",
     "outcast-affiliation",
     "persistent-items",
+    "presence-notifications",
     "publish",
+    "publish-node-full",
     "publish-only-affiliation",
     "publish-options",
     "publisher-affiliation",
@@ -38,41 +44,78 @@ BOTH = (
     "retract-items",
     "retrieve-affiliations",
     "retrieve-default",
+    "retrieve-default-sub",
     "retrieve-items",
     "retrieve-subscriptions",
     "rsm",
     "subscribe",
+    "subscription-notifications",
+    "subscription-options",
 )
 """What the engine can do."""
 
-PEP = (*BOTH, "auto-create", "auto-subscribe", "filtered-notifications", "presence-notifications")
+PEP = (*BOTH, "auto-create", "auto-subscribe", "filtered-notifications", "last-published")
+SERVICE = (*BOTH, "collections", "get-pending", "multi-collection", "multi-collections")
+"""XEP-0248 calls one of them by two names."""
+MORE = (ORDER, f"{ORDER}@{NS}")
+SHOWN = 10_000
+"""Items of a node that are listed."""
 
 
 def features(names: Iterable[str], access_models: Iterable[str]) -> tuple[str, ...]:
     access = (f"{NS}#access-{model}" for model in access_models)
-    return (NS, *(f"{NS}#{name}" for name in names), *access)
+    return (NS, *(f"{NS}#{name}" for name in names), *access, *MORE)
 
 
 def node_item(owner: str, node: Node) -> Element:
     return Element("item", DISCO_ITEMS, jid=owner, node=node.name, name=node.config.title or None)
 
 
-def node_info(node: Node, access_models: Iterable[str]) -> Element:
-    """Section 5.3 and 5.4: what it is, and its metadata."""
-    form = node.config.form("result", META_DATA, access_models)
+def node_info(engine: Owners, owner: str, node: Node) -> Element:
+    """Sections 5.3 and 5.4: what it is, and its metadata: what the configuration says to everybody, and what is known beside
+    it."""
+    config = node.config
+    private = ("children_association_whitelist", "roster_groups_allowed", "children")
+    models = {"access_model": engine.access_models}
+    form = config.form("result", META_DATA, (*engine.hidden(config), *private), models)
+    publishers = [jid for jid, each in node.affiliations.items() if each in ("publisher", "publish-only")]
+    readers = sum(any(one.state == "subscribed" for one in mine) for mine in node.subscriptions.values())
     form.field(PREFIX + "creation_date", "text-single", "When it was made", utc(node.created))
+    form.field(PREFIX + "creator", "jid-single", "Who made it", node.creator or owner)
+    form.field(PREFIX + "owner", "jid-multi", "Who owns it", node.owners or [owner])
+    form.field(PREFIX + "publisher", "jid-multi", "Who publishes here", publishers)
+    form.field(PREFIX + "num_subscribers", "text-single", "How many are subscribed", str(readers))
     return Element(
         "query",
         DISCO_INFO,
-        Element("identity", DISCO_INFO, category="pubsub", type="leaf", name=node.config.title or None),
+        Element("identity", DISCO_INFO, category="pubsub", type=config.node_type, name=config.title or None),
         Element("feature", DISCO_INFO, var=NS),
         form.element(),
     )
 
 
-def node_items(owner: str, node: Node) -> Element:
+def node_items(engine: Owners, owner: str, node: Node) -> Element:
     """Section 5.5."""
-    found = fairly(store.ids(owner, node.name)) if node.config.persist_items else ()
-    query = Element("query", DISCO_ITEMS, *(Element("item", DISCO_ITEMS, jid=owner, name=id) for id in found))
+    ids = store.ids(owner, node.name, SHOWN, engine.since(node)) if node.config.persist_items else []
+    query = Element(
+        "query", DISCO_ITEMS, *(Element("item", DISCO_ITEMS, jid=owner, name=id) for id in fairly(ids))
+    )
     query.serialise(fairly)
     return query
+
+
+def wanted(query: Element | None) -> Callable[[Node], bool]:
+    """XEP-0462: which nodes somebody asks for, by their types. Raises StanzaError (bad-request)."""
+    asked = query.child("filter", FILTER) if query is not None else None
+    if asked is None:
+        return lambda node: True
+    form = asked.child("x", forms.NS)
+    try:
+        values = forms.read(form, FILTER) if form is not None else {}
+    except ValueError as error:
+        raise StanzaError("bad-request", str(error)) from None
+    known = [var for var in ("included-types", "excluded-types") if var in values]
+    if len(known) != 1:
+        raise StanzaError("bad-request", "included-types, or excluded-types")
+    types, included = frozenset(values[known[0]]), known[0] == "included-types"
+    return lambda node: (node.config.type in types) is included

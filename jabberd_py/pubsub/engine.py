@@ -7,11 +7,15 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..hooks import Option, size
+from ..jsm.host import Host
+from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
-from ..xmpp.jid import JID
+from ..xmpp.jid import JID, parse
+from . import config as configuration
+from . import options
 from .config import Config
 from .names import refusal
-from .notify import Outbox
+from .notify import Event, Outbox, Reader
 from .store import Node, Nodes, nodes_of
 
 PUBLISHERS = frozenset(("owner", "publisher", "publish-only"))
@@ -26,18 +30,21 @@ class Engine(ABC):
     defaults       the configuration of a new node
     access_models  those that make sense here
     auto_create    is a node made by publishing to it?
+    collections    can nodes contain nodes (XEP-0248)?
     """
 
     defaults: Config
     access_models: tuple[str, ...]
     auto_create = False
+    collections = False
     host: Any
     outbox: Outbox
 
     max_nodes = Option(int, 1000, "nodes of one owner", min=1)
     max_items = Option(int, 1000, "items of one node; what 'max' stands for in a node's configuration", min=1)
     max_payload = Option(size, "192 KiB", "largest payload of an item")
-    max_subscriptions = Option(int, 1000, "subscriptions to one node", min=1)
+    max_subscriptions = Option(int, 1000, "addresses that are subscribed to one node", min=1)
+    max_subscriptions_each = Option(int, 10, "subscriptions of one address to one node", min=1)
     max_affiliations = Option(int, 1000, "addresses with an affiliation to one node", min=1)
 
     # -- what the faces say ---------------------------------------------------------------------
@@ -51,20 +58,37 @@ class Engine(ABC):
         """May they make nodes?"""
 
     @abstractmethod
-    def sees(self, owner: str, user: str) -> bool:
-        """Does that bare address see the owner's presence?"""
+    def limits(self) -> tuple[int, int]:
+        """How many nodes there may be: of one owner, and of those the ones that one address has made."""
 
     @abstractmethod
-    def in_groups(self, owner: str, user: str, groups: tuple[str, ...]) -> bool:
-        """Has the owner put that bare address into one of these groups of the roster?"""
+    def sees(self, owner: str, node: Node, user: str) -> bool:
+        """Does that bare address see the presence of the node's owner?"""
+
+    @abstractmethod
+    def in_groups(self, owner: str, node: Node, user: str) -> bool:
+        """Has the node's owner put that bare address into one of the groups of the roster that the node is for?"""
 
     @abstractmethod
     def missing(self, owner: str, jid: JID) -> StanzaError:
         """What they are told of a node that there is not."""
 
     @abstractmethod
-    def audience(self, owner: str, node: Node) -> Iterator[str]:
-        """The addresses that an event of the node goes to, each once."""
+    def audience(self, owner: str, node: Node, about: str) -> Iterator[Reader]:
+        """The addresses that an event of the node goes to, each once. ``about``: items, or nodes (the node itself)."""
+
+    def shows(self, jid: str) -> list[str] | None:
+        """The presence of that bare or full address, one of `options.SHOWS` for each client; None: nobody knows."""
+        address = parse(jid)
+        host = self.host.router.instances.get(address.domain)
+        if not isinstance(host, Host):
+            return None
+        resource = address.resource
+        return [
+            session.presence.text_of("show") or "online"
+            for session in host.sessions.available(address.user)
+            if resource in (None, session.jid.resource) and session.presence is not None
+        ]
 
     # -- nodes ------------------------------------------------------------------------------------
 
@@ -93,7 +117,30 @@ class Engine(ABC):
 
     def most(self, config: Config) -> int:
         """How many items such a node keeps."""
+        if not config.persist_items or config.is_collection:
+            return 0
         return self.max_items if config.max_items is None else min(config.max_items, self.max_items)
+
+    def hidden(self, config: Config) -> tuple[str, ...]:
+        """Fields of the configuration that such a node does not have."""
+        if not self.collections:
+            return ("node_type", "collection", *configuration.OF_COLLECTIONS)
+        return configuration.OF_LEAVES if config.is_collection else configuration.OF_COLLECTIONS
+
+    def hidden_options(self, node: Node | None) -> tuple[str, ...]:
+        """Options of subscriptions that such a node does not have."""
+        return () if node is not None and node.config.is_collection else options.OF_COLLECTIONS
+
+    def reply_to(self, owner: str, node: Node) -> str | None:
+        """Whom an item names as its publisher: "publisher", an address, or None: nobody."""
+        wish = node.config.itemreply
+        if wish == "owner":
+            return node.owners[0] if node.owners else owner
+        return None if wish == "none" else wish
+
+    def tell(self, owner: str, node: Node, stanza: Element, about: str = "nodes") -> None:
+        """Sends an event to all who are to have it."""
+        self.outbox.put(owner, Event(stanza, lambda: self.audience(owner, node, about)))
 
     # -- who may what -----------------------------------------------------------------------------
 
@@ -113,14 +160,10 @@ class Engine(ABC):
         if model == "whitelist":
             return refusal("not-allowed", "closed-node")
         if model == "authorize":
-            subscribed = any(
-                each.state == "subscribed" and address.partition("/")[0] == jid.user
-                for address, each in node.subscriptions.items()
-            )
-            return None if subscribed else refusal("not-authorized", "not-subscribed")
-        if not self.sees(owner, jid.user):
+            return None if subscribed(node, jid) else refusal("not-authorized", "not-subscribed")
+        if not self.sees(owner, node, jid.user):
             return refusal("not-authorized", "presence-subscription-required")
-        if model == "roster" and not self.in_groups(owner, jid.user, node.config.roster_groups_allowed):
+        if model == "roster" and not self.in_groups(owner, node, jid.user):
             return refusal("not-authorized", "not-in-roster-group")
         return None
 
@@ -134,7 +177,9 @@ class Engine(ABC):
         model = node.config.publish_model
         if affiliation == "outcast" or model == "publishers":
             return False
-        return model == "open" or any(
-            each.state == "subscribed" and address.partition("/")[0] == jid.user
-            for address, each in node.subscriptions.items()
-        )
+        return model == "open" or subscribed(node, jid)
+
+
+def subscribed(node: Node, jid: JID) -> bool:
+    """Has any subscription of theirs been approved?"""
+    return any(each.state == "subscribed" and not each.over for each in node.subscriptions.get(jid.user, ()))

@@ -1,4 +1,4 @@
-"""Requests about items (XEP-0060 sections 6.5, 7.1 and 7.2)."""
+"""Publishing and retracting (XEP-0060 sections 7.1 and 7.2)."""
 
 from __future__ import annotations
 
@@ -6,113 +6,25 @@ import secrets
 import time
 from typing import Any
 
-from ..hooks import LATER
 from ..net.turns import fairly
-from ..xmpp import forms, rsm
+from ..xmpp import forms
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
 from ..xmpp.jid import JID
 from . import notify, store
-from .config import Config, UnsupportedAccess
-from .engine import Engine
+from .config import Config
 from .names import NS, PUBLISH_OPTIONS, refusal, unsupported
-from .store import Item, Node
+from .reading import AT_ONCE, Reading
+from .store import Full, Item, Node
 from .tables import NAME_LENGTH
-
-AT_ONCE = 100
-"""Items of one request."""
-CHUNK = 20
-"""Items that are read from the database at a time."""
-ANSWER, ANSWER_AWAY = 1 << 20, 192 << 10
-"""Characters of payload in one answer, to our users and to those of other servers, whose streams take less; with more it ends,
-and says so (XEP-0059)."""
 
 
 def form_of(parent: Element | None) -> Element | None:
     return None if parent is None else parent.child("x", forms.NS)
 
 
-class Items(Engine):
-    """Reading, publishing and retracting, for nodes of any owner."""
-
-    def items(self, owner: str, asker: JID, verb: Element, request: Element) -> Any:
-        """Section 6.5: all items, the newest, some by id, or a page; always the oldest first."""
-        node = self.node(owner, verb.attrs.get("node"), asker)
-        refused = self.closed(owner, node, asker)
-        if refused is not None:
-            raise refused
-        if not node.config.persist_items:
-            raise unsupported("persistent-items")
-        ids = [each.attrs.get("id", "") for each in verb.all("item", NS)]
-        if len(ids) > AT_ONCE:
-            raise StanzaError("policy-violation", f"ask for at most {AT_ONCE} items by id")
-        more = None
-        if ids:
-            found = store.some(owner, node.name, ids)
-            if not found:
-                raise StanzaError("item-not-found")
-        else:
-            found, more = self._page(owner, asker, node, verb, request.payload)
-        self.host.router.reply(notify.items_answer(request, node.name, found, more))
-        return LATER
-
-    def _page(
-        self, owner: str, asker: JID, node: Node, verb: Element, payload: Any
-    ) -> tuple[list[Item], Element | None]:
-        try:
-            page = rsm.read(payload)
-            wanted = verb.attrs.get("max_items")
-            most = self.max_items if wanted is None else max(int(wanted), 0)
-        except ValueError as error:
-            raise StanzaError("bad-request", str(error)) from None
-        if page is not None and page.index is not None:
-            raise StanzaError("feature-not-implemented", "ask for items after or before another one")
-        after = before = None
-        if page is not None:
-            most = page.limit(most, most)
-            after, before = self._row(owner, node, page.after), self._row(owner, node, page.before)
-            if page.after is None and page.before is None:
-                after = 0
-        room = ANSWER if asker.domain in self.host.router.instances else ANSWER_AWAY
-        found, cut = self._read(owner, node, most, room, after, before)
-        if page is None and not cut:
-            return found, None
-        total = store.count(owner, node.name)
-        if not found:
-            return found, rsm.answer(count=total)
-        first = store.number_of(owner, node.name, found[0].id)
-        index = store.count(owner, node.name, before=first) if first is not None else None
-        return found, rsm.answer(found[0].id, found[-1].id, total, index)
-
-    def _row(self, owner: str, node: Node, id: str | None) -> int | None:
-        if not id:
-            return None
-        row = store.number_of(owner, node.name, id)
-        if row is None:
-            raise StanzaError("item-not-found")
-        return row
-
-    def _read(
-        self, owner: str, node: Node, most: int, room: int, after: int | None, before: int | None
-    ) -> tuple[list[Item], bool]:
-        """At most so many items, with at most ``room`` characters; where that was too little the second value is True."""
-        found: list[Item] = []
-        length, cut = 0, False
-        while len(found) < most and not cut:
-            chunk = store.page(owner, node.name, min(CHUNK, most - len(found)), after, before)
-            for item in chunk if after is not None else reversed(chunk):
-                if found and length + len(item.payload) > room:
-                    cut = True
-                    break
-                found.append(item)
-                length += len(item.payload)
-            if len(chunk) < CHUNK or cut or len(found) >= most:
-                break
-            row = store.number_of(owner, node.name, found[-1].id)
-            if row is None:
-                break  # removed meanwhile
-            after, before = (row, None) if after is not None else (None, row)
-        return (found if after is not None else found[::-1]), cut
+class Items(Reading):
+    """Publishing and retracting, for nodes of any owner."""
 
     def publish(self, owner: str, asker: JID, verb: Element, request: Element) -> Element:
         """Section 7.1."""
@@ -126,6 +38,8 @@ class Items(Engine):
                 raise self.missing(owner, asker)
         elif not self.publishes(owner, node, asker):
             raise StanzaError("forbidden")
+        elif node.config.is_collection:
+            raise unsupported("publish")
         config = self.wanted(self.defaults, options) if node is None else node.config
         if node is not None:
             self._check(config, options)
@@ -135,19 +49,27 @@ class Items(Engine):
         return self._published(owner, node, items)
 
     def put(self, owner: str, node: Node, items: list[Item]) -> None:
-        """Publishes: what is kept is committed when this returns, and subscribers are about to be told."""
-        config = node.config
-        if (
-            config.persist_items
-            and items
-            and store.publish(owner, node.name, items, self.most(config)) is None
-        ):
-            raise StanzaError("item-not-found")
+        """Publishes: what is kept is committed when this returns, and subscribers are about to be told. Raises StanzaError."""
+        config, dropped = node.config, list[str]()
+        if config.persist_items and items:
+            full = config.publish_node_full
+            try:
+                found = store.publish(owner, node.name, items, self.most(config), full == "reject")
+            except Full:
+                raise refusal("conflict", "node-full") from None
+            if found is None:
+                raise StanzaError("item-not-found")
+            if full == "retract-oldest" and config.notify_retract:
+                dropped = found
         self.changed(owner, node)
         if config.deliver_notifications:
+            if dropped:
+                self.tell(owner, node, notify.retract_event(
+                    owner, node.name, config.notification_type, dropped
+                ), "items")  # fmt: skip
             self.tell(owner, node, notify.items_event(
-                owner, node.name, config.notification_type, items, config.deliver_payloads
-            ))  # fmt: skip
+                owner, node.name, config.notification_type, items, config.deliver_payloads, self.reply_to(owner, node)
+            ), "items")  # fmt: skip
 
     def _published(self, owner: str, node: Node, items: list[Item]) -> Element:
         self.put(owner, node, items)
@@ -176,12 +98,17 @@ class Items(Engine):
 
     def wanted(self, config: Config, values: dict[str, list[str]]) -> Config:
         """The configuration with these fields. Raises StanzaError."""
+        if "pubsub#access_model" in values and values["pubsub#access_model"] not in [
+            [each] for each in self.access_models
+        ]:
+            raise refusal("not-acceptable", "unsupported-access-model")
         try:
-            return config.changed(values, self.access_models)
-        except UnsupportedAccess as error:
-            raise refusal("not-acceptable", "unsupported-access-model", str(error)) from None
+            wanted = config.changed(values)
         except ValueError as error:
             raise StanzaError("not-acceptable", str(error)) from None
+        if not self.collections and (wanted.is_collection or wanted.collection or wanted.children):
+            raise unsupported("collections")
+        return wanted
 
     def _check(self, config: Config, options: dict[str, list[str]]) -> None:
         """Section 7.1.5: the node has to be as the publisher thinks. Raises StanzaError (conflict)."""
@@ -242,7 +169,7 @@ class Items(Engine):
         affiliation = self.affiliation(owner, node, asker)
         if affiliation != "owner" and not self.publishes(owner, node, asker):
             raise StanzaError("forbidden")
-        if not node.config.persist_items:
+        if node.config.is_collection or not node.config.persist_items:
             raise unsupported("persistent-items")
         if affiliation != "owner":
             found = store.some(owner, node.name, ids)
@@ -261,7 +188,8 @@ class Items(Engine):
             raise StanzaError("item-not-found")
         self.changed(owner, node)
         if told and node.config.deliver_notifications:
-            self.tell(owner, node, notify.retract_event(owner, node.name, node.config.notification_type, ids))
+            type = node.config.notification_type
+            self.tell(owner, node, notify.retract_event(owner, node.name, type, ids), "items")
 
     # -- nodes ------------------------------------------------------------------------------------
 
@@ -277,8 +205,4 @@ class Items(Engine):
         if len(name) > NAME_LENGTH:
             raise StanzaError("not-acceptable", f"a node's name has at most {NAME_LENGTH} characters")
         affiliations = {} if self.rules(owner, asker) else {asker.user: "owner"}
-        return store.create(owner, name, config, self.max_nodes, affiliations)
-
-    def tell(self, owner: str, node: Node, stanza: Element) -> None:
-        """Sends an event to all who are to have it."""
-        self.outbox.put(owner, notify.Event(stanza, lambda: self.audience(owner, node)))
+        return store.create(owner, name, config, self.limits(), asker.user, affiliations)

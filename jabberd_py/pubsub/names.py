@@ -12,6 +12,12 @@ ERRORS = NS + "#errors"
 META_DATA = NS + "#meta-data"
 NODE_CONFIG = NS + "#node_config"
 PUBLISH_OPTIONS = NS + "#publish-options"
+SUBSCRIBE_OPTIONS = NS + "#subscribe_options"
+SUBSCRIBE_AUTHORIZATION = NS + "#subscribe_authorization"
+GET_PENDING = NS + "#get-pending"
+ORDER = "urn:xmpp:order-by:1"
+FILTER = "urn:xmpp:pubsub-filter:0"
+SHIM = "http://jabber.org/protocol/shim"
 
 
 def refusal(

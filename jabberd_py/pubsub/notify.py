@@ -20,7 +20,8 @@ from ..xmpp.element import Element
 from ..xmpp.ns import CLIENT, DELAY
 from ..xmpp.serialise import ATTRIBUTE
 from ..xmpp.stamp import utc
-from .names import EVENT, NS
+from .names import EVENT, NS, SHIM
+from .options import Subscription
 from .store import Item
 
 logger = log.get(__name__)
@@ -29,11 +30,22 @@ WAITING = 20
 """Events of one owner that may wait for the one that is on its way; who causes more has to wait himself."""
 
 
+class Noted(NamedTuple):
+    """A reader whose copy says why it comes, in headers (XEP-0131): (name, text)."""
+
+    jid: str
+    headers: tuple[tuple[str, str], ...]
+
+
+Reader = str | Noted
+"""An address, bare or full, or one with headers."""
+
+
 class Event(NamedTuple):
     """``audience`` is asked when the event's turn has come."""
 
     stanza: Element
-    audience: Callable[[], Iterable[str]]
+    audience: Callable[[], Iterable[Reader]]
 
 
 class Queue(deque[Event]):
@@ -73,8 +85,11 @@ class Outbox:
                     stanza, audience = queue.popleft()
                     queue.room.set()
                     try:
-                        for address in fairly(audience()):
-                            self.send(stanza.copy(to=address))
+                        for reader in fairly(audience()):
+                            if isinstance(reader, str):
+                                self.send(stanza.copy(to=reader))
+                            else:
+                                self.send(with_headers(stanza, reader.headers).copy(to=reader.jid))
                     except Exception:
                         logger.exception("an event was not sent to all", owner=owner)
         finally:
@@ -87,20 +102,32 @@ def attribute(text: str) -> str:
     return text.translate(ATTRIBUTE)
 
 
-def item_xml(item: Item, payload: bool = True) -> str:
-    """<item/>, to stand in any pubsub namespace."""
-    if not payload or not item.payload:
-        return f"<item id='{attribute(item.id)}'/>"
-    return f"<item id='{attribute(item.id)}'>{item.payload}</item>"
+def item_xml(item: Item, payload: bool = True, by: str | None = None) -> str:
+    """<item/>, to stand in any pubsub namespace. ``by``: whom it names as its publisher, as in `Engine.reply_to`."""
+    publisher = item.publisher if by == "publisher" else by
+    start = f"<item id='{attribute(item.id)}'"
+    if publisher is not None:
+        start += f" publisher='{attribute(publisher)}'"
+    return f"{start}>{item.payload}</item>" if payload and item.payload else f"{start}/>"
 
 
-def items_answer(request: Element, node: str, items: Iterable[Item], more: Element | None = None) -> Element:
+def items_answer(
+    request: Element, node: str, items: Iterable[Item], more: Element | None = None, by: str | None = None
+) -> Element:
     """The result of a request for items, which are not parsed. ``more``: <set/> of XEP-0059."""
-    inner = "".join(item_xml(item) for item in items)
+    inner = "".join(item_xml(item, by=by) for item in items)
     set_ = "" if more is None else str(more)
     xml = f"<pubsub xmlns='{NS}'><items node='{attribute(node)}'>{inner}</items>{set_}</pubsub>"
     answer = request.reply()
     return Element.raw(answer.name, answer.ns, answer.attrs, xml.encode(), [f"{NS} pubsub"])
+
+
+def with_headers(stanza: Element, headers: Iterable[tuple[str, str]]) -> Element:
+    """Another one, with XEP-0131 behind what it says."""
+    rows = (Element("header", SHIM, text, name=name) for name, text in headers)
+    xml = Element("headers", SHIM, *rows).to_bytes(CLIENT)
+    kids = [*stanza.kids, f"{SHIM} headers"]
+    return Element.raw(stanza.name, stanza.ns, stanza.attrs, stanza.inner + xml, kids)
 
 
 def _message(owner: str, type: str, inner: str) -> Element:
@@ -110,15 +137,17 @@ def _message(owner: str, type: str, inner: str) -> Element:
     return Element.raw("message", CLIENT, attrs, inner.encode(), list(KIDS))
 
 
-def items_event(owner: str, node: str, type: str, items: Iterable[Item], payload: bool) -> Element:
-    inner = "".join(item_xml(item, payload) for item in items)
+def items_event(
+    owner: str, node: str, type: str, items: Iterable[Item], payload: bool, by: str | None = None
+) -> Element:
+    inner = "".join(item_xml(item, payload, by) for item in items)
     xml = f"<items node='{attribute(node)}'>{inner}</items>"
     return _message(owner, type, f"<event xmlns='{EVENT}'>{xml}</event>")
 
 
-def last_event(owner: str, node: str, type: str, item: Item, payload: bool) -> Element:
+def last_event(owner: str, node: str, type: str, item: Item, payload: bool, by: str | None = None) -> Element:
     """The last item, for one who has just come: it says when it was published."""
-    stanza = items_event(owner, node, type, [item], payload)
+    stanza = items_event(owner, node, type, [item], payload, by)
     delay = f"<delay xmlns='{DELAY}' stamp='{utc(item.published)}'/>"
     return Element.raw(
         stanza.name, CLIENT, stanza.attrs, stanza.inner + delay.encode(), [*KIDS, f"{DELAY} delay"]
@@ -132,13 +161,14 @@ def retract_event(owner: str, node: str, type: str, ids: Iterable[str]) -> Eleme
 
 
 def node_event(owner: str, node: str, type: str, verb: str, inner: str = "") -> Element:
-    """``verb``: delete, purge or configuration."""
+    """``verb``: create, delete, purge, configuration or collection."""
     return _message(
         owner, type, f"<event xmlns='{EVENT}'><{verb} node='{attribute(node)}'>{inner}</{verb}></event>"
     )
 
 
-def subscription_event(owner: str, node: str, jid: str, state: str) -> Element:
-    where = f"node='{attribute(node)}' jid='{attribute(jid)}'"
-    xml = f"<event xmlns='{EVENT}'><subscription {where} subscription='{state}'/></event>"
-    return _message(owner, "headline", xml).copy(to=jid)
+def subscription_event(owner: str, node: str, one: Subscription, state: str | None = None) -> Element:
+    """For the subscriber. ``state``: another one than it has."""
+    where = f"node='{attribute(node)}' jid='{attribute(one.jid)}' subid='{attribute(one.subid)}'"
+    xml = f"<event xmlns='{EVENT}'><subscription {where} subscription='{state or one.state}'/></event>"
+    return _message(owner, "headline", xml).copy(to=one.jid)

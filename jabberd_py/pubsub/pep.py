@@ -19,12 +19,13 @@ from ..xmpp.errors import StanzaError
 from ..xmpp.jid import JID, parse
 from ..xmpp.ns import DISCO_INFO, DISCO_ITEMS
 from ..xmpp.protocols import XEP
-from . import discovery, store
+from . import discovery, people, store
 from .audience import NOTHING, Audience, Seen, seen_with
 from .config import Config
 from .names import NS, OWNER
-from .notify import Outbox
-from .owners import Owners
+from .notify import Outbox, Reader
+from .readers import readers
+from .requests import Requests
 from .store import Item, Node
 from .tables import TABLES
 
@@ -34,7 +35,7 @@ GREETINGS = 10_000
 """Clients that have just come and wait for the last items; past that, who causes more does the work."""
 
 
-class Pep(Owners, Module):
+class Pep(Requests, Module):
     """Keeps what clients publish for their user's other clients and contacts: avatars, bookmarks, encryption keys, moods."""
 
     name = "pep"
@@ -90,26 +91,31 @@ class Pep(Owners, Module):
     def may_create(self, owner: str, jid: JID) -> bool:
         return jid.user == owner
 
-    def sees(self, owner: str, user: str) -> bool:
+    def limits(self) -> tuple[int, int]:
+        return self.max_nodes, self.max_nodes
+
+    def sees(self, owner: str, node: Node, user: str) -> bool:
+        return self.shown_to(owner, user)
+
+    def shown_to(self, owner: str, user: str) -> bool:
+        """Does that bare address see the account's presence?"""
         return bool(self.host["roster"].state(owner, user).from_)
 
-    def in_groups(self, owner: str, user: str, groups: tuple[str, ...]) -> bool:
+    def in_groups(self, owner: str, node: Node, user: str) -> bool:
         item = self.host["roster"].item(owner, user)
-        return item is not None and not set(groups).isdisjoint(item.groups)
+        return item is not None and not set(node.config.roster_groups_allowed).isdisjoint(item.groups)
 
     def missing(self, owner: str, jid: JID) -> StanzaError:
         """A stranger does not even learn that there is such an account."""
-        known = jid.user == owner or self.sees(owner, jid.user)
+        known = jid.user == owner or self.shown_to(owner, jid.user)
         return StanzaError("item-not-found" if known else "service-unavailable")
 
     def forbidden(self, owner: str, asker: JID) -> StanzaError:
-        return StanzaError("forbidden" if self.sees(owner, asker.user) else "service-unavailable")
+        return StanzaError("forbidden" if self.shown_to(owner, asker.user) else "service-unavailable")
 
-    def keeps_owner(self, owner: str, all_: dict[str, str], changed: dict[str, str]) -> bool:
+    def untouchable(self, owner: str, node: Node, wanted: dict[str, str]) -> list[str]:
         """The account owns its nodes, and nobody else does."""
-        return all(
-            (each == "owner") == (jid == owner) for jid, each in changed.items() if "owner" in (each, owner)
-        )
+        return [user for user, each in wanted.items() if (each == "owner") != (user == owner)]
 
     def changed(self, owner: str, node: Node) -> None:
         super().changed(owner, node)
@@ -131,7 +137,7 @@ class Pep(Owners, Module):
 
     # -- who hears --------------------------------------------------------------------------------
 
-    def audience(self, owner: str, node: Node) -> Iterator[str]:
+    def audience(self, owner: str, node: Node, about: str) -> Iterator[Reader]:
         """Section 4.3: clients that want to know, and who has subscribed without showing any."""
         name, told = node.name, set()
         may: dict[str, bool] = {owner: True}
@@ -139,13 +145,13 @@ class Pep(Owners, Module):
             if seen.wants and name in seen.wants:
                 bare = full.partition("/")[0]
                 if bare not in may:
-                    may[bare] = self.sees(owner, bare) and self.reads(owner, node, parse(bare))
+                    may[bare] = self.shown_to(owner, bare) and self.reads(owner, node, parse(bare))
                 if may[bare]:
                     told |= {full, bare}
                     yield full
-        for jid, each in list(node.subscriptions.items()):
-            if each.state == "subscribed" and jid not in told and self.reads(owner, node, parse(jid)):
-                yield jid
+        for reader in readers(self, owner, node, about):
+            if (reader if isinstance(reader, str) else reader.jid) not in told:
+                yield reader
 
     def _send(self, stanza: Element) -> None:
         """One event to one address, unless the account has blocked it."""
@@ -260,7 +266,7 @@ class Pep(Owners, Module):
             if self.present.find(user, full) is None:
                 return
             own = client.user == user
-            if own or self.sees(user, client.user) and self.reads(user, node, client):
+            if own or self.shown_to(user, client.user) and self.reads(user, node, client):
                 self.send_last(user, node, full)
 
     # -- what changes about contacts --------------------------------------------------------------
@@ -269,7 +275,7 @@ class Pep(Owners, Module):
     def contact_changed(self, user: str, jid: str) -> None:
         """Access follows at once (section 8.1)."""
         early = self.present.early.get(user)
-        if early is not None and jid in early and self.sees(user, jid):
+        if early is not None and jid in early and self.shown_to(user, jid):
             early.discard(jid)
             for full, seen in self.present.clients_of(user, jid):
                 self.greet(user, full, seen.wants or NOTHING)
@@ -277,7 +283,7 @@ class Pep(Owners, Module):
         if not state.from_ and self.present.of.get(user):
             self._apart(user, jid, state.to)
         for node in fairly(list(store.nodes_of(user).values())):
-            if any(each.partition("/")[0] == jid for each in node.subscriptions):
+            if jid in node.subscriptions:
                 self.recheck(user, node)
 
     def _apart(self, user: str, jid: str, shown: bool) -> None:
@@ -292,6 +298,7 @@ class Pep(Owners, Module):
     @on("deleting")
     def gone(self, user: str) -> None:
         self.present.forget(user)
+        people.forget(user)
 
     # -- discovery --------------------------------------------------------------------------------
 
@@ -313,6 +320,6 @@ class Pep(Owners, Module):
         if node is None or not self.reads(owner, node, asker):
             return None
         if request.payload.ns == DISCO_INFO:
-            return discovery.node_info(node, self.access_models)
+            return discovery.node_info(self, owner, node)
         assert request.payload.ns == DISCO_ITEMS
-        return discovery.node_items(owner, node)
+        return discovery.node_items(self, owner, node)

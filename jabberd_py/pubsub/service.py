@@ -10,18 +10,19 @@ from ..net.turns import fairly
 from ..service import Service
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
-from ..xmpp.jid import JID, parse
-from ..xmpp.ns import DISCO_INFO
+from ..xmpp.jid import JID
+from ..xmpp.ns import DISCO_INFO, DISCO_ITEMS
 from . import discovery
 from .config import Config
-from .names import NS, OWNER
-from .notify import Outbox
-from .owners import Owners
+from .names import FILTER, NS, OWNER
+from .notify import Outbox, Reader
+from .readers import readers
+from .requests import Requests
 from .store import Node
 from .tables import TABLES
 
 
-class PubSub(Owners, Service):
+class PubSub(Requests, Service):
     """Nodes that anybody can subscribe to, and the host's users make."""
 
     name = "pubsub"
@@ -31,12 +32,13 @@ class PubSub(Owners, Service):
     )
     create = Option(str, "users", "who may make nodes", choices=["users", "admins", "anyone"])
     max_nodes = Option(int, 10_000, "nodes of the service", min=1)
-    max_subscriptions = Option(int, 10_000, "subscriptions to one node", min=1)
+    max_nodes_each = Option(int, 1000, "nodes that one address has made", min=1)
+    max_subscriptions = Option(int, 10_000, "addresses that are subscribed to one node", min=1)
 
-    defaults = Config()
+    defaults = Config(publish_node_full="retract-oldest", send_last_published_item="on_sub")
     access_models = ("open", "whitelist")
     tables = TABLES
-    features = discovery.features(discovery.BOTH, access_models)
+    features = (*discovery.features(discovery.BOTH, access_models), FILTER)
 
     def __init__(
         self, router: Any, host: Any, domain: str, settings: Mapping[str, Any] | None = None
@@ -66,32 +68,41 @@ class PubSub(Owners, Service):
             return True
         return self.create == "anyone" or self.is_admin(jid)
 
-    def sees(self, owner: str, user: str) -> bool:
+    def limits(self) -> tuple[int, int]:
+        return self.max_nodes, self.max_nodes_each
+
+    def sees(self, owner: str, node: Node, user: str) -> bool:
         return False
 
-    def in_groups(self, owner: str, user: str, groups: tuple[str, ...]) -> bool:
+    def in_groups(self, owner: str, node: Node, user: str) -> bool:
         return False
 
     def missing(self, owner: str, jid: JID) -> StanzaError:
         return StanzaError("item-not-found")
 
-    def audience(self, owner: str, node: Node) -> Iterator[str]:
-        for jid, each in list(node.subscriptions.items()):
-            if each.state == "subscribed" and self.reads(owner, node, parse(jid)):
-                yield jid
+    def audience(self, owner: str, node: Node, about: str) -> Iterator[Reader]:
+        return readers(self, owner, node, about)
 
     # -- discovery --------------------------------------------------------------------------------
 
-    def disco_items(self) -> list[Element]:
-        nodes = fairly(list(self.nodes(self.domain).values()))
-        return [
-            discovery.node_item(self.domain, node) for node in nodes if node.config.access_model == "open"
+    def disco_page(self, request: Element) -> Element | None:
+        """The nodes that the asker may see, in the order in which they were made."""
+        asker: Any = request.from_
+        wanted = discovery.wanted(request.payload)
+        nodes = list(self.nodes(self.domain).values())
+        rows = [
+            discovery.node_item(self.domain, node)
+            for node in fairly(nodes)
+            if wanted(node) and self.reads(self.domain, node, asker)
         ]
+        query = Element("query", DISCO_ITEMS, *rows)
+        query.serialise(fairly)
+        return query
 
     def disco_node(self, request: Element, name: str) -> Element | None:
         node, asker = self.nodes(self.domain).get(name), request.from_
         if node is None or asker is None or not self.reads(self.domain, node, asker):
             return None
         if request.payload.ns == DISCO_INFO:
-            return discovery.node_info(node, self.access_models)
-        return discovery.node_items(self.domain, node)
+            return discovery.node_info(self, self.domain, node)
+        return discovery.node_items(self, self.domain, node)

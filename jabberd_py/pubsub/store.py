@@ -1,7 +1,7 @@
-"""Reading and writing nodes, items, affiliations and subscriptions.
+"""Reading and writing nodes and items.
 
-Nodes, with their affiliations and subscriptions, are read once for an owner and stay in memory (`nodes_of`). Items stay in the
-database. Functions with an underscore run in the writer.
+Nodes, with their affiliations and subscriptions (`people`), are read once for an owner and stay in memory (`nodes_of`). Items
+stay in the database. Functions with an underscore run in the writer.
 """
 
 from __future__ import annotations
@@ -14,38 +14,10 @@ from operator import attrgetter
 from typing import Any, NamedTuple
 
 from ..xdb import cached, xdb
-from .config import Config, stored
+from .config import Config
+from .node import Node, Nodes
+from .options import Subscription, stored
 from .tables import PubsubAffiliation, PubsubItem, PubsubNode, PubsubSubscription
-
-
-class Subscription(NamedTuple):
-    state: str
-    subid: str
-
-
-class Node:
-    """A node in memory.
-
-    affiliations   bare address -> owner, publisher, publish-only, member or outcast
-    subscriptions  address -> `Subscription`
-    turn           grows with every publish: who reads the last item sees by it that there is a newer one
-    """
-
-    __slots__ = ("affiliations", "config", "created", "name", "subscriptions", "turn")
-
-    def __init__(self, name: str, config: Config, created: float) -> None:
-        self.name, self.config, self.created = name, config, created
-        self.affiliations: dict[str, str] = {}
-        self.subscriptions: dict[str, Subscription] = {}
-        self.turn = 0
-
-
-class Nodes(dict[str, Node]):
-    """The nodes of one owner by name. ``weight``: what they count for in the cache."""
-
-    __slots__ = ("weight",)
-
-    weight: int
 
 
 class Item(NamedTuple):
@@ -65,7 +37,7 @@ def key(node: str, item: str) -> str:
 @xdb.prepared(str)
 def _nodes(owner: str) -> Any:
     n = PubsubNode
-    return n.select(n.name, n.config, n.created).where(n.owner == owner).order_by(n.id)
+    return n.select(n.name, n.config, n.created, n.creator).where(n.owner == owner).order_by(n.id)
 
 
 @xdb.prepared(str)
@@ -77,7 +49,7 @@ def _affiliations(owner: str) -> Any:
 @xdb.prepared(str)
 def _subscriptions(owner: str) -> Any:
     s = PubsubSubscription
-    return s.select(s.node, s.jid, s.state, s.subid).where(s.owner == owner).order_by(s.id)
+    return s.select(s.node, s.bare, s.jid, s.subid, s.state, s.options).where(s.owner == owner).order_by(s.id)
 
 
 @cached(size=500_000, weigh=attrgetter("weight"))
@@ -85,15 +57,17 @@ def nodes_of(owner: str) -> Nodes:
     """Shared by all readers. Whoever has committed a change makes it here too (`known`)."""
     nodes = Nodes()
     nodes.weight = 1
-    for name, config, created in _nodes(owner):
-        nodes[name] = Node(name, stored(json.loads(config)), created)
+    for name, config, created, creator in _nodes(owner):
+        nodes.add(Node(name, Config.stored(json.loads(config)), created, creator))
     if nodes:
         for name, jid, affiliation in _affiliations(owner):
             if name in nodes:
                 nodes[name].affiliations[jid] = affiliation
-        for name, jid, state, subid in _subscriptions(owner):
-            if name in nodes:
-                nodes[name].subscriptions[jid] = Subscription(state, subid)
+        for name, user, jid, subid, state, options in _subscriptions(owner):
+            node = nodes.find(name)
+            if node is not None:
+                one = Subscription(jid, subid, state, stored(json.loads(options)))
+                nodes.put(node, user, (*node.subscriptions.get(user, ()), one))
         parts = (len(each.affiliations) + len(each.subscriptions) for each in nodes.values())
         nodes.weight += 4 * len(nodes) + sum(parts)
     return nodes
@@ -141,52 +115,83 @@ def some(owner: str, node: str, ids: Sequence[str]) -> list[Item]:
     return [found[each] for each in dict.fromkeys(ids) if each in found]
 
 
-def ids(owner: str, node: str) -> list[str]:
-    """The ids of all items, the oldest first."""
+def _living(owner: str, node: str, since: float) -> Any:
+    """Condition: items of the node that were published after that Unix time."""
+    mine = (PubsubItem.owner == owner) & (PubsubItem.node == node)
+    return mine & (PubsubItem.published > since) if since else mine
+
+
+def ids(owner: str, node: str, most: int, since: float = 0.0) -> list[str]:
+    """The ids of all items, at most so many, the oldest first."""
     i = PubsubItem
-    query = i.select(i.item).where(i.owner == owner, i.node == node).order_by(i.id)
+    query = i.select(i.item).where(_living(owner, node, since)).order_by(i.id).limit(most)
     return [id for (id,) in _rows(query)]
 
 
-def number_of(owner: str, node: str, item: str) -> int | None:
-    """The row of an item, None: there is none."""
+def number_of(owner: str, node: str, item: str, order: str = "id") -> int | None:
+    """Where an item stands in that order, None: there is none. ``order``: id (by the last publication) or born (by the
+    first)."""
     i = PubsubItem
-    return i.select(i.id).where(i.owner == owner, i.key == key(node, item)).scalar()
+    return i.select(getattr(i, order)).where(i.owner == owner, i.key == key(node, item)).scalar()
 
 
-def page(owner: str, node: str, count: int, after: int | None, before: int | None) -> list[Item]:
-    """At most ``count`` items, the oldest first: those next to row ``after``, or those next before row ``before``; with
-    neither, the newest."""
-    i = PubsubItem
-    mine = (i.owner == owner) & (i.node == node)
-    if after is not None:
-        query = _items().where(mine, i.id > after).order_by(i.id)
-        return [Item(*row) for row in _rows(query.limit(count))]
-    if before is not None:
-        mine &= i.id < before
-    query = _items().where(mine).order_by(i.id.desc())
-    return [Item(*row) for row in _rows(query.limit(count))][::-1]
+class Cut(NamedTuple):
+    """Which items are asked for: those that stand behind ``after``, or before ``before``, in that order; both None: all.
+    ``since``: published after that Unix time."""
+
+    after: int | None = None
+    before: int | None = None
+    order: str = "id"
+    since: float = 0.0
+
+    def where(self, owner: str, node: str) -> Any:
+        column, mine = getattr(PubsubItem, self.order), _living(owner, node, self.since)
+        if self.after is not None:
+            return mine & (column > self.after)
+        return mine if self.before is None else mine & (column < self.before)
 
 
-def count(owner: str, node: str, before: int | None = None) -> int:
-    """How many items there are, or how many stand before that row."""
-    i = PubsubItem
-    query = i.select(i.id).where(i.owner == owner, i.node == node)
-    return query.count() if before is None else query.where(i.id < before).count()
+def page(owner: str, node: str, count: int, cut: Cut, newest: bool) -> list[Item]:
+    """At most ``count`` items, in order: the first of the cut, or the last (``newest``), which come in the opposite order."""
+    column = getattr(PubsubItem, cut.order)
+    query = _items().where(cut.where(owner, node)).order_by(column.desc() if newest else column)
+    return [Item(*row) for row in _rows(query.limit(count))]
+
+
+def count(owner: str, node: str, cut: Cut = Cut()) -> int:  # noqa: B008
+    """How many items there are in the cut."""
+    return PubsubItem.select(PubsubItem.id).where(cut.where(owner, node)).count()
 
 
 # -- writing: in the writer ------------------------------------------------------------------------
 
 
-def _create(owner: str, name: str, config: Config, limit: int, affiliations: dict[str, str]) -> str:
+def there(owner: str, name: str) -> bool:
+    """Is there such a node? In the writer, where nothing comes in between."""
+    n = PubsubNode
+    return bool(n.select(n.id).where(n.owner == owner, n.name == name).exists())
+
+
+def _create(
+    owner: str,
+    name: str,
+    config: Config,
+    limits: tuple[int, int],
+    creator: str,
+    affiliations: dict[str, str],
+) -> str:
     """What came of it: made, exists, full."""
     mine = PubsubNode.owner == owner
-    if PubsubNode.select(PubsubNode.id).where(mine, PubsubNode.name == name).exists():
+    if there(owner, name):
         return "exists"
-    if PubsubNode.select(PubsubNode.id).where(mine).count() >= limit:
-        return "full"
+    theirs = mine & (PubsubNode.creator == creator)
+    for limit, which in zip(limits, (mine, theirs), strict=True):
+        if PubsubNode.select(PubsubNode.id).where(which).count() >= limit:
+            return "full"
     text = json.dumps(config.differences())
-    PubsubNode.insert(owner=owner, name=name, config=text, created=time.time()).execute()
+    PubsubNode.insert(
+        owner=owner, name=name, config=text, created=time.time(), creator=creator, expire=config.item_expire
+    ).execute()
     for jid, affiliation in affiliations.items():
         PubsubAffiliation.insert(owner=owner, node=name, jid=jid, affiliation=affiliation).execute()
     return "made"
@@ -195,20 +200,38 @@ def _create(owner: str, name: str, config: Config, limit: int, affiliations: dic
 def _configure(owner: str, name: str, config: Config) -> None:
     n = PubsubNode
     text = json.dumps(config.differences())
-    n.update(config=text).where(n.owner == owner, n.name == name).execute()
+    n.update(config=text, expire=config.item_expire).where(n.owner == owner, n.name == name).execute()
 
 
-def _publish(owner: str, name: str, items: Sequence[Item], most: int) -> list[str] | None:
-    """Stores the items, and drops the oldest past ``most``; returns the ids of the dropped. None: the node is gone."""
-    if (
-        not PubsubNode.select(PubsubNode.id)
-        .where(PubsubNode.owner == owner, PubsubNode.name == name)
-        .exists()
-    ):
+class Full(Exception):
+    """The node takes no more items."""
+
+
+_last_born = 0
+
+
+def _born() -> int:
+    """Microseconds since 1970, larger each time."""
+    global _last_born
+    _last_born = max(_last_born + 1, int(time.time() * 1_000_000))
+    return _last_born
+
+
+def _publish(
+    owner: str, name: str, items: Sequence[Item], most: int, reject: bool = False
+) -> list[str] | None:
+    """Stores the items, and drops the oldest past ``most``; returns the ids of the dropped. None: the node is gone. Raises
+    Full if it shall rather ``reject``."""
+    if not there(owner, name):
         return None
     i = PubsubItem
     keys = [key(name, each.id) for each in items]
-    i.delete().where(i.owner == owner, i.key.in_(keys)).execute()
+    same = (i.owner == owner) & i.key.in_(keys)
+    born = dict(_rows(i.select(i.key, i.born).where(same)))
+    if reject and count(owner, name) + len(items) - len(born) > most:
+        raise Full
+    if born:
+        i.delete().where(same).execute()
     for each, itskey in zip(items, keys, strict=True):
         i.insert(
             owner=owner,
@@ -217,6 +240,7 @@ def _publish(owner: str, name: str, items: Sequence[Item], most: int) -> list[st
             item=each.id,
             publisher=each.publisher,
             published=each.published,
+            born=born.get(itskey) or _born(),
             payload=each.payload,
         ).execute()
     return _trim(owner, name, most)
@@ -253,55 +277,50 @@ def _delete(owner: str, name: str) -> int:
     return int(PubsubNode.delete().where(PubsubNode.owner == owner, PubsubNode.name == name).execute())
 
 
-def _affiliate(owner: str, name: str, affiliations: dict[str, str]) -> None:
-    """``none`` removes."""
-    a = PubsubAffiliation
-    for jid, affiliation in affiliations.items():
-        a.delete().where(a.owner == owner, a.node == name, a.jid == jid).execute()
-        if affiliation != "none":
-            a.insert(owner=owner, node=name, jid=jid, affiliation=affiliation).execute()
-
-
-def _subscribe(owner: str, name: str, subscriptions: dict[str, Subscription | None]) -> None:
-    """None removes."""
-    s = PubsubSubscription
-    for jid, subscription in subscriptions.items():
-        s.delete().where(s.owner == owner, s.node == name, s.jid == jid).execute()
-        if subscription is not None:
-            state, subid = subscription
-            s.insert(
-                owner=owner, node=name, jid=jid, state=state, subid=subid, made=int(time.time())
-            ).execute()
-
-
 # -- writing: from the loop -------------------------------------------------------------------------
 
 
-def create(owner: str, name: str, config: Config, limit: int, affiliations: dict[str, str]) -> str:
-    """What came of it, when that is committed: made, exists, full."""
-    outcome: str = xdb.save(_create, owner, name, config, limit, affiliations)
+def create(
+    owner: str,
+    name: str,
+    config: Config,
+    limits: tuple[int, int],
+    creator: str,
+    affiliations: dict[str, str],
+) -> str:
+    """What came of it, when that is committed: made, exists, full. ``limits``: how many nodes there may be in all, and of this
+    creator."""
+    outcome: str = xdb.save(_create, owner, name, config, limits, creator, affiliations)
     if outcome == "made":
-        node = known(owner)[name] = Node(name, config, time.time())
+        node = Node(name, config, time.time(), creator)
         node.affiliations |= affiliations
+        known(owner).add(node)
     return outcome
 
 
-def configure(owner: str, name: str, config: Config, most: int) -> None:
-    """Returns when committed."""
-    xdb.save(_configured, owner, name, config, most)
-    node = known(owner).get(name)
-    if node is not None:
-        node.config = config
+def configure(owner: str, changes: dict[str, tuple[Config, int]]) -> None:
+    """All of it or nothing. ``changes``: node -> its configuration, and how many of its items stay. Returns when committed."""
+    xdb.save(_configured, owner, changes)
+    nodes = known(owner)
+    for name, (config, _) in changes.items():
+        node = nodes.get(name)
+        if node is not None:
+            nodes.unlink(node)
+            node.config = config
+            nodes.link(node)
 
 
-def _configured(owner: str, name: str, config: Config, most: int) -> None:
-    _configure(owner, name, config)
-    _trim(owner, name, most)
+def _configured(owner: str, changes: dict[str, tuple[Config, int]]) -> None:
+    for name, (config, most) in changes.items():
+        _configure(owner, name, config)
+        _trim(owner, name, most)
 
 
-def publish(owner: str, name: str, items: Sequence[Item], most: int) -> list[str] | None:
+def publish(
+    owner: str, name: str, items: Sequence[Item], most: int, reject: bool = False
+) -> list[str] | None:
     """As `_publish`, when that is committed."""
-    return xdb.save(_publish, owner, name, items, most)
+    return xdb.save(_publish, owner, name, items, most, reject)
 
 
 def retract(owner: str, name: str, items: Sequence[str]) -> bool:
@@ -316,27 +335,5 @@ def purge(owner: str, name: str) -> None:
 def delete(owner: str, name: str) -> bool:
     """False: there was no such node."""
     done: int = xdb.save(_delete, owner, name)
-    known(owner).pop(name, None)
+    known(owner).remove(name)
     return bool(done)
-
-
-def affiliate(owner: str, name: str, affiliations: dict[str, str]) -> None:
-    """``none`` removes. Returns when committed."""
-    xdb.save(_affiliate, owner, name, affiliations)
-    node = known(owner).get(name)
-    if node is not None:
-        for jid, affiliation in affiliations.items():
-            node.affiliations.pop(jid, None)
-            if affiliation != "none":
-                node.affiliations[jid] = affiliation
-
-
-def subscribe(owner: str, name: str, subscriptions: dict[str, Subscription | None]) -> None:
-    """None removes. Returns when committed."""
-    xdb.save(_subscribe, owner, name, subscriptions)
-    node = known(owner).get(name)
-    if node is not None:
-        for jid, subscription in subscriptions.items():
-            node.subscriptions.pop(jid, None)
-            if subscription is not None:
-                node.subscriptions[jid] = subscription

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from peewee import BigIntegerField, CharField, FloatField, TextField
+from peewee import BigIntegerField, CharField, FloatField, IntegerField, TextField
 
 from ..xdb import OWNER_LENGTH, JidField, Table
 
@@ -11,12 +11,15 @@ NAME_LENGTH = 500
 
 
 class PubsubNode(Table):
-    """``config``: JSON, what differs from `Config()`."""
+    """``config``: JSON, what differs from `Config()`. ``creator``: who made it, a bare address. ``expire``: seconds after which
+    its items go, None: they stay."""
 
     owner = CharField(max_length=OWNER_LENGTH)
     name = CharField(max_length=NAME_LENGTH)
     config = TextField()
     created = FloatField()
+    creator = JidField(default="")
+    expire = IntegerField(null=True, index=True)
 
     class Meta:
         indexes = ((("owner", "name"), True),)
@@ -24,7 +27,8 @@ class PubsubNode(Table):
 
 class PubsubItem(Table):
     """``key``: a hash of node and item id, which are long for an index. ``payload``: one whole element, which says its
-    namespace, or nothing. The row's number grows with every publish: it is the order of the items."""
+    namespace, or nothing. The row's number grows with every publish: it is the order of the items. ``born`` grows only when an
+    item comes that was not there: it is their order by creation (XEP-0413)."""
 
     owner = CharField(max_length=OWNER_LENGTH)
     key = CharField(max_length=64)
@@ -32,10 +36,15 @@ class PubsubItem(Table):
     item = CharField(max_length=NAME_LENGTH)
     publisher = JidField()
     published = FloatField()
+    born = BigIntegerField(default=0)
     payload = TextField()
 
     class Meta:
-        indexes = ((("owner", "key"), True), (("owner", "node", "id"), True))
+        indexes = (
+            (("owner", "key"), True),
+            (("owner", "node", "id"), True),
+            (("owner", "node", "born"), False),
+        )
 
 
 class PubsubAffiliation(Table):
@@ -43,7 +52,7 @@ class PubsubAffiliation(Table):
 
     owner = CharField(max_length=OWNER_LENGTH)
     node = CharField(max_length=NAME_LENGTH)
-    jid = JidField()
+    jid = JidField(index=True)
     affiliation = CharField(max_length=12)
 
     class Meta:
@@ -51,13 +60,17 @@ class PubsubAffiliation(Table):
 
 
 class PubsubSubscription(Table):
-    """``jid``: bare or full, to where notifications go. ``state``: subscribed, or pending."""
+    """``jid``: bare or full, to where notifications go; ``bare``: the bare one. ``state``: subscribed, or pending.
+    ``options``: JSON, what differs from `Options()`. ``expire``: the Unix time at which it is over, or None."""
 
     owner = CharField(max_length=OWNER_LENGTH)
     node = CharField(max_length=NAME_LENGTH)
     jid = JidField()
+    bare = JidField(index=True)
     state = CharField(max_length=12)
     subid = CharField(max_length=32)
+    options = TextField()
+    expire = FloatField(null=True, index=True)
     made = BigIntegerField()
 
     class Meta:

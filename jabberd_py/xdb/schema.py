@@ -8,12 +8,12 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from peewee import CharField, FloatField, IntegerField, Model
+from peewee import CharField, FloatField, IntegerField, Model, MySQLDatabase
 
 from ..xmpp.element import from_text
 from .db import StoreError
 from .numbers import when
-from .table import _Schema
+from .table import MYSQL_PREFIX, _Schema
 
 
 def first_tables(db: Any) -> None:
@@ -61,6 +61,42 @@ def messages_with_taken(db: Any) -> None:
             db.execute_sql(f"ALTER TABLE {table} ADD COLUMN taken TEXT NOT NULL DEFAULT ''")
 
 
+def nodes_with_options(db: Any) -> None:
+    """Nodes know who made them and when their items expire, items when they came first, subscriptions have options."""
+    for table, column in (
+        ("pubsub_node", "creator TEXT"),
+        ("pubsub_node", "expire INTEGER"),
+        ("pubsub_item", "born BIGINT NOT NULL DEFAULT 0"),
+        ("pubsub_subscription", "bare TEXT"),
+        ("pubsub_subscription", "options TEXT"),
+        ("pubsub_subscription", "expire DOUBLE PRECISION"),
+    ):
+        if db.table_exists(table):
+            db.execute_sql(f"ALTER TABLE {table} ADD COLUMN {column}")
+    for change in (
+        "pubsub_node SET creator = ''",
+        "pubsub_item SET born = id",  # what comes now has larger numbers
+        "pubsub_subscription SET options = '{}', bare = jid",
+    ):
+        if db.table_exists(change.partition(" ")[0]):
+            db.execute_sql(f"UPDATE {change}")
+    if db.table_exists("pubsub_subscription"):
+        full = db.execute_sql("SELECT id, jid FROM pubsub_subscription WHERE jid LIKE '%/%'").fetchall()
+        for id, jid in full:
+            query = f"UPDATE pubsub_subscription SET bare = {db.param} WHERE id = {db.param}"
+            db.execute_sql(query, (jid.partition("/")[0], id))
+    prefix = f"({MYSQL_PREFIX})" if isinstance(db, MySQLDatabase) else ""
+    for table, name, columns in (
+        ("pubsub_node", "expire", "expire"),
+        ("pubsub_item", "owner_node_born", "owner, node, born"),
+        ("pubsub_affiliation", "jid", f"jid{prefix}"),
+        ("pubsub_subscription", "bare", f"bare{prefix}"),
+        ("pubsub_subscription", "expire", "expire"),
+    ):
+        if db.table_exists(table):
+            db.execute_sql(f"CREATE INDEX {table}_{name} ON {table} ({columns})")
+
+
 Migration = tuple[int, str, Callable[[Any], None]]
 INCOMPLETE = 1_000_000  # stands in schema_version while a copy into the store is under way
 MIGRATIONS: list[Migration] = [
@@ -69,6 +105,7 @@ MIGRATIONS: list[Migration] = [
     (3, "one outbox", one_outbox),
     (4, "resumable streams of a node", resumable_streams_of_a_node),
     (5, "messages with the streams that took them", messages_with_taken),
+    (6, "nodes with creators, subscriptions with options", nodes_with_options),
 ]
 
 

@@ -1,0 +1,88 @@
+"""Nodes in memory. No I/O here."""
+
+from __future__ import annotations
+
+from .config import Config
+from .options import Subscription
+
+
+class Node:
+    """A node in memory.
+
+    creator        the bare address of who made it
+    affiliations   bare address -> owner, publisher, publish-only, member or outcast
+    subscriptions  bare address -> its subscriptions, of which none is missing and none is empty
+    turn           grows with every publish: who reads the last item sees by it that there is a newer one
+    """
+
+    __slots__ = ("affiliations", "config", "created", "creator", "name", "subscriptions", "turn")
+
+    def __init__(self, name: str, config: Config, created: float, creator: str = "") -> None:
+        self.name, self.config, self.created, self.creator = name, config, created, creator
+        self.affiliations: dict[str, str] = {}
+        self.subscriptions: dict[str, tuple[Subscription, ...]] = {}
+        self.turn = 0
+
+    @property
+    def owners(self) -> list[str]:
+        return [jid for jid, affiliation in self.affiliations.items() if affiliation == "owner"]
+
+
+ROOT = Config(node_type="collection")
+
+
+class Nodes(dict[str, Node]):
+    """The nodes of one owner by name.
+
+    root      the collection of all nodes that are in no other (XEP-0248 section 8.1); its name is empty
+    children  collection -> the nodes in it, in order
+    of        bare address -> nodes to which it is subscribed
+    weight    what they count for in the cache
+    """
+
+    __slots__ = ("children", "of", "root", "weight")
+
+    weight: int
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.root = Node("", ROOT, 0.0)
+        self.children: dict[str, dict[str, None]] = {}
+        self.of: dict[str, set[str]] = {}
+
+    def find(self, name: str) -> Node | None:
+        """With the root, whose name is empty."""
+        return self.get(name) if name else self.root
+
+    def add(self, node: Node) -> None:
+        self[node.name] = node
+        self.link(node)
+
+    def link(self, node: Node) -> None:
+        for parent in node.config.collection:
+            self.children.setdefault(parent, {})[node.name] = None
+
+    def unlink(self, node: Node) -> None:
+        for parent in node.config.collection:
+            self.children.get(parent, {}).pop(node.name, None)
+
+    def remove(self, name: str) -> None:
+        node = self.pop(name, None)
+        if node is not None:
+            self.unlink(node)
+            self.children.pop(name, None)
+            for user in node.subscriptions:
+                self.of.get(user, set()).discard(name)
+
+    def put(self, node: Node, user: str, subscriptions: tuple[Subscription, ...]) -> None:
+        """These are all that the user has to the node."""
+        if subscriptions:
+            node.subscriptions[user] = subscriptions
+            self.of.setdefault(user, set()).add(node.name)
+            return
+        node.subscriptions.pop(user, None)
+        names = self.of.get(user)
+        if names is not None:
+            names.discard(node.name)
+            if not names:
+                del self.of[user]

@@ -1,0 +1,125 @@
+"""Writing who is affiliated with a node, and who is subscribed to it. Functions with an underscore run in the writer."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+
+from ..xdb import xdb
+from ..xmpp.jid import parse
+from .options import Subscription
+from .store import Node, Nodes, known, nodes_of, there
+from .tables import PubsubAffiliation, PubsubSubscription
+
+
+def user_of(jid: str) -> str:
+    """The bare address."""
+    return jid if "/" not in jid else parse(jid).user
+
+
+def _affiliate(owner: str, name: str, affiliations: dict[str, str]) -> bool:
+    """``none`` removes. False: the node is gone."""
+    if not there(owner, name):
+        return False
+    a = PubsubAffiliation
+    for jid, affiliation in affiliations.items():
+        a.delete().where(a.owner == owner, a.node == name, a.jid == jid).execute()
+        if affiliation != "none":
+            a.insert(owner=owner, node=name, jid=jid, affiliation=affiliation).execute()
+    return True
+
+
+def affiliate(owner: str, name: str, affiliations: dict[str, str]) -> bool:
+    """``none`` removes. Returns when committed. False: the node is gone."""
+    done: bool = xdb.save(_affiliate, owner, name, affiliations)
+    node = known(owner).get(name) if done else None
+    if node is not None:
+        for jid, affiliation in affiliations.items():
+            node.affiliations.pop(jid, None)
+            if affiliation != "none":
+                node.affiliations[jid] = affiliation
+    return done
+
+
+def _subscribe(owner: str, name: str, put: Sequence[Subscription], drop: Sequence[Subscription]) -> bool:
+    if name and not there(owner, name):
+        return False
+    s = PubsubSubscription
+    for each in (*drop, *put):
+        s.delete().where(s.owner == owner, s.node == name, s.jid == each.jid, s.subid == each.subid).execute()
+    for each in put:
+        s.insert(
+            owner=owner,
+            node=name,
+            jid=each.jid,
+            bare=user_of(each.jid),
+            state=each.state,
+            subid=each.subid,
+            options=json.dumps(each.options.differences()),
+            expire=each.options.ends,
+            made=int(time.time()),
+        ).execute()
+    return True
+
+
+def subscribe(
+    owner: str, name: str, put: Sequence[Subscription] = (), drop: Sequence[Subscription] = ()
+) -> bool:
+    """``put`` are new, or stand for those with their jid and subid. Returns when committed. False: the node is gone."""
+    done: bool = xdb.save(_subscribe, owner, name, put, drop)
+    nodes = known(owner)
+    node = nodes.find(name) if done else None
+    if node is not None:
+        for each in drop:
+            _leave(nodes, node, each)
+        for each in put:
+            _enter(nodes, node, each)
+    return done
+
+
+def _leave(nodes: Nodes, node: Node, one: Subscription) -> None:
+    user = user_of(one.jid)
+    left = (each for each in node.subscriptions.get(user, ()) if each[:2] != one[:2])
+    nodes.put(node, user, tuple(left))
+
+
+def _enter(nodes: Nodes, node: Node, one: Subscription) -> None:
+    user = user_of(one.jid)
+    old = node.subscriptions.get(user, ())
+    if any(each[:2] == one[:2] for each in old):
+        new = tuple(one if each[:2] == one[:2] else each for each in old)
+    else:
+        new = (*old, one)
+    nodes.put(node, user, new)
+
+
+def forget(user: str) -> None:
+    """An account is gone: it is subscribed to nothing and affiliated with nothing, at any owner's. Returns when committed."""
+    for owner in xdb.save(_forget, user):
+        nodes = nodes_of.get(owner)
+        if nodes is None:
+            nodes_of.forget(owner)
+            continue
+        for name in list(nodes.of.get(user, ())):
+            node = nodes.find(name)
+            if node is not None:
+                nodes.put(node, user, ())
+        for node in nodes.values():
+            node.affiliations.pop(user, None)
+
+
+def _forget(user: str) -> list[str]:
+    a, s = PubsubAffiliation, PubsubSubscription
+    mine = ((a, a.jid == user), (s, s.bare == user))
+    owners = {row.owner for table, where in mine for row in table.select(table.owner).where(where).distinct()}
+    for table, where in mine if owners else ():
+        table.delete().where(where).execute()
+    return sorted(owners)
+
+
+def over(now: float, most: int) -> list[tuple[str, str, str, str]]:
+    """(owner, node, jid, subid) of subscriptions that have ended by themselves, the first ``most``."""
+    s = PubsubSubscription
+    query = s.select(s.owner, s.node, s.jid, s.subid).where(s.expire <= now).limit(most)
+    return [(row.owner, row.node, row.jid, row.subid) for row in query]
