@@ -1,8 +1,9 @@
 """Many readers, one text."""
 
 import gevent
+import gevent.event
 
-from jabberd_py.fanout import Copies, Fan
+from jabberd_py.fanout import HELD, WAITING, Copies, Fan, quoted
 from jabberd_py.instance import Instance
 from jabberd_py.net import turns
 from jabberd_py.router import Router
@@ -48,10 +49,10 @@ def test_a_copy_is_the_stanza_for_its_reader():
         for to in ("juliet@example.org/balcony", 'juliet@example.org/it\'s <here> & "there"'):
             copy = copies.element(to)
             assert copy.to_bytes() == message(text).copy(to=to).to_bytes()
-            assert from_text(copies.data(to)).attrs == copy.attrs
-            assert from_text(copies.data(to)).text_of("body") == copy.text_of("body")
+            assert from_text(copies.data(quoted(to))).attrs == copy.attrs
+            assert from_text(copies.data(quoted(to))).text_of("body") == copy.text_of("body")
     empty = Copies(Element("presence", from_=f"{ROOM}/romeo"))
-    assert from_text(empty.data("a@b.example")).attrs == {"from": f"{ROOM}/romeo", "to": "a@b.example"}
+    assert from_text(empty.data(quoted("a@b.example"))).attrs == {"from": f"{ROOM}/romeo", "to": "a@b.example"}
 
 
 def test_every_reader_gets_all_in_order():
@@ -109,3 +110,65 @@ def test_the_loop_is_not_held():
             turns.pause()
             turns_of_others += 1
     assert turns_of_others > 5
+
+
+def test_single_stanzas_and_those_made_late_keep_the_order():
+    router = house("a.example")
+    fan, reader = Fan(router), parse("u@a.example/x")
+    made = []
+
+    def late():
+        made.append(len(router.instances["a.example"].got))
+        yield message("third"), [reader]
+        yield Copies(message("fourth")), [reader]
+
+    fan.add((message("first"), [reader]))
+    fan.one(message("second").copy(to=reader))
+    fan.later(2, late())
+    fan.all(message("fifth"), ["u@a.example/x"])
+    assert fan.weight == 5
+    far = router.instances["a.example"]
+    wait_for(far, 5)
+    assert [each.text_of("body") for each in far.got] == ["first", "second", "third", "fourth", "fifth"]
+    assert made == [2], "it was made when it was its turn"
+    assert (fan.weight, fan.size) == (0, 0)
+
+
+def test_who_sends_too_much_waits_and_goes_on_in_order():
+    router = house("a.example")
+    fan, reader = Fan(router), [parse("u@a.example/x")]
+    gate = gevent.event.Event()
+
+    def slow():
+        gate.wait()
+        yield message("large"), reader
+
+    fan.later(WAITING + 1, slow())
+    assert fan.busy
+    senders = [gevent.spawn(fan.send, (message(str(n)), reader)) for n in range(3)]
+    gevent.sleep(0)
+    gevent.sleep(0)
+    assert len(fan.queue) == 1, "nobody has added anything"
+    fan.wait(0.01)
+    assert fan.busy, "who does not wait longer goes on all the same"
+    gate.set()
+    far = router.instances["a.example"]
+    wait_for(far, 4)
+    gevent.joinall(senders, timeout=5)
+    assert [each.text_of("body") for each in far.got] == ["large", "0", "1", "2"]
+    assert not fan.waiting
+
+
+def test_much_text_makes_it_busy_too():
+    router = house("a.example")
+    fan = Fan(router)
+    fan.add((message("x" * HELD), [parse("u@a.example/x")]))
+    assert fan.busy
+
+
+def test_who_keeps_a_copy_keeps_it():
+    copies = Copies(message("x"))
+    one = copies.shared("a@b.example")
+    assert copies.shared("c@b.example") is one and one.attrs["to"] == "c@b.example"
+    copies.part()
+    assert copies.shared("d@b.example") is not one and one.attrs["to"] == "c@b.example"

@@ -214,34 +214,31 @@ class Host(Instance):
             delivery.deliver(self, stanza, to)
 
     def deliver_copy(self, copies: Copies, to: JID) -> None:
-        """What is never kept, and is for a session of ours, goes straight there (RFC 6121 section 8.5.3.1)."""
-        noted = copies.noted.get(self)
-        if noted is None:
-            noted = copies.noted[self] = self._note(copies)
-        session, (direct, clean, filters) = self.sessions.find(to), noted
-        if session is None or not direct:
+        """What is never kept, and is for a session of ours, goes straight there (RFC 6121 section 8.5.3.1). Presence is a
+        service's, not a contact's: event ``presence`` is not told. All readers share one Element, until a handler stops it."""
+        name, noted = copies.name, copies.noted
+        if noted[0] is not self:
+            noted = copies.noted = self, _direct(copies), STAMPS.isdisjoint(copies.kids)
+        session, chains = self.sessions.find(to), self.hooks.chains
+        if session is None or not noted[1] or chains["deliver"][name]:
             self.router.deliver(copies.element(str(to)))
             return
-        copy = copies.element(session.full)
-        if not clean:
-            copy = genuine(copy, session.user)
+        user = session.user
+        copy = copies.shared(session.full) if noted[2] else genuine(copies.element(session.full), user)
         try:
-            for handler in filters:
-                if handler(session.user, copy) is HANDLED:
+            for handler in chains["filter_in"][name]:
+                if handler(user, copy) is HANDLED:
+                    copies.part()
                     return
-            self.deliver_to(session, copy, copies.data(session.full) if clean else None)
+            for handler in chains["in"][name]:
+                if handler(session, copy) is HANDLED:
+                    copies.part()
+                    return
+            session.send(copy, copies.data(session.quoted) if noted[2] else None)
         except StanzaError as error:
             self.router.bounce(copy, error)
         except Exception as error:
             self.router.bounce(copy, unexpected(error))
-
-    def _note(self, copies: Copies) -> tuple[bool, bool, list[Any]]:
-        """(may copies go straight to sessions? is nothing in them said in our name? the filters they pass)"""
-        stanza, chains = copies.stanza, self.hooks.chains
-        name = stanza.name
-        direct = stanza.type in DIRECT if name == "message" else name == "presence" and stanza.type in SHOWN
-        filters = [*chains["filter_in"][name], *(chains["presence"][name] if name == "presence" else ())]
-        return direct and not chains["deliver"][name], STAMPS.isdisjoint(copies.kids), filters
 
     def answer_account(self, request: Element) -> None:
         """An IQ for an account, which the server answers on its behalf (RFC 6121 section 8.5.2.1.3)."""
@@ -279,13 +276,12 @@ class Host(Instance):
             willing = [session for session in willing if self.permits(session, message)]
         return highest(willing)
 
-    def deliver_to(self, session: Session, stanza: Element, data: bytes | None = None) -> bool:
-        """Gives a stanza to a session: event ``in``, then the client. False: a handler has stopped it. ``data``: the bytes of
-        the stanza, if they are known."""
+    def deliver_to(self, session: Session, stanza: Element) -> bool:
+        """Gives a stanza to a session: event ``in``, then the client. False: a handler has stopped it."""
         for handler in self.hooks.chains["in"][stanza.name]:
             if handler(session, stanza) is HANDLED:
                 return False
-        session.send(stanza, data)
+        session.send(stanza)
         return True
 
     def deliver_reply(self, stanza: Element, to: JID) -> None:
@@ -313,6 +309,12 @@ class Host(Instance):
 
     def info(self) -> dict[str, Any]:
         return {"domain": self.domain, "sessions": self.sessions.count}
+
+
+def _direct(copies: Copies) -> bool:
+    """May copies go straight to sessions?"""
+    type = copies.attrs.get("type")
+    return type in DIRECT if copies.name == "message" else copies.name == "presence" and type in SHOWN
 
 
 def _same(claimed: str, jid: JID) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
+from ..fanout import quoted
 from ..net.turns import fairly
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
@@ -118,6 +119,7 @@ class Session:
         "presence",
         "priority",
         "_notes",
+        "_quoted",
         "began_at",
         "id",
         "sm",
@@ -137,6 +139,14 @@ class Session:
         self.work = 0
         self.sm: Managed | None = None
         self._notes: dict[Note, Any] | None = None
+        self._quoted = b""
+
+    @property
+    def quoted(self) -> bytes:
+        """The full address as it stands in a start tag; made when a sender to many first asks (`fanout.Copies`)."""
+        if not self._quoted:
+            self._quoted = quoted(self.full)
+        return self._quoted
 
     @property
     def notes(self) -> dict[Note, Any]:

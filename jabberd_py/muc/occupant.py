@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import unicodedata
 
+from ..fanout import Copies
 from ..xmpp.element import Element
+from .seats import Seat
 
 MUC = "http://jabber.org/protocol/muc"
 USER = f"{MUC}#user"
@@ -17,27 +19,25 @@ class Occupant:
     """Occupancy is one thing, its sessions are another: one user's clients share the nick.
 
     user      the bare address, as text
-    sessions  full address -> its last presence, as the room shows it (without ``to`` and ``from``)
+    sessions  full address -> its `Seat`
     shown     the full address whose presence the others see: the last that said something
     badge     XML that everything bears which goes out in the occupant's name, and its `Element.kids`
+    look      what the room remembers of how it looks to those who come (`Room.look`)
     """
 
-    __slots__ = ("badge", "nick", "role", "sessions", "shown", "user")
+    __slots__ = ("badge", "look", "nick", "role", "sessions", "shown", "user")
 
     def __init__(self, user: str, nick: str, role: str) -> None:
         self.user, self.nick, self.role = user, nick, role
-        self.sessions: dict[str, Element] = {}
+        self.sessions: dict[str, Seat] = {}
         self.shown = ""
         self.badge: tuple[bytes, tuple[str, ...]] = (b"", ())
+        self.look: tuple[tuple[object, ...], Copies] | None = None
 
     @property
     def presence(self) -> Element:
         """What the others see."""
-        return self.sessions[self.shown]
-
-    def put(self, full: str, presence: Element) -> None:
-        """That session says so now."""
-        self.sessions[full], self.shown = presence, full
+        return self.sessions[self.shown].presence
 
     def drop(self, full: str) -> None:
         """That session is out."""

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from ..fanout import Copies, Fan, Variant
 from ..xdb import Ticket
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
@@ -19,14 +20,11 @@ from . import store
 from .occupant import USER, Occupant, added, cleaned, skeleton
 from .presence import GOES, Leave, available, unavailable
 from .ranks import ROLE_OF, ROLES
-from .sending import Sending
+from .seats import Seat, Seats, Snapshot
 from .store import Affiliation, Loaded
 
 if TYPE_CHECKING:
     from .service import Rooms
-
-BUSY = 100_000
-"""Stanzas of one room that may be on their way; past it, who adds to them is told to wait."""
 
 
 class Room:
@@ -38,6 +36,8 @@ class Room:
     occupants     nick -> Occupant
     taken         skeleton of a nick -> the Occupant that has it
     sessions      full address -> its Occupant
+    seats         all sessions, in the order in which they came
+    sending       what the room sends: all see the same order
     memory        what features remember of it as long as it is awake
     """
 
@@ -51,9 +51,9 @@ class Room:
         self.taken: dict[str, Occupant] = {}
         self.sessions: dict[str, Occupant] = {}
         self.memory: dict[str, Any] = {}
-        self.sending = Sending(service.router)
+        self.seats = Seats()
+        self.sending = Fan(service.router)
         self.gone = False
-        self._everyone: tuple[str, ...] | None = None
 
     def load(self, kept: Loaded) -> None:
         """The room as the store has it."""
@@ -63,8 +63,7 @@ class Room:
             if occupant is None:
                 occupant = Occupant(parse(row.jid).user, row.nick, row.role)
                 self._seat(occupant)
-            occupant.put(row.jid, self.service.read(row.presence))
-            self.sessions[row.jid] = occupant
+            self._sit(occupant, parse(row.jid), self.service.read(row.presence))
 
     def save(self) -> Ticket:
         """Writes its settings and notes. Does not wait."""
@@ -121,17 +120,28 @@ class Room:
         return occupant.role == "moderator" or self.service.open_to_all(self)
 
     @property
-    def everyone(self) -> tuple[str, ...]:
-        """The full addresses of all sessions."""
-        if self._everyone is None:
-            self._everyone = tuple(self.sessions)
-        return self._everyone
+    def everyone(self) -> Snapshot:
+        """The full addresses of all sessions that are in now."""
+        return self.seats.snapshot()
 
     # -- entering and leaving --------------------------------------------------------------------------
 
     def _seat(self, occupant: Occupant) -> None:
         self.occupants[occupant.nick] = self.taken[skeleton(occupant.nick)] = occupant
         self.service.hooks.tell("seated", self, occupant)
+
+    def _sit(self, occupant: Occupant, jid: JID, presence: Element) -> None:
+        """A session comes in."""
+        full = str(jid)
+        self.sessions[full] = occupant
+        occupant.sessions[full] = seat = Seat(jid, occupant, presence)
+        occupant.shown = full
+        self.seats.add(seat)
+
+    def _rise(self, occupant: Occupant, full: str) -> None:
+        """A session goes."""
+        del self.sessions[full]
+        self.seats.remove(occupant.sessions[full])
 
     def check_nick(self, occupant: Occupant, nick: str, stanza: Element) -> None:
         """May the occupant have that nick? Raises StanzaError (conflict, not-acceptable)."""
@@ -155,12 +165,8 @@ class Room:
         self.service.hooks.call("entering", self, occupant, stanza)
         if occupant is not known:
             self.check_nick(occupant, nick, stanza)
-        if self.sending.weight > BUSY:
-            raise StanzaError("resource-constraint", "the room is busy", type="wait")
         if occupant is not known:
             self._seat(occupant)
-        self.sessions[full] = occupant
-        self._everyone = None
         self._shows(occupant, full, stanza)
         self.service.awake(self)
         self.greet(occupant, full)
@@ -205,9 +211,9 @@ class Room:
         """A user takes the nick of another client of their own: from now on both share it."""
         self._gone(occupant, tuple(occupant.sessions), Leave((303,), nick=other.nick))
         del self.occupants[occupant.nick], self.taken[skeleton(occupant.nick)]
-        for each, presence in occupant.sessions.items():
-            self.sessions[each] = other
-            other.put(each, presence)
+        for each, seat in occupant.sessions.items():
+            self.sessions[each] = seat.occupant = other
+            other.sessions[each] = seat
             self.keep(other, each)
         self._shows(other, full, stanza)
         self.publish(other)
@@ -220,8 +226,7 @@ class Room:
             return
         own = unavailable(self, occupant, full, leave, (*leave.statuses, 110), said)
         shown = occupant.shown == full
-        del self.sessions[full]
-        self._everyone = None
+        self._rise(occupant, full)
         occupant.drop(full)
         store.leave(self.address, [full])
         self.sending.one(own.copy(to=full))
@@ -234,8 +239,7 @@ class Room:
         self._gone(occupant, sessions, leave, said)
         del self.occupants[occupant.nick], self.taken[skeleton(occupant.nick)]
         for full in sessions:
-            del self.sessions[full]
-        self._everyone = None
+            self._rise(occupant, full)
         store.leave(self.address, list(sessions))
         self.service.hooks.tell("left", self, occupant)
         if not self.sessions and not self.gone:
@@ -250,16 +254,20 @@ class Room:
         if self.service.broadcasts(self, occupant):
             plain = unavailable(self, occupant, None, leave, leave.statuses, said)
             full = unavailable(self, occupant, occupant.shown, leave, leave.statuses, said)
-            self._spread(plain, full, occupant.sessions)
+            self._spread(occupant, plain, full)
 
     # -- presence --------------------------------------------------------------------------------------
 
     def _shows(self, occupant: Occupant, full: str, stanza: Element) -> None:
-        occupant.put(full, cleaned(stanza, self.service.reserved))
+        presence, seat = cleaned(stanza, self.service.reserved), occupant.sessions.get(full)
+        if seat is None:
+            self._sit(occupant, parse(full), presence)
+        else:
+            seat.presence, occupant.shown = presence, full
         self.keep(occupant, full)
 
     def keep(self, occupant: Occupant, full: str) -> None:
-        presence = occupant.sessions[full].to_bytes().decode()
+        presence = occupant.sessions[full].presence.to_bytes().decode()
         store.enter(self.address, self.service.domain, full, occupant.nick, occupant.role, presence)
 
     def _entry_statuses(self) -> tuple[int, ...]:
@@ -274,49 +282,58 @@ class Room:
         otherwise. ``why``: the actor and the reason of a change."""
         own = available(self, occupant, True, (110,), why)
         self.sending.all(own, [each for each in occupant.sessions if each != but])
+        occupant.look = None
         if self.service.broadcasts(self, occupant):
-            plain, full = (available(self, occupant, jid, (), why) for jid in (False, True))
-            self._spread(plain, full, occupant.sessions)
+            plain = self.look(occupant) if why == GOES else available(self, occupant, False, (), why)
+            self._spread(occupant, plain, available(self, occupant, True, (), why))
+
+    def look(self, occupant: Occupant) -> Copies:
+        """The occupant's presence for those who see no more than all do. It is made once for all who come: who changes more of
+        what `available` writes than is looked at here calls `publish`."""
+        open, affiliation = self.service.open_to_all(self), self.affiliation(occupant.user)
+        key = (occupant.presence, occupant.nick, occupant.role, occupant.badge, affiliation, open)
+        if occupant.look is None or occupant.look[0] != key:
+            occupant.look = key, Copies(available(self, occupant, open))
+        return occupant.look[1]
 
     def hide(self, occupant: Occupant) -> None:
         """The others no longer see an occupant who stays."""
         plain, full = (unavailable(self, occupant, jid, GOES) for jid in (None, occupant.shown))
-        self._spread(plain, full, occupant.sessions)
+        self._spread(occupant, plain, full)
 
-    def _spread(self, plain: Element, full: Element, but: Iterable[str]) -> None:
+    def _spread(self, occupant: Occupant, plain: Element | Copies, full: Element) -> None:
         """One of the two to every session of others: ``full`` to who may see real addresses."""
-        own = set(but)
         if self.service.open_to_all(self):
-            self.sending.all(full, [each for each in self.everyone if each not in own])
-            return
-        some: list[str] = []
-        others: list[str] = []
-        for each, occupant in self.sessions.items():
-            if each not in own:
-                (some if occupant.role == "moderator" else others).append(each)
-        self.sending.all(full, some)
-        self.sending.all(plain, others)
+            plain = full
+        own, here = frozenset(occupant.sessions.values()), self.everyone
+
+        def variants() -> Iterator[Variant]:
+            moderators, others = here.split(own)
+            yield full, moderators
+            yield plain, others
+
+        self.sending.later(len(here), variants(), len(plain.inner) + len(full.inner))
 
     def greet(self, occupant: Occupant, full: str) -> None:
-        """The presence of all others for one session, made when it is its turn."""
+        """The presence of all others for one session, made when it is its turn. Who comes later is not among them: that is told
+        to all."""
+        seat, here = occupant.sessions[full], self.everyone
 
-        def others() -> Iterator[Element]:
-            for each in list(self.occupants.values()):
-                if self.sessions.get(full) is not occupant:
+        def others() -> Iterator[Variant]:
+            reader = (seat.jid,)
+            for each in {other.occupant: None for other in here.seats() if not other.left}:
+                if seat.left:
                     return  # it has left meanwhile
                 if each is not occupant and each.sessions and self.service.broadcasts(self, each):
-                    stanza = available(self, each, self.sees(occupant))
-                    stanza.attrs["to"] = full
-                    yield stanza
+                    more = self.sees(occupant) and not self.service.open_to_all(self)
+                    yield available(self, each, True) if more else self.look(each), reader
 
-        self.sending.later(len(self.occupants), others)
+        self.sending.later(len(self.occupants), others())
 
     # -- messages --------------------------------------------------------------------------------------
 
     def say(self, occupant: Occupant, stanza: Element) -> None:
         """A message for all (section 7.4). Raises StanzaError."""
-        if self.sending.weight > BUSY:
-            raise StanzaError("resource-constraint", "the room is busy", type="wait")
         for handler in self.service.hooks.chains["saying"]["message"]:
             if handler(self, occupant, stanza):
                 return
@@ -326,7 +343,7 @@ class Room:
         if self.service.archive is not None:
             said = self.service.archive.keep(self, occupant, said)
         self.service.hooks.tell("said", self, occupant, said)
-        self.sending.all(said, self.everyone)
+        self.sending.add((said, self.everyone))
 
     def _badge(self, occupant: Occupant) -> tuple[bytes, *tuple[str, ...]]:
         return occupant.badge[0], *occupant.badge[1]
@@ -345,7 +362,7 @@ class Room:
         if statuses:
             x = Element("x", USER, *(Element("status", USER, code=code) for code in statuses))
             stanza = Element("message", CLIENT, x, from_=self.address, type="groupchat")
-            self.sending.all(stanza, self.everyone)
+            self.sending.add((stanza, self.everyone))
 
     def destroy(self, venue: Element | None = None) -> None:
         """The room goes, for good (section 10.9). ``venue``: the <destroy/> that its occupants get."""
@@ -354,9 +371,10 @@ class Room:
         for occupant in list(self.occupants.values()):
             stanza = unavailable(self, occupant, occupant.shown, leave, (110,))
             self.sending.all(stanza, tuple(occupant.sessions))
-        for each in (self.occupants, self.taken, self.sessions):
+        for full, occupant in list(self.sessions.items()):
+            self._rise(occupant, full)
+        for each in (self.occupants, self.taken):
             each.clear()
-        self._everyone = None
         self.service.forget(self)
 
 

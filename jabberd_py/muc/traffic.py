@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ..fanout import HELD, WAITING
 from ..hooks import HANDLED
 from ..jsm.host import Host
+from ..jsm.session import Nobody
+from ..xdb import xdb
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
 from ..xmpp.jid import JID
@@ -24,8 +27,17 @@ GONE = frozenset((
 """Errors that say: nobody is there any more (section 14.1.2, ghosts)."""
 
 
+PATIENCE = 10.0
+"""Seconds that a client's stream waits for a busy room."""
+FULL = 4
+"""Past so many times what makes a room busy, it takes no more from anybody."""
+
+
 def deliver(service: Rooms, stanza: Element, to: JID) -> None:
-    """Raises StanzaError."""
+    """Blocks if the room is busy. Raises StanzaError."""
+    room = service.rooms.get(to.user)
+    if room is not None and room.sending.busy and stanza.name != "iq":
+        _busy(room, stanza)
     room = service.rooms.get(to.user) or service.find(to.user)
     name = stanza.name
     if stanza.type == "error" and name != "iq":
@@ -37,6 +49,21 @@ def deliver(service: Rooms, stanza: Element, to: JID) -> None:
         _presence(service, room, stanza, to)
     else:
         _iq(service, room, stanza, to)
+
+
+def _busy(room: Room, stanza: Element) -> None:
+    """The room has much to send. A client of ours that speaks waits: nothing more is read from it. Another server's stream
+    carries many users and does not wait. Who goes may always go. Raises StanzaError."""
+    session, sending = stanza.session, room.sending
+    if stanza.type in ("error", "unavailable"):
+        return
+    if stanza.name == "message" and session is not None and not isinstance(session.transport, Nobody):
+        xdb.release()
+        sending.wait(PATIENCE)
+    elif stanza.name == "message" and sending.weight > WAITING * FULL:
+        raise StanzaError("resource-constraint", "the room is busy", type="wait")
+    if sending.size > HELD * FULL:
+        raise StanzaError("resource-constraint", "the room is busy", type="wait")
 
 
 def _presence(service: Rooms, room: Room | None, stanza: Element, to: JID) -> None:
