@@ -46,6 +46,8 @@ class Setup:
     """All limits at their defaults."""
     announce: bool = False
     """The first user is an administrator, who can write to all."""
+    rooms: bool = False
+    """It has a service of rooms, which keeps what is said if ``archive`` is set."""
     watched: bool = False
     """Every module is on, and the server's folder tells how long its loop was held (loadtest/watched.py)."""
 
@@ -376,7 +378,6 @@ ROWS = (
     Row("chat + archive 8 in flight", "µs", lambda bed: chat(bed, False, 8), 40, ARCHIVE),
     Row("presence", "µs", lambda bed: presence(bed, False), 10),
     Row("fan-out to 1,000 sessions", "µs", fan_out, 6, FAN_OUT, only="jabberd_py"),
-    Row("room of 100", "µs", None, 8, waits="waits for group chat"),
     Row("offline store", "µs", offline_store, 40, also="offline delivery", also_goal=20),
     Row("idle session plain", "KiB", lambda bed: idle(bed, False), 12, IDLE, once=True),
     Row("idle session TLS", "KiB", lambda bed: idle(bed, True), 28, IDLE, once=True),

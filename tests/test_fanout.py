@@ -52,7 +52,10 @@ def test_a_copy_is_the_stanza_for_its_reader():
             assert from_text(copies.data(quoted(to))).attrs == copy.attrs
             assert from_text(copies.data(quoted(to))).text_of("body") == copy.text_of("body")
     empty = Copies(Element("presence", from_=f"{ROOM}/romeo"))
-    assert from_text(empty.data(quoted("a@b.example"))).attrs == {"from": f"{ROOM}/romeo", "to": "a@b.example"}
+    assert from_text(empty.data(quoted("a@b.example"))).attrs == {
+        "from": f"{ROOM}/romeo",
+        "to": "a@b.example",
+    }
 
 
 def test_every_reader_gets_all_in_order():

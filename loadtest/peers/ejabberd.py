@@ -28,12 +28,19 @@ modules:
   mod_offline: {{}}
   mod_disco: {{}}
 {archive}"""
+ROOMS = """  mod_muc:
+    history_size: 0
+    max_users: 5000
+    default_room_options: {{mam: {kept}, max_users: 5000}}
+"""
 
 
 class Server(Peer, Ejabberd):
     def start(self, users: Users, rosters: Rosters, options: Mapping[str, object]) -> None:
         self.address = ("127.0.0.1", free_port())
         archive = "  mod_mam: {default: always}\n" if options.get("archive") else ""
+        if options.get("rooms"):
+            archive += ROOMS.format(kept=str(bool(options.get("archive"))).lower())
         pem = certificate(self.folder).both
         self.configure(CONFIG.format(domain=DOMAIN, pem=pem, port=self.address[1], archive=archive))
         self.script, ready = self.folder / "load.erl", self.folder / "ready"

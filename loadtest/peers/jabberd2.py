@@ -19,6 +19,8 @@ class Server(Peer, Jabberd2):
     def start(self, users: Users, rosters: Rosters, options: Mapping[str, object]) -> None:
         if options.get("archive"):
             raise Unavailable("jabberd2 has no archive")
+        if options.get("rooms"):
+            raise Unavailable("jabberd2 has no rooms")
         self._load(users, rosters)
         ports = {kind: free_port() for kind in ("router", "c2s", "s2s")}
         self.address = ("127.0.0.1", ports["c2s"])

@@ -11,6 +11,8 @@ from .base import START, Peer, Rosters, Unavailable, Users, run
 
 REPOSITORY = Path(__file__).parents[2]
 MANY = 1_000_000
+UNLIMITED = {"messages": MANY, "burst": MANY, "presences": MANY, "presence_burst": MANY}
+"""Of rooms."""
 
 
 class Server(Peer):
@@ -25,6 +27,11 @@ class Server(Peer):
             "hosts": {"localhost": {}},
             "modules": {"mam": bool(options.get("archive"))},
         }
+        rooms = {
+            "limits": {} if options.get("limits") else UNLIMITED,
+            "archive": bool(options.get("archive")),
+        }
+        config["services"] = {"rooms": {"modules": rooms} if options.get("rooms") else False}
         if not options.get("limits"):
             config["c2s"] |= {"idle_timeout": "1h", "streams_per_address": MANY, "logins_per_address": MANY,
                               "logins_in_all": MANY}  # fmt: skip

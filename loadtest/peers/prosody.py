@@ -16,6 +16,12 @@ modules_disabled = {{ "s2s" }}
 VirtualHost "{domain}"
     ssl = {{ certificate = "{certificate}", key = "{key}" }}
 """
+ROOMS = """
+Component "conference.{domain}" "muc"
+    modules_enabled = {{ {archive} }}
+    muc_log_by_default = {kept}
+    max_history_messages = 0
+"""
 
 
 class Server(Peer, Prosody):
@@ -41,6 +47,9 @@ class Server(Peer, Prosody):
         shown = certificate(self.folder)
         modules = ["roster", "saslauth", "tls", "disco", *(["mam"] if options.get("archive") else ())]
         settings = SETTINGS.format(domain=DOMAIN, certificate=shown.chain, key=shown.key)
+        if options.get("rooms"):
+            kept = bool(options.get("archive"))
+            settings += ROOMS.format(domain=DOMAIN, archive='"muc_mam"' * kept, kept=str(kept).lower())
         self.configure("127.0.0.1", {"c2s": self.address[1]}, modules, settings, '{{ warn = "*console" }}')
         self.launch(self.address)
 
