@@ -70,7 +70,8 @@ class Server:
         self.hosting = Hosting(self.router, self.c2s)
         self.uplink: Uplink | None = None
         if self.config["s2s"].enabled:
-            self._make_uplink()
+            self.uplink = Uplink(self.router, Resolver(self.config["dns"]), self.certificates)
+            self.router.uplink = self.uplink
         self.components = Components(self.router)
         self.metrics: Metrics | None = None
         self.store: Store | None = None
@@ -99,14 +100,6 @@ class Server:
         except BaseException as error:
             self._undo(error)
             raise
-
-    def _make_uplink(self) -> None:
-        resolver = Resolver(self.config["dns"])
-        try:
-            self.uplink = Uplink(self.router, self.config["s2s"], resolver, self.certificates)
-        except OptionError as error:
-            raise self.config.error(str(error), "s2s", error.option) from None
-        self.router.uplink = self.uplink
 
     def _make_metrics(self) -> None:
         try:

@@ -119,6 +119,13 @@ def test_a_wrong_file(start: Start, tmp_path: Path, name: str) -> None:
     assert [each.name for each in tmp_path.iterdir()] == ["jabberd.yaml"]
 
 
+def test_no_such_authority_of_servers(start: Start) -> None:
+    told = start(
+        "c2s: {address: 127.0.0.1, port: 0, direct_port: 0}\ns2s:\n  ca: /proc/nowhere\n", ports=False
+    )
+    assert told == (1, "FILE:3: s2s.ca: /proc/nowhere: No such file or directory")
+
+
 TLS = {
     "one port for two things": (
         "c2s: {address: 127.0.0.1, port: null, direct_port: PORT}\ns2s: {address: 127.0.0.1, port: PORT}\n",

@@ -41,16 +41,22 @@ logger = log.get(__name__)
 
 
 class Uplink(Instance):
-    """
-    pairs      (local, remote) -> what waits there, and which stream it uses
-    outgoing   (local, remote) -> the stream opened for that pair
-    incoming   streams that others opened
-    left       pair -> the counters of its last outgoing stream, which the next one may resume
-    parked     token -> an incoming stream that has ended and that the other side may resume
-    promised   (local, remote) of pairs that may soon send on an incoming stream, so they open none
+    """Serves from the first `prepare` and its second step on.
+
+    options      what the configuration says of s2s
+    authorities  whose certificates are trusted
+    pairs        (local, remote) -> what waits there, and which stream it uses
+    outgoing     (local, remote) -> the stream that we have opened for that pair
+    incoming     the streams that others have opened
+    left         pair -> the counters of its last outgoing stream, which the next one may resume
+    parked       token -> an incoming stream that has ended and that the other side may resume
+    promised     (local, remote) of pairs that may soon send on an incoming stream, so they open none
     """
 
-    def __init__(self, router: Router, options: S2S, resolver: Resolver, certificates: Certificates) -> None:
+    options: S2S
+    authorities: Authorities
+
+    def __init__(self, router: Router, resolver: Resolver, certificates: Certificates) -> None:
         super().__init__(router, "")
         self.resolver = resolver
         self.certificates = certificates
@@ -67,13 +73,34 @@ class Uplink(Instance):
         self.stopping = False
         self.random_secret = secrets.token_hex(32)
         self.jobs.append((10, self._tidy))
-        self.configure(options)
         self.load(Federation, {})
 
-    def configure(self, options: S2S) -> None:
-        """Takes new options. Limits apply to new streams only; the policy also ends streams that it forbids. Raises
-        OptionError."""
-        self.authorities = self.check(options)
+    # -- options ---------------------------------------------------------------------------------
+
+    def prepare(self, options: S2S, undo: ExitStack) -> Callable[[], None]:
+        """The first step of a change, see `Ports`. Raises OptionError. Returns the second step."""
+        authorities = self._read_authorities(options)
+        wanted = with_direct(options, "s2s", self._serve, self._direct)
+        listen = self.ports.prepare(wanted, undo)
+
+        def switch() -> None:
+            self.authorities = authorities
+            self._configure(options)
+            listen()
+
+        return switch
+
+    @staticmethod
+    def _read_authorities(options: S2S) -> Authorities:
+        """Raises OptionError."""
+        try:
+            return Authorities(more=options.ca)
+        except (OSError, ValueError) as error:
+            reason = f"{options.ca}: {error.strerror}" if isinstance(error, OSError) else str(error)
+            raise OptionError("ca", reason) from None
+
+    def _configure(self, options: S2S) -> None:
+        """Takes new options. Limits apply to new streams only; the policy also ends streams that it forbids."""
         self.options = o = options
         self.secret = o.secret or self.random_secret
         self.subscribing.limit(0.1, o.subscriptions)
@@ -87,15 +114,6 @@ class Uplink(Instance):
         self.crowd.limit(o.streams_per_address, o.logins_per_address, o.logins_in_all)
 
     # -- certificates ----------------------------------------------------------------------------
-
-    @staticmethod
-    def check(options: S2S) -> Authorities:
-        """Checks options and reads the authorities. Raises OptionError."""
-        try:
-            return Authorities(more=options.ca)
-        except (OSError, ValueError) as error:
-            reason = f"{options.ca}: {error.strerror}" if isinstance(error, OSError) else str(error)
-            raise OptionError("ca", reason) from None
 
     def secure(self, stream: Stream, local: str, server_side: bool, remote: str = "") -> None:
         """TLS on the stream, for our domain ``local``: a service without a certificate shows that of the host it belongs to.
@@ -247,18 +265,6 @@ class Uplink(Instance):
         return sock, target
 
     # -- incoming streams --------------------------------------------------------------------------
-
-    def prepare(self, options: S2S, undo: ExitStack) -> Callable[[], None]:
-        """The first step of a change, see `Ports`. Raises OptionError. Returns the second step."""
-        self.check(options)
-        wanted = with_direct(options, "s2s", self._serve, self._direct)
-        listen = self.ports.prepare(wanted, undo)
-
-        def switch() -> None:
-            self.configure(options)
-            listen()
-
-        return switch
 
     def leave(self, domain: str) -> bool:
         """Ends the streams of a domain of ours that is removed, with ``host-gone``. False while there are still some."""
