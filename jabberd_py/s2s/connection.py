@@ -66,7 +66,6 @@ class Connection(Traffic, Entity):
         super().__init__(uplink, stream)
         self.address = address
         self.id = ""
-        self.secure = False
         self.bidi = False
         self.proof = ""
         self.trouble: str | None = "no TLS"
@@ -249,10 +248,9 @@ class Connection(Traffic, Entity):
             logger.warning(event, address=self.address, **values)
 
     @property
-    def tls(self) -> str | None:
-        """Its version."""
-        channel = self.stream.channel if self.stream is not None else None
-        return None if channel is None else channel.version
+    def secure(self) -> bool:
+        """Is the stream encrypted? False while there is no socket yet."""
+        return self.stream is not None and bool(self.stream.secure)
 
     # -- for people --------------------------------------------------------------------------------
 
@@ -264,7 +262,7 @@ class Connection(Traffic, Entity):
             "local": self.local,
             "remote": ", ".join(sorted(self.remotes)) or self.remote,
             "address": self.address,
-            "tls": self.tls,
+            "tls": None if self.stream is None else self.stream.tls_version,
             "certificate": self.trouble or "valid",
             "proof": self.proof or "not yet",
             "bidi": self.bidi,

@@ -147,8 +147,7 @@ class Incoming(Connection):
         return True
 
     def _start_tls(self) -> None:
-        self.uplink.secure(self.stream, self.local, server_side=True)
-        self.secure = True
+        self.uplink.start_tls(self.stream, self.local, server_side=True)
 
     def _restart(self) -> None:
         self.opened = False
@@ -272,8 +271,6 @@ class Incoming(Connection):
             self.identifying[pair] = gevent.spawn(self._call_back, theirs, ours, key.strip(), self.id)
 
     def _trouble(self, domain: str) -> str | None:
-        if not self.secure:
-            return "no TLS"
         return self.trouble if domain == self.remote else self.uplink.trouble(self.stream, domain)
 
     def _certified(self, domain: str) -> bool:

@@ -79,10 +79,9 @@ class Outgoing(Connection):
 
     def _start_tls(self) -> None:
         uplink = self.uplink
-        uplink.secure(self.stream, self.local, server_side=False, remote=self.remote)
-        self.secure = True
+        uplink.start_tls(self.stream, self.local, server_side=False, remote=self.remote)
         self.trouble = uplink.trouble(self.stream, self.remote, self.target)
-        self.step("TLS", self.tls or "?")
+        self.step("TLS", self.stream.tls_version or "?")
         self.step("certificate", self.trouble or f"valid for {self.remote}")
         if self.trouble is not None and uplink.options.wants_certificate(self.remote):
             raise Failure(

@@ -115,7 +115,7 @@ class Uplink(Instance):
 
     # -- certificates ----------------------------------------------------------------------------
 
-    def secure(self, stream: Stream, local: str, server_side: bool, remote: str = "") -> None:
+    def start_tls(self, stream: Stream, local: str, server_side: bool, remote: str = "") -> None:
         """TLS on the stream, for our domain ``local``: a service without a certificate shows that of the host it belongs to.
         Raises ssl.SSLError or Closed."""
         peers = self.certificates.peers
