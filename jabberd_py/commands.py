@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import log
 from .arguments import ACCOUNT, HOST, PASSWORD, SESSION, Argument, argument
+from .cluster import cluster
 from .hooks import Command, Progress
 from .instance import Instance
 from .options import brief, nearest
@@ -219,7 +220,12 @@ class Registry:
         values = convert(wanted, args)
         target = None
         if first.account is not None:
-            target = values[first.account.name].domain if first.account.name in values else None
+            account: JID | None = values.get(first.account.name)
+            target = None if account is None else account.domain
+            if account is not None and not cluster.here(account.user):
+                raise Failed(
+                    f"{account.user} is in use at another server of the cluster: run the command there"
+                )
         elif first.place is not None and "host" not in first.arguments:
             target = values.pop("host", None)
         if target is not None and first.place is not None:

@@ -11,7 +11,7 @@ from gevent.event import AsyncResult
 
 from .events import Event
 from .hooks import HANDLED, LATER, Command, Hooks, Module
-from .net.turns import fairly
+from .net.turns import Pace, fairly
 from .xdb import xdb
 from .xmpp.element import Element
 from .xmpp.errors import StanzaError
@@ -42,6 +42,8 @@ class Instance:
     """The targets of IQs that its handlers may answer, as in `@iq(to=...)`."""
     events: tuple[Event, ...] = ()
     """Events that its modules can hook beside `EVENTS`."""
+    has_users = False
+    """Do accounts live here?"""
     ending = False
     """True when it is about to be removed: no new streams are accepted for it."""
     grants: Any = None
@@ -116,6 +118,14 @@ class Instance:
         """One of many copies of a stanza (`Fan`), for that address of this domain. Never raises StanzaError: the sender gets
         an error."""
         self.router.deliver(copies.element(str(to)))
+
+    def has_session(self, jid: JID) -> bool | None:
+        """Has that full address of this domain a session? None: this process does not know. Does not block."""
+        return None
+
+    def pace(self, jid: JID) -> Pace:
+        """How to go through many items and send each to that full address. By default in turns with all other work."""
+        return fairly
 
     def deliver_node(self, stanza: Element, to: JID) -> None:
         """A stanza for an address with a node."""

@@ -9,7 +9,7 @@ from greenlet import getcurrent, greenlet
 from . import log
 from .commands import Registry
 from .instance import Instance
-from .net.turns import fairly
+from .net.turns import Pace, fairly
 from .xdb import StoreError
 from .xmpp.element import Element
 from .xmpp.errors import StanzaError, error_reply
@@ -75,6 +75,15 @@ class Router:
                 self._follow(queue)
         finally:
             del self.queues[me]
+
+    def has_session(self, jid: JID) -> bool | None:
+        """Has that full address a session? None: this process does not know, as of users of other servers. Does not block."""
+        return self.instances.get(jid.domain, self.uplink).has_session(jid)
+
+    def pace(self, jid: JID) -> Pace:
+        """How to go through many items and send each to that full address: a session here is sent no more than it takes, all
+        others get theirs in turns with all other work. What is returned takes an iterable and yields its items; it blocks."""
+        return self.instances.get(jid.domain, self.uplink).pace(jid)
 
     def bounce(self, stanza: Element, error: StanzaError) -> None:
         """Sends the error reply, if the stanza is of a kind that gets one."""

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
-from ..net.turns import fairly
+from ..net.turns import Pace, fairly
 from ..xdb.numbers import when
 from ..xmpp import rsm
 from ..xmpp.element import Element
@@ -26,7 +25,7 @@ class Reader:
 
     jid: str
     send: Callable[[Element], object]
-    pace: Callable[[Iterable[Any]], Iterator[Any]] = fairly
+    pace: Pace = fairly
 
 
 def answer(

@@ -13,7 +13,6 @@ import gevent
 
 from ..archive.results import Reader
 from ..hooks import LATER
-from ..net.turns import fairly
 from ..router import unexpected
 from ..xdb import xdb
 from ..xmpp.element import Element
@@ -71,7 +70,10 @@ def _answer_all(router: Router, asker: str, queue: deque[Any]) -> None:
     while queue:
         request, work = queue[0]
         try:
-            router.reply(request.reply(work(_reader(router, request))))
+            jid = request.from_
+            assert jid is not None
+            reader = Reader(str(jid), router.deliver, router.pace(jid))
+            router.reply(request.reply(work(reader)))
         except StanzaError as error:
             router.bounce(request, error)
         except Exception as error:
@@ -80,16 +82,6 @@ def _answer_all(router: Router, asker: str, queue: deque[Any]) -> None:
             queue.popleft()
             xdb.release()
     del _asking[asker]
-
-
-def _reader(router: Router, request: Element) -> Reader:
-    """Who asked: one of our sessions is sent no more than it takes, another server gets results in turns with all else."""
-    jid = request.from_
-    assert jid is not None
-    sessions = getattr(router.instances.get(jid.domain), "sessions", None)
-    session = None if sessions is None else sessions.find(jid)
-    pace = fairly if session is None else session.pace
-    return Reader(str(jid), router.deliver, pace)
 
 
 def _answer(host: Host, session: Session, queue: deque[tuple[Element, Work]]) -> None:

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from .. import log
 from ..archive.stamps import STAMPS, genuine
+from ..cluster import cluster
 from ..hooks import HANDLED, Option, Section, list_of
 from ..instance import Instance
+from ..net.turns import Pace, fairly
 from ..options import brief
 from ..router import Router, unexpected
 from ..xdb import xdb
@@ -68,6 +70,7 @@ class Host(Instance):
     authenticated, and have no session yet."""
 
     targets = ("server", "self", "user")
+    has_users = True
 
     def __init__(self, router: Router, domain: str, options: HostOptions) -> None:
         super().__init__(router, domain)
@@ -90,6 +93,8 @@ class Host(Instance):
             jid = parse(f"{node}@{self.domain}").with_resource(resource or secrets.token_urlsafe(9))
         except ValueError as error:
             raise StanzaError("bad-request", str(error)) from None
+        if not cluster.claim(jid.user):
+            raise StanzaError("resource-constraint", "the account is in use at another server of the cluster")
         if not self.options.anonymous and not self.users.exists(jid.user):
             raise StanzaError("not-authorized", "the account is gone")
         old = self.sessions.find(jid)
@@ -212,6 +217,13 @@ class Host(Instance):
             self.answer_account(stanza)
         else:
             delivery.deliver(self, stanza, to)
+
+    def has_session(self, jid: JID) -> bool | None:
+        return self.sessions.find(jid) is not None if cluster.here(jid.user) else None
+
+    def pace(self, jid: JID) -> Pace:
+        session = self.sessions.find(jid)
+        return fairly if session is None else session.pace
 
     def deliver_copy(self, copies: Copies, to: JID) -> None:
         """What is never kept, and is for a session of ours, goes straight there (RFC 6121 section 8.5.3.1). Presence is a

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import gevent
 
 from ..archive import messages
+from ..cluster import cluster
 from ..xdb import Ticket, xdb
 from ..xmpp.element import Element
 
@@ -214,6 +215,7 @@ class Marks:
                 mine.saved = 0
             elif self._left(user, mine) and user not in self.dirty:
                 del self.users[user]
+                cluster.release(user)
             elif mine.ahead and not mine.flushing:
                 # not while `_flush` runs: it has read a page already, and still needs to know
                 for id in done.intersection(mine.ahead):

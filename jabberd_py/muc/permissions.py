@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from ..hooks import Option, on
-from ..jsm.host import Host
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
 from . import store
@@ -24,7 +23,8 @@ class Permissions(Feature):
         sender = stanza.from_
         if self.host.is_admin(sender):
             return
-        local = isinstance(self.host.router.instances.get(sender.domain), Host)
+        instance = self.host.router.instances.get(sender.domain)
+        local = instance is not None and instance.has_users
         if self.create == "admins" or self.create == "local" and not local:
             raise StanzaError("not-allowed", "you may not make rooms here")
         if self.rooms_per_user and store.founded(sender.user) >= self.rooms_per_user:

@@ -12,7 +12,6 @@ from ..archive.stamps import STAMPS, genuine
 from ..cluster import cluster
 from ..hooks import Option, on
 from ..instance import Instance
-from ..jsm.host import Host
 from ..net.turns import fairly
 from ..router import Router
 from ..service import Service
@@ -251,8 +250,7 @@ class Rooms(Service):
         for room in list(self.rooms.values()):
             for full in fairly(list(room.sessions)):
                 jid = parse(full)
-                host = self.router.instances.get(jid.domain)
-                if isinstance(host, Host) and host.sessions.find(jid) is None and full in room.sessions:
+                if self.router.has_session(jid) is False and full in room.sessions:
                     room.leave(full)
 
     @on("stop")

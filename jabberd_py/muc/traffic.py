@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..fanout import HELD, WAITING
 from ..hooks import HANDLED
-from ..jsm.host import Host
-from ..jsm.session import Nobody
 from ..xdb import xdb
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
@@ -57,7 +55,7 @@ def _busy(room: Room, stanza: Element) -> None:
     session, sending = stanza.session, room.sending
     if stanza.type in ("error", "unavailable"):
         return
-    if stanza.name == "message" and session is not None and not isinstance(session.transport, Nobody):
+    if stanza.name == "message" and session is not None and session.jid.resource is not None:
         xdb.release()
         sending.wait(PATIENCE)
     elif stanza.name == "message" and sending.weight > WAITING * FULL:
@@ -180,12 +178,6 @@ def _iq(service: Rooms, room: Room | None, stanza: Element, to: JID) -> None:
         raise StanzaError("service-unavailable")
 
 
-def _lives(service: Rooms, jid: Any) -> bool:
-    """Is that a session of ours that is there? Then it only blocks somebody in the room (XEP-0191)."""
-    host = service.router.instances.get(jid.domain)
-    return isinstance(host, Host) and host.sessions.find(jid) is not None
-
-
 def _error(room: Room, stanza: Element) -> None:
     """What the room sent came back."""
     full = str(stanza.from_)
@@ -195,5 +187,8 @@ def _error(room: Room, stanza: Element) -> None:
     conditions = (
         {each.name for each in error.elements() if each.ns == STANZAS} if error is not None else set()
     )
-    if conditions & GONE and not _lives(room.service, stanza.from_):
+    # a session that is still there only blocks somebody in the room (XEP-0191)
+    jid = stanza.from_
+    assert jid is not None
+    if conditions & GONE and not room.service.router.has_session(jid):
         room.leave(full, Leave((333,), "the session cannot be reached"))

@@ -21,6 +21,8 @@ LATE = 0.01
 """A round of the loop that has lasted this many seconds is long: what can wait goes into the next one (`queue`)."""
 
 T = TypeVar("T")
+Pace = Callable[[Iterable[Any]], Iterator[Any]]
+"""Takes an iterable and yields its items, not faster than something allows. Blocks in between."""
 _waiting: deque[greenlet] = deque()
 _timer: Any = None
 

@@ -1,5 +1,6 @@
 """One process is everybody's home; what it keeps is ready for several."""
 
+import ast
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,8 @@ import pytest
 from jabberd_py.archive import messages
 from jabberd_py.archive.messages import Mark
 from jabberd_py.cluster import Alone, cluster
-from jabberd_py.xdb import numbers, xdb
+from jabberd_py.modules import ORDER
+from jabberd_py.xdb import cached, numbers, xdb
 
 
 @pytest.fixture
@@ -56,3 +58,47 @@ def test_an_owner_who_moves_here_brings_his_numbers(store: Any, fresh_numbers: N
     for arrived in cluster.arrived:
         arrived("romeo@example.org")
     assert numbers.next_id() > ahead
+
+
+def test_an_owner_who_moves_here_is_read_anew() -> None:
+    kept = {"romeo@example.org": "old"}
+
+    @cached
+    def read(owner: str) -> str:
+        return kept[owner]
+
+    assert read("romeo@example.org") == "old"
+    kept["romeo@example.org"] = "new"  # another process was his home meanwhile
+    Alone().arrived[0]("romeo@example.org")
+    assert read("romeo@example.org") == "new"
+
+
+LOOKS = {"find", "of", "available", "willing", "best", "users", "add", "remove"}
+"""What `Sessions` offers."""
+STATE = {"spool", "marks", "unbound"}
+"""What else a host has in memory of its accounts."""
+
+
+def takes(file: Path) -> list[str]:
+    """Where a file looks into the memory of a host: ``line: what``."""
+    found = []
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Attribute) and (
+            node.attr in STATE
+            or node.attr in LOOKS
+            and isinstance(node.value, ast.Attribute)
+            and node.value.attr == "sessions"
+        ):
+            found.append(f"{file}:{node.lineno}: {ast.unparse(node)}")
+    return found
+
+
+def test_only_features_of_a_host_look_at_the_sessions_of_its_accounts() -> None:
+    """All others ask the router: the account may be at home in another process."""
+    root = Path(numbers.__file__).parents[1]
+    own = {f"pubsub/{name.partition('.')[2]}.py" for name in ORDER if name.startswith("pubsub.")}
+    free = ("jsm/", "c2s/", "modules/", "ctl/", "hosting.py", *own)
+    files = [each for each in root.rglob("*.py") if not str(each.relative_to(root)).startswith(free)]
+    assert len(files) > 100
+    assert [line for each in files for line in takes(each)] == []
+    assert takes(root / "modules" / "mod_blocking.py")  # it would be seen
