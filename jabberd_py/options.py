@@ -1,4 +1,4 @@
-"""Declared options: what a section of the configuration, or a module, may be told.
+"""Declared options: the settings of a section of the configuration, or of a module.
 
 A class lists its options as class attributes; instances read their own values through them:
 
@@ -9,7 +9,7 @@ A class lists its options as class attributes; instances read their own values t
 
     C2S({"port": "5333"}).port == 5333
 
-Everything converts from text as well as from Python values, and converting twice does no harm.
+Values may be given as text or as Python values. A converted value may be converted again: it stays the same.
 """
 
 import difflib
@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 
 class OptionError(ValueError):
-    """``option`` does not exist, or its value is wrong. The message does not repeat the option's name."""
+    """The option with the name ``option`` does not exist, or its value is wrong. The message does not repeat the name."""
 
     def __init__(self, option: str, message: str) -> None:
         super().__init__(message)
@@ -40,11 +40,15 @@ class OptionError(ValueError):
 
 
 class Option(Generic[T]):
-    """One setting of a class: a converter, a default, a line of help.
+    """One setting of a class.
 
-    The default may be written as a person would (``Option(duration, "5m", ...)``). ``min`` and ``max`` bound
-    numbers, ``choices`` lists what is allowed; both hold for every item of a list. The owner's instances
-    have ``settings``, a dict of the converted values that were given.
+    convert   a converter (converters.py), or a plain type
+    default   the value where none is given; it may be text (``Option(duration, "5m", ...)``)
+    help      one line for people
+    min, max  bounds of a number, or of each item of a list
+    choices   the only values that are allowed, for the option or for each item of a list
+
+    Reading the attribute of an instance gives its value: instances have ``settings``, a dict of the converted values.
     """
 
     name = "?"
@@ -60,7 +64,7 @@ class Option(Generic[T]):
         choices: Sequence[Any] | None = None,
     ) -> None:
         self.converter, self.help, self.choices = converter(convert), help, choices
-        # the bounds of a duration or a size may be written in its units, as the default may
+        # the bounds of a duration or a size may be text, too, such as "16 KiB"
         item = self.converter.item
         self.min, self.max = (item(bound) if isinstance(bound, str) else bound for bound in (min, max))
         self.default: T = self.convert(default)
@@ -76,7 +80,7 @@ class Option(Generic[T]):
         return self if obj is None else obj.settings.get(self.name, self.default)
 
     def convert(self, value: Any) -> T:
-        """The value in its own type; ValueError says what is wrong with it."""
+        """Converts and checks a value. Raises ValueError, which says what is wrong with it."""
         result = self.converter(value)
         for item in result if isinstance(result, list) else (result,):
             self._check(item)
@@ -97,12 +101,12 @@ class Option(Generic[T]):
             raise ValueError(f"must be one of {', '.join(words)}, not {brief(item)}{hint}")
 
     def show(self, value: Any) -> Any:
-        """The value as a person writes it: ``5m`` for 300.0 seconds."""
+        """The value as a person would write it: ``5m`` for 300.0 seconds."""
         return self.converter.show(value)
 
     @property
     def limits(self) -> str:
-        """What ``min``, ``max`` and ``choices`` allow, in words; empty if anything goes."""
+        """Which values are allowed, in words. Empty if all are."""
         if self.choices is not None:
             return "one of " + ", ".join(str(choice) for choice in self.choices)
         low, high = (
@@ -116,7 +120,7 @@ class Option(Generic[T]):
 
 
 def options_of(owner: type[Any]) -> dict[str, Option[Any]]:
-    """All options of a class and its bases, in the order of declaration, bases first."""
+    """Name -> option, for a class and its bases, in the order of declaration, bases first."""
     found: dict[str, Option[Any]] = {}
     for each in reversed(owner.__mro__):
         found |= {name: option for name, option in vars(each).items() if isinstance(option, Option)}
@@ -124,7 +128,7 @@ def options_of(owner: type[Any]) -> dict[str, Option[Any]]:
 
 
 def convert_settings(owner: type[Any], settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings with every value in its option's type; OptionError on the first that is wrong."""
+    """Converts all values. Raises OptionError for the first one that is wrong."""
     known, converted = options_of(owner), {}
     for name, value in settings.items():
         if name not in known:
@@ -137,7 +141,7 @@ def convert_settings(owner: type[Any], settings: Mapping[str, Any]) -> dict[str,
 
 
 class Section:
-    """A group of options; the docstring of a subclass describes it in the sample file and in the docs."""
+    """A group of options. The docstring of a subclass is its description in the sample file and in the docs."""
 
     def __init__(self, settings: Mapping[str, Any] | None = None) -> None:
         self.settings = convert_settings(type(self), settings or {})
@@ -148,7 +152,7 @@ class Section:
 
 
 def plain_domain(text: str) -> str:
-    """The default for ``Schema.domain``: lower case, and nothing that no domain has."""
+    """The default of ``Schema.domain``: makes it lower case. Raises ValueError for a character that no domain has."""
     if not re.fullmatch(r"[^\s@/:\[\]{},]{1,1023}", text):
         raise ValueError("not a domain")
     return text.lower()
@@ -156,14 +160,17 @@ def plain_domain(text: str) -> str:
 
 @dataclass(frozen=True)
 class Schema:
-    """What the configuration may say.
+    """What may stand in the configuration.
 
-    modules        classes with options and the attributes ``name`` and ``default`` (on unless switched off), in the order of
-                   loading
-    services       likewise, what a host has beside itself, with the class methods ``own_modules`` and ``domain_for``
-    domain         prepares the name of a host; ValueError on a bad one
-    default_hosts  are served when nobody names any
-    component      the options of one external service, under its domain in ``components``
+    sections       name -> the options of a part of the server
+    modules        name -> a class with options, a ``name`` and a ``default`` (is it on where the configuration does not
+                   say?), in the order of loading
+    host           the options of one host, under its domain in ``hosts``
+    top            the options outside of all sections
+    component      the options of one component, under its domain in ``components``
+    services       name -> a class, as in ``modules``, with the class methods ``own_modules`` and ``domain_for``
+    domain         prepares the name of a host; raises ValueError for a bad one
+    default_hosts  the hosts where the configuration names none
     """
 
     sections: Mapping[str, type[Section]]
@@ -180,9 +187,9 @@ class Schema:
         taken = options_of(self.top).keys() & {*self.sections, *own} | own & self.sections.keys()
         taken |= options_of(self.host).keys() & {"modules", "services"}
         if taken:
-            raise TypeError(f"two meanings of one name in the configuration: {', '.join(taken)}")
+            raise TypeError(f"one name has two meanings in the configuration: {', '.join(taken)}")
         for name, owner in [*self.modules.items(), *self.services.items()]:
             if options_of(owner).keys() & {"enabled", "modules"}:
                 raise TypeError(
-                    f"{name}: 'enabled' and 'modules' belong to the loader, name the option otherwise"
+                    f"{name}: options cannot be called 'enabled' or 'modules', the loader uses these names"
                 )

@@ -1,4 +1,4 @@
-"""How long messages stay: what is too old or too much goes, a batch at a time."""
+"""Retention: removes messages that are too old or too many, a batch at a time."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ from .query import LAST
 from .search import ArchiveText
 
 BATCH = 500
-"""Rows that are looked at in one transaction."""
+"""Rows that one transaction reads."""
 YOUNG = 120.0
-"""Seconds that a message stays whatever the limits say: a resumable stream counts by it (`c2s/restore.py`)."""
+"""Seconds. A younger message stays in any case: after a crash the rows tell how far resumable streams had come
+(`c2s/restore.py`)."""
 
 
 def trim(domain: str, keep: float | None, most: int | None) -> None:
-    """For all owners of that domain: messages older than ``keep`` seconds go; of an owner with more than ``most`` messages the
-    oldest go. None: no limit. Blocks long; others write in between. Raises StoreError."""
+    """Removes messages of all owners of that domain: those that are older than ``keep`` seconds, and the oldest ones of an
+    owner who has more than ``most``. None: no limit. Blocks for long; others can write in between. Raises StoreError."""
     if keep is not None:
         _trim(f"@{domain}", time.time() - keep)
     if most is not None:
@@ -42,8 +43,8 @@ def _expire(who: str, upto: int) -> None:
 
 
 def purge(owner: str) -> int:
-    """Removes the owner's whole archive; returns when that is committed: how many messages there were. Raises StoreError.
-    (An account's archive goes with the account, by `xdb.delete_owner`.)"""
+    """Removes the whole archive of an owner. Blocks until the commit. Returns the number of messages. Raises StoreError.
+    (`xdb.delete_owner` removes the archive, too.)"""
     readable()
     count: int = xdb.save(_purge, owner)
     return count
@@ -59,8 +60,9 @@ def _purge(owner: str) -> int:
 
 
 def expire(who: str, position: int, upto: int, limit: int = BATCH) -> int | None:
-    """Removes messages with numbers up to ``upto`` of one owner, or of a whole ``@domain``; what was not delivered yet
-    goes when it is, or (it was just being delivered) the next time. One batch; says where the next begins, or None."""
+    """Removes one batch of messages with numbers behind ``position`` and up to ``upto``. ``who``: an owner, or ``@domain``
+    for all its owners. A message that is not delivered yet stays until it is. Returns the position of the next batch; None:
+    that was the last one."""
     query = Message.select(Message.id, Message.owner, Message.spooled).where(
         Message.id > position, Message.id <= upto
     )
@@ -71,7 +73,7 @@ def expire(who: str, position: int, upto: int, limit: int = BATCH) -> int | None
         return None
     found = [
         row for row in read if row[1].endswith(who)
-    ]  # here: the database would look for a batch through all hosts'
+    ]  # not in SQL: the database would search the rows of all hosts for one batch
     marks = dict(
         Mark.select(Mark.owner, Mark.delivered)
         .where(Mark.owner.in_({r[1] for r in found}))
@@ -95,8 +97,8 @@ def _next_owner(owner: str) -> Any:
 
 
 def too_many(domain: str, most: int) -> Iterator[tuple[str, int]]:
-    """(owner, number of the newest message that must go) of those with more than so many. Owner by owner, in turns with
-    what others do: the index knows them."""
+    """Yields (owner, number of the newest message that must go) for each owner with more than ``most`` messages. Reads owner by
+    owner from the index, in turns with everything else."""
     readable()
     owner = ""
     while rows := _next_owner(owner):
@@ -109,10 +111,10 @@ def too_many(domain: str, most: int) -> Iterator[tuple[str, int]]:
 
 
 def _beyond(owner: str, most: int) -> int | None:
-    """The newest message behind so many newer ones, or None. Read in slices."""
+    """The newest message that has ``most`` newer ones; None if there is none. Reads in slices."""
     mine = Message.select(Message.id).where(Message.owner == owner)
     if mine.order_by(Message.id.desc()).offset(most).limit(1).scalar() is None:
-        return None  # that takes the index alone
+        return None  # this query needs only the index
     below = LAST
     while True:
         size = min(SLICE, most + 1)

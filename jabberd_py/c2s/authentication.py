@@ -1,4 +1,4 @@
-"""How a client proves who it is: exchanges, one after the other, until one succeeds or too many have failed."""
+"""Authentication of a client: SASL exchanges, one after the other, until one succeeds or too many have failed."""
 
 from __future__ import annotations
 
@@ -18,13 +18,20 @@ if TYPE_CHECKING:
 logger = log.get(__name__)
 
 ATTEMPTS = 5
+"""Failed exchanges after which the stream ends."""
 BLUR = 0.05
-"""Seconds, at most, that a wrong password waits for its answer: this hides what timing could still tell."""
+"""At most this many seconds the answer to a wrong password is delayed, at random, so that its time tells nothing."""
 
 
 class Authentication:
-    """``mechanism``: the one that is used, or was last. `begin` and `go_on` give the next message for the client: bytes are a
-    challenge. They block, and raise SaslError; then `failed` must be called."""
+    """The attempts of one client.
+
+    exchange   the exchange that is under way, or None
+    mechanism  the name of its mechanism, or of the last one
+    failures   exchanges that have failed
+
+    `begin` and `go_on` take a message from the client and return the answer: bytes are a challenge, `Success` is the end. They
+    block. If they raise SaslError, the caller must call `failed`, send the error, and call `report`."""
 
     def __init__(self, client: Client) -> None:
         self.client = client
@@ -33,7 +40,7 @@ class Authentication:
         self.failures = 0
 
     def begin(self, mechanism: str, message: bytes | None) -> bytes | Success:
-        """The client has chosen; ``message`` is its initial response, None if it sends it in the next step."""
+        """The client has chosen a mechanism. ``message``: its initial response, or None if it sends none."""
         client = self.client
         if not client.private:
             raise SaslError("encryption-required")
@@ -45,6 +52,7 @@ class Authentication:
         return b"" if message is None else self.go_on(message)
 
     def go_on(self, message: bytes) -> bytes | Success:
+        """The client has answered a challenge."""
         exchange = self.exchange
         if exchange is None:
             raise SaslError("malformed-request")
@@ -59,7 +67,7 @@ class Authentication:
         return said
 
     def _check(self, exchange: Exchange, success: Success) -> None:
-        """The proof is good; may this user log in? Raises SaslError."""
+        """The proof is good. May this user log in? Raises SaslError if not."""
         if success.guest:
             return
         users = exchange.host.users
@@ -70,7 +78,7 @@ class Authentication:
         self.client.service.guard.succeeded(success.user, self.client.address)
 
     def failed(self, error: SaslError) -> None:
-        """An attempt has failed: counts it, before the client is told. Blocks for a moment."""
+        """Counts a failed attempt. To be called before the client is told. Blocks for a moment."""
         self.failures += 1
         if error.condition == "not-authorized":
             self.client.service.guard.failed(self._account, self.client.address)
@@ -78,7 +86,8 @@ class Authentication:
             gevent.sleep(BLUR * secrets.randbelow(1000) / 1000)
 
     def report(self, error: SaslError) -> None:
-        """The client has been told; the log gets to know more. (Before, it would take a different time for strangers.)"""
+        """Writes the reason to the log. To be called after the client was told: the look-up of the account takes time, which a
+        stranger could measure."""
         client, account, host = self.client, self._account, self.client.host
         reason = f"{error.condition}: {error.text}" if error.text else error.condition
         if (

@@ -1,4 +1,4 @@
-"""Wrong passwords: how many one may try, and who waits when too many were tried."""
+"""Wrong passwords: how many are allowed, and who must wait after too many."""
 
 from __future__ import annotations
 
@@ -11,19 +11,20 @@ if TYPE_CHECKING:
     from .listener import C2S
 
 RATE = 0.1
-"""Wrong passwords a second that are forgiven."""
+"""So many wrong passwords are forgiven in a second."""
 TURNS = 1.0
-"""Logins a second that an account under attack lets strangers try, all of them together."""
+"""If an account is under attack, all strangers together may try so many logins a second."""
 PATIENCE = 10.0
-"""Seconds that one of them waits for its turn at most."""
+"""At most this many seconds one of them waits for its turn."""
 ACCOUNTS = 20_000
 PLACES = 8
-"""Addresses of successful logins are remembered of so many accounts, so many of each."""
+"""The addresses of successful logins are remembered for `ACCOUNTS` accounts, `PLACES` for each."""
 
 
 class Guard:
-    """Counts by *place* (`neighbourhood` of an address). An account that has logged in from a place is *known* there: others
-    who guess elsewhere cannot lock it out. An account that does not exist is counted like one that does."""
+    """Counts wrong passwords by account and by *place* (`neighbourhood` of an address). An account is *known* at a place from
+    which it has logged in: wrong passwords from elsewhere cannot lock it out there. Accounts that do not exist are counted in
+    the same way, so that nobody can find out which ones exist."""
 
     def __init__(self) -> None:
         self._pairs = Karma(RATE, 1)
@@ -33,27 +34,27 @@ class Guard:
         self._known: OrderedDict[str, tuple[str, ...]] = OrderedDict()
 
     def limit(self, options: C2S) -> None:
-        """Other limits from now on; what was counted stays."""
+        """Sets new limits. What was counted stays."""
         self._pairs.limit(RATE, options.failures_per_account)
         self._places.limit(RATE, options.failures_per_address)
         self._accounts.limit(RATE, options.failures_per_account_in_all)
 
     def refuses(self, user: str | None, address: str) -> bool:
-        """Have too many wrong passwords come from there?"""
+        """Must a login for this account from this address be refused, because of too many wrong passwords?"""
         place = neighbourhood(address)
         if user is not None and self._pairs.left((user, place)) < 1:
             return True
         return self._places.left(place) < 1 and not self._knows(user, place)
 
     def wait(self, user: str | None, address: str) -> float | None:
-        """Seconds that the login has to wait for its turn, mostly 0; None: too many wait already."""
+        """Returns how many seconds the login must wait for its turn, usually 0. None: too many wait already."""
         place = neighbourhood(address)
         if user is None or self._accounts.left(user) >= 1 or self._knows(user, place):
             return 0.0
         return self._turns.turn(user, PATIENCE)
 
     def failed(self, user: str | None, address: str) -> None:
-        """A wrong password."""
+        """Counts a wrong password."""
         place = neighbourhood(address)
         self._places.spend(place)
         if user is not None:
@@ -61,7 +62,7 @@ class Guard:
             self._accounts.spend(user)
 
     def succeeded(self, user: str, address: str) -> None:
-        """The right one."""
+        """Notes that the account has logged in from there."""
         place = neighbourhood(address)
         known = self._known.get(user, ())
         if known[-1:] != (place,):

@@ -64,15 +64,13 @@ class C2S(Section):
     buffer_in_all = Option(
         size,
         "256 MiB",
-        "what may wait for all those clients together; with more, those are cut off for whom most waits",
+        "what may wait for all those clients together; above that, the clients with most are cut off",
         min=65536,
     )
-    rate_stanzas = Option(
-        int, 200, "stanzas a second that one client may send; of one that sends more is read no faster", min=1
-    )
-    burst_stanzas = Option(int, 5000, "... and at once, after a silence", min=10)
-    rate_bytes = Option(size, "1 MiB", "bytes a second that one client may send", min=1024)
-    burst_bytes = Option(size, "8 MiB", "... and at once, after a silence", min="16 KiB")
+    rate_stanzas = Option(int, 200, "stanzas a second that are read of one client, on average", min=1)
+    burst_stanzas = Option(int, 5000, "stanzas that it may send at once, after a silence", min=10)
+    rate_bytes = Option(size, "1 MiB", "bytes a second that are read of one client, on average", min=1024)
+    burst_bytes = Option(size, "8 MiB", "bytes that it may send at once, after a silence", min="16 KiB")
     rate_stanzas_before_login = Option(
         int, 10, "elements a second before login; ten times as many at once", min=5
     )
@@ -83,8 +81,8 @@ class C2S(Section):
     idle_timeout = Option(
         duration,
         "30m",
-        "silence after which a client is asked whether it is still there; if it does not answer within a minute it is cut "
-        "off; 0 is never",
+        "silence after which a client is asked whether it is still there; without an answer within a minute its stream is "
+        "cut off; 0: never",
     )
     resume_timeout = Option(
         duration, "5m", "time to resume a lost stream in (XEP-0198); 0 switches resumption off"
@@ -92,7 +90,7 @@ class C2S(Section):
     lost_sessions = Option(
         size,
         "64 MiB",
-        "what all lost sessions together may take; with more, those end that were lost first",
+        "what all lost sessions together may take; above that, the sessions that were lost first end",
         min=65536,
     )
     location = Option[str | None](
@@ -109,13 +107,13 @@ class C2S(Section):
         int, 50, "streams not yet logged in that one address may have at a time", min=1
     )
     logins_in_all = Option(
-        int, 5000, "streams not yet logged in, of all addresses together; who comes then has to wait", min=1
+        int, 5000, "streams not yet logged in, of all addresses together; above that, new ones wait", min=1
     )
     failures_per_address = Option(
         int,
         30,
-        "wrong passwords from one address, refilled at one in ten seconds; then only accounts that have logged in from "
-        "there may do so",
+        "wrong passwords from one address, refilled at one in ten seconds; above that, only accounts that have logged in "
+        "from there before may log in from there",
         min=1,
     )
     failures_per_account = Option(
@@ -124,14 +122,23 @@ class C2S(Section):
     failures_per_account_in_all = Option(
         int,
         100,
-        "wrong passwords for one account from all addresses, refilled at one in ten seconds; then logins from addresses "
-        "that are new to the account are tried one a second",
+        "wrong passwords for one account from all addresses, refilled at one in ten seconds; above that, logins from "
+        "addresses that are new to the account are tried one a second",
         min=1,
     )
 
 
 class Service:
-    """All client streams of the server and what they share."""
+    """All client streams of the server and what they share.
+
+    clients     the streams
+    resumable   token -> the session that a client may resume with it (XEP-0198)
+    lost        session without a stream -> the bytes that it takes; the one that was lost first comes first
+    lost_bytes  the sum of these
+    crowd       counts the streams of each address
+    guard       counts wrong passwords
+    backlog     counts what waits for all clients
+    """
 
     def __init__(self, options: C2S, router: Router, certificates: Certificates) -> None:
         self.router = router
@@ -139,7 +146,6 @@ class Service:
         self.clients: set[Client] = set()
         self.resumable: dict[str, StreamManagement] = {}
         self.lost: dict[StreamManagement, int] = {}
-        """Session without a stream -> the bytes that it takes; those that were lost first stand first."""
         self.lost_bytes = 0
         self.stopping = False
         self.crowd = Crowd()
@@ -149,7 +155,7 @@ class Service:
         self.configure(options)
 
     def configure(self, options: C2S) -> None:
-        """Takes new options. Limits apply to new streams only, rates to all."""
+        """Takes new options. New limits apply to new streams, new rates to all streams."""
         self.options = options
         self.limits = Limits(options.max_stanza, options.max_depth, options.max_attributes)
         self.early_limits = Limits(options.max_stanza_before_login, options.max_depth, options.max_attributes)
@@ -165,8 +171,8 @@ class Service:
         self._go_on()
 
     def _admits(self) -> bool:
-        """May another connection be accepted? Not while too many clients are logging in: the others wait in the kernel's
-        queue."""
+        """May another connection be accepted? False while too many clients are logging in: new ones wait in the queue of the
+        kernel."""
         return not self.crowd.full
 
     def _go_on(self) -> None:
@@ -175,7 +181,7 @@ class Service:
 
     @staticmethod
     def check(options: C2S) -> None:
-        """What one option alone cannot tell. Raises OptionError."""
+        """Checks options that depend on each other. Raises OptionError."""
         if not options.tls and options.require_tls and options.port is not None:
             raise OptionError(
                 "tls",
@@ -195,11 +201,12 @@ class Service:
         return switch
 
     def start(self) -> None:
+        """Restores the sessions that can be resumed, and begins to serve. Blocks."""
         restore(self)
         self.ports.start()
 
     def stop(self) -> None:
-        """No new connections; streams are closed with ``system-shutdown``."""
+        """Accepts no new connections, and closes all streams with ``system-shutdown``. Does not wait for their end."""
         self.ports.close()
         self.stopping = True
         for client in list(self.clients):
@@ -218,8 +225,8 @@ class Service:
         return not clients
 
     def save(self) -> None:
-        """To be called when the server stops and the streams have ended: saves the sessions that can be resumed. For a stream
-        that did not end in time, the store has what it would have after a crash."""
+        """To be called when the server stops and the streams have ended: saves the sessions that can be resumed. A stream that
+        did not end in time is not saved again: the store knows of it what it would know after a crash."""
         for sm in list(self.resumable.values()):
             if sm.client is None:
                 sm.save(whole=True)
@@ -245,13 +252,13 @@ class Service:
         self.clients.add(client)
         client.stranger = True
         if not admitted and (direct or self.crowd.swamped(address)):
-            stream.abort()  # a crowd gets no TLS handshake, and past twice the limit no answer
+            stream.abort()  # one stream too many gets no TLS handshake; above twice the limit it gets no answer at all
             self.gone(client)
             return False
         return client.run(StreamError("policy-violation", "too many connections") if not admitted else None)
 
     def gone(self, client: Client) -> None:
-        """Its stream is over."""
+        """To be called when the stream of the client is over."""
         self.clients.discard(client)
         self.crowd.leave(client.address, client.stranger)
         client.stranger = False
@@ -260,8 +267,8 @@ class Service:
     # -- lost sessions ------------------------------------------------------------------
 
     def weigh(self, sm: StreamManagement, size: int) -> None:
-        """Notes that a session without a stream takes ``size`` bytes; 0: it has a stream again or has ended. If all together
-        take too much, those that were lost first end."""
+        """Notes that a session without a stream takes ``size`` bytes; 0: it has a stream again, or has ended. If all of them
+        take too much together, the ones that were lost first end."""
         self.lost_bytes += size - self.lost.get(sm, 0)
         if size:
             self.lost[sm] = size

@@ -1,7 +1,7 @@
 """SASL mechanisms (RFC 4422): a table, and a small class for each kind.
 
-An exchange knows nothing of XML: what it says goes into the elements of RFC 6120 section 6 (`negotiate.py`), or of any other
-profile.
+An exchange handles the messages of a mechanism and knows nothing of XML. `negotiate.py` puts them into the elements of RFC 6120
+section 6.
 """
 
 from __future__ import annotations
@@ -30,17 +30,21 @@ PROTOCOLS = (
 
 
 class Success(NamedTuple):
-    """``user``: the bare address of who has logged in. ``data``: the last message for the client, None if there is none."""
+    """The client has proven who it is.
+
+    user   the bare address of the account
+    data   the last message for the client; None if there is none
+    guest  True if there is no account (SASL ANONYMOUS)
+    """
 
     user: str
     data: bytes | None = None
     guest: bool = False
-    """Without an account."""
 
 
 class Exchange:
-    """One client's attempt with one mechanism. ``account``: the bare address it wants to log in to, once it has said so; None
-    stands for what is no address, too."""
+    """One client's attempt with one mechanism. ``account``: the bare address of the account that it wants; None until it has
+    said that, and if what it said is no address."""
 
     def __init__(self, client: Client, name: str) -> None:
         assert client.host is not None
@@ -54,11 +58,11 @@ class Exchange:
         return True
 
     def step(self, message: bytes) -> bytes | Success:
-        """A message of the client's to the next challenge, or the end. Blocks. Raises SaslError."""
+        """Takes a message of the client. Returns the next challenge, or the success. Blocks. Raises SaslError."""
         raise NotImplementedError
 
     def _claims(self, username: str) -> None:
-        """Somebody says that it is this user; may a password be tried? Blocks while others come first. Raises SaslError."""
+        """The client says that it is this user. May it try a password? Blocks until it is its turn. Raises SaslError."""
         try:
             self.account = str(self.host.users.jid(f"{username}@{self.host.domain}"))
         except ValueError:
@@ -80,7 +84,7 @@ class Exchange:
         raise SaslError("temporary-auth-failure", "too many attempts, try again later")
 
     def _acts_for(self, authzid: str | None) -> None:
-        """Raises SaslError: nobody acts for another."""
+        """Raises SaslError if ``authzid`` is another account: nobody may act for another."""
         if not authzid:
             return
         try:
@@ -91,14 +95,14 @@ class Exchange:
             raise SaslError("invalid-authzid", "one account cannot act for another")
 
     def _user(self) -> str:
-        """Who it is, now that the password was right."""
+        """The account, once the password was right. Raises SaslError."""
         if self.account is None:
             raise SaslError("not-authorized")
         return self.account
 
 
 class Scram(Exchange):
-    """RFC 5802; without channel binding."""
+    """SCRAM without channel binding (RFC 5802)."""
 
     plus = False
 
@@ -129,7 +133,7 @@ class Scram(Exchange):
 
 
 class ScramPlus(Scram):
-    """Bound to the TLS channel."""
+    """SCRAM with channel binding: the proof is bound to the TLS channel."""
 
     plus = True
 
@@ -139,7 +143,7 @@ class ScramPlus(Scram):
 
 
 class Plain(Exchange):
-    """RFC 4616; never in the clear."""
+    """PLAIN (RFC 4616), only on an encrypted stream."""
 
     @classmethod
     def fits(cls, client: Client) -> bool:
@@ -164,7 +168,7 @@ class External(Exchange):
     def step(self, message: bytes) -> Success:
         names = _certified(self.client)
         if not message and len(names) != 1:
-            raise SaslError("not-authorized")  # which of them?
+            raise SaslError("not-authorized")  # the certificate is for several accounts, or for none
         try:
             self.account = str(parse(message.decode())) if message else names[0]
         except ValueError:
@@ -175,7 +179,7 @@ class External(Exchange):
 
 
 class Anonymous(Exchange):
-    """RFC 4505: a guest, who gets a name."""
+    """ANONYMOUS (RFC 4505): a guest, for whom we make a name."""
 
     def step(self, message: bytes) -> Success:
         return Success(f"{secrets.token_hex(12)}@{self.host.domain}", guest=True)
@@ -183,7 +187,7 @@ class Anonymous(Exchange):
 
 HASHES = {"SCRAM-SHA-512": "sha512", "SCRAM-SHA-256": "sha256", "SCRAM-SHA-1": "sha1"}
 GUESTS: dict[str, type[Exchange]] = {"ANONYMOUS": Anonymous}
-"""On a host without accounts."""
+"""The mechanisms of a host without accounts."""
 MECHANISMS: dict[str, type[Exchange]] = {
     "SCRAM-SHA-512-PLUS": ScramPlus,
     "SCRAM-SHA-256-PLUS": ScramPlus,
@@ -198,7 +202,7 @@ MECHANISMS: dict[str, type[Exchange]] = {
 
 
 def offers(client: Client) -> dict[str, type[Exchange]]:
-    """What may be used on this stream as it is now, best first."""
+    """The mechanisms that this stream may use now, best first."""
     assert client.host is not None
     if client.host.options.anonymous:
         return GUESTS
@@ -207,7 +211,7 @@ def offers(client: Client) -> dict[str, type[Exchange]]:
 
 
 def _certified(client: Client) -> list[str]:
-    """Addresses on this host that the client's verified certificate is for."""
+    """The addresses on this host that are in the client's verified certificate."""
     if not client.service.certificates.options.client_ca or client.stream.certificate is None:
         return []
     assert client.host is not None

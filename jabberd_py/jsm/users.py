@@ -1,4 +1,4 @@
-"""Accounts and their keys. Passwords are kept only as SCRAM keys (RFC 5802): what is stored lets nobody log in."""
+"""Accounts and their keys. The store has no passwords, only SCRAM keys (RFC 5802), with which nobody can log in."""
 
 from __future__ import annotations
 
@@ -33,14 +33,19 @@ HASHES = ("sha1", "sha256", "sha512")
 ROUND = re.compile(r"[1-9][0-9]{3,6}").fullmatch
 HEX = re.compile(r"(?:[0-9a-f]{2}){16,}").fullmatch
 PATIENCE = 5.0
-"""Seconds that the sessions of an account which is deleted have to end in."""
+"""Seconds in which the sessions of an account must end when the account is deleted."""
 SECRET = "jabberd_py:sasl-secret"
 ROUNDS = "jabberd_py:scram-iterations"
 
 
 class Account(Table):
-    """``keys``: JSON, hash name to [iterations, salt, stored key, server key], the bytes as base64. A stored key and a
-    server key follow for each further form that clients make of the password (`prep.password_forms`)."""
+    """
+    owner     the bare address
+    keys      JSON: hash name -> [iterations, salt, stored key, server key, ...], bytes as base64. Clients may prepare a
+              password in more than one way (`prep.password_forms`); for each further way two more keys follow
+    disabled  True if nobody may log in
+    created   Unix time
+    """
 
     owner = CharField(max_length=OWNER_LENGTH)
     keys = TextField()
@@ -62,24 +67,26 @@ def exists(user: str) -> bool:
 
 
 class Users:
-    """The accounts of one host. ``user`` is a bare address as text, on this host."""
+    """The accounts of one host. ``user`` is always the bare address of an account of this host, as text.
+
+    rules  functions that a new password must pass; each gets the password and raises ValueError or StanzaError with a sentence
+    going  accounts that are just being deleted -> an event that is set when a session of the account has ended
+    """
 
     def __init__(self, host: Host) -> None:
         self.host = host
         self.rules: list[Callable[[str], None]] = []
-        """What a new password must pass: each raises ValueError or StanzaError with a sentence."""
         self.going: dict[str, Event] = {}
-        """Accounts that are being deleted; the event tells when a session of theirs has ended."""
         self._secret: bytes | None = None
         self._rounds: list[int] | None = None
 
     def exists(self, user: str) -> bool:
-        """Also True for one who is here now without an account (SASL ANONYMOUS). May block; what is said about ``going`` holds
-        afterwards."""
+        """Is there such an account? Also True for a guest (SASL ANONYMOUS) who has a session now. False for an account that is
+        just being deleted. May block."""
         return (exists(user) or user in self.host.sessions.users) and user not in self.going
 
     def jid(self, user: str) -> JID:
-        """The address of an account to be: raises ValueError where it would be none of ours."""
+        """Parses the address of a new account. Raises ValueError if this host cannot have such an account."""
         jid = parse(user)
         if jid.node is None or jid.resource is not None or jid.domain != self.host.domain:
             raise ValueError(f"{user} is not the address of a user of {self.host.domain}")
@@ -88,8 +95,8 @@ class Users:
         return jid
 
     def create(self, user: str, password: str) -> None:
-        """Returns when the account is safely stored. Raises ValueError (bad address or password), StanzaError
-        (conflict), StoreError."""
+        """Makes an account. Blocks until it is stored. Raises ValueError (bad address or password), StanzaError (conflict),
+        StoreError."""
         user = str(self.jid(user))
         keys = self._derive(password)
         if exists(user):
@@ -103,7 +110,7 @@ class Users:
         self.host.hooks.tell("created", user)
 
     def set_password(self, user: str, password: str) -> None:
-        """Raises ValueError, StanzaError (item-not-found), StoreError."""
+        """Blocks until it is stored. Raises ValueError (bad password), StanzaError (item-not-found), StoreError."""
         self._check(password)
         keys = self._derive(password)
         changed = xdb.save(lambda: Account.update(keys=keys).where(Account.owner == user).execute())
@@ -115,8 +122,8 @@ class Users:
             rule(password)
 
     def delete(self, user: str, asker: Session | None = None) -> None:
-        """The account and all that it owns. First its sessions end, so that none of them writes anything afterwards; that of
-        ``asker``, whose stanza asks for it, ends last. Blocks. Raises StanzaError (item-not-found,
+        """Deletes the account and all rows that it owns. First its sessions end, so that none of them writes anything later.
+        ``asker``: the session whose stanza asks for this; it ends last. Blocks. Raises StanzaError (item-not-found,
         not-allowed), StoreError."""
         if user in self.going or not exists(user):
             raise StanzaError("item-not-found", "there is no such account")
@@ -126,10 +133,12 @@ class Users:
             self._end_sessions(user, asker)
             self.host.hooks.tell("deleting", user)
             for each in list(self.host.router.instances.values()):
-                if isinstance(each, Service):  # rooms and the like know the user, too
+                if isinstance(each, Service):  # rooms know the user, too
                     each.hooks.tell("deleting", user)
-            self.host.spool.forget(user)  # else a mark might be written behind it
-            xdb.delete_owner(user, messages.sort_in)  # what is fresh is of two owners
+            self.host.spool.forget(user)  # else a mark might be written after the rows are gone
+            xdb.delete_owner(
+                user, messages.sort_in
+            )  # a fresh row belongs to two owners until it is sorted in
             self.host.spool.forget(user)
         finally:
             exists.forget(user)
@@ -150,8 +159,8 @@ class Users:
             self.host.end(session)
 
     def disable(self, user: str, disabled: bool = True) -> None:
-        """A disabled account keeps its data but cannot log in; its sessions end. Raises StanzaError (item-not-found,
-        not-allowed), StoreError."""
+        """Nobody can log in to a disabled account. Its sessions end, its data stays. Blocks until it is stored. Raises
+        StanzaError (item-not-found, not-allowed), StoreError."""
         if disabled:
             self.check_admin_stays(user)
         changed = xdb.save(lambda: Account.update(disabled=disabled).where(Account.owner == user).execute())
@@ -165,7 +174,7 @@ class Users:
         return bool(rows and rows[0][1])
 
     def why_disabled(self, user: str) -> str:
-        """What the owner of a disabled account reads."""
+        """The text for somebody who tries to log in to a disabled account."""
         row = standing.of(user)
         return "the account is disabled" if row is None else row.reason
 
@@ -173,18 +182,18 @@ class Users:
         return exists(user)
 
     def check_admin_stays(self, user: str) -> None:
-        """Raises StanzaError (not-allowed): without this account nobody could administer the host any more."""
+        """Raises StanzaError (not-allowed) if without this account nobody could administer the host."""
         admins = self.host.options.admins
         others = (each for each in admins if each != user)
         if user in admins and not any(self._can_administer(each) for each in others):
             raise StanzaError("not-allowed", f"{user} is the last administrator of {self.host.domain}")
 
     def _can_administer(self, admin: str) -> bool:
-        """Is that an account that can log in? Of one elsewhere nothing is known."""
+        """Can that administrator log in? True for an address of another domain, about which we know nothing."""
         return parse(admin).domain != self.host.domain or (exists(admin) and not self.disabled(admin))
 
     def all(self) -> list[Account]:
-        """Every account of this host, by address."""
+        """All accounts of this host, sorted by address."""
         rows = Account.select().where(Account.owner.endswith("@" + self.host.domain)).order_by(Account.owner)
         return list(rows)
 
@@ -204,8 +213,8 @@ class Users:
         return json.dumps(keys)
 
     def keys(self, user: str | None, hash_name: str) -> sasl.ScramKeys:
-        """The keys of an account, or lasting fake ones where there is no such account: a stranger cannot tell. An account
-        that lacks keys of this hash gets fake ones, too."""
+        """The keys of an account. If there is no such account, or if it has no keys for this hash, the keys are fake. Fake keys
+        are always the same for one name, so a stranger cannot tell them from real ones."""
         fake = sasl.fake_keys(self.secret, user or "", hash_name, self._iterations(user or ""))
         found = self._kept(user).get(hash_name)
         if not found:
@@ -217,7 +226,7 @@ class Users:
         )
 
     def _kept(self, user: str | None) -> dict[str, Any]:
-        """What the store has of an account's keys; nothing where it has no account, or they are damaged."""
+        """The stored keys of an account, by hash. Empty if there is no such account, or if the keys are damaged."""
         rows = _account(user) if user is not None else []
         try:
             return dict(json.loads(rows[0][0])) if rows else {}
@@ -226,7 +235,7 @@ class Users:
             return {}
 
     def verify(self, user: str | None, password: str) -> bool:
-        """Is that the password? Takes as long for a stranger. PBKDF2 runs on a thread, which this greenlet waits for."""
+        """Is that the password? It takes the same time if there is no such account. Blocks: PBKDF2 runs in a thread."""
         kept = self._kept(user)
         name = next((each for each in ("sha256", "sha512", "sha1") if each in kept), "sha256")
         keys = self.keys(user, name)
@@ -236,7 +245,8 @@ class Users:
 
     @property
     def secret(self) -> bytes:
-        """What fake salts are made from: it must last, or two tries would tell who does not exist."""
+        """The secret from which fake salts are made. It is kept in the store: if it changed, two attempts to log in would show
+        which accounts do not exist."""
         if self._secret is None:
             stored = xdb.get(self.host.domain, SECRET)
             if stored is None or not HEX(stored):
@@ -246,7 +256,8 @@ class Users:
         return self._secret
 
     def _note_rounds(self, iterations: int) -> list[int]:
-        """Remembers that accounts may have so many rounds; all such numbers, as the option was changed over time."""
+        """Remembers this number of PBKDF2 rounds. Returns all numbers that accounts of this host may have, because the option
+        was changed over time."""
         if self._rounds is None:
             kept = (xdb.get(self.host.domain, ROUNDS) or "").split()
             self._rounds = [int(each) for each in kept if ROUND(each)]  # the row may be damaged
@@ -256,8 +267,8 @@ class Users:
         return self._rounds
 
     def _iterations(self, user: str) -> int:
-        """The rounds that a stranger's fake keys show: one of the numbers that accounts here may have. The newest alone would
-        tell older accounts from strangers."""
+        """The number of rounds in fake keys: one of those that real accounts may have. If it were always the newest one, a
+        stranger could tell that an account with an older number exists."""
         rounds = self._note_rounds(self.host.options.scram_iterations)
         digest = hmac.digest(self.secret, f"rounds\0{user}".encode(), "sha256")
         return rounds[int.from_bytes(digest[:4]) % len(rounds)]

@@ -1,4 +1,4 @@
-"""XEP-0355: Namespace Delegation: a component answers IQs of a namespace in the place of this host (admin mode)."""
+"""XEP-0355: Namespace Delegation (admin mode): a component answers the IQs of a namespace instead of this host."""
 
 from __future__ import annotations
 
@@ -25,8 +25,14 @@ BARE_ITEMS = f"{NS}:bare:disco#items:*"
 
 
 class Delegation(Module):
-    """Forwards IQs whose namespace is delegated (``delegate`` of a component in the configuration), and shows in
-    service discovery what the component can do there instead of what the server could."""
+    """Forwards IQs to the component to which their namespace is delegated (``delegate`` of a component in the configuration).
+    In service discovery shows what the component can do with these namespaces.
+
+    managers  namespace -> the component that answers
+    spoken    domain of a component -> the version of this protocol that it uses
+    nested    ("::" for the host or ":bare:" for accounts, namespace) -> the component's answer to service discovery
+    waiting   how many forwarded requests wait for an answer
+    """
 
     protocols = (XEP(355, "0.5", "Namespace Delegation", missing="client mode"),)
     features = (NS,)
@@ -35,9 +41,9 @@ class Delegation(Module):
 
     def __init__(self, host: Instance, settings: Mapping[str, Any] | None = None) -> None:
         super().__init__(host, settings)
-        self.managers: dict[str, Any] = {}  # namespace -> the component
-        self.spoken: dict[str, str] = {}  # component -> its version of this protocol
-        self.nested: dict[tuple[str, str], list[Element]] = {}  # ("::" or ":bare:", namespace) -> disco
+        self.managers: dict[str, Any] = {}
+        self.spoken: dict[str, str] = {}
+        self.nested: dict[tuple[str, str], list[Element]] = {}
         self.waiting = 0
 
     # -- which component ---------------------------------------------------------------------------
@@ -116,7 +122,7 @@ class Delegation(Module):
         return HANDLED
 
     def _manager(self, stanza: Element) -> Any:
-        """Whose request it is, or None: ours."""
+        """The component that answers the request; None: this host does."""
         namespace = stanza.kids[0].rpartition(" ")[0]
         manager = self.managers.get(namespace)
         if manager is not None and all(
@@ -131,7 +137,7 @@ class Delegation(Module):
         return self.managers.get(BARE_INFO) if node is not None and self._unknown(stanza, node) else None
 
     def _unknown(self, stanza: Element, node: str | None) -> bool:
-        """Is it no node of a module of ours?"""
+        """Does no module of this host have that node?"""
         if node is None:
             return True
         return all(module.account_node(stanza, node) is None for module in self.host.modules.values())
@@ -159,7 +165,7 @@ class Delegation(Module):
     # -- service discovery ------------------------------------------------------------------------------
 
     def _discover(self, component: Any) -> None:
-        """What the component can do with each namespace; asked once, when it has connected."""
+        """Asks the component what it can do with each of its namespaces. This is done once for each connection."""
         with xdb.unit():
             for namespace in list(component.grants.delegate):
                 if namespace.startswith(NS):
@@ -199,7 +205,7 @@ class Delegation(Module):
 
     @property
     def withdrawn(self) -> list[str]:
-        """Namespaces of which the host shows no features of its own."""
+        """The namespaces for which the host shows no features of its own."""
         return [each for each in self.managers if not each.startswith(NS)]
 
     def nested_info(
@@ -223,7 +229,7 @@ def _forwarded(answer: Element, version: str) -> Element | None:
 
 
 def _fits(inner: Element, request: Element) -> bool:
-    """Does it answer that, and nothing else? ``from`` may be left out."""
+    """Is ``inner`` the answer to this request? It may lack ``from``."""
     try:
         to, sender = inner.to, inner.from_
     except ValueError:

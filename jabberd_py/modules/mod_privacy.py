@@ -1,4 +1,4 @@
-"""XEP-0016: Privacy Lists. What XEP-0191 blocks stands in the default list (mod_blocking)."""
+"""XEP-0016: Privacy Lists. The addresses that XEP-0191 blocks are items of the default list (mod_blocking)."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class PrivacyList(Table):
 
 
 class PrivacyLists(Table):
-    """What older servers kept: ``xml`` has all lists of the owner. It is taken over at the start."""
+    """How older versions kept them: ``xml`` has all lists of the owner. `Privacy.start` moves them to `PrivacyList`."""
 
     owner = CharField(max_length=OWNER_LENGTH)
     xml = TextField()
@@ -51,7 +51,7 @@ def _weigh(lists: Lists | None) -> int:
 
 @cached(size=20_000_000, weigh=_weigh)
 def lists_of(owner: str) -> Lists | None:
-    """The lists, or None for those who have none: what nearly everybody costs is a look-up."""
+    """The lists of an account; None if it has none, as nearly all have."""
     return _read(owner)
 
 
@@ -68,7 +68,8 @@ def _read(owner: str) -> Lists | None:
 
 
 def _store(owner: str, change: Callable[[Lists], Lists]) -> None:
-    """Runs in the writer: nobody else changes the lists meanwhile. Writes those that are others now."""
+    """Changes the stored lists: ``change`` gets the old ones and returns the new ones. Runs in the writer, so nobody else
+    changes them meanwhile. Writes only the lists that have changed."""
     old = _read(owner) or Lists({})
     new = change(old)
     mine = PrivacyList.owner == owner
@@ -83,7 +84,7 @@ def _store(owner: str, change: Callable[[Lists], Lists]) -> None:
 
 
 def _take_over() -> bool:
-    """A few accounts of an older server's. Runs in the writer; False: there are no more."""
+    """Moves the lists of a few accounts out of `PrivacyLists`. Runs in the writer. False: there are no more."""
     rows = list(PrivacyLists.select().limit(20))
     for row in rows:
         try:
@@ -96,7 +97,7 @@ def _take_over() -> bool:
 
 
 class Privacy(Module):
-    """Lets users say who may reach whom, by address, roster group or subscription."""
+    """Lets users say who may reach them, and whom their stanzas may reach: by address, roster group or subscription."""
 
     protocols = (XEP(16, "1.7", "Privacy Lists"),)
     features = (NS,)
@@ -131,7 +132,7 @@ class Privacy(Module):
         session = self.host.sessions.find(stanza.to)
         sessions = [session] if session else self.host.sessions.of(user) if stanza.to.resource is None else []
         rules = [self._list(lists, each) for each in sessions] or [lists.get(lists.default)]
-        if stanza.uid:  # it waited in the store, and may wait for another client
+        if stanza.uid:  # it has waited in the store, and may wait there for another client
             rules.append(lists.get(lists.default))
         kind = _kind(stanza)
         if not all(self._denies(user, each, stanza.from_, kind) for each in rules):
@@ -144,7 +145,7 @@ class Privacy(Module):
     @on("filter_session")
     @on("in", kind="presence")
     def spare_session(self, session: Session, stanza: Element) -> bool | None:
-        """For no session in particular: sessions with an active list of their own may differ."""
+        """A stanza for the bare address reaches several sessions. Each one's own active list holds for it."""
         lists = lists_of(session.user)
         if lists is None or "from" not in stanza.attrs:
             return None
@@ -154,7 +155,7 @@ class Privacy(Module):
         return HANDLED if self._denies(session.user, rules, stanza.from_, _kind(stanza)) else None
 
     def hides(self, user: str, jid: JID) -> bool:
-        """Do the user's lists keep that address from seeing any of the user's sessions?"""
+        """Do the user's lists hide all sessions of the user from that address?"""
         lists = lists_of(user)
         if lists is None:
             return False
@@ -222,14 +223,16 @@ class Privacy(Module):
             before = {session: self._list(lists, session)}
             session.notes[PRIVACY_LIST] = name
             self._changed(session.user, before)
-            self.host.spool.flush(session.user)  # it may have now what it might not have before
+            self.host.spool.flush(
+                session.user
+            )  # the new list may let messages through that the old one stopped
             return
         if (
             lists.default is not None
             and name != lists.default
             and self._others(session, lists.default, lists)
         ):
-            raise StanzaError("conflict", "another resource goes by the default list")
+            raise StanzaError("conflict", "another resource uses the default list")
         self.alter(session.user, lambda old: Lists(old.lists, name if name in old.lists else None))
 
     def _edit(self, session: Session, name: str, element: Element) -> None:
@@ -239,7 +242,7 @@ class Privacy(Module):
             if name not in lists.lists:
                 raise StanzaError("item-not-found")
             if self._others(session, name, lists):
-                raise StanzaError("conflict", "another resource goes by that list")
+                raise StanzaError("conflict", "another resource uses that list")
             if session.note(PRIVACY_LIST) == name:
                 session.notes[PRIVACY_LIST] = None
         elif name not in lists.lists and len(lists.lists) >= self.max_lists:
@@ -271,9 +274,8 @@ class Privacy(Module):
     # -- changes ----------------------------------------------------------------------------
 
     def block(self, user: str, change: Callable[[list[str]], list[str]]) -> None:
-        """Changes the block list: ``change`` gets the addresses blocked so far and returns those to be.
-        Returns when it is stored; the events ``blocked`` and ``unblocked`` tell. Raises StanzaError and
-        StoreError."""
+        """Changes the block list. ``change`` gets the addresses that are blocked now and returns those that are to be blocked.
+        Tells the events ``blocked`` and ``unblocked``. Blocks until the list is stored. Raises StanzaError, StoreError."""
         self.alter(user, lambda old: self._bounded(old.blocking(change(old.blocked))))
         lists = lists_of(user)
         if lists is not None and lists.default is not None:
@@ -286,7 +288,8 @@ class Privacy(Module):
         return lists
 
     def alter(self, user: str, change: Callable[[Lists], Lists]) -> None:
-        """Stores the lists that ``change`` makes of the old ones, then tells those concerned."""
+        """Changes the lists: ``change`` gets the old ones and returns the new ones. When they are stored, tells everybody who
+        sees more or less because of it. Blocks. Raises StanzaError, StoreError."""
         before = lists_of(user) or Lists({})
         rules = {session: self._list(before, session) for session in self.host.sessions.of(user)}
         xdb.save(_store, user, change)
@@ -299,8 +302,9 @@ class Privacy(Module):
             self.host.hooks.tell("unblocked", user, sorted(old - new))
 
     def _changed(self, user: str, before: dict[Session, List | None]) -> None:
-        """Tells those who see more or less of these sessions than by the rules before (notes of XEP-0016 sections 2.9 and
-        2.10, XEP-0191 sections 3.3 and 3.4). Many are told in turns with what others do."""
+        """The rules of these sessions have changed. Sends presence to everybody who sees more or less of a session than before
+        (notes of XEP-0016 sections 2.9 and 2.10, XEP-0191 sections 3.3 and 3.4). ``before``: session -> its list until now.
+        Works in turns with everything else."""
         lists = lists_of(user) or Lists({})
         for session, old in before.items():
             new = self._list(lists, session)
@@ -320,7 +324,7 @@ class Privacy(Module):
 
     def _tell(self, session: Session, jid: JID, way: str, hidden: bool) -> None:
         if way == "directed" and not hidden:
-            return  # it is for the client to say so again (RFC 6121 section 4.6)
+            return  # only the client knows whether to send directed presence again (RFC 6121 section 4.6)
         if way == "directed":
             (session.note(DIRECTED) or {}).pop(str(jid), None)
         if session.presence is None and way != "directed":
@@ -337,7 +341,7 @@ class Privacy(Module):
 
 
 def _kind(stanza: Element) -> str:
-    """What an incoming stanza counts as: subscriptions and probes are no presence notifications."""
+    """The kind of an incoming stanza, as a list names it. Subscription requests and probes are no ``presence-in``."""
     if stanza.name != "presence":
         return stanza.name
     return "presence-in" if stanza.type in (None, "unavailable") else "subscription"

@@ -1,4 +1,4 @@
-"""What privacy lists say (XEP-0016): items, lists, and the verdict on a stanza. Values only, no I/O."""
+"""Privacy lists as values (XEP-0016): items, lists, and whether a list denies a stanza. No I/O."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ NAME_LENGTH = 256
 
 NONE: frozenset[str] = frozenset()
 ENTRY = 200
-"""What an account or a list weighs beside its items."""
+"""The weight in the cache of an account or of a list without its items."""
 
 Contact = Callable[[], Any]
-"""Gives the roster's item for the address in question (``.state``, ``.groups``), or None."""
+"""Returns the roster item of the address that is judged (``.state``, ``.groups``), or None."""
 
 
 class Item(NamedTuple):
-    """One rule. No ``type``: it matches everybody; no ``kinds``: all stanzas, in and out."""
+    """One rule. If ``type`` is None, it matches everybody. If ``kinds`` is empty, it matches all stanzas, in and out."""
 
     order: int
     deny: bool
@@ -37,7 +37,7 @@ class Item(NamedTuple):
 
     @property
     def blocks(self) -> bool:
-        """Is it one that a block list shows (XEP-0191 section 5)?"""
+        """Is it an item of the block list (XEP-0191 section 5)?"""
         return self.deny and self.type == "jid" and not self.kinds
 
     def element(self) -> Element:
@@ -47,7 +47,7 @@ class Item(NamedTuple):
 
 
 class List:
-    """One list, its items in order, ready to judge. Many JIDs cost no more than one."""
+    """One list, prepared for `denies`. Its items for plain addresses are in a dict: many cost no more than one."""
 
     def __init__(self, items: Iterable[Item]) -> None:
         self.items = tuple(sorted(items, key=lambda item: item.order))
@@ -60,7 +60,8 @@ class List:
                 self._others.append(item)
 
     def denies(self, jid: JID, kind: str, contact: Contact) -> bool:
-        """``kind`` is one of KINDS, or anything else for stanzas that only a rule for all stanzas meets."""
+        """Does the list deny a stanza from or to ``jid``? ``kind``: one of `KINDS`; any other word matches only rules for all
+        stanzas."""
         names = [str(jid), jid.user, jid.domain]
         if jid.resource is not None:
             names.append(f"{jid.domain}/{jid.resource}")
@@ -90,8 +91,8 @@ def _matches(item: Item, names: list[str], contact: Contact) -> bool:
 
 
 class Kept:
-    """A list as it is stored; it is compiled when somebody goes by it, or shows or changes it. ``text``: JSON, an array
-    [order, deny, type, value, [kind, ...]] for each item."""
+    """A list as it is stored. It is compiled when it is needed for the first time. ``text``: JSON, an array [order, deny, type,
+    value, [kind, ...]] for each item."""
 
     __slots__ = ("text", "_list")
 
@@ -118,14 +119,14 @@ class Kept:
 
 
 class Lists:
-    """All lists of an account, by name, and which is the default one. Not changed once it is made."""
+    """All lists of an account, by name, and the name of the default one. Nobody changes the object."""
 
     def __init__(self, lists: dict[str, Kept], default: str | None = None) -> None:
         self.lists, self.default = lists, default
 
     @property
     def weight(self) -> int:
-        """What they take in memory, roughly in characters."""
+        """The weight in the cache: roughly the characters in memory."""
         return ENTRY + sum(ENTRY + len(kept.text) for kept in self.lists.values())
 
     def get(self, name: str | None) -> List | None:
@@ -139,14 +140,14 @@ class Lists:
         return default.blocked if default else []
 
     def having(self, name: str, items: Iterable[Item]) -> Lists:
-        """With that list added or replaced; without items, removed."""
+        """A copy with that list added or replaced. Without ``items`` the list is removed."""
         kept, items = {key: each for key, each in self.lists.items() if key != name}, list(items)
         if items:
             kept[name] = Kept.of(items)
         return Lists(kept, self.default if self.default in kept else None)
 
     def blocking(self, jids: Iterable[str]) -> Lists:
-        """With exactly these addresses blocked, before all that the default list says otherwise."""
+        """A copy in which exactly these addresses are blocked. Their items come before all other items of the default list."""
         name, default = self.default, self.get(self.default)
         if name is None or default is None:
             name, number = "blocklist", 1
@@ -198,7 +199,7 @@ def _item(element: Element) -> Item:
 
 
 def read(element: Element) -> Lists:
-    """Of XML: a <query/> with all lists, and <default/>."""
+    """Reads a <query/> with all lists and <default/>."""
     lists = {
         each.attrs["name"]: Kept.of(_item(item) for item in each.elements()) for each in element.all("list")
     }

@@ -1,7 +1,7 @@
-"""A whole store into another one, of any kind: `jabberctl store copy`, `backup`, `restore`.
+"""Copies a whole store into another one, of any kind of database: `jabberctl store copy`, `backup`, `restore`.
 
-Read in one snapshot, in bounded batches; then all is read back and compared. Until that is done the target is marked
-as incomplete, and no server starts on it."""
+The source is read in one snapshot, in bounded batches. Then the target is read, too, and compared. Until that is done the
+target is marked as incomplete, and no server starts on it."""
 
 import hashlib
 import re
@@ -18,21 +18,28 @@ from .db import Mysql, Postgres, StoreError, one_line
 from .schema import INCOMPLETE, MIGRATIONS, SchemaVersion
 from .writer import Insert
 
-ROWS = 500  # of one batch, at most
-TEXT = 1 << 20  # characters of one batch: more, and the next one is smaller
+ROWS = 500
+"""At most this many rows are in one batch."""
+TEXT = 1 << 20
+"""If a batch has more characters, the next one has fewer rows."""
 SNAPSHOT = {
     Mysql: ["SET TRANSACTION ISOLATION LEVEL REPEATABLE READ", "START TRANSACTION WITH CONSISTENT SNAPSHOT"],
     Postgres: ["BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"],
 }
 
-Step = tuple[int, int, str]  # done, total, text: how far it is
+Step = tuple[int, int, str]
+"""How far the copy is: (done, total, text)."""
 
 
 def copy(
     source: Any, target: Any, tables: Sequence[type[peewee.Model]], *, force: bool = False
 ) -> Iterator[Step | list[dict[str, Any]]]:
-    """Yields steps, and at last one row a table: `table`, `rows`, `checksum`. `force`: what is in the target goes.
-    Both are databases of `open_database(url, alone=True)`, or a pool's. Raises StoreError, one line."""
+    """Yields steps. The last item is the result: for each table a row with ``table``, ``rows`` and ``checksum``.
+
+    source, target  databases: of `open_database(url, alone=True)`, or of a pool
+    force           delete what is in the target; else it must be empty
+
+    Raises StoreError with one line."""
     try:
         yield from _copy(source, target, list(tables), force)
     except peewee.PeeweeException as error:
@@ -57,7 +64,7 @@ def _copy(source: Any, target: Any, tables: list[Any], force: bool) -> Iterator[
                 digest.update("".join(map(repr, batch)).encode())
                 rows += len(batch)
                 yield done + rows, total, f"copying {_name(table)}"
-                pause()  # a running server has other things to do
+                pause()  # others have their turn: the server may be running
             done += rows
             _go_on_from(target, table, _last(source, table))
             results.append({"table": _name(table), "rows": rows, "checksum": digest.hexdigest()})
@@ -84,9 +91,9 @@ def _copy(source: Any, target: Any, tables: list[Any], force: bool) -> Iterator[
 
 @contextmanager
 def _snapshot(db: Any) -> Iterator[None]:
-    """One moment of the database, for as long as it takes."""
+    """Inside, all reads show the database as it was at one moment."""
     db.connect(reuse_if_open=True)
-    db.push_transaction(db)  # the connection stays ours although units of work end
+    db.push_transaction(db)  # keeps `release` from giving the connection back
     try:
         for statement in SNAPSHOT.get(type(db), ["BEGIN"]):
             db.execute_sql(statement)
@@ -109,7 +116,7 @@ def _is_current(db: Any, present: set[str]) -> None:
 
 
 def is_empty(db: Any, tables: Sequence[Any]) -> bool:
-    """No row in any of the tables, or they are not even there; the rest of a broken copy does not count."""
+    """Is there no row in any of these tables? A table may be missing. What a broken copy has left does not count."""
     present = set(db.get_tables())
     if _incomplete(db, present):
         return True
@@ -124,7 +131,7 @@ def _incomplete(db: Any, present: set[str]) -> bool:
 
 
 def _prepare(db: Any, tables: Sequence[Any], force: bool) -> None:
-    """The target: all tables, no rows, and the mark."""
+    """Makes the tables of the target, empties them, and marks the target as incomplete."""
     db.connect(reuse_if_open=True)
     present = set(db.get_tables())
     if not force and not is_empty(db, tables):
@@ -138,8 +145,8 @@ def _prepare(db: Any, tables: Sequence[Any], force: bool) -> None:
                 db.execute_sql(f"DELETE FROM {_quoted(db, table)}")
         if _name(SchemaVersion) in present:
             db.execute_sql(f"DELETE FROM {_quoted(db, SchemaVersion)} WHERE number = {INCOMPLETE}")
-    # peewee makes tables in the database that the classes are bound to: nothing here may switch greenlets while they
-    # are not the server's (SQLite does not; the others are targets only when no server runs)
+    # peewee makes tables in the database to which the classes are bound. While they are bound to the target, no other greenlet
+    # may run. SQLite never switches greenlets; the other databases are targets only while no server runs.
     with db.bind_ctx([SchemaVersion, *tables], bind_refs=False, bind_backrefs=False):
         schema.prepare(db, tables, MIGRATIONS)
     _mark(db)
@@ -172,14 +179,14 @@ def _one(db: Any, sql: str, *args: Any) -> Any:
 
 
 def _same(field: Any) -> Callable[[Any], Any] | None:
-    """What makes a value of any driver the same value."""
+    """A function that makes a value of any driver comparable; None if it is already."""
     if isinstance(field, peewee.BooleanField):
         return bool
     return bytes if isinstance(field, peewee.BlobField) else None
 
 
 def _batches(db: Any, table: Any) -> Iterator[list[tuple[Any, ...]]]:
-    """All rows in the order of the primary key, never many at once."""
+    """Yields all rows in the order of the primary key, a bounded number at a time."""
     fields, key = table._meta.sorted_fields, table._meta.primary_key
     names = ", ".join(field.column_name.join(db.quote) for field in fields)
     column, place = key.column_name.join(db.quote), fields.index(key)
@@ -211,7 +218,7 @@ def _add(db: Any, table: Any, rows: list[tuple[Any, ...]]) -> None:
 
 
 def _last(db: Any, table: Any) -> int:
-    """The last number that the database itself gave to a row of the table; 0: it never did."""
+    """The last number that the database itself has given to a row of the table; 0: none."""
     if not table._meta.auto_increment:
         return 0
     name = _name(table)

@@ -1,4 +1,4 @@
-"""`jabberctl check store`: how the store is, in words."""
+"""`jabberctl check store`: is the store sound?"""
 
 import os
 import shutil
@@ -15,8 +15,10 @@ from .damage import look
 from .db import Mysql, Postgres, StoreError, one_line
 from .schema import INCOMPLETE, MIGRATIONS, SchemaVersion
 
-ROOM = 256 << 20  # bytes of free disk; less is trouble
-LOG = 256 << 20  # bytes of SQLite's log: more, and something keeps it from being folded in
+ROOM = 256 << 20
+"""Bytes of free disk. With less, the check reports trouble."""
+LOG = 256 << 20
+"""Bytes of SQLite's write-ahead log. If it is larger, something keeps SQLite from moving it into the database."""
 
 Row = dict[str, Any]
 
@@ -24,8 +26,8 @@ Row = dict[str, Any]
 def check(
     db: Any, tables: Sequence[type[peewee.Model]], slowly: Callable[..., Any] | None = None
 ) -> list[Row]:
-    """Rows of `check`, `found` and `trouble` (empty: none). `slowly`, of a running server, runs a function in a
-    thread."""
+    """Returns rows with ``check``, ``found`` and ``trouble`` (empty if there is none). ``slowly(function, *args)`` runs a
+    function in a thread; a running server gives it. Blocks."""
     if db.threaded:
         rows: list[Row] = (
             slowly(_sqlite, db.database, tables, True) if slowly else _sqlite(db.database, tables, False)
@@ -51,7 +53,7 @@ def _sqlite(path: str, tables: Sequence[Any], running: bool) -> list[Row]:
         _row(
             "log (WAL)",
             _size(log),
-            "is not folded into the database: is a long backup under way?" if log > LOG else "",
+            "does not get smaller: is a long backup under way?" if log > LOG else "",
         )
     )
     folder = os.path.dirname(path) or "."
@@ -80,7 +82,9 @@ def _sqlite(path: str, tables: Sequence[Any], running: bool) -> list[Row]:
     ] or [_row("integrity", "sound")]
     for name in sorted(os.listdir(folder)):
         if name.startswith(os.path.basename(path)) and ".damaged" in name:
-            rows.append(_row("kept", name, "an older damage; delete it when you no longer need it"))
+            rows.append(
+                _row("kept", name, "a damaged file of the past; delete it when you no longer need it")
+            )
     with closing(sqlite3.connect(f"file:{quote(path)}?mode=ro", uri=True)) as db:
 
         def one(sql: str) -> Any:
@@ -138,7 +142,7 @@ def _contents(
     wrong = (
         ""
         if number == newest
-        else "a copy into it was begun and never finished"
+        else "a copy into it was begun and not finished"
         if number == INCOMPLETE
         else "of a newer version of the server"
         if number > newest
