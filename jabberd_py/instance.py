@@ -123,6 +123,11 @@ class Instance:
         """Has that full address of this domain a session? None: this process does not know. Does not block."""
         return None
 
+    def presence_of(self, jid: JID) -> list[str] | None:
+        """The presence of each available session of that bare or full address of this domain: "online", or <show/> (RFC 6121
+        section 4.7.2.1). None: this process does not know. Does not block."""
+        return None
+
     def pace(self, jid: JID) -> Pace:
         """How to go through many items and send each to that full address. By default in turns with all other work."""
         return fairly

@@ -80,6 +80,11 @@ class Router:
         """Has that full address a session? None: this process does not know, as of users of other servers. Does not block."""
         return self.instances.get(jid.domain, self.uplink).has_session(jid)
 
+    def presence_of(self, jid: JID) -> list[str] | None:
+        """The presence of each available session of that bare or full address: "online", or <show/>. None: this process does
+        not know. Does not block."""
+        return self.instances.get(jid.domain, self.uplink).presence_of(jid)
+
     def pace(self, jid: JID) -> Pace:
         """How to go through many items and send each to that full address: a session here is sent no more than it takes, all
         others get theirs in turns with all other work. What is returned takes an iterable and yields its items; it blocks."""

@@ -5,7 +5,7 @@ has one home: the process where its state lives. A single process is everybody's
 home is a lease: another `Cluster` takes the place of `Alone`, and no feature changes. So every feature keeps these rules:
 
 - It reads and changes the state of the owner that it works for, and of no other. It reaches another owner with a stanza
-  or a question to the router (`Router.has_session`, `Router.pace`).
+  or a question to the router (`Router.has_session`, `presence_of`, `pace`).
 - It keeps in the store what an owner needs to go on in another process.
 - Rows of what is under way have a `node`, and row numbers contain it (`xdb.numbers`).
 - A job for a whole service runs at the home of the service.

@@ -221,6 +221,15 @@ class Host(Instance):
     def has_session(self, jid: JID) -> bool | None:
         return self.sessions.find(jid) is not None if cluster.here(jid.user) else None
 
+    def presence_of(self, jid: JID) -> list[str] | None:
+        if not cluster.here(jid.user):
+            return None
+        return [
+            session.presence.text_of("show") or "online"
+            for session in self.sessions.available(jid.user)
+            if jid.resource in (None, session.jid.resource) and session.presence is not None
+        ]
+
     def pace(self, jid: JID) -> Pace:
         session = self.sessions.find(jid)
         return fairly if session is None else session.pace

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..hooks import Option, size
-from ..jsm.host import Host
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
 from ..xmpp.jid import JID, parse
@@ -79,16 +78,8 @@ class Engine(ABC):
 
     def shows(self, jid: str) -> list[str] | None:
         """The presence of that bare or full address, one of `options.SHOWS` for each client; None: nobody knows."""
-        address = parse(jid)
-        host = self.host.router.instances.get(address.domain)
-        if not isinstance(host, Host):
-            return None
-        resource = address.resource
-        return [
-            session.presence.text_of("show") or "online"
-            for session in host.sessions.available(address.user)
-            if resource in (None, session.jid.resource) and session.presence is not None
-        ]
+        shown: list[str] | None = self.host.router.presence_of(parse(jid))
+        return shown
 
     # -- nodes ------------------------------------------------------------------------------------
 
