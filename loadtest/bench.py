@@ -20,13 +20,14 @@ from typing import Any
 from . import peers, report
 from .curves import CURVES
 from .driver import Failed
+from .eventing import EVENTING
 from .fairness import CASES
 from .held import HELD
 from .peers.base import Peer, Unavailable
 from .rooms import ROOMS
 from .rows import ROWS, Bed, Row, Setup, Size
 
-ALL = (*ROWS, *ROOMS, *CURVES, *CASES, HELD)
+ALL = (*ROWS, *ROOMS, *EVENTING, *CURVES, *CASES, HELD)
 
 
 def arguments() -> argparse.Namespace:

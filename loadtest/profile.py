@@ -17,6 +17,7 @@ from collections import Counter
 from pathlib import Path
 
 from . import peers
+from .eventing import EVENTING
 from .rooms import ROOMS
 from .rows import ROWS, Bed, Row, Size
 
@@ -76,11 +77,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m loadtest.profile", description=(__doc__ or "").partition("\n")[0]
     )
-    parser.add_argument("row", help="; ".join(row.name for row in (*ROWS, *ROOMS)))
+    parser.add_argument("row", help="; ".join(row.name for row in (*ROWS, *ROOMS, *EVENTING)))
     parser.add_argument("--seconds", type=float, default=6.0, help="of traffic")
     parser.add_argument("--symbols", action="store_true", help="functions, too")
     options = parser.parse_args()
-    rows = [row for row in (*ROWS, *ROOMS) if row.name == options.row and row.measure is not None]
+    rows = [row for row in (*ROWS, *ROOMS, *EVENTING) if row.name == options.row and row.measure is not None]
     if not rows or shutil.which("perf") is None:
         parser.error("no such row" if not rows else "perf is not installed (Debian package linux-perf)")
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})

@@ -276,7 +276,7 @@ def sort_in() -> None:
 def move_marks(marks: list[tuple[str, int]]) -> None:
     """``marks``: by user."""
     db = Mark._meta.database
-    Insert(db, Mark, ("owner", "delivered"), key="owner").run(db, marks)
+    Insert(db, Mark, ("owner", "delivered"), key=("owner",)).run(db, marks)
 
 
 def save_marks(

@@ -131,7 +131,9 @@ class Bookmarks(Module):
         return rest
 
     def _all(self, user: str) -> list[tuple[Item, Element]]:
-        if NODE not in store.nodes_of(user):
+        node = store.nodes_of(user).get(NODE)
+        if node is None:
             return []
+        self.host["pep"].settle(user, node)
         items = store.page(user, NODE, self.host["pep"].max_items, Cut(), newest=False)
         return [(item, from_text(item.payload)) for item in fairly(items) if item.payload]

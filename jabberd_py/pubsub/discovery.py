@@ -96,6 +96,7 @@ def node_info(engine: Owners, owner: str, node: Node) -> Element:
 
 def node_items(engine: Owners, owner: str, node: Node) -> Element:
     """Section 5.5."""
+    engine.settle(owner, node)
     ids = store.ids(owner, node.name, SHOWN, engine.since(node)) if node.config.persist_items else []
     query = Element(
         "query", DISCO_ITEMS, *(Element("item", DISCO_ITEMS, jid=owner, name=id) for id in fairly(ids))

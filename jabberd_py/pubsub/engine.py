@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from ..hooks import Option, size
@@ -11,7 +11,7 @@ from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
 from ..xmpp.jid import JID, parse
 from . import config as configuration
-from . import options
+from . import options, publishing
 from .config import Config
 from .names import refusal
 from .notify import Event, Outbox, Reader
@@ -129,9 +129,20 @@ class Engine(ABC):
             return node.owners[0] if node.owners else owner
         return None if wish == "none" else wish
 
-    def tell(self, owner: str, node: Node, stanza: Element, about: str = "nodes") -> None:
-        """Sends an event to all who are to have it."""
-        self.outbox.put(owner, Event(stanza, lambda: self.audience(owner, node, about)))
+    def tell(self, owner: str, node: Node, make: Callable[[], Element], about: str = "nodes") -> None:
+        """Sends an event to all who are to have it; where nobody listens, it is not made. May block."""
+        if self.heard(owner, node):
+            self.outbox.put(owner, Event(make(), lambda: self.audience(owner, node, about)))
+
+    def heard(self, owner: str, node: Node) -> bool:
+        """May there be anybody who hears of the node? Quick."""
+        if node.subscriptions:
+            return True
+        return self.collections and bool(node.config.collection or self.nodes(owner).root.subscriptions)
+
+    def settle(self, owner: str, node: Node) -> None:
+        """To be called before items of the node are read, but for the newest one. May block; raises StoreError."""
+        publishing.settle(owner, node, self.most(node.config))
 
     # -- who may what -----------------------------------------------------------------------------
 

@@ -11,11 +11,12 @@ from ..xmpp import forms
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
 from ..xmpp.jid import JID
-from . import notify, store
+from . import notify, publishing, store
 from .config import Config
 from .names import NS, PUBLISH_OPTIONS, refusal, unsupported
+from .publishing import Full, Gone
 from .reading import AT_ONCE, Reading
-from .store import Full, Item, Node
+from .store import Item, Node
 from .tables import NAME_LENGTH
 
 
@@ -41,7 +42,7 @@ class Items(Reading):
         elif node.config.is_collection:
             raise unsupported("publish")
         config = self.wanted(self.defaults, options) if node is None else node.config
-        if node is not None:
+        if node is not None and options:
             self._check(config, options)
         items = self._new_items(asker, verb, config)
         if node is None:
@@ -52,22 +53,19 @@ class Items(Reading):
         """Publishes: what is kept is committed when this returns, and subscribers are about to be told. Raises StanzaError."""
         config, dropped = node.config, list[str]()
         if config.persist_items and items:
-            full = config.publish_node_full
             try:
-                found = store.publish(owner, node.name, items, self.most(config), full == "reject")
+                dropped = publishing.publish(owner, node, items, self.most(config))
             except Full:
                 raise refusal("conflict", "node-full") from None
-            if found is None:
-                raise StanzaError("item-not-found")
-            if full == "retract-oldest" and config.notify_retract:
-                dropped = found
+            except Gone:
+                raise StanzaError("item-not-found") from None
         self.changed(owner, node)
         if config.deliver_notifications:
-            if dropped:
-                self.tell(owner, node, notify.retract_event(
+            if dropped and config.notify_retract:
+                self.tell(owner, node, lambda: notify.retract_event(
                     owner, node.name, config.notification_type, dropped
                 ), "items")  # fmt: skip
-            self.tell(owner, node, notify.items_event(
+            self.tell(owner, node, lambda: notify.items_event(
                 owner, node.name, config.notification_type, items, config.deliver_payloads, self.reply_to(owner, node)
             ), "items")  # fmt: skip
 
@@ -171,6 +169,7 @@ class Items(Reading):
             raise StanzaError("forbidden")
         if node.config.is_collection or not node.config.persist_items:
             raise unsupported("persistent-items")
+        self.settle(owner, node)
         if affiliation != "owner":
             found = store.some(owner, node.name, ids)
             if any(item.publisher != asker.user for item in found):
@@ -189,7 +188,7 @@ class Items(Reading):
         self.changed(owner, node)
         if told and node.config.deliver_notifications:
             type = node.config.notification_type
-            self.tell(owner, node, notify.retract_event(owner, node.name, type, ids), "items")
+            self.tell(owner, node, lambda: notify.retract_event(owner, node.name, type, ids), "items")
 
     # -- nodes ------------------------------------------------------------------------------------
 

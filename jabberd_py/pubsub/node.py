@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..xdb import Ticket
 from .config import Config
 from .options import Subscription
 
@@ -13,15 +14,24 @@ class Node:
     affiliations   bare address -> owner, publisher, publish-only, member or outcast
     subscriptions  bare address -> its subscriptions, of which none is missing and none is empty
     turn           grows with every publish: who reads the last item sees by it that there is a newer one
+    surplus        how many items it may have above its number (`publishing`); None: that is not known
+    trimming       the write that drops what is too many
+    gone           it is being deleted: nothing is published to it any more
     """
 
-    __slots__ = ("affiliations", "config", "created", "creator", "name", "subscriptions", "turn")
+    __slots__ = (
+        "affiliations", "config", "created", "creator", "gone", "name", "subscriptions", "surplus", "trimming",
+        "turn",
+    )  # fmt: skip
 
     def __init__(self, name: str, config: Config, created: float, creator: str = "") -> None:
         self.name, self.config, self.created, self.creator = name, config, created, creator
         self.affiliations: dict[str, str] = {}
         self.subscriptions: dict[str, tuple[Subscription, ...]] = {}
         self.turn = 0
+        self.surplus: int | None = None
+        self.trimming: Ticket | None = None
+        self.gone = False
 
     @property
     def owners(self) -> list[str]:

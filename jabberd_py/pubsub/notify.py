@@ -5,24 +5,29 @@ An event is serialised once. Each owner's events leave one behind the other; a l
 
 from __future__ import annotations
 
-import secrets
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from random import getrandbits
+from typing import TYPE_CHECKING, NamedTuple
 
 import gevent
 from gevent.event import Event as Signal
 
 from .. import log
+from ..fanout import Copies
 from ..net.turns import fairly
 from ..xdb import xdb
 from ..xmpp.element import Element
+from ..xmpp.jid import parse
 from ..xmpp.ns import CLIENT, DELAY
 from ..xmpp.serialise import ATTRIBUTE
 from ..xmpp.stamp import utc
 from .names import EVENT, NS, SHIM
 from .options import Subscription
 from .store import Item
+
+if TYPE_CHECKING:
+    from ..router import Router
 
 logger = log.get(__name__)
 KIDS = [f"{EVENT} event"]
@@ -57,11 +62,16 @@ class Queue(deque[Event]):
 
 
 class Outbox:
-    """``send`` takes one copy of an event to its address."""
+    """``lets``: may that copy of an event leave? None: all may."""
 
-    def __init__(self, send: Callable[[Element], None]) -> None:
-        self.send = send
+    def __init__(self, router: Router, lets: Callable[[Element], bool] | None = None) -> None:
+        self.router, self.lets = router, lets
         self.queues: dict[str, Queue] = {}
+
+    def send(self, stanza: Element) -> None:
+        """Delivers it at once. Does not block."""
+        if self.lets is None or self.lets(stanza):
+            self.router.deliver(stanza)
 
     def put(self, owner: str, event: Event) -> None:
         """Blocks only while too many events of the owner wait."""
@@ -79,17 +89,20 @@ class Outbox:
         gevent.spawn(self._work, owner, queue)
 
     def _work(self, owner: str, queue: Queue) -> None:
+        instances, uplink = self.router.instances, self.router.uplink
         try:
             with xdb.unit():
                 while queue:
                     stanza, audience = queue.popleft()
                     queue.room.set()
                     try:
+                        copies = Copies(stanza)
                         for reader in fairly(audience()):
-                            if isinstance(reader, str):
-                                self.send(stanza.copy(to=reader))
-                            else:
+                            if not isinstance(reader, str):
                                 self.send(with_headers(stanza, reader.headers).copy(to=reader.jid))
+                            elif self.lets is None or self.lets(stanza.copy(to=reader)):
+                                jid = parse(reader)
+                                instances.get(jid.domain, uplink).deliver_copy(copies, jid)
                     except Exception:
                         logger.exception("an event was not sent to all", owner=owner)
         finally:
@@ -131,7 +144,7 @@ def with_headers(stanza: Element, headers: Iterable[tuple[str, str]]) -> Element
 
 
 def _message(owner: str, type: str, inner: str) -> Element:
-    attrs = {"from": owner, "type": type, "id": secrets.token_hex(6)}
+    attrs = {"from": owner, "type": type, "id": f"{getrandbits(48):012x}"}
     if type == "normal":
         del attrs["type"]
     return Element.raw("message", CLIENT, attrs, inner.encode(), list(KIDS))

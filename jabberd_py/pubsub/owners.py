@@ -89,7 +89,7 @@ class Owners(Subscribing):
             inner = (
                 str(self.config_form(self.shown(owner, node), "result")) if config.deliver_payloads else ""
             )
-            self.tell(owner, node, notify.node_event(
+            self.tell(owner, node, lambda: notify.node_event(
                 owner, node.name, config.notification_type, "configuration", inner
             ))  # fmt: skip
 
@@ -109,11 +109,11 @@ class Owners(Subscribing):
         """Removes the node. Raises StanzaError."""
         inner = f"<redirect uri='{notify.attribute(uri)}'/>" if uri else ""
         event = notify.node_event(owner, node.name, node.config.notification_type, "delete", inner)
-        if not store.delete(owner, node.name):
+        if not store.delete(owner, node):
             raise StanzaError("item-not-found")
         self.changed(owner, node)
         if node.config.notify_delete:
-            self.tell(owner, node, event)
+            self.tell(owner, node, lambda: event)
             for each in [one for mine in list(node.subscriptions.values()) for one in mine]:
                 if each.state == "pending":
                     self.outbox.send(event.copy(to=each.jid))
@@ -130,7 +130,7 @@ class Owners(Subscribing):
         self.changed(owner, node)
         if node.config.notify_retract:
             type = node.config.notification_type
-            self.tell(owner, node, notify.node_event(owner, node.name, type, "purge"), "items")
+            self.tell(owner, node, lambda: notify.node_event(owner, node.name, type, "purge"), "items")
 
     # -- after a change -------------------------------------------------------------------------------
 

@@ -19,7 +19,7 @@ from ..xmpp.errors import StanzaError
 from ..xmpp.jid import JID, parse
 from ..xmpp.ns import DISCO_INFO, DISCO_ITEMS
 from ..xmpp.protocols import XEP
-from . import discovery, people, store
+from . import discovery, people, publishing, store
 from .audience import NOTHING, Audience, Seen, seen_with
 from .config import Config
 from .names import NS, OWNER
@@ -59,7 +59,7 @@ class Pep(Requests, Module):
 
     def __init__(self, host: Any, settings: Mapping[str, Any] | None = None) -> None:
         super().__init__(host, settings)
-        self.outbox = Outbox(self._send)
+        self.outbox = Outbox(host.router, self._lets)
         self.present = Audience()
         self.greetings: deque[tuple[str, str, frozenset[str]]] = deque()
         self.last: tuple[bytes, Element | None] = (b"", None)  # a presence's inner XML, and the <c/> in it
@@ -133,6 +133,7 @@ class Pep(Requests, Module):
         """Removes those of the items that are still there, and tells who hears of the node."""
         node = self.nodes(user).get(name)
         if node is not None:
+            self.settle(user, node)
             self.withdraw(user, node, [item.id for item in store.some(user, name, ids)])
 
     # -- who hears --------------------------------------------------------------------------------
@@ -153,11 +154,13 @@ class Pep(Requests, Module):
             if (reader if isinstance(reader, str) else reader.jid) not in told:
                 yield reader
 
-    def _send(self, stanza: Element) -> None:
-        """One event to one address, unless the account has blocked it."""
+    def heard(self, owner: str, node: Node) -> bool:
+        return owner in self.present.of or super().heard(owner, node)
+
+    def _lets(self, stanza: Element) -> bool:
+        """Has the account not blocked the address?"""
         session = Session(self.host, parse(stanza.attrs["from"]), Nobody(), "", 0)
-        if self.host.lets_out(session, stanza):
-            self.host.router.deliver(stanza)
+        return self.host.lets_out(session, stanza)
 
     # -- who is there -----------------------------------------------------------------------------
 
@@ -301,6 +304,10 @@ class Pep(Requests, Module):
         people.forget(user)
 
     # -- discovery --------------------------------------------------------------------------------
+
+    @on("start")
+    def begin(self) -> None:
+        publishing.begin()
 
     @on("start", "reload")
     def announce(self) -> None:

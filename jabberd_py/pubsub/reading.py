@@ -69,6 +69,7 @@ class Reading(Engine):
         if len(ids) > AT_ONCE:
             raise StanzaError("policy-violation", f"ask for at most {AT_ONCE} items by id")
         more = None
+        self.settle(owner, node)
         if ids:
             since = self.since(node)
             found = [each for each in store.some(owner, node.name, ids) if each.published > since]

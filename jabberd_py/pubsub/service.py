@@ -12,7 +12,7 @@ from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
 from ..xmpp.jid import JID
 from ..xmpp.ns import DISCO_INFO, DISCO_ITEMS
-from . import discovery
+from . import discovery, publishing
 from .config import Config
 from .names import FILTER, NS, OWNER
 from .notify import Outbox, Reader
@@ -44,7 +44,11 @@ class PubSub(Requests, Service):
         self, router: Any, host: Any, domain: str, settings: Mapping[str, Any] | None = None
     ) -> None:
         super().__init__(router, host, domain, settings)
-        self.outbox = Outbox(self.router.deliver)
+        self.outbox = Outbox(self.router)
+
+    @on("start")
+    def begin(self) -> None:
+        publishing.begin()
 
     @iq("get", NS, "pubsub")
     @iq("set", NS, "pubsub")

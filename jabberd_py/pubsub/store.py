@@ -92,12 +92,20 @@ def _newest(owner: str, node: str, count: int) -> Any:
     )
 
 
+@xdb.prepared(str, str, int)
+def past(owner: str, node: str, most: int) -> Any:
+    """The number of the newest item that is too many, if one is."""
+    i = PubsubItem
+    mine = (i.owner == owner) & (i.node == node)
+    return i.select(i.id).where(mine).order_by(i.id.desc()).offset(most).limit(1)
+
+
 def newest(owner: str, node: str, count: int) -> list[Item]:
     """The items that were published last, the newest first."""
     return [Item(*row) for row in _newest(owner, node, count)]
 
 
-def _rows(query: Any) -> list[tuple[Any, ...]]:
+def rows_of(query: Any) -> list[tuple[Any, ...]]:
     return list(query.tuples())
 
 
@@ -111,7 +119,7 @@ def some(owner: str, node: str, ids: Sequence[str]) -> list[Item]:
     i = PubsubItem
     keys = [key(node, each) for each in ids]
     query = _items().where(i.owner == owner, i.key.in_(keys))
-    found = {row[0]: Item(*row) for row in _rows(query)}
+    found = {row[0]: Item(*row) for row in rows_of(query)}
     return [found[each] for each in dict.fromkeys(ids) if each in found]
 
 
@@ -125,7 +133,7 @@ def ids(owner: str, node: str, most: int, since: float = 0.0) -> list[str]:
     """The ids of all items, at most so many, the oldest first."""
     i = PubsubItem
     query = i.select(i.item).where(_living(owner, node, since)).order_by(i.id).limit(most)
-    return [id for (id,) in _rows(query)]
+    return [id for (id,) in rows_of(query)]
 
 
 def number_of(owner: str, node: str, item: str, order: str = "id") -> int | None:
@@ -155,7 +163,7 @@ def page(owner: str, node: str, count: int, cut: Cut, newest: bool) -> list[Item
     """At most ``count`` items, in order: the first of the cut, or the last (``newest``), which come in the opposite order."""
     column = getattr(PubsubItem, cut.order)
     query = _items().where(cut.where(owner, node)).order_by(column.desc() if newest else column)
-    return [Item(*row) for row in _rows(query.limit(count))]
+    return [Item(*row) for row in rows_of(query.limit(count))]
 
 
 def count(owner: str, node: str, cut: Cut = Cut()) -> int:  # noqa: B008
@@ -188,6 +196,7 @@ def _create(
     for limit, which in zip(limits, (mine, theirs), strict=True):
         if PubsubNode.select(PubsubNode.id).where(which).count() >= limit:
             return "full"
+    _purge(owner, name)  # of an older node with this name nothing is left
     text = json.dumps(config.differences())
     PubsubNode.insert(
         owner=owner, name=name, config=text, created=time.time(), creator=creator, expire=config.item_expire
@@ -203,57 +212,16 @@ def _configure(owner: str, name: str, config: Config) -> None:
     n.update(config=text, expire=config.item_expire).where(n.owner == owner, n.name == name).execute()
 
 
-class Full(Exception):
-    """The node takes no more items."""
-
-
-_last_born = 0
-
-
-def _born() -> int:
-    """Microseconds since 1970, larger each time."""
-    global _last_born
-    _last_born = max(_last_born + 1, int(time.time() * 1_000_000))
-    return _last_born
-
-
-def _publish(
-    owner: str, name: str, items: Sequence[Item], most: int, reject: bool = False
-) -> list[str] | None:
-    """Stores the items, and drops the oldest past ``most``; returns the ids of the dropped. None: the node is gone. Raises
-    Full if it shall rather ``reject``."""
-    if not there(owner, name):
-        return None
+def trim(owner: str, name: str, most: int) -> list[str]:
+    """Drops the oldest items past ``most``; returns their ids."""
+    found = past(owner, name, most)
+    if not found:
+        return []
     i = PubsubItem
-    keys = [key(name, each.id) for each in items]
-    same = (i.owner == owner) & i.key.in_(keys)
-    born = dict(_rows(i.select(i.key, i.born).where(same)))
-    if reject and count(owner, name) + len(items) - len(born) > most:
-        raise Full
-    if born:
-        i.delete().where(same).execute()
-    for each, itskey in zip(items, keys, strict=True):
-        i.insert(
-            owner=owner,
-            key=itskey,
-            node=name,
-            item=each.id,
-            publisher=each.publisher,
-            published=each.published,
-            born=born.get(itskey) or _born(),
-            payload=each.payload,
-        ).execute()
-    return _trim(owner, name, most)
-
-
-def _trim(owner: str, name: str, most: int) -> list[str]:
-    i = PubsubItem
-    mine = (i.owner == owner) & (i.node == name)
-    past = i.select(i.id, i.item).where(mine).order_by(i.id.desc()).offset(most).limit(10_000_000)
-    rows = _rows(past)
-    if rows:
-        i.delete().where(mine, i.id <= rows[0][0]).execute()
-    return [item for _, item in rows]
+    mine = (i.owner == owner) & (i.node == name) & (i.id <= found[0][0])
+    ids = [id for (id,) in rows_of(i.select(i.item).where(mine).order_by(i.id.desc()))]
+    i.delete().where(mine).execute()
+    return ids
 
 
 def _retract(owner: str, name: str, items: Sequence[str]) -> bool:
@@ -293,6 +261,7 @@ def create(
     outcome: str = xdb.save(_create, owner, name, config, limits, creator, affiliations)
     if outcome == "made":
         node = Node(name, config, time.time(), creator)
+        node.surplus = 0
         node.affiliations |= affiliations
         known(owner).add(node)
     return outcome
@@ -306,21 +275,14 @@ def configure(owner: str, changes: dict[str, tuple[Config, int]]) -> None:
         node = nodes.get(name)
         if node is not None:
             nodes.unlink(node)
-            node.config = config
+            node.config, node.surplus = config, None
             nodes.link(node)
 
 
 def _configured(owner: str, changes: dict[str, tuple[Config, int]]) -> None:
     for name, (config, most) in changes.items():
         _configure(owner, name, config)
-        _trim(owner, name, most)
-
-
-def publish(
-    owner: str, name: str, items: Sequence[Item], most: int, reject: bool = False
-) -> list[str] | None:
-    """As `_publish`, when that is committed."""
-    return xdb.save(_publish, owner, name, items, most, reject)
+        trim(owner, name, most)
 
 
 def retract(owner: str, name: str, items: Sequence[str]) -> bool:
@@ -332,8 +294,15 @@ def purge(owner: str, name: str) -> None:
     xdb.save(_purge, owner, name)
 
 
-def delete(owner: str, name: str) -> bool:
+def delete(owner: str, node: Node) -> bool:
     """False: there was no such node."""
-    done: int = xdb.save(_delete, owner, name)
-    known(owner).remove(name)
+    if node.gone:
+        return False
+    node.gone = True
+    try:
+        done: int = xdb.save(_delete, owner, node.name)
+    except BaseException:
+        node.gone = False
+        raise
+    known(owner).remove(node.name)
     return bool(done)

@@ -26,10 +26,11 @@ class PubsubNode(Table):
 
 
 class PubsubItem(Table):
-    """``key``: a hash of node and item id, which are long for an index. ``payload``: one whole element, which says its
-    namespace, or nothing. The row's number grows with every publish: it is the order of the items. ``born`` grows only when an
-    item comes that was not there: it is their order by creation (XEP-0413)."""
+    """``id``: the row number (`xdb.numbers`). It grows with every publish: it is the order of the items. ``born``: the number
+    at the first publish of the item: it is their order by creation (XEP-0413). ``key``: a hash of node and item id, which are
+    long for an index. ``payload``: one whole element, which says its namespace, or nothing."""
 
+    id = BigIntegerField(primary_key=True)
     owner = CharField(max_length=OWNER_LENGTH)
     key = CharField(max_length=64)
     node = CharField(max_length=NAME_LENGTH)

@@ -138,7 +138,7 @@ class Xdb:
 
     store: Store | None
     write: Callable[..., Ticket]
-    rows: Callable[[type[Table], Sequence[tuple[Any, ...]], tuple[str, ...]], Ticket]
+    rows: Callable[..., Ticket]
     row: Callable[..., Ticket]
     wait_for_space: Callable[[int], None]
     release: Callable[[], None]  # the server calls it when a stanza is done

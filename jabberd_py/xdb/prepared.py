@@ -20,6 +20,8 @@ class Prepared:
 
     def __init__(self, database: Callable[[], Any], *kinds: type) -> None:
         self.database = database
+        if not {str, int}.issuperset(kinds):
+            raise TypeError("values are str or int: a float could be taken for the stand-in of another value")
         self.stand_ins: list[Any] = [
             f"{TEXT}{n}" if kind is str else NUMBER - n for n, kind in enumerate(kinds)
         ]

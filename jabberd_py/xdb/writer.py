@@ -97,14 +97,18 @@ class Insert:
     """INSERT of many rows of one table, 64 with one statement. `executemany` makes one step for each row, and after each step
     the worker thread waits for the interpreter lock: 0.9 ms a row if the loop is busy, 0.1 ms this way."""
 
-    def __init__(self, db: Any, table: Any, columns: Sequence[str], key: str | None = None) -> None:
-        """``key``: of two rows with the same value in this column, which has a unique index, the new one stays."""
+    def __init__(
+        self, db: Any, table: Any, columns: Sequence[str], key: Sequence[str] = (), keep: Sequence[str] = ()
+    ) -> None:
+        """``key``: of two rows with the same values in these columns, which have a unique index, the new one stays, with
+        ``keep`` of the old one."""
         quote, fields = db.quote, table._meta.fields
         names = ", ".join(fields[name].column_name.join(quote) for name in columns)
         head = f"INSERT INTO {table._meta.table_name.join(quote)} ({names}) VALUES "
         row = "(" + ", ".join([db.param] * len(columns)) + ")"
         self.table, self.columns, self.width = table, columns, len(columns)
-        tail = "" if key is None else _replacing(db, key, [name for name in columns if name != key])
+        others = [fields[name].column_name.join(quote) for name in columns if name not in (*key, *keep)]
+        tail = _replacing(db, [fields[name].column_name.join(quote) for name in key], others) if key else ""
         self.statements = [(size, head + ", ".join([row] * size) + tail) for size in CHUNKS]
 
     def run(self, db: Any, rows: Sequence[tuple[Any, ...]]) -> None:
@@ -115,10 +119,12 @@ class Insert:
                 start += size
 
 
-def _replacing(db: Any, key: str, others: list[str]) -> str:
+def _replacing(db: Any, key: list[str], others: list[str]) -> str:
     if isinstance(db, MySQLDatabase):
         return " ON DUPLICATE KEY UPDATE " + ", ".join(f"{name} = VALUES({name})" for name in others)
-    return f" ON CONFLICT ({key}) DO UPDATE SET " + ", ".join(f"{name} = excluded.{name}" for name in others)
+    return f" ON CONFLICT ({', '.join(key)}) DO UPDATE SET " + ", ".join(
+        f"{name} = excluded.{name}" for name in others
+    )
 
 
 class Writer:
@@ -132,7 +138,7 @@ class Writer:
         self._queue: deque[Ticket] = deque()
         self._queued_text = self._queued = 0
         self._open: _Row | None = None  # the last ticket in the queue, if a row may join it
-        self._inserts: dict[tuple[Any, tuple[str, ...]], Insert] = {}
+        self._inserts: dict[tuple[Any, tuple[str, ...], tuple[str, ...]], Insert] = {}
         self._wake, self._go, self._room = Event(), Event(), Event()
         self.newest: Ticket | None = None  # what it was given last
         self._idle, self._closed = True, False
@@ -151,11 +157,18 @@ class Writer:
                 size += len(value)
         return self._put(Ticket(function, args, size), True)
 
-    def rows(self, table: Any, rows: Sequence[tuple[Any, ...]], columns: tuple[str, ...]) -> Ticket:
+    def rows(
+        self,
+        table: Any,
+        rows: Sequence[tuple[Any, ...]],
+        columns: tuple[str, ...],
+        key: tuple[str, ...] = (),
+        keep: tuple[str, ...] = (),
+    ) -> Ticket:
         """Insert tuples of plain values (str, int, float, bytes, None: no peewee conversions) into
         `columns`, a tuple of field names. Rows of one table keep their order, and their place among the
-        `write`s."""
-        insert = self._insert_into(table, columns)
+        `write`s. ``key``, ``keep``: as of `Insert`; no two of ``rows`` may have the same key."""
+        insert = self._insert_into(table, columns, key, keep)
         size, width = 0, insert.width
         for row in rows:
             if len(row) != width:
@@ -198,10 +211,12 @@ class Writer:
         self._queued_text += text
         return ticket
 
-    def _insert_into(self, table: Any, columns: tuple[str, ...]) -> Insert:
-        insert = self._inserts.get((table, columns))
+    def _insert_into(
+        self, table: Any, columns: tuple[str, ...], key: tuple[str, ...] = (), keep: tuple[str, ...] = ()
+    ) -> Insert:
+        insert = self._inserts.get((table, columns, key))
         if insert is None:
-            insert = self._inserts[table, columns] = Insert(self.db, table, columns)
+            insert = self._inserts[table, columns, key] = Insert(self.db, table, columns, key, keep)
         return insert
 
     def wait_for_space(self, text: int) -> None:

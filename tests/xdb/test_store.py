@@ -300,3 +300,9 @@ def test_a_store_of_the_first_schema_opens(tmp_path):
     assert store.migrated == [what for number, what, _ in MIGRATIONS if number > 1]
     assert list(ResumableStream.select()) == []
     store.close()
+
+
+def test_a_prepared_query_takes_no_floats():
+    """A stand-in of one could be taken for that of a number."""
+    with pytest.raises(TypeError):
+        xdb.prepared(str, float)

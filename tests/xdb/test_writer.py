@@ -134,6 +134,16 @@ def test_any_number_of_rows(store, count):
     assert numbers() == list(range(count))
 
 
+def test_a_row_takes_the_place_of_the_one_with_the_same_key(store, held):
+    ticket = None
+    for text in ("old", "new", "newest"):
+        row = [("romeo@a", 7, text)]
+        ticket = xdb.rows(Line, row, COLUMNS, ("number",))
+    held()
+    ticket.wait()
+    assert [(row.number, row.text) for row in Line.select()] == [(7, "newest")]
+
+
 def test_a_row_of_another_width_is_refused_at_once(store):
     with pytest.raises(ValueError, match="2 values for the 3 columns"):
         xdb.rows(Line, [("romeo@a", 1, "x"), ("romeo@a", 2)], COLUMNS)
