@@ -27,6 +27,8 @@ ORDER = (
     "mod_gateway",
     "mod_privilege",
     "mod_delegation",
+    # strips messages before anybody keeps them
+    "pubsub.displayed",
     # what keeps messages
     "mod_offline",
     "mod_mam",

@@ -1,16 +1,26 @@
-"""XEP-0402: PEP Native Bookmarks, in step with those of older clients, which are private XML (XEP-0048, XEP-0049).
+"""XEP-0402: PEP Native Bookmarks, in step with those of older clients: private XML (XEP-0048, XEP-0049), and one item in PEP
+(XEP-0048, XEP-0411).
 
-There is one list, the items of the account's node. What older clients ask for is made of it; what they store is taken apart.
+There is one list of rooms: the items of the node of XEP-0402. Private XML has what is no room, and what is asked for there is
+made of both. The node ``storage:bookmarks`` has a copy, made whenever something changes; what a client publishes there is taken
+apart.
 """
 
 from __future__ import annotations
 
 import time
-from typing import NamedTuple
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from gevent.lock import BoundedSemaphore
+from greenlet import getcurrent
 
 from ..hooks import Module, on
 from ..jsm.session import Session
 from ..net.turns import fairly
+from ..xdb import xdb
 from ..xmpp.element import Element, from_text
 from ..xmpp.errors import StanzaError
 from ..xmpp.jid import parse
@@ -22,6 +32,8 @@ from .store import Cut, Item
 NODE = "urn:xmpp:bookmarks:1"
 OLD = "storage:bookmarks"
 CONFIG = Config(access_model="whitelist", send_last_published_item="never")
+COPY = Config(access_model="whitelist", max_items=1, send_last_published_item="on_sub_and_presence")
+"""Of the node ``storage:bookmarks``."""
 
 
 class Bookmark(NamedTuple):
@@ -62,16 +74,30 @@ def room_of(element: Element) -> str | None:
         return None
 
 
+class Turn:
+    """Who changes an account's bookmarks. ``owner``: the greenlet; ``users``: it and those that wait."""
+
+    def __init__(self) -> None:
+        self.lock, self.users = BoundedSemaphore(), 0
+        self.owner: Any = None
+
+
 class Bookmarks(Module):
-    """Shows the bookmarks that today's clients keep to older clients, and the other way round."""
+    """Shows the bookmarks that today's clients keep to older clients, and the other way round. ``busy``: accounts whose
+    bookmarks are being changed."""
 
     name = "bookmarks"
     protocols = (
-        XEP(48, "1.2", "Bookmarks", missing="those in PEP are not in step with XEP-0402"),
+        XEP(48, "1.2", "Bookmarks"),
         XEP(402, "1.2.0", "PEP Native Bookmarks"),
+        XEP(411, "1.1.0", "Bookmarks Conversion"),
     )
     needs = ("private", "pep")
-    account_features = (f"{NODE}#compat",)
+    account_features = (f"{NODE}#compat", f"{NODE}#compat-pep", "urn:xmpp:bookmarks-conversion:0")
+
+    def __init__(self, host: Any, settings: Any = None) -> None:
+        super().__init__(host, settings)
+        self.busy: dict[str, Turn] = {}
 
     @on("start")
     def begin(self) -> None:
@@ -81,12 +107,85 @@ class Bookmarks(Module):
     def take_over(self, session: Session) -> None:
         """An account has bookmarks from before there was a node for them."""
         user = session.user
-        if self.host.options.anonymous or NODE in store.nodes_of(user):
+        if self.host.options.anonymous:
             return
-        kept = self.host["private"].stored(user, Element("storage", OLD))
-        storage = None if kept is None else kept.child("storage", OLD)
-        if storage is not None and storage.child("conference", OLD) is not None:
-            self.host["private"].keep(user, self.stored(user, storage))
+        nodes = store.nodes_of(user)
+        if NODE in nodes and OLD in nodes:
+            return
+        with self._alone(user) as outermost:
+            if not outermost:
+                return
+            storage = self._kept(user)
+            if NODE not in nodes:
+                found = self._copy_of(user) if OLD in nodes else storage
+                if found is None or found.child("conference", OLD) is None:
+                    return
+                storage = self._take_apart(user, found)
+                self.host["private"].keep(user, storage)
+            self._copy(user, storage)
+
+    @on("pep")
+    def changed(self, user: str, node: str) -> None:
+        """Somebody has published bookmarks, in one way or the other."""
+        if node not in (NODE, OLD):
+            return
+        with self._alone(user) as outermost:
+            if not outermost:
+                return  # it was this module
+            rest = self._kept(user)
+            if node == OLD:
+                storage = self._copy_of(user)
+                if storage is None:
+                    return
+                rest = self._take_apart(user, storage)
+                self.host["private"].keep(user, rest)
+            else:
+                self._copy(user, rest)
+
+    @contextmanager
+    def _alone(self, user: str) -> Iterator[bool]:
+        """One greenlet at a time changes a user's bookmarks. False: this one does so already."""
+        turn = self.busy.setdefault(user, Turn())
+        if turn.owner is getcurrent():
+            yield False
+            return
+        turn.users += 1
+        try:
+            xdb.release()
+            with turn.lock:
+                turn.owner = getcurrent()
+                try:
+                    yield True
+                finally:
+                    turn.owner = None
+        finally:
+            turn.users -= 1
+            if not turn.users:
+                self.busy.pop(user, None)
+
+    # -- the node of XEP-0048 -----------------------------------------------------------------------
+
+    def _copy_of(self, user: str) -> Element | None:
+        """<storage/> as it is published, or None."""
+        newest = store.newest(user, OLD, 1)
+        found = from_text(newest[0].payload) if newest and newest[0].payload else None
+        return found if found is not None and (found.name, found.ns) == ("storage", OLD) else None
+
+    def _copy(self, user: str, kept: Element | None) -> None:
+        """Publishes all bookmarks as one item, if they are not there yet. ``kept``: those that are no rooms."""
+        storage, pep = self.shown(user, kept), self.host["pep"]
+        node = store.nodes_of(user).get(OLD)
+        if storage is None:
+            return
+        if node is not None:
+            if node.config.access_model != "whitelist":  # bookmarks are nobody else's (XEP-0411 section 6)
+                store.configure(user, {OLD: (replace(node.config, access_model="whitelist"), 1)})
+                pep.recheck(user, node)
+            old = self._copy_of(user)
+            if old is not None and str(old) == str(storage):
+                return
+        payload = storage.to_bytes("\0").decode()
+        pep.publish_for(user, OLD, COPY, [Item("current", user, time.time(), payload)])
 
     # -- for mod_private --------------------------------------------------------------------------
 
@@ -104,6 +203,17 @@ class Bookmarks(Module):
     def stored(self, user: str, storage: Element) -> Element:
         """An older client has stored it: rooms become items. Returns what is left for the private storage. Raises StanzaError,
         StoreError."""
+        with self._alone(user):
+            rest = self._take_apart(user, storage)
+            self._copy(user, rest)
+        return rest
+
+    def _kept(self, user: str) -> Element | None:
+        kept = self.host["private"].stored(user, Element("storage", OLD))
+        return None if kept is None else kept.child("storage", OLD)
+
+    def _take_apart(self, user: str, storage: Element) -> Element:
+        """Makes the items as that list says; returns what is in it beside rooms. Raises StanzaError, StoreError."""
         pep, rest = self.host["pep"], Element("storage", OLD)
         wanted: dict[str, Bookmark] = {}
         for each in fairly(list(storage.elements())):

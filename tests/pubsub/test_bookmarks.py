@@ -1,6 +1,6 @@
 """XEP-0402 in step with XEP-0048 in private XML."""
 
-from tests.pubsub.words import INFO, NS, answer_caps, condition, event, ids, items, publish, pubsub, show_caps
+from tests.pubsub.words import INFO, NS, condition, event, ids, items, listen, publish, pubsub
 
 NODE = "urn:xmpp:bookmarks:1"
 OLD = "storage:bookmarks"
@@ -53,9 +53,7 @@ def test_what_a_new_client_publishes_an_old_one_finds(romeo):
 
 
 def test_what_an_old_client_stores_a_new_one_finds_and_hears(romeo, make_client):
-    show_caps(romeo, NODE)
-    answer_caps(romeo) if not romeo.inbox else None
-    romeo.sync()
+    listen(romeo, NODE)
     other = make_client(romeo.account, resource="old")
     both = (
         "<conference jid='a@rooms.example' name='A'/><conference jid='b@rooms.example' name='B'/>"
@@ -85,3 +83,52 @@ def test_bookmarks_from_before_are_taken_over(start_server, account, make_client
     client = make_client(romeo._replace(place=Place(server, "localhost")))
     assert ids(items(client, NODE)) == ["a@rooms.example"]
     assert stored(client) == ({"a@rooms.example": ("A", None, None)}, 1)
+
+
+def copied(client):
+    """{jid: name} of the node of XEP-0048."""
+    found = items(client, OLD)
+    return {each.get("jid"): each.get("name") for each in found.iter(f"{{{OLD}}}conference")}
+
+
+def test_the_account_says_that_it_converts(romeo):
+    info = romeo.iq("get", f"<query xmlns='{INFO}'/>", to=romeo.bare)[0]
+    found = [each.get("var") for each in info]
+    assert {f"{NODE}#compat-pep", "urn:xmpp:bookmarks-conversion:0"} <= set(found)
+
+
+def test_three_forms_are_in_step_whoever_writes(romeo, make_client):
+    """XEP-0402 section 5, XEP-0411."""
+    listen(romeo, NODE)
+    middle = make_client(romeo.account, resource="middle")
+    listen(middle, OLD)
+    publish(romeo, NODE, "a@rooms.example", room("A"), access_model="whitelist", max_items="max")
+    middle.gets(event(OLD, "<item id='current'/>", romeo.bare))
+    assert copied(romeo) == {"a@rooms.example": "A"}
+    assert stored(romeo)[0].keys() == {"a@rooms.example"}
+    both = (
+        f"<storage xmlns='{OLD}'><conference jid='a@rooms.example' name='A' autojoin='true'><nick>JC</nick></conference>"
+        "<conference jid='b@rooms.example' name='B'/><url name='Works' url='http://example.org/'/></storage>"
+    )
+    romeo.inbox.clear()
+    assert condition(publish(middle, OLD, "current", both)) == ("result",)
+    romeo.gets(event(NODE, "<item id='b@rooms.example'/>", romeo.bare))
+    romeo.nothing("<message/>")  # a is as it was
+    assert ids(items(romeo, NODE)) == ["a@rooms.example", "b@rooms.example"]
+    assert stored(romeo) == (
+        {"a@rooms.example": ("A", "true", "JC"), "b@rooms.example": ("B", None, None)}, 1
+    )  # fmt: skip
+    middle.inbox.clear()
+    store(romeo, "<conference jid='b@rooms.example' name='C'/>")
+    middle.gets(event(OLD, "<item id='current'/>", romeo.bare))
+    middle.nothing("<message/>")  # once, however many changed
+    assert copied(romeo) == {"b@rooms.example": "C"}
+    romeo.iq("set", pubsub(f"<retract node='{NODE}'><item id='b@rooms.example'/></retract>", NS))
+    assert copied(romeo) == {}
+
+
+def test_bookmarks_that_others_could_read_are_closed(romeo, juliet):
+    publish(romeo, OLD, "current", f"<storage xmlns='{OLD}'/>", access_model="open")
+    publish(romeo, NODE, "a@rooms.example", room("A"), access_model="whitelist", max_items="max")
+    assert condition(items(juliet, OLD, romeo.bare)) == ("not-allowed", "closed-node")
+    assert copied(romeo) == {"a@rooms.example": "A"}

@@ -1,6 +1,7 @@
 """What tests of publish-subscribe say."""
 
 import hashlib
+import uuid
 from base64 import b64encode
 
 from tests.client import Client
@@ -93,6 +94,14 @@ def answer_caps(client: Client):
         f"<query xmlns='{INFO}' node='https://test.example#{ver}'>"
         f"<identity category='client' type='pc' name='test'/>{told}</query></iq>"
     )
+
+
+def listen(client: Client, *wanted):
+    """The client shows capabilities that the server has never seen; returns when the server knows them. `wanted`: nodes."""
+    show_caps(client, *wanted, others=(INFO, f"urn:test:{uuid.uuid4()}"))
+    answer_caps(client)
+    client.sync()
+    client.inbox.clear()
 
 
 def event(node, inner, sender):

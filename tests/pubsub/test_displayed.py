@@ -1,0 +1,48 @@
+"""XEP-0490: the examples that a server answers, by their number, and what goes beside."""
+
+from tests.pubsub.words import INFO, NS, event, ids, items, listen, publish, pubsub
+
+MDS = "urn:xmpp:mds:displayed:0"
+OPTIONS = {
+    "persist_items": "true",
+    "max_items": "max",
+    "send_last_published_item": "never",
+    "access_model": "whitelist",
+}
+
+
+def displayed(id, by):
+    return f"<displayed xmlns='{MDS}'><stanza-id xmlns='urn:xmpp:sid:0' by='{by}' id='{id}'/></displayed>"
+
+
+def test_examples_1_to_4_a_chat_is_marked_and_the_marks_are_read(romeo):
+    for chat in ("juliet@montegue.example", "example@conference.shakespeare.example"):
+        assert publish(romeo, MDS, chat, displayed("a1", romeo.bare), **OPTIONS).get("type") == "result"
+    found = items(romeo, MDS)
+    assert ids(found) == ["juliet@montegue.example", "example@conference.shakespeare.example"]
+    assert found.find(f".//{{{MDS}}}displayed")[0].get("id") == "a1"
+
+
+def test_examples_5_and_6_the_account_says_that_it_assists(romeo):
+    info = romeo.iq("get", f"<query xmlns='{INFO}'/>", to=romeo.bare)[0]
+    assert "urn:xmpp:mds:server-assist:0" in [each.get("var") for each in info]
+
+
+def test_examples_8_to_10_one_message_tells_the_other_side_and_ones_own_clients(romeo, juliet, make_client):
+    phone = make_client(romeo.account, resource="phone")
+    phone.iq("set", "<enable xmlns='urn:xmpp:carbons:2'/>")
+    listen(phone, MDS)
+    marker = "<displayed xmlns='urn:xmpp:chat-markers:0' id='the-msg-1'/>"
+    store = "<store xmlns='urn:xmpp:hints'/>"
+    romeo.send(
+        f"<message to='{juliet.bare}' type='chat' id='m1'>{marker}{displayed('s1', romeo.bare)}{store}</message>"
+    )
+    got = juliet.gets(f"<message from='{romeo.jid}'>{marker}{store}</message>", 10)
+    assert MDS not in "".join(each.tag for each in got.iter())
+    phone.gets(event(MDS, f"<item id='{juliet.bare}'>{displayed('s1', romeo.bare)}</item>", romeo.bare))
+    carbon = phone.gets("<message><sent xmlns='urn:xmpp:carbons:2'/></message>")
+    assert MDS not in "".join(each.tag for each in carbon.iter())
+    assert ids(items(romeo, MDS)) == [juliet.bare]
+    form = romeo.iq("get", pubsub(f"<configure node='{MDS}'/>", NS + "#owner"))
+    values = {each.get("var"): each[0].text for each in form.iter("{jabber:x:data}field") if len(each)}
+    assert values["pubsub#access_model"] == "whitelist" and values["pubsub#max_items"] == "max"
