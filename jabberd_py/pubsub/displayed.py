@@ -1,5 +1,5 @@
-"""XEP-0490: Message Displayed Synchronization. Clients keep in PEP how far their user has read. Server assist: a message that says
-it to the other side says it to the user's own clients, too."""
+"""XEP-0490: Message Displayed Synchronization. Clients keep in PEP how far their user has read. Server assist: a message that
+says it to the other side says it to the user's own clients, too."""
 
 from __future__ import annotations
 
