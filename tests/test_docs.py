@@ -1,5 +1,7 @@
 """docs/protocols.md says what is offered: each protocol with the version and what is left out."""
 
+import re
+
 import pytest
 
 from jabberd_py.ctl import docs
@@ -34,3 +36,30 @@ def test_words_in_docstrings_claim_nothing():
 def test_what_service_discovery_announces_says_which_protocol_it_is():
     announced = [kind for kind in load_all().values() if kind.features or kind.account_features]
     assert [kind.name for kind in announced if not kind.protocols] == []
+
+
+# -- pages that people write --------------------------------------------------------------------------
+
+ROOT = docs.PACKAGE.parent
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+NAMES = re.compile(r"`((?:[\w.-]+/)*[\w-]+\.py)`")
+LINKS = re.compile(r"\]\((?!https?:|#)([^)#\s]+)")
+
+
+def test_the_service_to_copy_is_the_one_that_runs():
+    """tests/test_services.py talks to it."""
+    page = (ROOT / "docs/writing-a-service.md").read_text()
+    code = (docs.PACKAGE / "services/echo.py").read_text()
+    assert f"```python\n{code}```" in page
+    assert len(code.splitlines()) < 40
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_page_names_files_that_exist(page):
+    text = page.read_text()
+    here = [ROOT, docs.PACKAGE, page.parent]
+    known = {file.name for file in docs.PACKAGE.rglob("*.py")}
+    for name in NAMES.findall(text):
+        assert any((folder / name).exists() for folder in here) or "/" not in name and name in known, name
+    for link in LINKS.findall(text):
+        assert (page.parent / link).exists(), link

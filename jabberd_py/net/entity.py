@@ -1,7 +1,13 @@
 """Our side of a stream: what c2s, s2s and components send at its beginning and at its end, on any transport.
 
-Each of the three has a loop of its own. The loop of a client is the path of every message, the loop of a server confirms pairs
-between two elements, and that of a component begins with a handshake. One loop for all would consist of method calls only.
+c2s, s2s and components have a stanza loop each (`_loop`), because the loops share almost nothing:
+
+- The loop of a client is on the path of every message, so it calls as few functions as possible. It counts stanzas for stream
+  management, and it may rest while the client is silent.
+- The loop of a server also handles dialback. Between two elements it lets pairs of domains send.
+- The loop of a component begins only after the handshake, knows no features, and restarts no stream.
+
+A common loop would have to call a method for each of these steps, and every message would pay for the calls.
 """
 
 from __future__ import annotations
