@@ -15,8 +15,14 @@ class Description(Feature):
 
     room_name = Field("muc#roomconfig_roomname", "text-single", "", "Name of the room", most=200)
     text = Field("muc#roomconfig_roomdesc", "text-single", "", "Description of the room", most=2000)
-    lang = Field("muc#roomconfig_lang", "text-single", "", "Language spoken here, such as en", most=40)
-    pubsub = Field("muc#roomconfig_pubsub", "text-single", "", "Its pubsub node, an XMPP URI", most=1000)
+    lang = Field(
+        "muc#roomconfig_lang", "text-single", "", "Language spoken here, such as en",
+        most=40, like="[A-Za-z]{1,8}(-[A-Za-z0-9]{1,8})*",
+    )  # fmt: skip
+    pubsub = Field(
+        "muc#roomconfig_pubsub", "text-single", "", "Its pubsub node, an XMPP URI", like=r"xmpp:\S+"
+    )
+    logs = Field("muc#roominfo_logs", "text-single", "", "URL of its logs", like=r"[a-z][a-z0-9+.-]*:\S+")
     contacts = Field[list[str]](
         "muc#roominfo_contactjid", "jid-multi", [], "Whom to ask about the room", most=20
     )
@@ -28,7 +34,8 @@ class Description(Feature):
         """Fields of `muc#roominfo` (XEP-0128)."""
         info: dict[str, Any] = {
             "muc#roominfo_description": self.text(room), "muc#roominfo_lang": self.lang(room),
-            "muc#roominfo_pubsub": self.pubsub(room), "muc#roominfo_contactjid": self.contacts(room),
+            "muc#roominfo_pubsub": self.pubsub(room), "muc#roomconfig_pubsub": self.pubsub(room),
+            "muc#roominfo_contactjid": self.contacts(room), "muc#roominfo_logs": self.logs(room),
         }  # fmt: skip
         for var, value in info.items():
             if value:

@@ -8,8 +8,10 @@ they belong to.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from ..options import brief
 from ..xmpp import forms
 from ..xmpp.jid import parse
 
@@ -27,6 +29,7 @@ class Field(Generic[T]):
     default  the value of a room that says nothing
     choices  (value, label) of each, for lists
     most     characters that a text may have, or values that a list may have
+    like     a regular expression that a text has to match, unless it is empty
     """
 
     def __init__(
@@ -38,9 +41,10 @@ class Field(Generic[T]):
         *,
         choices: tuple[tuple[str, str], ...] = (),
         most: int = 1000,
+        like: str = "",
     ) -> None:
         self.var, self.type, self.default, self.label = var, type, default, label
-        self.choices, self.most = choices, most
+        self.choices, self.most, self.like = choices, most, like
 
     def __call__(self, room: Room) -> T:
         """The value in that room."""
@@ -72,6 +76,8 @@ class Field(Generic[T]):
     def _bounded(self, text: str) -> str:
         if len(text) > self.most:
             raise ValueError(f"more than {self.most} characters")
+        if text and self.like and not re.fullmatch(self.like, text):
+            raise ValueError(f"{brief(text)} is none")
         return text
 
     def _known(self, value: str) -> str:
@@ -101,3 +107,6 @@ class Number(Field[int]):
         ):
             raise ValueError(f"a whole number from {self.least} to {self.most}")
         return int(text)
+
+    def show(self, form: forms.Form, value: Any) -> None:
+        form.field(self.var, self.type, self.label, value, range=(self.least, self.most))

@@ -13,6 +13,7 @@ from ..archive import pages
 from ..archive.query import LAST
 from ..hooks import Option, on
 from ..xdb.numbers import when
+from ..xmpp import forms
 from ..xmpp.element import Element, from_text
 from ..xmpp.ns import DELAY
 from ..xmpp.rsm import Page
@@ -22,16 +23,18 @@ from .fields import Number
 from .occupant import MUC, Occupant, added
 from .room import Room
 
+ADDRESS = "http://jabber.org/protocol/address"
 ASKED = 20
 """Messages that who says nothing gets."""
 
 
 class Said(NamedTuple):
-    """``id``: its stanza-id, where the archive has it."""
+    """``id``: its stanza-id, where the archive has it. ``by``: the full address of its sender, if all knew that then."""
 
     when: float
     stanza: Element
     id: str
+    by: str = ""
 
 
 class History(Feature):
@@ -48,7 +51,8 @@ class History(Feature):
         if kept is None or kept.maxlen != self.most:
             kept = room.memory["history"] = deque(kept or (), self.most)
         now = time.time()
-        kept.append(Said(now, _late(room, stanza, now), str(stanza.uid or "")))
+        by = occupant.shown if self.host.open_to_all(room) else ""
+        kept.append(Said(now, _late(room, stanza, now), str(stanza.uid or ""), by))
 
     @on("coming")
     def recall(self, room: Room) -> None:
@@ -66,6 +70,9 @@ class History(Feature):
                 said.append(Said(when(id), late, str(id)))
         room.memory.setdefault("history", said)
 
+    def room_info(self, room: Room, form: forms.Form) -> None:
+        form.field(self.length.var, "text-single", None, min(self.length(room), self.most))
+
     def drop(self, room: Room, id: str, badge: bytes = b"") -> None:
         """That message was taken back. ``badge``: only if it bears that."""
         kept = room.memory.get("history") or ()
@@ -76,7 +83,11 @@ class History(Feature):
     @on("entered")
     def show(self, room: Room, occupant: Occupant, full: str, stanza: Element) -> None:
         for each in self.wanted(room, stanza):
-            room.sending.one(each.stanza.copy(to=full))
+            said = each.stanza.copy(to=full)
+            if each.by and self.host.open_to_all(room):
+                address = Element("address", ADDRESS, type="ofrom", jid=each.by)
+                said = added(said, Element("addresses", ADDRESS, address).to_bytes(), f"{ADDRESS} addresses")
+            room.sending.one(said)
 
     def wanted(self, room: Room, stanza: Element) -> list[Said]:
         """The last messages, as few as every limit says: the client's, the room's, the service's."""

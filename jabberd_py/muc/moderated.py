@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..hooks import HANDLED, Option, on
+from ..hooks import HANDLED, on
 from ..xmpp import forms
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
@@ -24,7 +24,7 @@ class Moderated(Feature):
     """Visitors may listen only."""
 
     active = Field("muc#roomconfig_moderatedroom", "boolean", False, "Only those who have voice may speak")
-    requests = Option(bool, True, "may visitors ask for voice?")
+    requests = Field("muc#roomconfig_allowvoicerequests", "boolean", True, "Visitors may ask for voice")
 
     def room_features(self, room: Room) -> list[str]:
         return ["muc_moderated" if self.active(room) else "muc_unmoderated"]
@@ -82,7 +82,7 @@ class Moderated(Feature):
 
     def _ask(self, room: Room, occupant: Occupant, form: dict[str, list[str]]) -> None:
         """Section 8.6: the moderators get a form."""
-        if not self.requests:
+        if not self.requests(room):
             raise StanzaError("forbidden", "visitors cannot ask for voice here")
         if form.get("muc#role", ["participant"]) != ["participant"]:
             raise StanzaError("bad-request", "voice is what can be asked for")

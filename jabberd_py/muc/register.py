@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from ..hooks import iq, on
 from ..xmpp import forms
 from ..xmpp.element import Element
@@ -14,6 +16,9 @@ from .fields import Field
 from .occupant import Occupant, skeleton
 from .ranks import at_least
 from .room import Room
+
+if TYPE_CHECKING:
+    from ..xdb import Ticket
 
 NS = "jabber:iq:register"
 FORM_TYPE = "http://jabber.org/protocol/muc#register"
@@ -49,12 +54,18 @@ class Register(Feature):
         room, user = self.host.room(request), request.from_.user
         kept = room.affiliations.get(user)
         if kept is not None and kept.nick:
-            return Element("query", NS, Element("registered", NS), Element("username", NS, kept.nick))
+            known = Element("registered", NS), Element("username", NS, kept.nick)
+            return Element("query", NS, *known, self.form(room, user, kept.nick))
         self._check(room, user)
-        form = forms.Form("form", "Registration with the room", "Which nick shall be yours?", FORM_TYPE)
-        form.field(NICK, "text-single", "Nick", required=True)
         text = Element("instructions", NS, "Which nick shall be yours?")
-        return Element("query", NS, text, form.element())
+        return Element("query", NS, text, self.form(room, user))
+
+    def form(self, room: Room, user: str, nick: str | None = None) -> Element:
+        """The form of registration. ``nick``: the one that is filled in."""
+        form = forms.Form("form", "Registration with the room", "Which nick shall be yours?", FORM_TYPE)
+        form.field(NICK, "text-single", "Nick", nick, required=True)
+        self.host.hooks.tell("registering", room, user, form)
+        return form.element()
 
     @iq("set", NS, "query", to="room")
     def register(self, request: Element) -> None:
@@ -69,23 +80,48 @@ class Register(Feature):
         if x.type == "cancel":
             return
         try:
-            (nick,) = forms.read(x, FORM_TYPE).get(NICK, [])
+            values = forms.read(x, FORM_TYPE)
+            (nick,) = values.get(NICK, [])
             nick = resourceprep(nick.strip())
         except ValueError:
             raise StanzaError("bad-request", "the form needs a nick") from None
-        room.check_nick(next(iter(room.of(user)), Occupant(user, nick, "none")), nick, request)
+        self._check_nick(room, user, nick, request)
+        if self.host["approval"].needed(room, user):
+            self.host["approval"].ask(room, user, nick)
+            return
+        tickets = [self.enrol(room, user, nick)]
+        self.host.hooks.tell("registered", room, user, values, tickets)
+        for ticket in tickets:
+            if ticket is not None:
+                ticket.wait()
+
+    def enrol(self, room: Room, user: str, nick: str) -> Ticket | None:
+        """Makes the user a member, and the nick theirs. Does not wait."""
         now = room.affiliation(user)
         ticket = changes.affiliate(room, user, now if at_least(now, "member") else "member", nick=nick)
         room.memory.pop("nicks", None)
-        if ticket is not None:
-            ticket.wait()
+        return ticket
+
+    def _check_nick(self, room: Room, user: str, nick: str, request: Element) -> None:
+        """Raises StanzaError; a conflict has a form with a nick that is free."""
+        try:
+            room.check_nick(next(iter(room.of(user)), Occupant(user, nick, "none")), nick, request)
+        except StanzaError as error:
+            if error.condition != "conflict":
+                raise
+            other = self.host["nicks"].another(room, user, nick)
+            offer = Element("query", NS, self.form(room, user, other))
+            raise StanzaError("conflict", f"{error.text}; {other} is free", offer) from None
 
     def _check(self, room: Room, user: str) -> None:
         """May they register? Raises StanzaError."""
         now = room.affiliation(user)
         if now == "outcast":
             raise StanzaError("forbidden", "you are banned from this room")
-        if not at_least(now, "member") and (not self.allowed(room) or self.host["members"].says(room)):
+        if at_least(now, "member"):
+            return
+        closed = self.host["members"].says(room) and not self.host["approval"].needed(room, user)
+        if not self.allowed(room) or closed:
             raise StanzaError("not-allowed", "this room does not let you register")
 
     def _remove(self, room: Room, user: str) -> None:
@@ -93,10 +129,12 @@ class Register(Feature):
         if kept is None or kept.affiliation == "outcast":
             raise StanzaError("registration-required", "you are not registered")
         after = "none" if kept.affiliation == "member" else kept.affiliation
-        ticket = changes.affiliate(room, user, after, nick="")
+        tickets = [changes.affiliate(room, user, after, nick="")]
         room.memory.pop("nicks", None)
-        if ticket is not None:
-            ticket.wait()
+        self.host.hooks.tell("registered", room, user, {}, tickets)
+        for ticket in tickets:
+            if ticket is not None:
+                ticket.wait()
 
     @on("affiliating")
     def changed(self, room: Room, change: changes.Change) -> None:

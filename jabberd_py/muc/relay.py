@@ -12,6 +12,7 @@ from ..xmpp.jid import parse
 from ..xmpp.ns import PING
 from ..xmpp.protocols import XEP
 from .feature import Feature
+from .fields import Field
 from .occupant import Occupant
 from .room import Room
 
@@ -26,6 +27,7 @@ class Relay(Feature):
     protocols = (XEP(410, "1.2.0", "MUC Self-Ping"),)
     needs = ("occupant_id",)
     room_namespaces = ("http://jabber.org/protocol/muc#self-ping-optimization",)
+    allowed = Field("allow_query_users", "boolean", True, "Occupants may send requests to other occupants")
 
     @on("asking", kind="iq")
     def pass_on(self, room: Room, occupant: Occupant, target: Occupant, stanza: Element) -> bool:
@@ -34,6 +36,8 @@ class Relay(Feature):
         if target is occupant and (namespace, name) == (PING, "ping"):
             self.host.router.reply(stanza.reply())
             return HANDLED
+        if not self.allowed(room) and occupant.role != "moderator":
+            raise StanzaError("forbidden", "this room passes no requests on")
         if not target.sessions:
             raise StanzaError("recipient-unavailable")
         id = f"{self._mark(room, str(stanza.from_))}-{stanza.id}"

@@ -156,6 +156,9 @@ class Room:
     def enter(self, stanza: Element, nick: str, statuses: Iterable[int] = ()) -> None:
         """A session that is not in the room wants to be. Raises StanzaError."""
         jid, full = stanza.from_, str(stanza.from_)
+        given = self.service.nick(self, jid.user, nick)
+        if given != nick:
+            nick, statuses = given, (*statuses, 210)
         known = self.occupants.get(nick)
         if known is not None and known.user == jid.user:
             occupant = known
@@ -193,6 +196,13 @@ class Room:
     def rename(self, occupant: Occupant, full: str, nick: str, stanza: Element) -> None:
         """Another nick for the occupant and all its sessions (section 7.6). Raises StanzaError."""
         self.service.hooks.call("updating", self, occupant, stanza)
+        given = self.service.nick(self, occupant.user, nick)
+        statuses = (210,) if given != nick else ()
+        nick = given
+        if nick == occupant.nick:
+            self._shows(occupant, full, stanza)
+            self.publish(occupant, statuses=statuses)
+            return
         other = self.taken.get(skeleton(nick))
         if other is not None and other is not occupant and other.user == occupant.user:
             self._join(occupant, other, full, stanza)
@@ -205,7 +215,7 @@ class Room:
         self._shows(occupant, full, stanza)
         for each in occupant.sessions:
             self.keep(occupant, each)
-        self.publish(occupant)
+        self.publish(occupant, statuses=statuses)
 
     def _join(self, occupant: Occupant, other: Occupant, full: str, stanza: Element) -> None:
         """A user takes the nick of another client of their own: from now on both share it."""
@@ -277,10 +287,12 @@ class Room:
         """To one session: that is you."""
         self.sending.one(available(self, occupant, True, (*statuses, 110)).copy(to=full))
 
-    def publish(self, occupant: Occupant, but: str = "", why: Leave = GOES) -> None:
+    def publish(
+        self, occupant: Occupant, but: str = "", why: Leave = GOES, statuses: Iterable[int] = ()
+    ) -> None:
         """The occupant's presence, to everybody; its own sessions learn that they are meant. ``but``: a session that gets it
-        otherwise. ``why``: the actor and the reason of a change."""
-        own = available(self, occupant, True, (110,), why)
+        otherwise. ``why``: the actor and the reason of a change. ``statuses``: codes for its own sessions."""
+        own = available(self, occupant, True, (*statuses, 110), why)
         self.sending.all(own, [each for each in occupant.sessions if each != but])
         occupant.look = None
         if self.service.broadcasts(self, occupant):

@@ -57,6 +57,8 @@ class Rooms(Service):
         "moderated",
         "broadcast",
         "register",
+        "nicks",
+        "approval",
         "private",
         "relay",
         # what a room is, and what those who come in get
@@ -196,6 +198,11 @@ class Rooms(Service):
     def open_to_all(self, room: Room) -> bool:
         """Does everybody see real addresses?"""
         return self._says("whois", room, False)
+
+    def nick(self, room: Room, user: str, wanted: str) -> str:
+        """The nick that a user gets who wants that one."""
+        module: Any = self.modules.get("nicks")
+        return wanted if module is None else str(module.given(room, user, wanted))
 
     def lasts(self, room: Room) -> bool:
         """Does it last when nobody is in?"""

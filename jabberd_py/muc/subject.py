@@ -73,4 +73,5 @@ class Subject(Feature):
         kept = room.notes.get("subject")
         if kept is not None and self.host["hidden"].says(room):
             form.field("muc#roominfo_subject", None, None, kept["texts"][0][0])
-        form.field("muc#roominfo_subjectmod", "boolean", None, self.anyone(room))
+        for var in ("muc#roominfo_subjectmod", self.anyone.var):
+            form.field(var, "boolean", None, self.anyone(room))

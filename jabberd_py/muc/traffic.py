@@ -116,7 +116,8 @@ def _come(service: Rooms, room: Room | None, stanza: Element, to: JID, joins: bo
 
 def _lost(service: Rooms, stanza: Element, to: JID) -> None:
     """A client believes that it is in the room (section 7.2.16)."""
-    x = Element("x", USER, Element("item", USER, affiliation="none", role="none"))
+    why = Element("reason", USER, "You are not in the room.")
+    x = Element("x", USER, Element("item", USER, why, affiliation="none", role="none"))
     for code in (110, 307, 333):
         x.append(Element("status", USER, code=code))
     service.router.deliver(Element("presence", CLIENT, x, from_=to, to=stanza.from_, type="unavailable"))

@@ -244,9 +244,9 @@ def test_example_65_to_76_registration(room: Room, romeo: Client, juliet: Client
     room.enter(juliet, "second")
     form = juliet.iq("get", f"<query xmlns='{REGISTER}'/>", to=room.address)
     assert form.find(f".//{{{DATA}}}field[@var='muc#register_roomnick']") is not None
-    assert condition(_register(room, juliet, "first")) == "conflict"
+    assert condition(register(room, juliet, "first")) == "conflict"
     assert condition(juliet.iq("set", f"<query xmlns='{REGISTER}'/>", to=room.address)) == "bad-request"
-    assert condition(_register(room, juliet, "second")) == "result"
+    assert condition(register(room, juliet, "second")) == "result"
     room.shows(romeo, "second", "affiliation='member' role='participant'")
     known = juliet.iq("get", f"<query xmlns='{REGISTER}'/>", to=room.address)
     assert known.find(f".//{{{REGISTER}}}registered") is not None
@@ -268,7 +268,7 @@ def test_example_67_68_where_one_cannot_register(room: Room, romeo: Client, juli
     assert condition(juliet.iq("get", f"<query xmlns='{REGISTER}'/>", to=room.address)) == "not-allowed"
 
 
-def _register(room: Room, client: Client, nick: str) -> Any:
+def register(room: Room, client: Client, nick: str) -> Any:
     fields = f"<field var='FORM_TYPE'><value>{MUC}#register</value></field>"
     fields += f"<field var='muc#register_roomnick'><value>{nick}</value></field>"
     x = f"<x xmlns='{DATA}' type='submit'>{fields}</x>"
