@@ -34,7 +34,7 @@ class Admin(Feature):
     """Moderators, admins and owners run the room."""
 
     lists = Field(
-        "muc#roomconfig_getmemberlist", "list-multi", [each for each, _ in ROLE_NAMES], "Who may get the list of members",
+        "muc#roomconfig_getmemberlist", "list-multi", ["moderator"], "Who else may get the list of members",
         choices=ROLE_NAMES,
     )  # fmt: skip
     needs = ("register",)

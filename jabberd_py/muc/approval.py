@@ -24,7 +24,7 @@ class Approval(Feature):
 
     needs = ("members", "register")
     open = Field(
-        "x-muc#roomconfig_membershiprequests", "boolean", False, "Users may ask the admins of a members-only room to let them in"
+        "x-muc#roomconfig_membershiprequests", "boolean", False, "In a members-only room, users may ask to be let in"
     )  # fmt: skip
     most = Option(int, 100, "requests of one room that may wait", min=1)
 

@@ -39,7 +39,11 @@ EVENTS = tuple(
                 ("given", "room occupant role", "an occupant is given another role"),
                 ("affiliating", "room change", "an address has another affiliation"),
                 ("configured", "room before statuses", "the room is set up anew"),
-                ("registering", "room user form", "a user gets the form of registration; a handler may add fields"),
+                (
+                    "registering",
+                    "room user form",
+                    "a user gets the form of registration; a handler may add fields",
+                ),
                 (
                     "registered",
                     "room user fields tickets",

@@ -135,7 +135,10 @@ def test_example_61_to_64_a_chat_of_two_goes_on_in_a_room(
     room: Room, romeo: Client, juliet: Client, nurse: Client
 ) -> None:
     room.open(romeo, "first")
-    thread, stamp = "<thread>e0ff</thread>", f"<delay xmlns='urn:xmpp:delay' from='{romeo.jid}' stamp='2004-09-29T01:54:37Z'/>"
+    thread, stamp = (
+        "<thread>e0ff</thread>",
+        f"<delay xmlns='urn:xmpp:delay' from='{romeo.jid}' stamp='2004-09-29T01:54:37Z'/>",
+    )
     room.say(romeo, "Thrice the brinded cat hath mew'd.", thread + stamp)
     invites = "".join(
         f"<invite to='{to}'><reason>both</reason><continue thread='e0ff'/></invite>"

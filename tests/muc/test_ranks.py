@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.client import Client
-from tests.muc.conftest import Room, condition
+from tests.muc.conftest import MUC, OWNER, USER, Room, condition
 
 AFFILIATIONS = ("outcast", "none", "member", "admin", "owner")
 BY_OWNER = {
@@ -110,4 +110,135 @@ def test_section_5_1_3_who_may_change_roles(room: Room, romeo: Client, make_clie
                         wrong.append((actor, role, target, before, after, found, wanted))
                     if after == "none" and found == "result":
                         come(f"to {target}", target)
+    assert not wrong
+
+
+def _presence(room: Room, client: Client, to: str, inner: str = "") -> str:
+    """ "result" if the own presence comes back, else the condition of the error."""
+
+    def answers(element: Any) -> bool:
+        own = element.find(f"{{{USER}}}x/{{{USER}}}status[@code='110']") is not None
+        return bool(element.get("from") == f"{room}/{to}" and (own or element.get("type") == "error"))
+
+    client.inbox.clear()
+    client.send(f"<presence to='{room}/{to}'>{inner}</presence>")
+    return condition(client.take(answers, "<presence/>", 10))
+
+
+def _message(room: Room, client: Client, to: str, kind: str, inner: str) -> str:
+    client.inbox.clear()
+    client.send(f"<message to='{to}' type='{kind}' id='m'>{inner}</message>")
+    client.sync(room.service)
+    errors = [each for each in client.inbox if each.get("type") == "error"]
+    return condition(errors[0]) if errors else "result"
+
+
+def test_section_5_1_1_privileges_of_roles(room: Room, romeo: Client, make_client: Any) -> None:
+    """The rows that a stanza can ask for, with the exact answer for each role."""
+    people = {role: make_client() for role in ("none", "visitor", "participant", "moderator")}
+    room.open(romeo, "owner", moderatedroom=True)
+    room.enter(make_client(), "somebody")
+    for role, client in people.items():
+        if role != "none":
+            room.enter(client, role)
+            room.admin(romeo, f"nick='{role}' role='{role}'")
+    invite = f"<x xmlns='{USER}'><invite to='hecate@example.org'/></x>"
+    table = {
+        "messages to all": ("not-acceptable", "forbidden", "result", "result"),
+        "private messages": ("not-acceptable", "result", "result", "result"),
+        "invite": ("not-acceptable", "result", "result", "result"),
+        "subject": ("not-acceptable", "forbidden", "forbidden", "result"),
+        "availability": ("forbidden", "result", "result", "result"),
+        "nick": ("forbidden", "result", "result", "result"),
+        "grant voice": ("forbidden", "forbidden", "forbidden", "result"),
+        "revoke voice": ("forbidden", "forbidden", "forbidden", "result"),
+        "kick": ("forbidden", "forbidden", "forbidden", "result"),
+    }
+    room.admin(romeo, f"affiliation='outcast' jid='{people['none'].bare}'")
+    wrong = []
+    for right, row in table.items():
+        for (role, client), wanted in zip(people.items(), row, strict=True):
+            room.admin(romeo, "nick='somebody' role='visitor'")
+            match right:
+                case "messages to all":
+                    found = _message(room, client, room.address, "groupchat", "<body>hi</body>")
+                case "private messages":
+                    found = _message(room, client, f"{room}/owner", "chat", "<body>hi</body>")
+                case "invite":
+                    found = _message(room, client, room.address, "normal", invite)
+                case "subject":
+                    found = _message(room, client, room.address, "groupchat", "<subject>mine</subject>")
+                case "availability":
+                    found = _presence(room, client, role, "<show>xa</show>")
+                case "nick":
+                    found = _presence(room, client, f"{role} too")
+                case "grant voice":
+                    found = condition(room.admin(client, "nick='somebody' role='participant'"))
+                case "revoke voice":
+                    room.admin(romeo, "nick='somebody' role='participant'")
+                    found = condition(room.admin(client, "nick='somebody' role='visitor'"))
+                case _:
+                    found = condition(room.admin(client, "nick='somebody' role='none'"))
+            if found != wanted:
+                wrong.append((right, role, found, wanted))
+    assert not wrong
+
+
+def test_section_5_2_1_privileges_of_affiliations(room: Room, romeo: Client, make_client: Any) -> None:
+    """Every row of the table, with the exact answer for each affiliation."""
+    people = {each: romeo if each == "owner" else make_client() for each in AFFILIATIONS}
+    closed = Room(room.service).open(romeo, "owner", membersonly=True)
+    room.open(romeo, "owner")
+    for where in (room, closed):
+        for each in ("outcast", "member", "admin"):
+            where.admin(romeo, f"affiliation='{each}' jid='{people[each].bare}'")
+    register = "<query xmlns='jabber:iq:register'/>"
+    form = f"<query xmlns='{OWNER}'/>"
+    table = {
+        "enter an open room": ("forbidden", *["result"] * 4),
+        "register": ("forbidden", *["result"] * 4),
+        "list of members": ("forbidden", "forbidden", "forbidden", "result", "result"),
+        "list of members, non-anonymous": ("forbidden", "forbidden", "result", "result", "result"),
+        "enter a members-only room": ("forbidden", "registration-required", *["result"] * 3),
+        "ban": ("forbidden", "forbidden", "forbidden", "result", "result"),
+        "edit the list of members": ("forbidden", "forbidden", "forbidden", "result", "result"),
+        "make a moderator": ("forbidden", "forbidden", "forbidden", "result", "result"),
+        "edit the list of admins": ("forbidden", "forbidden", "forbidden", "forbidden", "result"),
+        "edit the list of owners": ("forbidden", "forbidden", "forbidden", "forbidden", "result"),
+        "configure": ("forbidden", "forbidden", "forbidden", "forbidden", "result"),
+        "destroy": ("forbidden", "forbidden", "forbidden", "forbidden", "result"),
+    }
+    room.enter(make_client(), "somebody")
+    wrong = []
+    for right, row in table.items():
+        if right.endswith("non-anonymous"):
+            room.setup(romeo, whois="anyone")
+        for (who, client), wanted in zip(people.items(), row, strict=True):
+            match right:
+                case "enter an open room" | "enter a members-only room":
+                    where = room if right == "enter an open room" else closed
+                    found = _presence(where, client, who, f"<x xmlns='{MUC}'/>")
+                case "register":
+                    found = condition(client.iq("get", register, to=room.address))
+                case "list of members" | "list of members, non-anonymous":
+                    found = condition(room.admin(client, "affiliation='member'", kind="get"))
+                case "ban":
+                    found = condition(room.admin(client, f"affiliation='outcast' jid='{who}@example.org'"))
+                case "edit the list of members":
+                    found = condition(room.admin(client, f"affiliation='member' jid='{who}@example.com'"))
+                case "make a moderator":
+                    room.admin(romeo, "nick='somebody' role='participant'")
+                    found = condition(room.admin(client, "nick='somebody' role='moderator'"))
+                case "edit the list of admins":
+                    found = condition(room.admin(client, f"affiliation='admin' jid='{who}@example.net'"))
+                case "edit the list of owners":
+                    found = condition(room.admin(client, f"affiliation='owner' jid='{who}@example.edu'"))
+                case "configure":
+                    found = condition(client.iq("get", form, to=room.address))
+                case _:
+                    found = condition(
+                        client.iq("set", form.replace("/>", "><destroy/></query>"), to=room.address)
+                    )
+            if found != wanted:
+                wrong.append((right, who, found, wanted))
     assert not wrong
