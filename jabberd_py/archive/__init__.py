@@ -86,7 +86,7 @@ def _unkept(owner: str) -> None:
 
 
 def bury(owner: str, number: int, payload: Element) -> Ticket:
-    """Puts a tombstone in the place of a message. Its start tag stays; ``payload`` is all that it has inside: ``<retracted/>``
-    (XEP-0424 section 5) or ``<moderated/>`` (XEP-0425). Does not wait. The ticket's result is False if there was no such
-    message."""
+    """Puts a tombstone in the place of a message. Its start tag and its occupant-id stay; ``payload`` is what else it has
+    inside: ``<retracted/>`` (XEP-0424 section 5) or ``<moderated/>`` (XEP-0425). Does not wait. The ticket's result is False if
+    there was no such message."""
     return xdb.write(stones.bury_number, owner, number, str(payload))

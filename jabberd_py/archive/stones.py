@@ -17,11 +17,12 @@ from .search import ArchiveText
 LOOK_BACK = 1000
 """Messages of a conversation in which the one that is retracted is looked for."""
 RETRACT = "urn:xmpp:message-retract:1"
+OCCUPANT = "urn:xmpp:occupant-id:0"
 
 
 def bury_number(owner: str, number: int, stone: str) -> bool:
-    """Of the message with that number its start tag stays. ``stone``: XML, what stands inside it from now on. False: there is
-    no such message in the owner's archive."""
+    """Of the message with that number its start tag and its occupant-id (XEP-0421) stay. ``stone``: XML, what stands inside it
+    from now on. False: there is no such message in the owner's archive."""
     messages.sort_in()
     mine = Message.select(Message.xml).where(
         Message.id == number, Message.owner == owner, Message.archived == 1
@@ -34,7 +35,7 @@ def bury_number(owner: str, number: int, stone: str) -> bool:
 
 
 def _put(number: int, stanza: Element, stone: Element) -> None:
-    made = Element(stanza.name, stanza.ns, stone)
+    made = Element(stanza.name, stanza.ns, *stanza.all("occupant-id", OCCUPANT), stone)
     made.attrs |= stanza.attrs
     Message.update(xml=str(made)).where(Message.id == number).execute()
     ArchiveText.delete().where(ArchiveText.id == number).execute()

@@ -52,7 +52,7 @@ class Admin(Feature):
         role, affiliation = items[0].attrs.get("role"), items[0].attrs.get("affiliation")
         query = Element("query", ADMIN)
         if affiliation in AFFILIATIONS and role is None and affiliation != "none":
-            self._may_see(room, request.from_, affiliation)
+            self.may_see(room, request.from_, affiliation)
             here = {occupant.user: occupant.nick for occupant in room.occupants.values()}
             for jid, each in fairly(list(room.affiliations.items())):
                 if each.affiliation == affiliation:
@@ -73,18 +73,21 @@ class Admin(Feature):
             raise StanzaError("bad-request", "the list of which role or affiliation?")
         return query
 
-    def _may_see(self, room: Room, asker: JID | None, affiliation: str) -> None:
+    def may_see(self, room: Room, asker: JID | None, affiliation: str) -> None:
         """Sections 9.2, 9.5, 10.5 and 10.8. Raises StanzaError."""
-        power, role, public = room.power(asker), room.role(asker), self.host.open_to_all(room)
-        if at_least(power, "admin"):
-            return
-        if affiliation != "outcast" and public and power == "member":
-            return
-        if affiliation == "member" and role in self.lists(room) and (public or role == "moderator"):
-            return
-        if affiliation in ("admin", "owner") and public and role != "none":
-            return
-        raise StanzaError("forbidden")
+        if not self.sees(room, room.power(asker), room.role(asker), affiliation):
+            raise StanzaError("forbidden")
+
+    def sees(self, room: Room, power: str, role: str, affiliation: str) -> bool:
+        """May somebody with that power and role see the list of that affiliation?"""
+        if affiliation == "outcast" or at_least(power, "admin"):
+            return at_least(power, "admin")
+        public = self.host.open_to_all(room)
+        if public and power == "member":
+            return True
+        if affiliation == "member":
+            return role in self.lists(room) and (public or role == "moderator")
+        return bool(public and role != "none")
 
     def _may_see_roles(self, room: Room, asker: JID | None, role: str) -> None:
         """Sections 8.5 and 9.8. Raises StanzaError."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from . import store
-from .presence import Leave
+from .presence import GOES, Leave
 from .ranks import ROLES, at_least
 from .store import Affiliation
 
 if TYPE_CHECKING:
     from ..xdb import Ticket
+    from ..xmpp.element import Element
     from .occupant import Occupant
     from .room import Room
 
@@ -19,11 +20,12 @@ NOBODY = Affiliation("none")
 
 class Change:
     """Of one address's affiliation. Who hears of it in event ``affiliating`` may set ``out``: the status code with which the
-    address is thrown out."""
+    address is thrown out, and add to ``marks``: elements in the <x/> of the presence that tells of it."""
 
     def __init__(self, user: str, before: str, after: str) -> None:
         self.user, self.before, self.after = user, before, after
         self.out = 301 if after == "outcast" else 0
+        self.marks: tuple[Element, ...] = ()
 
 
 def give(room: Room, occupant: Occupant, role: str, actor: str = "", reason: str = "") -> None:
@@ -36,7 +38,7 @@ def give(room: Room, occupant: Occupant, role: str, actor: str = "", reason: str
         return
     seen, was = room.service.broadcasts(room, occupant), room.sees(occupant)
     occupant.role = role
-    _show(room, occupant, seen, was, reason, actor)
+    _show(room, occupant, seen, was, Leave(reason=reason, actor=actor))
 
 
 def affiliate(
@@ -65,14 +67,14 @@ def affiliate(
 
 def _apply(room: Room, occupant: Occupant, change: Change, actor: str, reason: str) -> None:
     if change.out:
-        room.remove(occupant, Leave((change.out,), reason, actor))
+        room.remove(occupant, Leave((change.out,), reason, actor, marks=change.marks))
         return
     seen, role, was = room.service.broadcasts(room, occupant), occupant.role, room.sees(occupant)
     room.rank(occupant)
     lower = ROLES.index(role) > ROLES.index(occupant.role)
     if lower and at_least(change.after, "member") and not at_least(change.before, "admin"):
         occupant.role = role  # a moderator who becomes a member stays a moderator (section 5.1.3)
-    _show(room, occupant, seen, was, reason, actor)
+    _show(room, occupant, seen, was, Leave(reason=reason, actor=actor, marks=change.marks))
 
 
 def _banned(room: Room, occupant: Occupant, domain: str) -> bool:
@@ -87,13 +89,13 @@ def again(room: Room, occupant: Occupant) -> None:
         _show(room, occupant, seen, was)
 
 
-def _show(room: Room, occupant: Occupant, seen: bool, was: bool, reason: str = "", actor: str = "") -> None:
+def _show(room: Room, occupant: Occupant, seen: bool, was: bool, why: Leave = GOES) -> None:
     """``seen``: did the others see the occupant before? ``was``: did the occupant see their real addresses?"""
     if seen and not room.service.broadcasts(room, occupant):
         room.hide(occupant)
     for full in occupant.sessions:
         room.keep(occupant, full)
-    room.publish(occupant, why=Leave(reason=reason, actor=actor))
+    room.publish(occupant, why=why)
     if room.sees(occupant) and not was:
         for full in occupant.sessions:
             room.greet(occupant, full)

@@ -76,7 +76,7 @@ class Discovery(Feature):
             yield from each.room_features(room)
 
     def _node(self, room: Room, request: Element, node: str) -> Element:
-        if node == TRAFFIC:
+        if node == TRAFFIC and request.payload.ns == DISCO_INFO:
             raise StanzaError("service-unavailable", "everything passes")  # section 14.1.1
         for each in self.host.own:
             answer: Element | None = each.room_node(room, request, node)
@@ -89,7 +89,7 @@ class Discovery(Feature):
         """Section 6.5: only who is in learns who is in."""
         room, node = self.host.room(request), request.payload.attrs.get("node")
         if node is not None:
-            raise StanzaError("item-not-found")
+            return self._node(room, request, node)
         query = Element("query", DISCO_ITEMS)
         if room.of(request.from_.user):
             for occupant in list(room.occupants.values()):

@@ -33,6 +33,7 @@ EVENTS = tuple(
                     "an occupant has the role of its affiliation; another may be set",
                 ),
                 ("coming", "room", "somebody wants to enter; what the store has for them may be read now"),
+                ("greeting", "room occupant full stanza", "a session enters, and has got nothing yet"),
                 ("entered", "room occupant full stanza", "a session has entered, and knows who is there"),
                 ("left", "room occupant", "an occupant is out"),
                 ("said", "room occupant stanza", "a message goes out to all"),
@@ -45,7 +46,7 @@ EVENTS = tuple(
                     "a user gets the form of registration; a handler may add fields",
                 ),
                 (
-                    "registered",
+                    "enrolled",
                     "room user fields tickets",
                     "a user has registered, or (`fields` is empty) is no longer registered",
                 ),

@@ -32,3 +32,7 @@ class Feature(Module):
     def codes(self, room: Room) -> tuple[int, ...]:
         """Status codes that those who enter get with their own presence."""
         return ()
+
+    def marks(self, room: Room) -> tuple[Element, ...]:
+        """Elements in the <x/> of the same presence."""
+        return ()

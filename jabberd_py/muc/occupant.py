@@ -13,6 +13,8 @@ USER = f"{MUC}#user"
 ADMIN = f"{MUC}#admin"
 OWNER = f"{MUC}#owner"
 X_USER = f"{USER} x"
+HATS = "urn:xmpp:hats:0 hats"
+"""Children of a stanza, as `Element.kids` has them."""
 
 
 class Occupant:
@@ -21,16 +23,18 @@ class Occupant:
     user      the bare address, as text
     sessions  full address -> its `Seat`
     shown     the full address whose presence the others see: the last that said something
+    hats      XML of the <hats/> (XEP-0317) that its presence bears, or nothing
     badge     XML that everything bears which goes out in the occupant's name, and its `Element.kids`
     look      what the room remembers of how it looks to those who come (`Room.look`)
     """
 
-    __slots__ = ("badge", "look", "nick", "role", "sessions", "shown", "user")
+    __slots__ = ("badge", "hats", "look", "nick", "role", "sessions", "shown", "user")
 
     def __init__(self, user: str, nick: str, role: str) -> None:
         self.user, self.nick, self.role = user, nick, role
         self.sessions: dict[str, Seat] = {}
         self.shown = ""
+        self.hats = b""
         self.badge: tuple[bytes, tuple[str, ...]] = (b"", ())
         self.look: tuple[tuple[object, ...], Copies] | None = None
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ..xmpp.element import Element
 from ..xmpp.ns import CLIENT
-from .occupant import USER, X_USER, Occupant, added
+from .occupant import HATS, USER, X_USER, Occupant, added
 
 if TYPE_CHECKING:
     from .room import Room
@@ -20,6 +20,7 @@ class Leave(NamedTuple):
     actor     the nick of who did it
     nick      the new nick, if it is only a change of that
     more      what else stands in <x/>: <destroy/>
+    marks     what features put into <x/>
     """
 
     statuses: tuple[int, ...] = ()
@@ -27,6 +28,7 @@ class Leave(NamedTuple):
     actor: str = ""
     nick: str = ""
     more: Element | None = None
+    marks: tuple[Element, ...] = ()
 
 
 GOES = Leave()
@@ -54,7 +56,9 @@ def available(
     room: Room, occupant: Occupant, jid: bool, statuses: Iterable[int] = (), why: Leave = GOES
 ) -> Element:
     """What an occupant shows; without ``to``. ``why``: the actor and the reason of a change."""
-    x = Element("x", USER, item(room, occupant, occupant.shown if jid else None, occupant.role, why))
+    x = Element(
+        "x", USER, item(room, occupant, occupant.shown if jid else None, occupant.role, why), *why.marks
+    )
     return _dressed(room, occupant, occupant.presence, x, statuses, None)
 
 
@@ -69,7 +73,7 @@ def unavailable(
     """The occupant goes; ``jid`` is for those who may see it. ``said``: the unavailable presence of its own."""
     role = occupant.role if leave.nick else "none"
     affiliation = "none" if leave.more is not None else None
-    x = Element("x", USER, item(room, occupant, jid, role, leave, affiliation))
+    x = Element("x", USER, item(room, occupant, jid, role, leave, affiliation), *leave.marks)
     if leave.more is not None:
         x.append(leave.more)
     bare = said if said is not None else Element("presence", CLIENT)
@@ -81,7 +85,8 @@ def _dressed(
 ) -> Element:
     for code in statuses:
         x.append(Element("status", USER, code=code))
-    stanza = added(presence, x.to_bytes() + occupant.badge[0], X_USER, *occupant.badge[1])
+    more = (*occupant.badge[1], *((HATS,) if occupant.hats else ()))
+    stanza = added(presence, x.to_bytes() + occupant.badge[0] + occupant.hats, X_USER, *more)
     stanza.attrs = {"from": room.at(occupant.nick)}
     if type is not None:
         stanza.attrs["type"] = type

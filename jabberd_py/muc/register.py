@@ -90,7 +90,7 @@ class Register(Feature):
             self.host["approval"].ask(room, user, nick)
             return
         tickets = [self.enrol(room, user, nick)]
-        self.host.hooks.tell("registered", room, user, values, tickets)
+        self.host.hooks.tell("enrolled", room, user, values, tickets)
         for ticket in tickets:
             if ticket is not None:
                 ticket.wait()
@@ -131,7 +131,7 @@ class Register(Feature):
         after = "none" if kept.affiliation == "member" else kept.affiliation
         tickets = [changes.affiliate(room, user, after, nick="")]
         room.memory.pop("nicks", None)
-        self.host.hooks.tell("registered", room, user, {}, tickets)
+        self.host.hooks.tell("enrolled", room, user, {}, tickets)
         for ticket in tickets:
             if ticket is not None:
                 ticket.wait()

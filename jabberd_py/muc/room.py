@@ -172,19 +172,21 @@ class Room:
             self._seat(occupant)
         self._shows(occupant, full, stanza)
         self.service.awake(self)
+        self.service.hooks.tell("greeting", self, occupant, full, stanza)
         self.greet(occupant, full)
         self.publish(occupant, but=full)
-        self._own(occupant, full, (*self._entry_statuses(), *statuses))
+        self._own(occupant, full, statuses)
         self.service.hooks.tell("entered", self, occupant, full, stanza)
 
     def again(self, occupant: Occupant, full: str, stanza: Element) -> None:
         """A session that is in the room enters it: its client has lost track, and gets everything once more (section 7.2.1)."""
         before = occupant.presence.inner
         self._shows(occupant, full, stanza)
+        self.service.hooks.tell("greeting", self, occupant, full, stanza)
         self.greet(occupant, full)
         if occupant.presence.inner != before:
             self.publish(occupant, but=full)
-        self._own(occupant, full, self._entry_statuses())
+        self._own(occupant, full)
         self.service.hooks.tell("entered", self, occupant, full, stanza)
 
     def update(self, occupant: Occupant, full: str, stanza: Element) -> None:
@@ -196,9 +198,8 @@ class Room:
     def rename(self, occupant: Occupant, full: str, nick: str, stanza: Element) -> None:
         """Another nick for the occupant and all its sessions (section 7.6). Raises StanzaError."""
         self.service.hooks.call("updating", self, occupant, stanza)
-        given = self.service.nick(self, occupant.user, nick)
-        statuses = (210,) if given != nick else ()
-        nick = given
+        nick, wanted = self.service.nick(self, occupant.user, nick), nick
+        statuses = (210,) if nick != wanted else ()
         if nick == occupant.nick:
             self._shows(occupant, full, stanza)
             self.publish(occupant, statuses=statuses)
@@ -280,12 +281,12 @@ class Room:
         presence = occupant.sessions[full].presence.to_bytes().decode()
         store.enter(self.address, self.service.domain, full, occupant.nick, occupant.role, presence)
 
-    def _entry_statuses(self) -> tuple[int, ...]:
-        return tuple(code for each in self.service.own for code in each.codes(self))
-
     def _own(self, occupant: Occupant, full: str, statuses: Iterable[int] = ()) -> None:
-        """To one session: that is you."""
-        self.sending.one(available(self, occupant, True, (*statuses, 110)).copy(to=full))
+        """To a session that enters: that is you, and the room is like this."""
+        codes = [code for each in self.service.own for code in each.codes(self)]
+        marks = tuple(mark for each in self.service.own for mark in each.marks(self))
+        own = available(self, occupant, True, (*codes, *statuses, 110), Leave(marks=marks))
+        self.sending.one(own.copy(to=full))
 
     def publish(
         self, occupant: Occupant, but: str = "", why: Leave = GOES, statuses: Iterable[int] = ()

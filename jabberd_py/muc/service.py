@@ -21,12 +21,12 @@ from ..xmpp.errors import StanzaError, error_reply
 from ..xmpp.jid import JID, parse
 from ..xmpp.ns import CLIENT
 from ..xmpp.protocols import XEP
+from . import changes, store, traffic
 from . import room as rooms
-from . import store, traffic
 from .events import ARGUMENTS, EVENTS
 from .feature import Feature
 from .fields import Field
-from .occupant import MUC, USER, Occupant
+from .occupant import HATS, MUC, USER, Occupant
 from .presence import Leave
 from .room import Room
 
@@ -68,11 +68,18 @@ class Rooms(Service):
         "archive",
         "history",
         "subject",
+        "slow",
+        "activity",
+        "avatar",
         "invitations",
         # how it is run
         "admin",
         "owner",
+        "versions",
+        "adhoc",
+        "hats",
         "discovery",
+        "search",
         "unique",
         "commands",
     )
@@ -94,7 +101,7 @@ class Rooms(Service):
         self.idle: OrderedDict[str, Room] = OrderedDict()
         self.going: dict[str, Ticket] = {}
         """Rooms that are gone, and that the store still has."""
-        self.reserved: frozenset[str] = frozenset((f"{MUC} x", f"{USER} x"))
+        self.reserved: frozenset[str] = frozenset((f"{MUC} x", f"{USER} x", HATS))
         """Children of a stanza, as `Element.kids` has them, that only the room itself may send."""
 
     @cached_property
@@ -275,4 +282,4 @@ class Rooms(Service):
         for room in list(self.rooms.values()):
             for occupant in room.of(user):
                 room.remove(occupant)
-            room.affiliations.pop(user, None)
+            changes.affiliate(room, user, "none")

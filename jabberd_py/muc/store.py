@@ -118,6 +118,15 @@ def listed(service: str, limit: int, after: str = "", before: str | None = None)
     return list(query.order_by(SavedRoom.owner).limit(limit).tuples())
 
 
+def profiles(service: str, limit: int, after: str = "") -> list[tuple[str, dict[str, Any], float]]:
+    """(address, settings, when it was made) of public rooms by address, those after one, at most so many."""
+    query: Any = SavedRoom.select(SavedRoom.owner, SavedRoom.config, SavedRoom.created).where(
+        SavedRoom.service == service, SavedRoom.listed, SavedRoom.owner > after
+    )
+    rows = query.order_by(SavedRoom.owner).limit(limit).tuples()
+    return [(owner, json.loads(config), created) for owner, config, created in rows]
+
+
 def count(service: str) -> int:
     """How many public rooms there are."""
     where = (SavedRoom.service == service) & SavedRoom.listed
