@@ -9,6 +9,7 @@ from .fields import (
     ADDRESSES,
     BOOLEAN,
     NUMBER_OR_MAX,
+    PARENTS,
     PREFIX,
     TEXT,
     TEXTS,
@@ -53,7 +54,7 @@ class Config(Fields):
     language: str = option(TEXT, "", "The default language of the node")
     contact: tuple[str, ...] = option(ADDRESSES, (), "Whom to ask about the node")
     node_type: str = option(one_of("leaf", "collection"), "leaf", "Whether the node contains items or nodes")
-    collection: tuple[str, ...] = option(TEXTS, (), "The collections of which this node is a child")
+    collection: tuple[str, ...] = option(PARENTS, (), "The collections of which this node is a child")
     children: tuple[str, ...] = option(TEXTS, (), "The nodes of which this node is a parent")
     children_association_policy: str = option(
         one_of("all", "owners", "whitelist"), "owners", "Who may associate nodes with this collection"

@@ -8,6 +8,7 @@ from ..net.turns import fairly
 from ..xmpp import forms
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
+from ..xmpp.jid import JID
 from ..xmpp.ns import DISCO_INFO, DISCO_ITEMS
 from ..xmpp.stamp import utc
 from . import store
@@ -94,13 +95,30 @@ def node_info(engine: Owners, owner: str, node: Node) -> Element:
     )
 
 
-def node_items(engine: Owners, owner: str, node: Node) -> Element:
-    """Section 5.5."""
+def node_items(engine: Owners, owner: str, node: Node, asker: JID) -> Element:
+    """Section 5.5: a leaf's items, or a collection's nodes that the asker may see (XEP-0248 section 4.2)."""
+    if node.config.is_collection:
+        return nodes_in(engine, owner, node, asker, lambda node: True)
     engine.settle(owner, node)
     ids = store.ids(owner, node.name, SHOWN, engine.since(node)) if node.config.persist_items else []
     query = Element(
         "query", DISCO_ITEMS, *(Element("item", DISCO_ITEMS, jid=owner, name=id) for id in fairly(ids))
     )
+    query.serialise(fairly)
+    return query
+
+
+def nodes_in(engine: Owners, owner: str, parent: Node, asker: JID, wanted: Callable[[Node], bool]) -> Element:
+    """The nodes in a collection, in the order in which they came."""
+    nodes = engine.nodes(owner)
+    if parent is nodes.root:
+        found = [node for node in list(nodes.values()) if not node.config.collection]
+    else:
+        found = [nodes[name] for name in list(nodes.children.get(parent.name, ())) if name in nodes]
+    rows = [
+        node_item(owner, node) for node in fairly(found) if wanted(node) and engine.reads(owner, node, asker)
+    ]
+    query = Element("query", DISCO_ITEMS, *rows)
     query.serialise(fairly)
     return query
 

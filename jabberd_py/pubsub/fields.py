@@ -12,7 +12,7 @@ from ..xmpp.jid import parse
 PREFIX = "pubsub#"
 TEXT_LENGTH = 1024
 """Characters of a text."""
-VALUES = 100
+VALUES = 1000
 """Values of one field."""
 MOST = 2**31 - 1
 
@@ -59,6 +59,7 @@ def _addresses(values: list[str]) -> tuple[str, ...]:
 
 TEXT = Kind("text-single", _line, lambda value: value or None)
 TEXTS = Kind("text-multi", lines, lambda value: value)
+PARENTS = Kind("text-multi", lines, lambda value: value or ("",))
 ADDRESSES = Kind("jid-multi", _addresses, lambda value: value)
 BOOLEAN = Kind("boolean", boolean, bool)
 NUMBER = Kind("text-single", _number, str)

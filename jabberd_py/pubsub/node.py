@@ -6,6 +6,9 @@ from ..xdb import Ticket
 from .config import Config
 from .options import Subscription
 
+temporary: dict[str, set[tuple[str, str]]] = {}
+"""Bare address -> (owner, node) of subscriptions that end when the subscriber goes."""
+
 
 class Node:
     """A node in memory.
@@ -42,7 +45,7 @@ ROOT = Config(node_type="collection")
 
 
 class Nodes(dict[str, Node]):
-    """The nodes of one owner by name.
+    """The nodes of one ``owner`` by name.
 
     root      the collection of all nodes that are in no other (XEP-0248 section 8.1); its name is empty
     children  collection -> the nodes in it, in order
@@ -50,12 +53,13 @@ class Nodes(dict[str, Node]):
     weight    what they count for in the cache
     """
 
-    __slots__ = ("children", "of", "root", "weight")
+    __slots__ = ("children", "of", "owner", "root", "weight")
 
     weight: int
 
-    def __init__(self) -> None:
+    def __init__(self, owner: str) -> None:
         super().__init__()
+        self.owner = owner
         self.root = Node("", ROOT, 0.0)
         self.children: dict[str, dict[str, None]] = {}
         self.of: dict[str, set[str]] = {}
@@ -88,6 +92,8 @@ class Nodes(dict[str, Node]):
         """These are all that the user has to the node."""
         if subscriptions:
             node.subscriptions[user] = subscriptions
+            if any(each.options.temporary for each in subscriptions):
+                temporary.setdefault(user, set()).add((self.owner, node.name))
             self.of.setdefault(user, set()).add(node.name)
             return
         node.subscriptions.pop(user, None)

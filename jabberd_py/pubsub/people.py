@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from ..xdb import xdb
 from ..xmpp.jid import parse
+from .node import temporary
 from .options import Subscription
 from .store import Node, Nodes, known, nodes_of, there
 from .tables import PubsubAffiliation, PubsubSubscription
@@ -92,6 +93,24 @@ def _enter(nodes: Nodes, node: Node, one: Subscription) -> None:
     else:
         new = (*old, one)
     nodes.put(node, user, new)
+
+
+def left(full: str, others: bool) -> None:
+    """That client is gone: what it has subscribed to for as long as it is there is over. ``others``: of the same user there
+    are. Returns when committed."""
+    user = user_of(full)
+    for owner, name in list(temporary.get(user, ())):
+        nodes = nodes_of.get(owner)
+        node = None if nodes is None else nodes.find(name)
+        mine = () if node is None else node.subscriptions.get(user, ())
+        kept = [each for each in mine if each.options.temporary]
+        gone = [each for each in kept if each.jid == full or each.jid == user and not others]
+        if gone:
+            subscribe(owner, name, drop=gone)
+        if len(gone) == len(kept):
+            temporary[user].discard((owner, name))
+    if user in temporary and not temporary[user]:
+        del temporary[user]
 
 
 def forget(user: str) -> None:

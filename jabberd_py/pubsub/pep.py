@@ -22,8 +22,10 @@ from ..xmpp.protocols import XEP
 from . import discovery, people, publishing, store
 from .audience import NOTHING, Audience, Seen, seen_with
 from .config import Config
+from .expiry import Expiry
 from .names import NS, OWNER
 from .notify import Outbox, Reader
+from .present import Presence
 from .readers import readers
 from .requests import Requests
 from .store import Item, Node
@@ -35,7 +37,7 @@ GREETINGS = 10_000
 """Clients that have just come and wait for the last items; past that, who causes more does the work."""
 
 
-class Pep(Requests, Module):
+class Pep(Requests, Expiry, Module):
     """Keeps what clients publish for their user's other clients and contacts: avatars, bookmarks, encryption keys, moods."""
 
     name = "pep"
@@ -90,6 +92,9 @@ class Pep(Requests, Module):
 
     def may_create(self, owner: str, jid: JID) -> bool:
         return jid.user == owner
+
+    def has(self, owner: str) -> bool:
+        return owner.endswith("@" + self.host.domain)
 
     def limits(self) -> tuple[int, int]:
         return self.max_nodes, self.max_nodes
@@ -169,10 +174,20 @@ class Pep(Requests, Module):
         if session.presence is not None:
             self._learned(session.user, session.full, session.note(CAPS)[0], features)
 
+    @on("initial")
+    def subscriber_came(self, session: Session) -> None:
+        """Services send last items to those who come online."""
+        for domain, each in list(self.host.router.instances.items()):
+            if isinstance(each, Presence):
+                each.greet(domain, session.jid)
+
     @on("shown")
     def own_client_hidden(self, session: Session, stanza: Element) -> None:
         if stanza.type == "unavailable":
             self.present.remove(session.user, session.full)
+            if session.user in people.temporary:
+                others = any(each is not session for each in self.host.sessions.available(session.user))
+                gevent.spawn(people.left, session.full, others)
 
     @on("presence")
     def contact(self, user: str, stanza: Element) -> None:
@@ -329,4 +344,4 @@ class Pep(Requests, Module):
         if request.payload.ns == DISCO_INFO:
             return discovery.node_info(self, owner, node)
         assert request.payload.ns == DISCO_ITEMS
-        return discovery.node_items(self, owner, node)
+        return discovery.node_items(self, owner, node, asker)

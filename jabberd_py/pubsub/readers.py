@@ -15,8 +15,8 @@ DEEP = 100
 
 
 def readers(engine: Engine, owner: str, node: Node, about: str) -> Iterator[Reader]:
-    """The addresses of those who are subscribed, may read the node and want the event, each once. ``about``: items, or nodes
-    (the node itself)."""
+    """The addresses of those who are subscribed, may read the node and want the event, each once. ``about``: items, nodes (the
+    node itself), or children (a collection's, XEP-0248)."""
     above = list(_above(engine, owner, node)) if engine.collections else []
     if not above:
         yield from _direct(engine, owner, node, about)
@@ -38,7 +38,9 @@ def readers(engine: Engine, owner: str, node: Node, about: str) -> Iterator[Read
 
 def _direct(engine: Engine, owner: str, node: Node, about: str) -> Iterator[Reader]:
     for user, mine in list(node.subscriptions.items()):
-        if not engine.reads(owner, node, parse(user)):
+        if about == "children":
+            mine = tuple(each for each in mine if _covers(each, 0, about))
+        if not mine or not engine.reads(owner, node, parse(user)):
             continue
         if len(mine) == 1:
             if _wants(engine, node, mine[0]):
@@ -104,6 +106,8 @@ def _interested(
 
 
 def _covers(one: Subscription, depth: int, about: str) -> bool:
-    options = one.options
-    deep = options.subscription_depth
-    return options.subscription_type in (about, "all") and (deep is None or depth <= deep)
+    """Is a subscription to a collection for events of nodes that are so far below it?"""
+    if about == "children":
+        about, depth = "nodes", depth + 1
+    deep = one.options.subscription_depth
+    return one.options.subscription_type in (about, "all") and (deep is None or depth <= deep)

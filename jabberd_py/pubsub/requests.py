@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
@@ -15,29 +14,29 @@ UNSUPPORTED = {"redirect": "delete-nodes", "collection": "collections"}
 
 
 class Requests(Management):
-    """Answers for nodes of any owner."""
+    """Answers for nodes of any owner. ``methods``: (namespace, type of the IQ, verb) -> the name of the method."""
 
-    methods: dict[tuple[str, str, str], Callable[..., Any]] = {
-        (NS, "get", "items"): Management.items,
-        (NS, "set", "publish"): Management.publish,
-        (NS, "set", "retract"): Management.retract,
-        (NS, "set", "subscribe"): Management.subscribe,
-        (NS, "set", "unsubscribe"): Management.unsubscribe,
-        (NS, "get", "options"): Management.show_options,
-        (NS, "set", "options"): Management.set_options,
-        (NS, "get", "default"): Management.default_options,
-        (NS, "get", "subscriptions"): Management.subscriptions,
-        (NS, "get", "affiliations"): Management.affiliations,
-        (NS, "set", "create"): Management.make_node,
-        (OWNER, "get", "configure"): Management.show_form,
-        (OWNER, "set", "configure"): Management.set_form,
-        (OWNER, "get", "default"): Management.default_form,
-        (OWNER, "set", "delete"): Management.delete_node,
-        (OWNER, "set", "purge"): Management.purge_node,
-        (OWNER, "get", "affiliations"): Management.affiliated,
-        (OWNER, "set", "affiliations"): Management.affiliate,
-        (OWNER, "get", "subscriptions"): Management.subscribers,
-        (OWNER, "set", "subscriptions"): Management.set_subscribers,
+    methods: ClassVar[dict[tuple[str, str, str], str]] = {
+        (NS, "get", "items"): "items",
+        (NS, "set", "publish"): "publish",
+        (NS, "set", "retract"): "retract",
+        (NS, "set", "subscribe"): "subscribe",
+        (NS, "set", "unsubscribe"): "unsubscribe",
+        (NS, "get", "options"): "show_options",
+        (NS, "set", "options"): "set_options",
+        (NS, "get", "default"): "default_options",
+        (NS, "get", "subscriptions"): "subscriptions",
+        (NS, "get", "affiliations"): "affiliations",
+        (NS, "set", "create"): "make_node",
+        (OWNER, "get", "configure"): "show_form",
+        (OWNER, "set", "configure"): "set_form",
+        (OWNER, "get", "default"): "default_form",
+        (OWNER, "set", "delete"): "delete_node",
+        (OWNER, "set", "purge"): "purge_node",
+        (OWNER, "get", "affiliations"): "affiliated",
+        (OWNER, "set", "affiliations"): "affiliate",
+        (OWNER, "get", "subscriptions"): "subscribers",
+        (OWNER, "set", "subscriptions"): "set_subscribers",
     }
 
     def respond(self, owner: str, request: Element) -> Any:
@@ -48,9 +47,9 @@ class Requests(Management):
         if not verbs or verbs[0].ns != payload.ns:
             raise StanzaError("bad-request")
         verb = verbs[0]
-        method = self.methods.get((payload.ns, request.type, verb.name))
-        if method is None:
+        name = self.methods.get((payload.ns, request.type, verb.name))
+        if name is None:
             if verb.name in UNSUPPORTED:
                 raise unsupported(UNSUPPORTED[verb.name])
             raise StanzaError("bad-request")
-        return method(self, owner, asker, verb, request)
+        return getattr(self, name)(owner, asker, verb, request)

@@ -6,23 +6,27 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..hooks import Option, iq, on
+from ..jsm.host import Host
 from ..net.turns import fairly
 from ..service import Service
+from ..xmpp import forms
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
-from ..xmpp.jid import JID
-from ..xmpp.ns import DISCO_INFO, DISCO_ITEMS
-from . import discovery, publishing
-from .config import Config
+from ..xmpp.jid import JID, parse
+from ..xmpp.ns import DISCO_INFO, STANZAS
+from . import discovery, people, publishing
+from .approval import Approval
+from .config import ACCESS_MODELS, Config
+from .expiry import Expiry
 from .names import FILTER, NS, OWNER
 from .notify import Outbox, Reader
+from .present import Presence
 from .readers import readers
-from .requests import Requests
 from .store import Node
 from .tables import TABLES
 
 
-class PubSub(Requests, Service):
+class PubSub(Presence, Approval, Expiry, Service):
     """Nodes that anybody can subscribe to, and the host's users make."""
 
     name = "pubsub"
@@ -35,16 +39,17 @@ class PubSub(Requests, Service):
     max_nodes_each = Option(int, 1000, "nodes that one address has made", min=1)
     max_subscriptions = Option(int, 10_000, "addresses that are subscribed to one node", min=1)
 
-    defaults = Config(publish_node_full="retract-oldest", send_last_published_item="on_sub")
-    access_models = ("open", "whitelist")
+    defaults = Config(publish_node_full="retract-oldest", send_last_published_item="on_sub_and_presence")
+    access_models = ACCESS_MODELS
     tables = TABLES
-    features = (*discovery.features(discovery.BOTH, access_models), FILTER)
+    features = (*discovery.features(discovery.SERVICE, access_models), FILTER)
 
     def __init__(
         self, router: Any, host: Any, domain: str, settings: Mapping[str, Any] | None = None
     ) -> None:
         super().__init__(router, host, domain, settings)
         self.outbox = Outbox(self.router)
+        self.seen = {}
 
     @on("start")
     def begin(self) -> None:
@@ -58,11 +63,32 @@ class PubSub(Requests, Service):
         return self.respond(self.domain, request)
 
     @on("server", kind="message")
-    def returned(self, stanza: Element) -> bool | None:
-        """An event that came back, and other messages: nobody reads them."""
+    def hear(self, stanza: Element) -> bool | None:
+        """Owners answer who may subscribe; notifications come back."""
+        sender: Any = stanza.from_
         if stanza.type == "error":
+            self.returned(sender, stanza)
             return True
-        return None
+        x = stanza.child("x", forms.NS) if stanza.has("x", forms.NS) else None
+        return True if x is not None and self.decided(self.domain, sender, x) else None
+
+    def returned(self, sender: JID, stanza: Element) -> None:
+        """Section 12.3: whoever is gone for good is subscribed no longer."""
+        error = stanza.child("error")
+        if error is None or not any(error.child(name, STANZAS) for name in ("item-not-found", "gone")):
+            return
+        nodes, jid = self.nodes(self.domain), str(sender)
+        for name in fairly(sorted(nodes.of.get(sender.user, ()))):
+            node = nodes.find(name)
+            mine = () if node is None else node.subscriptions.get(sender.user, ())
+            gone = [each for each in mine if each.jid == jid]
+            if gone:
+                people.subscribe(self.domain, name, drop=gone)
+
+    # -- whom it knows ------------------------------------------------------------------------------
+
+    def has(self, owner: str) -> bool:
+        return owner == self.domain
 
     def rules(self, owner: str, jid: JID) -> bool:
         return False
@@ -76,10 +102,22 @@ class PubSub(Requests, Service):
         return self.max_nodes, self.max_nodes_each
 
     def sees(self, owner: str, node: Node, user: str) -> bool:
-        return False
+        """That is known of owners who have an account here."""
+        return any(roster.state(jid, user).from_ for jid, roster in self._rosters(node))
 
     def in_groups(self, owner: str, node: Node, user: str) -> bool:
+        groups = set(node.config.roster_groups_allowed)
+        for jid, roster in self._rosters(node):
+            item = roster.item(jid, user)
+            if item is not None and roster.state(jid, user).from_ and not groups.isdisjoint(item.groups):
+                return True
         return False
+
+    def _rosters(self, node: Node) -> Iterator[tuple[str, Any]]:
+        for jid in node.owners:
+            host = self.router.instances.get(parse(jid).domain)
+            if isinstance(host, Host) and "roster" in host.modules:
+                yield jid, host["roster"]
 
     def missing(self, owner: str, jid: JID) -> StanzaError:
         return StanzaError("item-not-found")
@@ -92,21 +130,16 @@ class PubSub(Requests, Service):
     def disco_page(self, request: Element) -> Element | None:
         """The nodes that the asker may see, in the order in which they were made."""
         asker: Any = request.from_
-        wanted = discovery.wanted(request.payload)
-        nodes = list(self.nodes(self.domain).values())
-        rows = [
-            discovery.node_item(self.domain, node)
-            for node in fairly(nodes)
-            if wanted(node) and self.reads(self.domain, node, asker)
-        ]
-        query = Element("query", DISCO_ITEMS, *rows)
-        query.serialise(fairly)
-        return query
+        wanted, root = discovery.wanted(request.payload), self.nodes(self.domain).root
+        return discovery.nodes_in(self, self.domain, root, asker, wanted)
 
     def disco_node(self, request: Element, name: str) -> Element | None:
         node, asker = self.nodes(self.domain).get(name), request.from_
+        command = self.command_node(request, self.domain, name)
+        if command is not None:
+            return command
         if node is None or asker is None or not self.reads(self.domain, node, asker):
             return None
         if request.payload.ns == DISCO_INFO:
             return discovery.node_info(self, self.domain, node)
-        return discovery.node_items(self, self.domain, node)
+        return discovery.node_items(self, self.domain, node, asker)

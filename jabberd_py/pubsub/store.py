@@ -55,11 +55,11 @@ def _subscriptions(owner: str) -> Any:
 @cached(size=500_000, weigh=attrgetter("weight"))
 def nodes_of(owner: str) -> Nodes:
     """Shared by all readers. Whoever has committed a change makes it here too (`known`)."""
-    nodes = Nodes()
+    nodes = Nodes(owner)
     nodes.weight = 1
     for name, config, created, creator in _nodes(owner):
         nodes.add(Node(name, Config.stored(json.loads(config)), created, creator))
-    if nodes:
+    if nodes or "@" not in owner:  # a service's root has subscribers, even if there is nothing in it
         for name, jid, affiliation in _affiliations(owner):
             if name in nodes:
                 nodes[name].affiliations[jid] = affiliation
@@ -79,7 +79,7 @@ def known(owner: str) -> Nodes:
     nodes = nodes_of.get(owner)
     if nodes is None:
         nodes_of.forget(owner)  # somebody may be reading what was there before the commit
-        return Nodes()
+        return Nodes(owner)
     return nodes
 
 
@@ -169,6 +169,12 @@ def page(owner: str, node: str, count: int, cut: Cut, newest: bool) -> list[Item
 def count(owner: str, node: str, cut: Cut = Cut()) -> int:  # noqa: B008
     """How many items there are in the cut."""
     return PubsubItem.select(PubsubItem.id).where(cut.where(owner, node)).count()
+
+
+def expiring() -> list[tuple[str, str, int]]:
+    """(owner, node, seconds) of all nodes whose items expire."""
+    n = PubsubNode
+    return rows_of(n.select(n.owner, n.name, n.expire).where(n.expire.is_null(False)))
 
 
 # -- writing: in the writer ------------------------------------------------------------------------
@@ -306,3 +312,13 @@ def delete(owner: str, node: Node) -> bool:
         raise
     known(owner).remove(node.name)
     return bool(done)
+
+
+def expired(owner: str, name: str, until: float) -> bool:
+    """Removes the items that were published before that Unix time. True, when committed: there were some."""
+    i = PubsubItem
+    old = (i.owner == owner) & (i.node == name) & (i.published <= until)
+    if not i.select(i.id).where(old).exists():
+        return False
+    xdb.save(i.delete().where(old).execute)
+    return True

@@ -189,7 +189,12 @@ class Subscribing(Items):
         """Section 6.3.5."""
         node = self.any_node(owner, verb.attrs.get("node"), asker)
         one = self._meant(node, verb, asker, "modify")
-        people.subscribe(owner, node.name, [one._replace(options=self._options_of(one.options, verb, node))])
+        one = one._replace(options=self._options_of(one.options, verb, node))
+        people.subscribe(owner, node.name, [one])
+        self.options_changed(owner, node, one)
+
+    def options_changed(self, owner: str, node: Node, one: Subscription) -> None:
+        """A subscriber wants something else."""
 
     def default_options(self, owner: str, asker: JID, verb: Element, request: Element) -> Element:
         """Section 6.4: of a node, or of leaf nodes in general."""

@@ -146,7 +146,7 @@ def test_wrong_requests(romeo, service, node):
         (f"<unsubscribe node='{node}' jid='{romeo.bare}'/>", NS, "set", ("unexpected-request", "not-subscribed")),
         ("<configure/>", OWNER, "get", ("bad-request", "nodeid-required")),
         (f"<options node='{node}'/>", NS, "get", ("bad-request", "jid-required")),
-        (f"<configure node='{node}'>{form('node_config', access_model='presence')}</configure>", OWNER, "set",
+        (f"<configure node='{node}'>{form('node_config', access_model='secret')}</configure>", OWNER, "set",
          ("not-acceptable", "unsupported-access-model")),
         (f"<configure node='{node}'>{form('node_config', max_items='-1')}</configure>", OWNER, "set", ("not-acceptable",)),
         (f"<affiliations node='{node}'><affiliation jid='{romeo.bare}' affiliation='none'/></affiliations>", OWNER, "set",

@@ -1,0 +1,179 @@
+"""XEP-0248: collections, nodes that contain nodes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import ClassVar
+
+from ..hooks import Option
+from ..xmpp.element import Element
+from ..xmpp.errors import StanzaError
+from ..xmpp.jid import JID
+from . import notify, store
+from .config import Config
+from .names import OWNER, refusal
+from .requests import Requests
+from .store import Node
+
+Link = tuple[str, str]
+"""(parent, child), names of nodes."""
+
+
+class Hierarchy(Requests):
+    """The store keeps each node's parents, in its configuration. A node without any is in the root. Who associates two nodes
+    owns the child, and may put something into the parent."""
+
+    collections = True
+    methods: ClassVar = {**Requests.methods, (OWNER, "set", "collection"): "associate"}
+    max_children = Option(int, 1000, "nodes in one collection", min=1)
+
+    # -- changes of the graph -----------------------------------------------------------------------
+
+    def made(self, owner: str, asker: JID, name: str, config: Config) -> Node:
+        nodes = self.nodes(owner)
+        if name in nodes:
+            raise StanzaError("conflict")
+        if config.children and not config.is_collection:
+            raise refusal("not-allowed", "invalid-options", "a leaf has no children")
+        changes = {name: replace(config, children=()), **self._below(owner, asker, name, config.children)}
+        links = [(parent, name) for parent in config.collection] + [
+            (name, child) for child in config.children
+        ]
+        self._check_links(owner, asker, changes, links)
+        node = super().made(owner, asker, name, changes.pop(name))
+        self._store(owner, changes)
+        type = node.config.notification_type
+        self.tell(owner, node, lambda: notify.node_event(owner, name, type, "create"))
+        self._announce(owner, [(name, child) for child in config.children], "associate")
+        return node
+
+    def configured(self, owner: str, asker: JID, node: Node, config: Config) -> None:
+        old = self.shown(owner, node)
+        if old.is_collection and not config.is_collection:
+            raise refusal("not-allowed", "invalid-options", "a collection stays one")
+        if config.children and not config.is_collection:
+            raise refusal("not-allowed", "invalid-options", "a leaf has no children")
+        more = [child for child in config.children if child not in old.children]
+        less = [child for child in old.children if child not in config.children]
+        changes = {node.name: replace(config, children=()), **self._below(owner, asker, node.name, more)}
+        for child in less:
+            changes[child] = self._without(owner, child, node.name)
+        new = [(parent, node.name) for parent in config.collection if parent not in old.collection]
+        gone = [(parent, node.name) for parent in old.collection if parent not in config.collection]
+        links = [*new, *((node.name, child) for child in more)]
+        self._check_links(owner, asker, changes, links)
+        self._fits(config, len(config.children))
+        self._store(owner, changes)
+        self._announce(owner, links, "associate")
+        self._announce(owner, [*gone, *((node.name, child) for child in less)], "dissociate")
+
+    def deleted(self, owner: str, node: Node, uri: str = "") -> None:
+        """What was in a collection is in the root now, or in its other collections."""
+        children = list(self.nodes(owner).children.get(node.name, ()))
+        self._store(owner, {child: self._without(owner, child, node.name) for child in children})
+        super().deleted(owner, node, uri)
+
+    def delete_node(self, owner: str, asker: JID, verb: Element, request: Element) -> None:
+        if not verb.attrs.get("node"):
+            raise StanzaError("not-allowed", "the root stays")
+        super().delete_node(owner, asker, verb, request)
+
+    def associate(self, owner: str, asker: JID, verb: Element, request: Element) -> None:
+        """Sections 7.5 and 7.6: one child comes into a collection, or leaves it."""
+        parent = self.node(owner, verb.attrs.get("node"), asker)
+        wish = next(verb.elements(), None)
+        if wish is None or wish.name not in ("associate", "dissociate") or wish.ns != OWNER:
+            raise StanzaError("bad-request")
+        child = self.node(owner, wish.attrs.get("node"), asker)
+        link, is_in = (parent.name, child.name), parent.name in child.config.collection
+        if wish.name == "dissociate":
+            if "owner" not in (self.affiliation(owner, each, asker) for each in (parent, child)):
+                raise StanzaError("forbidden")
+            if not is_in:
+                raise StanzaError("bad-request", "it is not in there")
+            self._store(owner, {child.name: self._without(owner, child.name, parent.name)})
+        else:
+            changes = self._below(owner, asker, parent.name, [child.name])
+            self._check_links(owner, asker, changes, [] if is_in else [link])
+            if is_in:
+                return
+            self._store(owner, changes)
+        self._announce(owner, [link], wish.name)
+
+    # -- what a change comes to -----------------------------------------------------------------------
+
+    def _below(
+        self, owner: str, asker: JID, parent: str, children: tuple[str, ...] | list[str]
+    ) -> dict[str, Config]:
+        """The configurations of the asker's nodes, once they are in that collection, too. Raises StanzaError."""
+        found = {}
+        for name in children:
+            config = self.own_node(owner, name, asker).config
+            found[name] = replace(config, collection=tuple(dict.fromkeys((*config.collection, parent))))
+        return found
+
+    def _without(self, owner: str, child: str, parent: str) -> Config:
+        config = self.nodes(owner)[child].config
+        return replace(config, collection=tuple(each for each in config.collection if each != parent))
+
+    def _check_links(self, owner: str, asker: JID, changes: dict[str, Config], links: list[Link]) -> None:
+        """May the asker make these links, and is there no circle? Raises StanzaError."""
+        nodes = self.nodes(owner)
+        if any(self._is_circular(owner, child, changes) for _, child in links):
+            raise refusal("not-allowed", "invalid-options", "a node cannot be in itself")
+        more: dict[str, int] = {}
+        for parent, _ in links:
+            more[parent] = more.get(parent, 0) + 1
+        for parent, number in more.items():
+            node = nodes.get(parent)
+            config = changes.get(parent) or (node.config if node is not None else None)
+            if config is None:
+                raise StanzaError("item-not-found", "there is no such collection")
+            if not config.is_collection:
+                raise refusal("not-allowed", "invalid-options", "a leaf has no children")
+            if node is not None and not self._may_associate(owner, node, asker):
+                raise StanzaError("forbidden")
+            self._fits(config, len(nodes.children.get(parent, ())) + number)
+
+    def _fits(self, config: Config, children: int) -> None:
+        """May such a collection have so many children? Raises StanzaError."""
+        most = config.children_max
+        if children > (self.max_children if most is None else min(most, self.max_children)):
+            raise refusal("not-allowed", "max-nodes-exceeded")
+
+    def _may_associate(self, owner: str, node: Node, asker: JID) -> bool:
+        policy = node.config.children_association_policy
+        if policy == "all" or self.affiliation(owner, node, asker) == "owner":
+            return True
+        return policy == "whitelist" and asker.user in node.config.children_association_whitelist
+
+    def _is_circular(self, owner: str, name: str, changes: dict[str, Config]) -> bool:
+        """Is the node above itself, once the changes are made?"""
+        nodes = self.nodes(owner)
+        seen, left = set[str](), [name]
+        while left:
+            each = left.pop()
+            node = nodes.get(each)
+            config = changes.get(each) or (node.config if node is not None else Config())
+            for parent in config.collection:
+                if parent == name:
+                    return True
+                if parent not in seen:
+                    seen.add(parent)
+                    left.append(parent)
+        return False
+
+    def _store(self, owner: str, changes: dict[str, Config]) -> None:
+        if changes:
+            store.configure(owner, {name: (config, self.most(config)) for name, config in changes.items()})
+
+    def _announce(self, owner: str, links: list[Link], verb: str) -> None:
+        """Section 5.3.2: the collection's subscribers hear which nodes came into it, or left it."""
+        for parent, child in links:
+            node = self.nodes(owner).get(parent)
+            if node is not None and node.config.deliver_notifications:
+                inner = f"<{verb} node='{notify.attribute(child)}'/>"
+                type = node.config.notification_type
+                event = partial(notify.node_event, owner, parent, type, "collection", inner)
+                self.tell(owner, node, event, "children")

@@ -1,0 +1,159 @@
+"""Nodes whose owners approve of subscriptions (XEP-0060 sections 8.6 and 8.7), and those for an owner's contacts."""
+
+import pytest
+
+from tests.client import subscribe_both
+from tests.pubsub.test_subscriptions import service, subid, subscribe, values  # noqa: F401
+from tests.pubsub.words import (
+    EVENT,
+    INFO,
+    ITEMS,
+    NS,
+    OWNER,
+    condition,
+    configure,
+    form,
+    ids,
+    items,
+    publish,
+    pubsub,
+)
+
+AUTHORIZATION = f"{NS}#subscribe_authorization"
+COMMANDS = "http://jabber.org/protocol/commands"
+PENDING = f"{NS}#get-pending"
+pytestmark = pytest.mark.topology("one host", "two servers")
+
+
+@pytest.fixture
+def node(romeo, service):  # noqa: F811
+    inner = f"<create/><configure>{form('node_config', access_model='authorize')}</configure>"
+    return romeo.iq("set", pubsub(inner), to=service).find(f".//{{{NS}}}create").get("node")
+
+
+def question(owner, node, jid):
+    """The form that an owner gets."""
+    asked = owner.gets(
+        f"<message to='{owner.bare}'><x xmlns='jabber:x:data' type='form'>...</x></message>", 10
+    )
+    said = values(asked)
+    assert (said["node"], said["subscriber_jid"], said["allow"]) == ([node], [jid], ["0"])
+    return said
+
+
+def answer(owner, service, said, allow=None, type="submit"):  # noqa: F811
+    fields = {"FORM_TYPE": AUTHORIZATION}
+    if allow is not None:
+        fields |= {f"pubsub#{name}": said[name][0] for name in ("subid", "node", "subscriber_jid")}
+        fields["pubsub#allow"] = allow
+    rows = "".join(f"<field var='{var}'><value>{value}</value></field>" for var, value in fields.items())
+    owner.send(f"<message to='{service}' id='a1'><x xmlns='jabber:x:data' type='{type}'>{rows}</x></message>")
+
+
+def state(node, state):
+    return f"<message><event xmlns='{EVENT}'><subscription node='{node}' subscription='{state}'/></event></message>"
+
+
+def test_an_owner_approves(romeo, juliet, service, node):  # noqa: F811
+    made = subscribe(juliet, node, service)
+    assert made.find(f".//{{{NS}}}subscription").get("subscription") == "pending"
+    said = question(romeo, node, juliet.bare)
+    assert condition(subscribe(juliet, node, service)) == ("not-authorized", "pending-subscription")
+    assert condition(items(juliet, node, service)) == ("not-authorized", "not-subscribed")
+    publish(romeo, node, to=service)
+    answer(romeo, service, said, type="cancel")
+    juliet.nothing("<message/>")
+    listed = romeo.iq("get", pubsub(f"<subscriptions node='{node}'/>", OWNER), to=service)
+    assert list(listed.iter(f"{{{OWNER}}}subscription")) == []
+    answer(romeo, service, said, "true")
+    juliet.gets(state(node, "subscribed"), 10)
+    juliet.gets(f"<message><event xmlns='{EVENT}'><items node='{node}'><item id='i1'>...</item></items></event><delay xmlns='urn:xmpp:delay'/></message>", 10)  # fmt: skip  # noqa: E501
+    assert ids(items(juliet, node, service)) == ["i1"]
+    publish(romeo, node, "i2", to=service)
+    juliet.gets(
+        f"<message><event xmlns='{EVENT}'><items node='{node}'><item id='i2'>...</item></items></event></message>",
+        10,
+    )
+    answer(romeo, service, said, "true")
+    romeo.gets("<message type='error' id='a1'><error><item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/>...</error>...</message>", 10)  # fmt: skip  # noqa: E501
+
+
+def test_an_owner_denies_and_nobody_else_answers(romeo, juliet, service, node):  # noqa: F811
+    subscribe(juliet, node, service)
+    said = question(romeo, node, juliet.bare)
+    answer(juliet, service, said, "1")
+    juliet.gets("<message type='error' id='a1'><error><forbidden xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>...</message>", 10)  # fmt: skip  # noqa: E501
+    answer(romeo, service, said, "perhaps")
+    romeo.gets("<message type='error' id='a1'/>", 10)
+    answer(romeo, service, said, "0")
+    juliet.gets(state(node, "none"), 10)
+    assert condition(items(juliet, node, service)) == ("not-authorized", "not-subscribed")
+
+
+def test_pending_ones_follow_affiliation_and_access_model(romeo, juliet, nurse, service, node):  # noqa: F811
+    change = "<affiliations node='{}'><affiliation jid='{}' affiliation='{}'/></affiliations>"
+    for reader, affiliation, outcome in ((juliet, "publisher", "subscribed"), (nurse, "outcast", "none")):
+        subscribe(reader, node, service)
+        question(romeo, node, reader.bare)
+        romeo.iq("set", pubsub(change.format(node, reader.bare, affiliation), OWNER), to=service)
+        reader.gets(state(node, outcome), 10)
+    romeo.iq("set", pubsub(change.format(node, nurse.bare, "none"), OWNER), to=service)
+    subscribe(nurse, node, service)
+    configure(romeo, node, service, access_model="open")
+    nurse.gets(state(node, "subscribed"), 10)
+
+
+def test_an_owner_asks_who_waits(romeo, juliet, service, node):  # noqa: F811
+    def command(client, inner="", **attrs):
+        more = "".join(f" {key}='{value}'" for key, value in attrs.items())
+        xml = f"<command xmlns='{COMMANDS}' node='{PENDING}' action='execute'{more}>{inner}</command>"
+        return client.iq("set", xml, to=service)
+
+    subscribe(juliet, node, service)
+    question(romeo, node, juliet.bare)
+    shown = romeo.iq("get", f"<query xmlns='{ITEMS}' node='{COMMANDS}'/>", to=service)[0]
+    assert [each.get("node") for each in shown] == [PENDING]
+    info = romeo.iq("get", f"<query xmlns='{INFO}' node='{PENDING}'/>", to=service)[0]
+    assert (info[0].get("category"), info[0].get("type")) == ("automation", "command-node")
+    first = command(romeo)[0]
+    assert first.get("status") == "executing"
+    offered = [each.findtext("{jabber:x:data}value") for each in first.iter("{jabber:x:data}option")]
+    assert offered == [node]
+    pick = (
+        f"<x xmlns='jabber:x:data' type='submit'><field var='pubsub#node'><value>{node}</value></field></x>"
+    )
+    assert command(romeo, pick, sessionid=first.get("sessionid"))[0].get("status") == "completed"
+    asked = romeo.gets(
+        f"<message to='{romeo.jid}'><x xmlns='jabber:x:data' type='form'>...</x></message>", 10
+    )
+    answer(romeo, service, values(asked), "1")
+    juliet.gets(state(node, "subscribed"), 10)
+    assert condition(command(juliet)) == ("forbidden",)
+    assert condition(command(juliet, pick)) == ("forbidden",)
+    assert condition(command(romeo, pick.replace(node, "none"))) == ("item-not-found",)
+
+
+@pytest.mark.topology("one host", "two hosts")
+def test_nodes_at_the_service_for_the_owners_contacts(romeo, juliet, service):  # noqa: F811
+    for model, groups in (("presence", []), ("roster", ["Friends"])):
+        fields = form("node_config", access_model=model, roster_groups_allowed=groups)
+        made = romeo.iq("set", pubsub(f"<create/><configure>{fields}</configure>"), to=service)
+        node = made.find(f".//{{{NS}}}create").get("node")
+        stranger = ("not-authorized", "presence-subscription-required")
+        if model == "presence":
+            assert condition(subscribe(juliet, node, service)) == stranger
+            subscribe_both(romeo, juliet)
+        else:
+            assert condition(items(juliet, node, service)) == ("not-authorized", "not-in-roster-group")
+            romeo.iq(
+                "set",
+                f"<query xmlns='jabber:iq:roster'><item jid='{juliet.bare}'><group>Friends</group></item></query>",
+            )
+        assert condition(subscribe(juliet, node, service)) == ("result",)
+        publish(romeo, node, to=service)
+        juliet.gets(f"<message><event xmlns='{EVENT}'><items node='{node}'>...</items></event></message>", 10)
+    romeo.send(f"<presence to='{juliet.bare}' type='unsubscribed'/>")
+    juliet.gets("<presence type='unsubscribed'/>", 10)
+    publish(romeo, node, to=service)
+    juliet.nothing("<message/>")
+    assert condition(items(juliet, node, service)) == stranger
