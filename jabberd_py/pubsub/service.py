@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..hooks import Option, iq, on
-from ..jsm.host import Host
 from ..net.turns import fairly
 from ..service import Service
 from ..xmpp import forms
@@ -116,7 +115,7 @@ class PubSub(Presence, Approval, Expiry, Service):
     def _rosters(self, node: Node) -> Iterator[tuple[str, Any]]:
         for jid in node.owners:
             host = self.router.instances.get(parse(jid).domain)
-            if isinstance(host, Host) and "roster" in host.modules:
+            if host is not None and "roster" in host.modules:
                 yield jid, host["roster"]
 
     def missing(self, owner: str, jid: JID) -> StanzaError:
