@@ -66,6 +66,7 @@ def keep(
     number: int = 0,
     failed: Callable[[Any], object] | None = None,
     about: Any = None,
+    origin: tuple[int, int] = (0, 0),
 ) -> Kept:
     """Puts a message into the owner's archive. Does not wait for the disk; blocks only while the writer's queue is full.
 
@@ -74,10 +75,11 @@ def keep(
     number           from `next_id`, where it had to be known before
     failed           ``failed(about)`` is called should the message not be kept after all, in the writer's greenlet: it must
                      not block. By default the log says so.
+    origin           the sender's resumable stream and the count of the stanza in it (see `Message`), or zeros
 
     Raises StoreError."""
     id = number or next_id()
-    row = [id, owner, peer, resource, xml, 0, 1, 0, 0, ""]
+    row = [id, owner, peer, resource, xml, 0, 1, *origin, ""]
     return Kept(id, messages.put(row, failed or _unkept, owner if failed is None else about))
 
 

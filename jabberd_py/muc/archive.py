@@ -12,6 +12,7 @@ from ..archive.query import parse_id
 from ..archive.stones import RETRACT
 from ..hooks import Option, duration, every, iq, on, optional
 from ..jsm import answers
+from ..jsm.spool import origin
 from ..jsm.worth import ARCHIVED, worth
 from ..xdb import xdb
 from ..xmpp.element import Element, from_text
@@ -70,13 +71,24 @@ class Archive(Feature):
 
     # -- what is kept ----------------------------------------------------------------------------------
 
-    def keep(self, room: Room, occupant: Occupant, stanza: Element) -> Element:
-        """The message as it goes out: with its stanza-id, if the archive keeps it."""
+    def keep(self, room: Room, occupant: Occupant, stanza: Element, sent: Element) -> Element:
+        """The message as it goes out: with its stanza-id, if the archive keeps it. ``sent``: the message as it came; its sender
+        gets an error if it cannot be kept, and after a crash need not send it again if it was (XEP-0198)."""
         if not self.keeps(room) or not self.worthy(stanza):
             return stanza
         xml = stanza.to_bytes().decode()
-        kept = archive.keep(room.address, room.address, occupant.nick, xml)
+        kept = archive.keep(
+            room.address, room.address, occupant.nick, xml, 0, self._unkept, sent, origin(sent.session)
+        )
         return archive.stamped(stanza, room.address, kept.number)
+
+    def _unkept(self, sent: Element) -> None:
+        self.host.router.bounce(
+            sent, StanzaError("resource-constraint", "the room cannot keep this now", type="wait")
+        )
+        session = sent.session
+        if session is not None and session.sm is not None:
+            session.sm.refused()
 
     def worthy(self, stanza: Element) -> bool:
         """Conversation and subjects; no chat states (XEP-0313 section 5.1.2)."""
