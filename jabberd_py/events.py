@@ -75,6 +75,12 @@ EVENTS = (
     _life("registered", "user address", "somebody has made an account, from that IP address"),
     _life("lost", "session", "a stream was lost; its session waits to be resumed (XEP-0198)"),
     _life("resumed", "session", "a session has a new stream (XEP-0198)"),
+    _life(
+        "recovered",
+        "full since",
+        "a session has a new stream after a crash of the server, which has forgotten what it had sent since that time, but not "
+        "the account's messages",
+    ),
     _life("end", "session", "a session is over"),
     _life("roster", "user jid", "a roster item has changed"),
     _life("roster_push", "user query", "clients are told of a roster item"),
@@ -100,6 +106,8 @@ ARGUMENTS = {
     "stanza": "an `Element`",
     "user": "an account's bare address, as text",
     "sessions": "a list of `Session`s",
+    "full": "the full address of a session, as text",
+    "since": "a Unix time",
     "jid": "a bare address, as text",
     "node": "the name of a node, as text",
     "jids": "a list of addresses, as text",

@@ -66,7 +66,7 @@ def keep(
     number: int = 0,
     failed: Callable[[Any], object] | None = None,
     about: Any = None,
-    origin: tuple[int, int] = (0, 0),
+    session: Any = None,
 ) -> Kept:
     """Puts a message into the owner's archive. Does not wait for the disk; blocks only while the writer's queue is full.
 
@@ -75,11 +75,11 @@ def keep(
     number           from `next_id`, where it had to be known before
     failed           ``failed(about)`` is called should the message not be kept after all, in the writer's greenlet: it must
                      not block. By default the log says so.
-    origin           the sender's resumable stream and the count of the stanza in it (see `Message`), or zeros
+    session          the sender's, if its client has just sent the message: after a crash the row tells that it came
 
     Raises StoreError."""
     id = number or next_id()
-    row = [id, owner, peer, resource, xml, 0, 1, *origin, ""]
+    row = [id, owner, peer, resource, xml, 0, 1, *messages.origin(session), ""]
     return Kept(id, messages.put(row, failed or _unkept, owner if failed is None else about))
 
 

@@ -127,6 +127,14 @@ def count(owner: str, position: int) -> Any:
     )
 
 
+def origin(session: Any) -> tuple[int, int]:
+    """The number of the session's resumable stream, and the count of the stanza that its client has just sent: `Row.stream` and
+    `Row.seq`. ``session``: None if the sender has none here."""
+    if session is None or session.sm is None:
+        return 0, 0
+    return session.sm.number, session.sm.handled + 1
+
+
 # -- into the table ------------------------------------------------------------------------------
 
 _into: type[Row] = Message

@@ -80,7 +80,7 @@ def _restore(service: Service, row: Any, now: float, wait: float, counted: dict[
         raise ValueError("no counts")
     # the row was good; what is changed from here on concerns others
     waiting = host.marks.of(session.user).waiting
-    sm.crashed = not row.queue
+    sm.forgotten = None if row.queue else sm.expires - wait
     for data, uid in queue:  # what the client had not acknowledged when the server stopped in peace
         sm.queue.append((data, uid))
         sm.bytes += len(data)

@@ -62,13 +62,13 @@ class StreamManagement:
     that error, no other process may resume the stream, because ``handled`` would acknowledge the stanza
     withheld   the last so many stanzas of the queue wait for `release`; None: stanzas are sent at once
     leaving    set when the client that had the stream before has ended
-    crashed    True if the last process was killed, so that the counts of the client may be newer than ours
+    forgotten  Unix time since when the client may have missed what the last process forgot when it was killed; or None
     """
 
     __slots__ = (
         "number", "token", "session", "client", "service", "handled", "sent", "stored", "saved", "queue", "bytes", "asked",
-        "resumable", "slot", "expires", "drained", "crashed", "presence", "notes", "refusal", "leaving", "answers", "withheld",
-        "noted",
+        "resumable", "slot", "expires", "drained", "forgotten", "presence", "notes", "refusal", "leaving", "answers",
+        "withheld", "noted",
     )  # fmt: skip
 
     session: Session
@@ -87,7 +87,7 @@ class StreamManagement:
         self.slot = 0
         self.expires = 0.0
         self.drained: Event | None = None
-        self.crashed = False
+        self.forgotten: float | None = None
         self.presence: Element | None = None
         self.notes = "{}"
         self.refusal: int | None = None
@@ -170,7 +170,7 @@ class StreamManagement:
 
     @property
     def place(self) -> str:
-        return f"{self.number}:{self.sent} " if self.resumable and not self.crashed else ""
+        return f"{self.number}:{self.sent} " if self.resumable and self.forgotten is None else ""
 
     def unacknowledged(self) -> list[int]:
         return [uid for _, uid in self.queue if uid]
@@ -295,7 +295,7 @@ class StreamManagement:
         None: the session has ended meanwhile. Blocks until everything that ``<resumed/>`` acknowledges is committed. Raises
         StreamError."""
         while self.resumable:
-            if not self.crashed:
+            if self.forgotten is None:
                 newly(h, self.sent, len(self.queue))
             if self.client is not None:
                 self.leaving = self.client.expel("conflict", "the session was resumed elsewhere")
@@ -303,7 +303,7 @@ class StreamManagement:
             if self.leaving is not None:
                 xdb.release()
                 self.leaving.wait()  # the old client may still handle a stanza, which must be counted
-            if self.crashed:
+            if self.forgotten is not None:
                 self.session.host.spool.resumed(self.session.user, self.number, h)
             self.save(connected=True)
             xdb.sync()
@@ -312,8 +312,8 @@ class StreamManagement:
         return None
 
     def _found(self, client: Client, h: int) -> Element:
-        if self.crashed:  # only the client knows what it got before the crash; the spool sends the rest
-            self.crashed = False
+        if self.forgotten is not None:  # the client alone knows what it got; the spool sends the rest
+            self.forgotten = None
             self.sent = (h + len(self.queue)) % WRAP
             counts = enumerate(self.queue, h + 1)
             taken = [(f"{self.number}:{count % WRAP} ", uid) for count, (_, uid) in counts if uid]
@@ -364,7 +364,7 @@ class StreamManagement:
             "notes": self.notes,
             # the row number is 0 if another session has acknowledged the message meanwhile
             "queue": json.dumps([[data.decode(), mine.row(uid)] for data, uid in self.queue])
-            if whole and not self.crashed
+            if whole and self.forgotten is None
             else "",
             "expires": 0.0 if connected or self.client is not None else self.expires,
         }

@@ -88,8 +88,12 @@ def resume(client: Client, element: Element) -> Resumption:
     if h is None or "previd" not in element.attrs:
         return Resumption(failed("bad-request"))
     sm = client.service.resumable.get(element.attrs["previd"])
+    since = None if sm is None else sm.forgotten
     # a stranger learns nothing from the answer
     resumed = sm.resume(client, h) if sm is not None and sm.session.user == client.user else None
     if sm is None or resumed is None:
         return Resumption(failed("item-not-found"))
+    if since is not None:
+        for each in sm.session.host.router.everybody:
+            each.hooks.tell("recovered", sm.session.full, since)
     return Resumption(resumed, sm)

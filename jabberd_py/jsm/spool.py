@@ -36,13 +36,6 @@ RETRY = 5.0
 """Seconds after which a failed delivery of stored messages is tried again."""
 
 
-def origin(session: Session | None) -> tuple[int, int]:
-    """The number of the session's resumable stream, and the count of the stanza that its client has just sent."""
-    if session is None or session.sm is None:
-        return 0, 0
-    return session.sm.number, session.sm.handled + 1
-
-
 class Page:
     """Stored messages that are delivered together. Resumable streams send them only when the store knows the counts under which
     they are sent: after a crash the client may say with a count that it has them."""
@@ -151,7 +144,7 @@ class Spool:
         """Archives a message that the user has sent to another server, under that number. Does not wait for the commit."""
         xml = stanza.to_bytes().decode()
         to = stanza.to
-        stream, seq = origin(session)
+        stream, seq = messages.origin(session)
         if session is not None and session.sm is not None:
             session.sm.stored = seq
         peer, resource = (to.user, to.resource or "") if to is not None else (user, "")
@@ -171,7 +164,7 @@ class Spool:
             (sender.user, sender.resource or "") if sender is not None else (self.host.domain, "")
         )
         session: Session | None = stanza.session
-        stream, seq = origin(session)
+        stream, seq = messages.origin(session)
         xml = stanza.to_bytes().decode()
         row = [id, user, peer, resource, xml, 1, 1 if archived else 0, stream, seq, ""]
         copy = session.note(SENT) if session is not None and session.user == peer else None

@@ -12,7 +12,6 @@ from ..archive.query import parse_id
 from ..archive.stones import RETRACT
 from ..hooks import Option, duration, every, iq, on, optional
 from ..jsm import answers
-from ..jsm.spool import origin
 from ..jsm.worth import ARCHIVED, worth
 from ..xdb import xdb
 from ..xmpp.element import Element, from_text
@@ -78,7 +77,7 @@ class Archive(Feature):
             return stanza
         xml = stanza.to_bytes().decode()
         kept = archive.keep(
-            room.address, room.address, occupant.nick, xml, 0, self._unkept, sent, origin(sent.session)
+            room.address, room.address, occupant.nick, xml, 0, self._unkept, sent, sent.session
         )
         return archive.stamped(stanza, room.address, kept.number)
 

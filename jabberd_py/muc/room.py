@@ -240,6 +240,7 @@ class Room:
         self._rise(occupant, full)
         occupant.drop(full)
         store.leave(self.address, [full])
+        self.service.hooks.tell("departed", self, occupant.nick, (full,))
         self.sending.one(own.copy(to=full))
         if shown:
             self.publish(occupant)
@@ -260,6 +261,7 @@ class Room:
         self, occupant: Occupant, sessions: tuple[str, ...], leave: Leave, said: Element | None = None
     ) -> None:
         """Tells everybody that the occupant is no longer under its nick; its own sessions first (section 8.2)."""
+        self.service.hooks.tell("departed", self, occupant.nick, sessions)
         own = unavailable(self, occupant, occupant.shown, leave, (*leave.statuses, 110), said)
         self.sending.all(own, sessions)
         if self.service.broadcasts(self, occupant):
@@ -354,7 +356,7 @@ class Room:
         said.attrs = {**stanza.attrs, "from": self.at(occupant.nick)}
         said.attrs.pop("to", None)
         if self.service.archive is not None:
-            said = self.service.archive.keep(self, occupant, said)
+            said = self.service.archive.keep(self, occupant, said, stanza)
         self.service.hooks.tell("said", self, occupant, said)
         self.sending.add((said, self.everyone))
 

@@ -72,6 +72,7 @@ class Rooms(Service):
         "activity",
         "avatar",
         "invitations",
+        "recovery",
         # how it is run
         "admin",
         "owner",
