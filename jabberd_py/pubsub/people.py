@@ -96,8 +96,8 @@ def _enter(nodes: Nodes, node: Node, one: Subscription) -> None:
 
 
 def left(full: str, others: bool) -> None:
-    """That client is gone: what it has subscribed to for as long as it is there is over. ``others``: of the same user there
-    are. Returns when committed."""
+    """That client is gone: what it has subscribed to for as long as it is there is over. ``others``: there are more of the same
+    user. Does not block."""
     user = user_of(full)
     for owner, name in list(temporary.get(user, ())):
         nodes = nodes_of.get(owner)
@@ -105,8 +105,10 @@ def left(full: str, others: bool) -> None:
         mine = () if node is None else node.subscriptions.get(user, ())
         kept = [each for each in mine if each.options.temporary]
         gone = [each for each in kept if each.jid == full or each.jid == user and not others]
-        if gone:
-            subscribe(owner, name, drop=gone)
+        if nodes is not None and node is not None and gone:
+            for each in gone:
+                _leave(nodes, node, each)
+            xdb.write(_subscribe, owner, name, (), gone)
         if len(gone) == len(kept):
             temporary[user].discard((owner, name))
     if user in temporary and not temporary[user]:

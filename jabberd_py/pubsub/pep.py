@@ -21,6 +21,7 @@ from ..xmpp.ns import DISCO_INFO, DISCO_ITEMS
 from ..xmpp.protocols import XEP
 from . import discovery, people, publishing, store
 from .audience import NOTHING, Audience, Seen, seen_with
+from .commands import AccountCommands
 from .config import Config
 from .expiry import Expiry
 from .names import NS, OWNER
@@ -37,7 +38,7 @@ GREETINGS = 10_000
 """Clients that have just come and wait for the last items; past that, who causes more does the work."""
 
 
-class Pep(Requests, Expiry, Module):
+class Pep(AccountCommands, Requests, Expiry, Module):
     """Keeps what clients publish for their user's other clients and contacts: avatars, bookmarks, encryption keys, moods."""
 
     name = "pep"
@@ -46,8 +47,16 @@ class Pep(Requests, Expiry, Module):
             60,
             "1.30.0",
             "Publish-Subscribe",
-            missing="collections, subscription options, access model authorize, item expiry",
+            missing="digests, message bodies, tempsub, purge_offline; access model authorize of accounts",
         ),
+        XEP(
+            248,
+            "0.5.0",
+            "PubSub Collection Nodes",
+            missing="items of a collection; accounts have no collections",
+        ),
+        XEP(413, "0.2.1", "Order-By", missing="in archives"),
+        XEP(462, "0.1.1", "PubSub Type Filtering", missing="of accounts"),
         XEP(163, "1.2.2", "Personal Eventing Protocol"),
         XEP(222, "1.0.1", "Persistent Storage of Public Data via PubSub"),
         XEP(223, "1.1.1", "Persistent Storage of Private Data via PubSub"),
@@ -187,7 +196,7 @@ class Pep(Requests, Expiry, Module):
             self.present.remove(session.user, session.full)
             if session.user in people.temporary:
                 others = any(each is not session for each in self.host.sessions.available(session.user))
-                gevent.spawn(people.left, session.full, others)
+                people.left(session.full, others)
 
     @on("presence")
     def contact(self, user: str, stanza: Element) -> None:

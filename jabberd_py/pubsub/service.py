@@ -15,6 +15,7 @@ from ..xmpp.jid import JID, parse
 from ..xmpp.ns import DISCO_INFO, STANZAS
 from . import discovery, people, publishing
 from .approval import Approval
+from .commands import ServiceCommands
 from .config import ACCESS_MODELS, Config
 from .expiry import Expiry
 from .names import FILTER, NS, OWNER
@@ -25,7 +26,7 @@ from .store import Node
 from .tables import TABLES
 
 
-class PubSub(Presence, Approval, Expiry, Service):
+class PubSub(ServiceCommands, Presence, Approval, Expiry, Service):
     """Nodes that anybody can subscribe to, and the host's users make."""
 
     name = "pubsub"

@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from operator import attrgetter
 from typing import Any, NamedTuple
 
+from peewee import fn
+
 from ..xdb import cached, xdb
 from .config import Config
 from .node import Node, Nodes
@@ -169,6 +171,13 @@ def page(owner: str, node: str, count: int, cut: Cut, newest: bool) -> list[Item
 def count(owner: str, node: str, cut: Cut = Cut()) -> int:  # noqa: B008
     """How many items there are in the cut."""
     return PubsubItem.select(PubsubItem.id).where(cut.where(owner, node)).count()
+
+
+def counts(owner: str) -> dict[str, int]:
+    """How many items there are, by node."""
+    i = PubsubItem
+    query = i.select(i.node, fn.COUNT(i.id)).where(i.owner == owner).group_by(i.node)
+    return dict(rows_of(query))
 
 
 def expiring() -> list[tuple[str, str, int]]:

@@ -1,0 +1,174 @@
+"""Strangers, forged events, and too much of everything."""
+
+import pytest
+
+from tests.pubsub.test_collections import make  # noqa: F401
+from tests.pubsub.test_subscriptions import options, service, subscribe  # noqa: F401
+from tests.pubsub.words import EVENT, ITEMS, NS, OWNER, condition, form, ids, items, publish, pubsub, tune
+
+pytestmark = pytest.mark.topology("one host")
+
+
+@pytest.fixture
+def node(romeo, service):  # noqa: F811
+    return romeo.iq("set", pubsub("<create/>"), to=service).find(f".//{{{NS}}}create").get("node")
+
+
+def test_forged_events_and_answers_change_nothing(romeo, juliet, service, node):  # noqa: F811
+    subscribe(juliet, node, service)
+    event = f"<event xmlns='{EVENT}'><items node='{node}'><item id='x'/></items></event>"
+    romeo.send(f"<message to='{service}'>{event}</message>")
+    romeo.gets("<message type='error'/>", 10)
+    romeo.send(f"<message to='{juliet.bare}' type='headline'>{event}</message>")
+    error = "<error type='cancel'><gone xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>"
+    romeo.send(
+        f"<message to='{service}' type='error'>{event}{error}</message>"
+    )  # it is romeo who is gone, not juliet
+    publish(romeo, node, to=service)
+    juliet.gets(f"<message from='{service}'><event xmlns='{EVENT}'/></message>", 10)
+    assert ids(items(juliet, node, service)) == ["i1"]
+
+
+def test_who_answers_that_nobody_is_there_is_subscribed_no_longer(romeo, juliet, service, node):  # noqa: F811
+    subscribe(juliet, node, service)
+    subscribe(juliet, node, service, juliet.jid)
+    error = "<error type='cancel'><item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>"
+    juliet.send(f"<message to='{service}' type='error'>{error}</message>")
+    left = juliet.iq("get", pubsub(f"<subscriptions node='{node}'/>"), to=service)
+    assert [each.get("jid") for each in left.iter(f"{{{NS}}}subscription")] == [juliet.bare]
+
+
+def test_names_and_values_of_a_hundred_kilobytes(romeo, juliet, service, node):  # noqa: F811
+    long = "n" * 100_000
+    for client in (romeo, juliet):
+        for kind, ns, inner in (
+            ("set", NS, f"<create node='{long}'/>"),
+            ("set", NS, f"<publish node='{node}'><item id='{long}'>{tune('a')}</item></publish>"),
+            ("set", NS, f"<publish node='{long}'><item>{tune('a')}</item></publish>"),
+            ("get", NS, f"<items node='{long}'/>"),
+            ("get", NS, f"<items node='{node}'><item id='{long}'/></items>"),
+            ("set", NS, f"<retract node='{node}'><item id='{long}'/></retract>"),
+            ("set", NS, f"<subscribe node='{node}' jid='{long}@a'/>"),
+            ("set", NS, f"<unsubscribe node='{node}' jid='{client.bare}' subid='{long}'/>"),
+            ("get", NS, f"<options node='{long}' jid='{client.bare}'/>"),
+            ("get", NS, f"<default node='{long}'/>"),
+            ("set", OWNER, f"<configure node='{node}'>{form('node_config', title=long)}</configure>"),
+            ("set", OWNER, f"<configure node='{node}'>{form('node_config', collection=long)}</configure>"),
+            ("set", OWNER, f"<collection node='{node}'><associate node='{long}'/></collection>"),
+            (
+                "set",
+                OWNER,
+                f"<affiliations node='{node}'><affiliation jid='{long}' affiliation='{long}'/></affiliations>",
+            ),
+        ):
+            answer = client.iq(kind, pubsub(inner, ns), to=service)
+            assert answer.get("type") == "error" or inner.startswith("<items"), inner[:60]
+            assert len(answer.find("{jabber:client}error") or ()) < 4
+    answer = romeo.iq("get", f"<query xmlns='{ITEMS}' node='{long}'/>", to=service)
+    assert condition(answer) == ("item-not-found",)
+
+
+def test_many_of_everything_is_refused(romeo, juliet, service, node):  # noqa: F811
+    rows = "".join(f"<affiliation jid='u{number}@a.example' affiliation='member'/>" for number in range(1001))
+    many = romeo.iq("set", pubsub(f"<affiliations node='{node}'>{rows}</affiliations>", OWNER), to=service)
+    assert condition(many) == ("policy-violation",)
+    for verb, ns in (("items", "get"), ("retract", "set")):
+        inner = f"<{verb} node='{node}'>" + "".join(f"<item id='{n}'/>" for n in range(101)) + f"</{verb}>"
+        assert condition(romeo.iq(ns, pubsub(inner), to=service)) == ("policy-violation",)
+    batch = f"<publish node='{node}'>" + f"<item>{tune('a')}</item>" * 101 + "</publish>"
+    assert condition(romeo.iq("set", pubsub(batch), to=service)) == ("not-allowed", "max-items-exceeded")
+    lines = "".join(f"<field var='f{n}'/>" for n in range(201))
+    x = f"<x xmlns='jabber:x:data' type='submit'>{lines}</x>"
+    answer = romeo.iq("set", pubsub(f"<configure node='{node}'>{x}</configure>", OWNER), to=service)
+    assert condition(answer) == ("bad-request",)
+    twice = "<field var='pubsub#title'><value>a</value></field>" * 2
+    x = f"<x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE'><value>{NS}#node_config</value></field>{twice}</x>"
+    answer = romeo.iq("set", pubsub(f"<configure node='{node}'>{x}</configure>", OWNER), to=service)
+    assert condition(answer) == ("bad-request",)
+
+
+def test_a_deleted_node_leaves_nothing_to_the_next_of_its_name(romeo, juliet, service, node):  # noqa: F811
+    change = (
+        f"<affiliations node='{node}'><affiliation jid='{juliet.bare}' affiliation='owner'/></affiliations>"
+    )
+    romeo.iq("set", pubsub(change, OWNER), to=service)
+    subscribe(juliet, node, service)
+    publish(romeo, node, to=service)
+    juliet.gets("<message/>", 10)
+    romeo.iq("set", pubsub(f"<delete node='{node}'/>", OWNER), to=service)
+    juliet.gets("<message/>", 10)
+    romeo.iq("set", pubsub(f"<create node='{node}'/>"), to=service)
+    assert ids(items(romeo, node, service)) == []
+    assert condition(publish(juliet, node, to=service)) == ("forbidden",)
+    publish(romeo, node, to=service)
+    juliet.nothing("<message/>")
+
+
+def test_quotas_of_nodes(start_server, account, make_client):
+    from tests.conftest import CONFIG, Place
+
+    limits = {"max_nodes": 5, "max_nodes_each": 3, "max_subscriptions": 1}
+    server = start_server(
+        {**CONFIG, "services": {"pubsub": limits}, "modules": {**CONFIG["modules"], "pep": {"max_nodes": 2}}}
+    )
+    romeo, juliet = (make_client(account(name, Place(server, "localhost"))) for name in ("romeo", "juliet"))
+    full = ("not-allowed", "max-nodes-exceeded")
+
+    def create(client):
+        return condition(client.iq("set", pubsub("<create/>"), to="pubsub.localhost"))
+
+    assert [create(romeo) for _ in range(4)] == [("result",)] * 3 + [full]
+    assert [create(juliet) for _ in range(3)] == [("result",)] * 2 + [full]
+    assert [condition(publish(romeo, f"n{number}")) for number in range(3)] == [("result",)] * 2 + [full]
+    node = romeo.iq("get", f"<query xmlns='{ITEMS}'/>", to="pubsub.localhost")[0][0].get("node")
+    assert condition(subscribe(romeo, node, "pubsub.localhost")) == ("result",)
+    assert condition(subscribe(juliet, node, "pubsub.localhost")) == (
+        "policy-violation",
+        "too-many-subscriptions",
+    )
+
+
+def test_a_ring_of_services_does_not_send_for_ever(romeo, juliet, service, node):  # noqa: F811
+    """A service that is subscribed to another one's node, or to its own, gets events and answers nothing."""
+    services = (service, "pubsub.other.localhost")
+    rows = "".join(f"<subscription jid='{jid}' subscription='subscribed'/>" for jid in services)
+    answer = romeo.iq(
+        "set", pubsub(f"<subscriptions node='{node}'>{rows}</subscriptions>", OWNER), to=service
+    )
+    assert condition(answer) == ("result",)
+    publish(romeo, node, to=service)
+    subscribe(juliet, node, service)
+    juliet.gets("<message/>", 10)
+    publish(romeo, node, "i2", to=service)
+    juliet.gets(
+        f"<message><event xmlns='{EVENT}'><items node='{node}'><item id='i2'>...</item></items></event></message>",
+        10,
+    )
+    juliet.nothing("<message/>")
+
+
+def test_temporary_subscriptions_end_with_presence(romeo, juliet, service, node):  # noqa: F811
+    subscribe(juliet, node, service, expire="presence")
+    publish(romeo, node, to=service)
+    juliet.gets(f"<message><event xmlns='{EVENT}'/></message>", 10)
+    juliet.send("<presence type='unavailable'/>")
+    juliet.gets("<presence type='unavailable'/>")
+    juliet.send("<presence/>")
+    juliet.gets("<presence/>")
+    publish(romeo, node, to=service)
+    juliet.nothing("<message/>")
+    left = juliet.iq("get", pubsub("<subscriptions/>"), to=service)
+    assert list(left.iter(f"{{{NS}}}subscription")) == []
+
+
+def test_the_last_item_comes_with_presence(romeo, juliet, service, node):  # noqa: F811
+    subscribe(juliet, node, service)
+    publish(romeo, node, to=service)
+    juliet.gets(f"<message><event xmlns='{EVENT}'/></message>", 10)
+    juliet.send("<presence type='unavailable'/>")
+    juliet.send("<presence/>")
+    juliet.gets(
+        f"<message to='{juliet.jid}'><event xmlns='{EVENT}'/><delay xmlns='urn:xmpp:delay'/></message>", 10
+    )
+    juliet.send("<presence><show>away</show></presence>")
+    juliet.nothing("<message/>")
