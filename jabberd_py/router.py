@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from greenlet import getcurrent, greenlet
 
 from . import log
 from .commands import Registry
 from .instance import Instance
-from .net.turns import Pace, fairly
+from .net.turns import Pace, share
 from .xdb import StoreError
 from .xmpp.element import Element
 from .xmpp.errors import StanzaError, error_reply
@@ -31,14 +29,14 @@ class Router:
 
     instances  domain -> the Instance that answers for it
     uplink     the Instance for all other domains
-    queues     greenlet that delivers a stanza -> its queue of (step, stanza)
+    queues     greenlet that delivers a stanza -> its queue of (stanza, is it an answer?)
     commands   the commands of all instances
     """
 
     def __init__(self) -> None:
         self.instances: dict[str, Instance] = {}
         self.uplink: Instance = NoUplink(self, "")
-        self.queues: dict[greenlet, list[tuple[Callable[[Element], None], Element]]] = {}
+        self.queues: dict[greenlet, list[tuple[Element, bool]]] = {}
         self.commands = Registry(self)
 
     @property
@@ -60,19 +58,38 @@ class Router:
         hosts = [each.admins for each in self.instances.values() if each.admins is not None]
         return bool(hosts) and all(jid.user in admins for admins in hosts)
 
-    def deliver(self, stanza: Element) -> None:
+    def deliver(self, stanza: Element, answer: bool = False) -> None:
         """Delivers a stanza with valid ``from`` and ``to``. Never raises: the sender gets an error. Returns when the stanza
         and all that it has caused is done; called from a handler, it only queues and returns at once. Blocks if a handler
-        does."""
+        does. ``answer``: see `reply`."""
         me = getcurrent()
         if me in self.queues:
-            self.queues[me].append((self._deliver, stanza))
+            self.queues[me].append((stanza, answer))
             return
-        queue = self.queues[me] = []
+        queue = self.queues[me] = [(stanza, answer)]
+        began = 0.0
         try:
-            self._deliver(stanza)
-            if queue:
-                self._follow(queue)
+            # one loop, no calls: every message comes through here
+            for stanza, answer in queue:  # it grows meanwhile
+                try:
+                    to = stanza.to
+                    if to is None:
+                        continue  # an answer to nobody
+                    instance = self.instances.get(to.domain, self.uplink)
+                    if answer:
+                        instance.deliver_reply(stanza, to)
+                    else:
+                        instance.deliver(stanza, to)
+                except StanzaError as error:
+                    if not answer:
+                        self.bounce(stanza, error)
+                except Exception as error:
+                    if answer:
+                        logger.exception("an answer failed", to=stanza.attrs.get("to"))
+                    else:
+                        self.bounce(stanza, unexpected(error))
+                if len(queue) > 1:
+                    began = share(began)
         finally:
             del self.queues[me]
 
@@ -98,41 +115,7 @@ class Router:
 
     def reply(self, stanza: Element) -> None:
         """Like `deliver`, for an answer that this server has made itself. Never raises; nobody gets an error for it."""
-        me = getcurrent()
-        if me in self.queues:
-            self.queues[me].append((self._reply, stanza))
-            return
-        queue = self.queues[me] = [(self._reply, stanza)]
-        try:
-            self._follow(queue)
-        finally:
-            del self.queues[me]
-
-    def _follow(self, queue: list[tuple[Callable[[Element], None], Element]]) -> None:
-        """Works the queue off; it grows meanwhile. A long one is worked off in turns with other greenlets."""
-        for step, stanza in fairly(queue):
-            step(stanza)
-
-    def _deliver(self, stanza: Element) -> None:
-        to = stanza.to
-        assert to is not None
-        try:
-            self.instances.get(to.domain, self.uplink).deliver(stanza, to)
-        except StanzaError as error:
-            self.bounce(stanza, error)
-        except Exception as error:
-            self.bounce(stanza, unexpected(error))
-
-    def _reply(self, stanza: Element) -> None:
-        to = stanza.to
-        if to is None:
-            return
-        try:
-            self.instances.get(to.domain, self.uplink).deliver_reply(stanza, to)
-        except StanzaError:
-            pass  # an answer that cannot be delivered is answered no more
-        except Exception:
-            logger.exception("an answer failed", to=str(to))
+        self.deliver(stanza, True)
 
 
 def unexpected(error: Exception) -> StanzaError:

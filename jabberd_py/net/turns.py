@@ -75,6 +75,18 @@ def begin(run: Callable[[], object]) -> None:
     _again()
 
 
+def share(began: float) -> float:
+    """For loops that cannot use `fairly`. ``began``: what the last call returned, at first 0. When this greenlet has had the
+    loop for `SLICE` since then, it waits for its next turn (`pause`). Returns when its turn began."""
+    now = time.monotonic()
+    if began and now - began <= SLICE:
+        return began
+    if began:
+        pause()
+        now = time.monotonic()
+    return now
+
+
 def fairly(items: Iterable[T]) -> Iterator[T]:
     """Yields the items. Between two of them this greenlet may wait for its next turn (`pause`): whatever the caller has looked
     at before may have changed then."""
