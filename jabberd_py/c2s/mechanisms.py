@@ -7,7 +7,7 @@ section 6.
 from __future__ import annotations
 
 import secrets
-from typing import TYPE_CHECKING, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import gevent
 
@@ -110,26 +110,28 @@ class Scram(Exchange):
         super().__init__(client, name)
         self.hash = HASHES[name.removesuffix("-PLUS")]
         self.scram: sasl.Scram | None = None
-        self.kept: ScramKeys | None = None
+        self.kept: list[Any] | None = None
 
     def step(self, message: bytes) -> bytes | Success:
         if self.scram is None:
             bindings = self.client.stream.bindings if self.plus else {}
-            offered = any(name.endswith("-PLUS") for name in offers(self.client))
+            offered = ScramPlus.fits(self.client) and any(
+                name.endswith("-PLUS") for name in offers(self.client)
+            )
             self.scram = sasl.Scram(self.hash, self.plus, bindings, offered, self._keys)
             challenge = self.scram.first(message)
             self._acts_for(self.scram.authzid)
             return challenge
         self._check_guard()  # many exchanges may have begun before the first one failed
         said = self.scram.final(message)
-        if self.kept != self.host.users.keys(self.account, self.hash):
+        if self.kept != self.host.users.row(self.account):
             raise SaslError("not-authorized")  # the password was changed, or the account has gone
         return Success(self._user(), said)
 
     def _keys(self, username: str) -> ScramKeys:
         self._claims(username)
-        self.kept = self.host.users.keys(self.account, self.hash)
-        return self.kept
+        self.kept = self.host.users.row(self.account)
+        return self.host.users.keys(self.account, self.hash)
 
 
 class ScramPlus(Scram):

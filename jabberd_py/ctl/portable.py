@@ -17,7 +17,7 @@ from ..archive.messages import Message
 from ..arguments import AccountAddress, Address, Domain
 from ..commands import Failed, NoSuchThing
 from ..hooks import Progress, command
-from ..jsm.users import Account, exists
+from ..jsm.users import Account, forget
 from ..modules import mod_privacy
 from ..modules.mod_private import Private
 from ..modules.mod_roster import RosterItem
@@ -152,7 +152,7 @@ class Portable:
             raise NoSuchThing(f"there is no account of {domain}")
         for number, owner in enumerate(owners, 1):
             xdb.delete_owner(owner, messages.sort_in)
-            exists.forget(owner)
+            forget(owner)
             yield Progress(number, len(owners), owner)
         yield {"removed": len(owners)}
 

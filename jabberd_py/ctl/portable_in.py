@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..archive.messages import Message
 from ..commands import Failed
-from ..jsm.users import Account, exists
+from ..jsm.users import Account, exists, forget
 from ..modules import mod_privacy
 from ..modules.mod_private import Private, key
 from ..modules.mod_roster import RosterItem, RosterVersion
@@ -84,7 +84,7 @@ class Reader:
         """The file turned out to be wrong: half an account goes again. One that is whole stays."""
         if self.made and not self.whole:
             xdb.delete_owner(self.user)
-            exists.forget(self.user)
+            forget(self.user)
 
     def _part(self, element: ET.Element) -> None:
         if element.tag == f"{{{SCRAM}}}scram-credentials":

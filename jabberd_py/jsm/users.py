@@ -57,13 +57,25 @@ class Account(Table):
 
 
 @xdb.prepared(str)
-def _account(user: str) -> Any:
+def _query(user: str) -> Any:
     return Account.select(Account.keys, Account.disabled).where(Account.owner == user)
+
+
+@cached(size=1_000)
+def _account(user: str) -> list[Any]:
+    """[(keys, disabled)], or nothing. A login asks several times."""
+    return list(_query(user))
 
 
 @cached(size=50_000)
 def exists(user: str) -> bool:
     return bool(_account(user))
+
+
+def forget(user: str) -> None:
+    """To be called after a commit that changes an account."""
+    exists.forget(user)
+    _account.forget(user)
 
 
 class Users:
@@ -106,7 +118,7 @@ class Users:
             xdb.save(lambda: Account.create(owner=user, keys=keys, created=time.time()))
         except IntegrityError:
             raise StanzaError("conflict", "that account exists") from None
-        exists.forget(user)
+        forget(user)
         self.host.hooks.tell("created", user)
 
     def set_password(self, user: str, password: str) -> None:
@@ -114,6 +126,7 @@ class Users:
         self._check(password)
         keys = self._derive(password)
         changed = xdb.save(lambda: Account.update(keys=keys).where(Account.owner == user).execute())
+        forget(user)
         if not changed:
             raise StanzaError("item-not-found", "there is no such account")
 
@@ -141,7 +154,7 @@ class Users:
             )  # a fresh row belongs to two owners until it is sorted in
             self.host.spool.forget(user)
         finally:
-            exists.forget(user)
+            forget(user)
             del self.going[user]
         self.host.kick(user, "not-authorized", "the account is gone")
 
@@ -164,6 +177,7 @@ class Users:
         if disabled:
             self.check_admin_stays(user)
         changed = xdb.save(lambda: Account.update(disabled=disabled).where(Account.owner == user).execute())
+        forget(user)
         if not changed and not exists(user):
             raise StanzaError("item-not-found", "there is no such account")
         if disabled:
@@ -225,9 +239,13 @@ class Users:
             salt, iterations, stored_key, server_key, tuple(zip(more[::2], more[1::2], strict=True))
         )
 
+    def row(self, user: str | None) -> list[Any]:
+        """What the store has of the account, to be compared: it is another after every change. Empty where there is none."""
+        return [] if user is None else _account(user)
+
     def _kept(self, user: str | None) -> dict[str, Any]:
         """The stored keys of an account, by hash. Empty if there is no such account, or if the keys are damaged."""
-        rows = _account(user) if user is not None else []
+        rows = self.row(user)
         try:
             return dict(json.loads(rows[0][0])) if rows else {}
         except (ValueError, TypeError) as error:

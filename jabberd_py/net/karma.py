@@ -7,6 +7,7 @@ import ipaddress
 import time
 from collections import OrderedDict
 from collections.abc import Hashable
+from functools import lru_cache
 from typing import NamedTuple
 
 SIZE = 20_000
@@ -59,6 +60,7 @@ class Karma:
             self._owed.popitem(last=False)
 
 
+@lru_cache(maxsize=SIZE)
 def neighbourhood(address: str) -> str:
     """The key under which an IP address is counted: an IPv4 address itself, of an IPv6 address its /64, which is what one
     customer has."""
