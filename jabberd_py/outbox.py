@@ -20,6 +20,7 @@ from .xdb.numbers import above, next_id
 from .xmpp.element import Element
 from .xmpp.errors import StanzaError
 from .xmpp.parser import reread
+from .xmpp.syntax import name_language
 
 if TYPE_CHECKING:
     from .router import Router
@@ -61,6 +62,7 @@ class Entry:
     __slots__ = ("stanza", "data", "row", "queued_at", "suspect")
 
     def __init__(self, stanza: Element, row: int = 0) -> None:
+        name_language(stanza)
         self.stanza = stanza
         self.data = stanza.across()
         self.row = row

@@ -28,6 +28,7 @@ from ..xmpp.jid import parse
 from ..xmpp.parser import Close, Header
 from ..xmpp.protocols import RFC
 from ..xmpp.sm import ASK, SM, WRAP
+from ..xmpp.syntax import LANG
 from . import sm_elements
 from .negotiate import Negotiation
 from .sm import StreamManagement
@@ -39,7 +40,6 @@ PROTOCOLS = (RFC(6120, "XMPP: core"),)
 
 logger = log.get(__name__)
 
-LANG = "en"
 STANZAS = frozenset(("message", "presence", "iq"))
 
 
@@ -73,7 +73,7 @@ class Client(Entity):
         self.session: Session | None = None
         self.stranger = False
         self.opened = False
-        self.lang: str | None = None  # of stanzas that name none, if the stream header says it
+        self.lang: str | None = None  # of stanzas that name none, if the stream header says another than ours
         self.negotiation: Negotiation | None = Negotiation(self)
         self.notes: dict[Note, Any] = {}
         self.gone: Event | None = None
@@ -275,7 +275,8 @@ class Client(Entity):
         if host.ending:
             raise StreamError("host-gone")
         self.host = host
-        self.lang = header.attrs.get("xml:lang") or None
+        lang = header.attrs.get("xml:lang")
+        self.lang = lang if lang and lang != LANG else None
         self.header()
         if header.attrs.get("version", "0").partition(".")[0] != "1":
             raise StreamError("unsupported-version", "XMPP 1.0 is spoken here")

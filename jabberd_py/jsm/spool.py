@@ -23,6 +23,7 @@ from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
 from ..xmpp.parser import reread
 from ..xmpp.sm import WRAP
+from ..xmpp.syntax import name_language
 from .marks import Deliveries, Marks
 from .notes import PICKING, SENT
 
@@ -142,6 +143,7 @@ class Spool:
 
     def archive(self, user: str, stanza: Element, id: int, session: Session | None = None) -> None:
         """Archives a message that the user has sent to another server, under that number. Does not wait for the commit."""
+        name_language(stanza)
         xml = stanza.to_bytes().decode()
         to = stanza.to
         stream, seq = messages.origin(session)
@@ -165,6 +167,8 @@ class Spool:
         )
         session: Session | None = stanza.session
         stream, seq = messages.origin(session)
+        if session is not None and archived:
+            name_language(stanza)
         xml = stanza.to_bytes().decode()
         row = [id, user, peer, resource, xml, 1, 1 if archived else 0, stream, seq, ""]
         copy = session.note(SENT) if session is not None and session.user == peer else None

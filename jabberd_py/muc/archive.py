@@ -20,6 +20,7 @@ from ..xmpp.jid import JID
 from ..xmpp.ns import CLIENT
 from ..xmpp.protocols import XEP
 from ..xmpp.stamp import utc
+from ..xmpp.syntax import name_language
 from .feature import Feature
 from .fields import Field
 from .occupant import Occupant
@@ -75,6 +76,7 @@ class Archive(Feature):
         gets an error if it cannot be kept, and after a crash need not send it again if it was (XEP-0198)."""
         if not self.keeps(room) or not self.worthy(stanza):
             return stanza
+        name_language(stanza)
         xml = stanza.to_bytes().decode()
         kept = archive.keep(
             room.address, room.address, occupant.nick, xml, 0, self._unkept, sent, sent.session

@@ -17,6 +17,7 @@ from ..xmpp.errors import StanzaError, StreamError
 from ..xmpp.parser import Close, Header
 from ..xmpp.protocols import RFC, XEP
 from ..xmpp.sm import SM
+from ..xmpp.syntax import LANG
 from . import dialback
 from .acks import Acks
 from .dialback import DIALBACK
@@ -33,7 +34,6 @@ PROTOCOLS = (
 
 logger = log.get(__name__)
 
-LANG = "en"
 STANZAS = frozenset(("message", "presence", "iq"))
 OVER_A_STANZA = frozenset(
     (

@@ -6,6 +6,9 @@ from .element import Element
 from .errors import StanzaError
 from .jid import parse
 
+LANG = "en"
+"""The language of our streams, as our stream headers say it: of what this server says, and of stanzas that name none."""
+
 IQ_TYPES = frozenset(("get", "set", "result", "error"))
 PRESENCE_TYPES = frozenset(
     (None, "unavailable", "subscribe", "subscribed", "unsubscribe", "unsubscribed", "probe", "error")
@@ -34,3 +37,10 @@ def check(stanza: Element) -> None:
             raise StanzaError("bad-request", "a result has at most one payload")
     elif name == "presence" and attrs.get("type") not in PRESENCE_TYPES:
         raise StanzaError("bad-request", "no such type of presence")
+
+
+def name_language(stanza: Element) -> None:
+    """Lets a message or presence name its language where it leaves our streams: for another server, a component or an archive
+    (RFC 6120 section 8.1.5). Our own clients need no name: their stream header says the same."""
+    if stanza.name != "iq":
+        stanza.attrs.setdefault("xml:lang", LANG)

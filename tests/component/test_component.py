@@ -136,6 +136,14 @@ def test_messages_both_ways_with_what_is_unknown_byte_for_byte(irc, romeo):
 
 
 @pytest.mark.topology("one host")
+def test_a_message_that_leaves_names_its_language(irc, romeo):
+    """RFC 6120 section 8.1.5. On the way to a client of ours it need not: the stream headers say the same."""
+    romeo.send(f"<message to='rose@{IRC}'><body>sweet</body></message>")
+    irc.gets("<message xml:lang='en'><body>sweet</body></message>")
+    romeo.send(f"<message to='rose@{IRC}' xml:lang='it'><body>dolce</body></message>")
+    irc.gets("<message xml:lang='it'><body>dolce</body></message>")
+
+
 def test_namespaces_are_translated_and_forwarded_stanzas_are_not(irc, romeo):
     forwarded = "<forwarded xmlns='urn:xmpp:forward:0'><message xmlns='jabber:client'><body>in</body></message></forwarded>"
     romeo.send(f"<message to='{IRC}' id='m3'><body xmlns='jabber:client'>out</body>{forwarded}</message>")

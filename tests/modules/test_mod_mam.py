@@ -104,6 +104,15 @@ def test_both_have_the_conversation(romeo, juliet, five):
     assert texts(romeo) == ["one", "two", "three", "four", "five", "six"]
 
 
+def test_a_kept_message_names_its_language(romeo, juliet):
+    """Who reads it may do so on a stream of another language (RFC 6120 section 8.1.5)."""
+    romeo.send(f"<message to='{juliet.jid}' type='chat'><body>soft</body></message>")
+    juliet.gets("<message><body>soft</body></message>")
+    ask(romeo)
+    ((_, message),) = results(romeo)
+    assert message.get("{http://www.w3.org/XML/1998/namespace}lang") == "en"
+
+
 def test_an_empty_archive(romeo):
     fin = ask(romeo)
     assert fin[0].get("complete") == "true" and fin[0].find(f".//{{{RSM}}}first") is None
