@@ -6,13 +6,12 @@ A stream sends one element at a time (`Stream.send`), so that a carrier of messa
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Protocol
 
 from . import ns
 from .element import Element
 from .errors import StreamError
-from .serialise import ATTRIBUTE
+from .serialise import attributes
 
 
 class Frame(Protocol):
@@ -21,7 +20,7 @@ class Frame(Protocol):
     carrier: str
     """Its name, for a person."""
 
-    def opening(self, content: str, attrs: Mapping[str, str]) -> bytes:
+    def opening(self, content: str, attrs: dict[str, str]) -> bytes:
         """Our stream header (RFC 6120 section 4.7). ``content``: the content namespace."""
 
     def features(self, features: Element) -> bytes:
@@ -42,10 +41,9 @@ class TCPFrame:
 
     carrier = "TCP"
 
-    def opening(self, content: str, attrs: Mapping[str, str]) -> bytes:
-        said = "".join(f" {name}='{value.translate(ATTRIBUTE)}'" for name, value in attrs.items())
+    def opening(self, content: str, attrs: dict[str, str]) -> bytes:
         head = f"<?xml version='1.0'?><stream:stream xmlns='{content}' xmlns:stream='{ns.STREAM}'"
-        return f"{head}{said}>".encode()
+        return f"{head}{attributes(attrs)}>".encode()
 
     def features(self, features: Element) -> bytes:
         return b"<stream:features>%b</stream:features>" % features.inner
