@@ -27,6 +27,7 @@ from gevent.server import StreamServer
 from .. import log
 from ..commands import Caller, CommandError, NotAllowed, WrongArgument, typed
 from ..hooks import Progress
+from ..net.turns import fairly
 from ..xdb import xdb
 from .checks import Checks
 from .commands import Commands
@@ -44,6 +45,8 @@ OWNERS = (Commands, Checks, Status, Portable, Tracing)
 LONGEST = 1 << 20
 """Bytes of one request."""
 CONNECTIONS = 32
+PIECE = 64 * 1024
+"""Bytes of a long answer that are sent at a time."""
 PATIENCE = 30.0
 """Seconds that a client may leave unread what it was sent."""
 
@@ -174,7 +177,23 @@ def user(uid: int) -> str:
 
 def _send(sock: socket.socket, answer: dict[str, Any]) -> None:
     with gevent.Timeout(PATIENCE):
-        sock.sendall(json.dumps(answer, default=str).encode() + b"\n")
+        for piece in _pieces(answer):
+            sock.sendall(piece)
+
+
+def _pieces(answer: dict[str, Any]) -> Iterator[bytes]:
+    """The answer as a line of JSON. A long list is written row by row, in turns with others."""
+    rows = answer.get("result")
+    if not isinstance(rows, list):
+        yield json.dumps(answer, default=str).encode() + b"\n"
+        return
+    written = b'{"result": ['
+    for number, row in enumerate(fairly(rows)):
+        written += (b", " if number else b"") + json.dumps(row, default=str).encode()
+        if len(written) > PIECE:
+            yield written
+            written = b""
+    yield written + b"]}\n"
 
 
 def _follow(tail: log.Tail, sock: socket.socket) -> Iterator[dict[str, Any]]:

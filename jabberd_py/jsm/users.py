@@ -9,7 +9,7 @@ import re
 import secrets
 import time
 from base64 import b64decode, b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import gevent
@@ -17,6 +17,7 @@ from gevent.event import Event
 from peewee import BooleanField, CharField, FloatField, IntegrityError, TextField
 
 from ..archive import messages
+from ..net import turns
 from ..service import Service
 from ..xdb import OWNER_LENGTH, Table, cached, spoilt, xdb
 from ..xmpp import sasl
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 HASHES = ("sha1", "sha256", "sha512")
 ROUND = re.compile(r"[1-9][0-9]{3,6}").fullmatch
 HEX = re.compile(r"(?:[0-9a-f]{2}){16,}").fullmatch
+PAGE = 100
+"""Accounts that are read at a time."""
 PATIENCE = 5.0
 """Seconds in which the sessions of an account must end when the account is deleted."""
 SECRET = "jabberd_py:sasl-secret"
@@ -206,10 +209,19 @@ class Users:
         """Can that administrator log in? True for an address of another domain, about which we know nothing."""
         return parse(admin).domain != self.host.domain or (exists(admin) and not self.disabled(admin))
 
-    def all(self) -> list[Account]:
-        """All accounts of this host, sorted by address."""
-        rows = Account.select().where(Account.owner.endswith("@" + self.host.domain)).order_by(Account.owner)
-        return list(rows)
+    def pages(self) -> Iterator[list[Account]]:
+        """Every account of this host, by address, without its keys: page by page, in turns with others. Blocks."""
+        fields = Account.owner, Account.created, Account.disabled
+        mine, last = Account.owner.endswith("@" + self.host.domain), ""
+        while True:
+            rows = Account.select(*fields).where(mine, Account.owner > last).order_by(Account.owner)
+            page = list(rows.limit(PAGE))
+            if not page:
+                return
+            yield page
+            last = page[-1].owner
+            xdb.release()
+            turns.pause()
 
     # -- keys ------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from ..hooks import Module, Progress, command
 from ..jsm import standing
 from ..jsm.session import Session
 from ..jsm.users import Account
+from ..net.turns import fairly
 from ..options import brief
 from ..xdb import xdb
 from ..xmpp.errors import StanzaError
@@ -65,9 +66,11 @@ class Admin(Module):
     @command("accounts list", needs="store")
     def everybody(self) -> list[dict[str, Any]]:
         """All accounts."""
-        accounts = self.host.users.all()
-        last = self._last([account.owner for account in accounts])
-        return [self._row(account, last) for account in accounts]
+        rows: list[dict[str, Any]] = []
+        for page in self.host.users.pages():
+            last = self._last([account.owner for account in page])
+            rows += [self._row(account, last) for account in page]
+        return rows
 
     @command("accounts show", needs="store")
     def show(self, jid: AccountAddress) -> dict[str, Any]:
@@ -95,7 +98,7 @@ class Admin(Module):
     @command("sessions list")
     def sessions(self) -> list[dict[str, Any]]:
         """Everybody who is connected."""
-        return [self._session(session) for session in self.host.sessions]
+        return [self._session(session) for session in fairly(list(self.host.sessions))]
 
     def _last(self, users: list[str]) -> dict[str, tuple[float, str]]:
         """The last login of each: when, and from where."""

@@ -11,7 +11,6 @@ from .. import log
 from ..arguments import Lines
 from ..fanout import Fan
 from ..hooks import HANDLED, Module, command, on
-from ..jsm.users import Account
 from ..net.turns import fairly
 from ..xmpp import ns
 from ..xmpp.element import Element
@@ -23,8 +22,6 @@ logger = log.get(__name__)
 PREFIX = "announce/"
 AT_ONCE = 4
 """At most so many announcements are sent at a time."""
-PAGE = 200
-"""Accounts that are read with one query."""
 
 
 BUSY = StanzaError("resource-constraint", "other announcements are still on their way")
@@ -85,14 +82,8 @@ class Announce(Module):
 
     def _accounts(self) -> Iterator[str]:
         """All accounts, read page by page: a list of all would be large."""
-        mine, last = Account.owner.endswith("@" + self.host.domain), ""
-        while True:
-            query = Account.select(Account.owner).where(mine, Account.owner > last)
-            page = [account.owner for account in query.order_by(Account.owner).limit(PAGE)]
-            if not page:
-                return
-            yield from page
-            last = page[-1]
+        for page in self.host.users.pages():
+            yield from [account.owner for account in page]
 
     def _send(self, letter: Element, addresses: Iterator[str]) -> None:
         if len(self.fan.queue) >= AT_ONCE:

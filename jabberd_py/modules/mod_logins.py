@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from peewee import JOIN, CharField, FloatField, TextField
+from peewee import CharField, FloatField, TextField
 
 from ..arguments import Duration
 from ..hooks import Module, command, every, on
@@ -65,24 +65,22 @@ class Logins(Module):
     def inactive(self, days: int = 90, longer: Duration | None = None) -> list[dict[str, Any]]:
         """Accounts that nobody has logged in to for so many days, the longest first."""
         before = time.time() - (longer if longer is not None else days * 86400)
-        rows: Any = (
-            Account.select(Account.owner, Account.created, Account.disabled, Login.time)
-            .join(Login, JOIN.LEFT_OUTER, on=(Login.owner == Account.owner))
-            .where(Account.owner.endswith("@" + self.host.domain), Account.created < before)
-            .where(Login.time.is_null() | (Login.time < before))
-            .order_by(Login.time, Account.created)
-            .tuples()
-        )
-        here = self.host.sessions.users
+        found: list[tuple[float, Account]] = []
+        for page in self.host.users.pages():
+            last = self.last([account.owner for account in page])
+            for account in page:
+                seen = last[account.owner][0] if account.owner in last else 0.0
+                if max(seen, account.created) < before and account.owner not in self.host.sessions.users:
+                    found.append((seen, account))
+        found.sort(key=lambda each: (each[0], each[1].created))
         return [
             {
-                "jid": owner,
-                "last login": None if last is None else utc(last),
-                "created": utc(created),
-                "disabled": bool(off),
+                "jid": account.owner,
+                "last login": utc(seen) if seen else None,
+                "created": utc(account.created),
+                "disabled": account.disabled,
             }
-            for owner, created, off, last in rows
-            if owner not in here and owner not in self.fresh
+            for seen, account in found
         ]
 
 

@@ -11,6 +11,7 @@ import sys
 
 import pytest
 
+from jabberd_py.ctl import control
 from tests.server import ROOT, environment
 
 
@@ -305,3 +306,12 @@ def test_something_else_in_its_place_is_left_alone(start_server, tmp_path):
     with pytest.raises(AssertionError, match="something else is there"):
         start_server({"ctl": {"socket": str(tmp_path / "precious")}})
     assert (tmp_path / "precious").read_text() == "keep me"
+
+
+@pytest.mark.parametrize("count", [0, 1, 3000])
+def test_a_long_list_is_one_line_of_json(count):
+    rows = [{"jid": f"user{number}@example.org", "created": "é"} for number in range(count)]
+    pieces = list(control._pieces({"result": rows}))
+    assert len(pieces) == (1 if count < 3000 else 3)
+    line = b"".join(pieces)
+    assert line.endswith(b"\n") and line.count(b"\n") == 1 and json.loads(line) == {"result": rows}

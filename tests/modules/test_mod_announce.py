@@ -3,8 +3,9 @@
 import pytest
 
 from jabberd_py.jsm.host import Host, HostOptions
+from jabberd_py.jsm.users import PAGE
 from jabberd_py.jsm.users import Account as Row
-from jabberd_py.modules.mod_announce import PAGE, Announce
+from jabberd_py.modules.mod_announce import Announce
 from jabberd_py.router import Router
 from jabberd_py.xdb import xdb
 from tests.client import Client
