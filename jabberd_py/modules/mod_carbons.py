@@ -37,6 +37,10 @@ class Carbons(Module):
     features = (NS, "urn:xmpp:carbons:rules:0")
     account_features = features
 
+    @on("start")
+    def start(self) -> None:
+        self.users = self.host.sessions.users  # most users have one session: the look-up is all that a message costs
+
     @iq("set", NS, "enable", to="self")
     @iq("set", NS, "disable", to="self")
     def switch(self, request: Element) -> None:
@@ -55,8 +59,8 @@ class Carbons(Module):
 
     @on("out", kind="message")
     def sent(self, session: Session, stanza: Element) -> None:
-        if session.jid.resource is not None and self._only_session(session.user):
-            return  # else a component speaks in the user's name
+        if len(self.users.get(session.user, ())) < 2 and session.jid.resource is not None:
+            return  # a component that speaks in the user's name has no session among them
         others = self._enabled(session.user, [session])
         if not others or not self._eligible(session, stanza, False):
             return
@@ -70,7 +74,7 @@ class Carbons(Module):
 
     @on("received", "offline")
     def received(self, user: str, stanza: Element, sessions: list[Session] | None = None) -> None:
-        if sessions and self._only_session(user):
+        if sessions and len(self.users.get(user, ())) < 2:
             return
         got = sessions or []
         author = stanza.session
@@ -78,9 +82,6 @@ class Carbons(Module):
         others = [session for session in others if self.host.permits(session, stanza)]
         if others and self._eligible(got[0] if got else None, stanza, True):
             self._copy("received", got[0] if got else None, stanza, others)
-
-    def _only_session(self, user: str) -> bool:
-        return len(self.host.sessions.users.get(user, ())) < 2
 
     def _enabled(self, user: str, but: list[Session]) -> list[Session]:
         return [
