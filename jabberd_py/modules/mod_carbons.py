@@ -39,7 +39,9 @@ class Carbons(Module):
 
     @on("start")
     def start(self) -> None:
-        self.users = self.host.sessions.users  # most users have one session: the look-up is all that a message costs
+        self.users = (
+            self.host.sessions.users
+        )  # most users have one session: the look-up is all that a message costs
 
     @iq("set", NS, "enable", to="self")
     @iq("set", NS, "disable", to="self")
