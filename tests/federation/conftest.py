@@ -24,7 +24,11 @@ def our_domain(mode: str, peer: str, beginner: str) -> str:
 
 
 OUR_DOMAINS = {
-    mode: [our_domain(mode, peer, beginner) for peer in PEERS for beginner in (*BEGINNERS, "restart", "back")]
+    mode: [
+        our_domain(mode, peer, beginner)
+        for peer in PEERS
+        for beginner in (*BEGINNERS, "restart", "back", "rooms")
+    ]
     for mode in MODES
 }
 
@@ -40,7 +44,8 @@ class Bed:
         self.peers: dict[str, Peer] = {}
         self.ours: dict[str, ServerProcess] = {}
         insecure = [kind.domain(DIALBACK) for kind in PEERS.values()]
-        self.insecure = [*insecure, *(f"conference.{domain}" for domain in insecure), *OUR_DOMAINS[DIALBACK]]
+        insecure += OUR_DOMAINS[DIALBACK]
+        self.insecure = [*insecure, *(f"conference.{domain}" for domain in insecure)]
 
     def peer(self, name: str) -> Peer:
         if name not in self.peers:
@@ -57,8 +62,10 @@ class Bed:
         if mode not in self.ours:
             folder, address = self.folder / f"us-{mode}", loopback(101 + MODES.index(mode))
             for domain in OUR_DOMAINS[mode]:
-                self.names.publish(domain, address)
-                shown = certificate(self.ca, mode, domain)
+                rooms = f"conference.{domain}"
+                for each in (domain, rooms):
+                    self.names.publish(each, address)
+                shown = certificate(self.ca, mode, domain, rooms)
                 (folder / "certificates").mkdir(parents=True, exist_ok=True)
                 shown.chain.rename(folder / "certificates" / f"{domain}.pem")
                 shown.key.rename(folder / "certificates" / f"{domain}.key")
