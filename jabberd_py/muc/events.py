@@ -56,6 +56,7 @@ EVENTS = tuple(
                     "a user has registered, or (`fields` is empty) is no longer registered",
                 ),
                 ("founded", "room stanza", "a room was made; its founder enters"),
+                ("kept", "room", "a new room is in the store, or the store could not take it"),
                 ("destroyed", "room", "a room is gone for good"),
             ),
         ),

@@ -68,9 +68,13 @@ class Limits(Feature):
         if len(room.occupants) >= self.limit(room) + spare:
             raise StanzaError("service-unavailable", "the room is full", type="wait")
 
+    def bears(self, presence: Element) -> bool:
+        """Is it small enough to be shown to all?"""
+        return len(presence.inner) <= self.presence
+
     @on("updating")
     def look(self, room: Room, occupant: Occupant, stanza: Element) -> None:
-        if len(stanza.inner) > self.presence:
+        if not self.bears(stanza):
             raise StanzaError("policy-violation", f"a presence may have {self.presence} bytes")
         if not self.shown.spend((room.address, occupant.user)):
             raise StanzaError("resource-constraint", "too many changes, wait a little", type="wait")

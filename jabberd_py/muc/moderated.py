@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..hooks import HANDLED, on
+from ..hooks import HANDLED, Option, duration, on
+from ..net.karma import Karma
 from ..xmpp import forms
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
@@ -16,6 +17,8 @@ from .occupant import Occupant
 from .room import Room
 
 REQUEST = "http://jabber.org/protocol/muc#request"
+BURST = 3
+"""Times that a visitor may ask for voice at once."""
 MOST = 1000
 """Roles of those who left that a room remembers."""
 
@@ -25,6 +28,14 @@ class Moderated(Feature):
 
     active = Field("muc#roomconfig_moderatedroom", "boolean", False, "Only those who have voice may speak")
     requests = Field("muc#roomconfig_allowvoicerequests", "boolean", True, "Visitors may ask for voice")
+
+    patience = Option(
+        duration, "1m", "time after which a visitor may ask for voice again, in the long run", min=1
+    )
+
+    @on("start", "reload")
+    def start(self) -> None:
+        self.karma = Karma(1 / self.patience, BURST)
 
     def room_features(self, room: Room) -> list[str]:
         return ["muc_moderated" if self.active(room) else "muc_unmoderated"]
@@ -88,6 +99,8 @@ class Moderated(Feature):
             raise StanzaError("bad-request", "voice is what can be asked for")
         if occupant.role != "visitor":
             return
+        if not self.karma.spend((room.address, occupant.user)):
+            raise StanzaError("resource-constraint", "you have asked for voice, wait a little", type="wait")
         approval = (
             forms.Form("form", "Voice request", "To grant voice, tick the box and submit.", REQUEST)
             .field(

@@ -74,10 +74,15 @@ def added(stanza: Element, xml: bytes, *kids: str) -> Element:
 
 _LOOKALIKES = str.maketrans(
     "аеорсухіјѕԁһӏԛԝвкмнт"
-    "αβγεηικμνορτυχζ",
-    "aeopcyxijsdhlqwbkmhtabyenikmvoptuxz",
+    "αβγεηικμνορτυχζ"
+    "օսոհցյզ"
+    "ıɑɡɩʟᴀʙᴄᴅᴇɢʜɪᴊᴋᴍɴᴏᴘʀꜱᴛᴜᴠᴡʏᴢ",
+    "aeopcyxijsdhlqwbkmht"
+    "abyenikmvoptuxz"
+    "ounhgjq"
+    "iagilabcdeghijkmnoprstuvwyz",
 )  # fmt: skip
-"""Letters of Cyrillic and Greek, and the Latin ones that they look like."""
+"""Letters of Cyrillic, Greek and Armenian, small capitals, and the Latin letters that they look like."""
 
 
 def skeleton(nick: str) -> str:

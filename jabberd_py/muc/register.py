@@ -123,6 +123,10 @@ class Register(Feature):
         closed = self.host["members"].says(room) and not self.host["approval"].needed(room, user)
         if not self.allowed(room) or closed:
             raise StanzaError("not-allowed", "this room does not let you register")
+        alone = Occupant(user, "", "none")
+        room.rank(alone)
+        if alone.role == "visitor" or any(each.role == "visitor" for each in room.of(user)):
+            raise StanzaError("not-allowed", "who has no voice asks for it; members have it")
 
     def _remove(self, room: Room, user: str) -> None:
         kept = room.affiliations.get(user)

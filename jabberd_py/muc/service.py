@@ -157,7 +157,7 @@ class Rooms(Service):
             room = self.rooms[address] = rooms.fresh(self, address, founder)
             self.hooks.tell("founded", room, stanza)
             store.affiliate(address, founder, room.affiliations[founder])
-            room.save()
+            room.save().then(lambda _: self.hooks.tell("kept", room))
             logger.info("a room is made", room=address, by=founder)
         return room
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..fanout import HELD, WAITING
 from ..hooks import HANDLED
@@ -69,7 +69,9 @@ def _presence(service: Rooms, room: Room | None, stanza: Element, to: JID) -> No
     occupant = None if room is None else room.sessions.get(full)
     if type == "unavailable":
         if room is not None and occupant is not None:
-            room.leave(full, GOES, cleaned(stanza, service.reserved))
+            said = cleaned(stanza, service.reserved)
+            limits: Any = service.modules.get("limits")
+            room.leave(full, GOES, said if limits is None or limits.bears(said) else None)
     elif type == "probe":
         if room is not None and occupant is not None and to.resource is not None:
             _probed(room, stanza, to.resource)

@@ -112,3 +112,183 @@ def test_a_hidden_room_is_not_listed_and_not_told(room: Room, romeo: Client, jul
     info = juliet.iq("get", "<query xmlns='http://jabber.org/protocol/disco#info'/>", to=room.address)
     assert not [each for each in info.iter() if each.text == "a secret"]
     assert f"{MUC}" in {each.get("var") for each in info.iter()}
+
+
+def test_a_burst_of_new_rooms(start_server: Any, account: Any, make_client: Any) -> None:
+    """They are counted before the store has them, over all sessions of the account."""
+    server = _server(start_server, permissions={"rooms_per_user": 3})
+    romeo = make_client(account("romeo", Place(server, "localhost")))
+    phone = make_client(romeo.account)
+    for client in (romeo, phone):
+        client.send(
+            "".join(
+                f"<presence to='{client.resource.lower()}{number}@conference.localhost/x'><x xmlns='{MUC}'/></presence>"
+                for number in range(20)
+            )
+        )
+    for client in (romeo, phone):
+        client.sync("conference.localhost")
+    made = [
+        each
+        for client in (romeo, phone)
+        for each in client.inbox
+        if any(status.get("code") == "201" for status in each.iter(f"{{{USER}}}status"))
+    ]
+    assert len(made) == 3
+    for client in (romeo, phone):
+        errors = [condition(each) for each in client.inbox if each.get("type") == "error"]
+        assert set(errors) <= {"resource-constraint"}
+
+
+def test_who_has_no_voice_does_not_get_it_by_registration(
+    room: Room, romeo: Client, juliet: Client, nurse: Client
+) -> None:
+    room.open(romeo, "first", moderatedroom=True)
+    form = (
+        "<query xmlns='jabber:iq:register'><x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE'><value>"
+        f"{MUC}#register</value></field><field var='muc#register_roomnick'><value>me</value></field></x></query>"
+    )
+    room.enter(juliet, "second")
+    for who in (juliet, nurse):
+        assert condition(who.iq("set", form, to=room.address)) == "not-allowed"
+    room.setup(romeo, moderatedroom=False)
+    room.enter(nurse, "third")
+    room.admin(romeo, "nick='third' role='visitor'")
+    assert condition(nurse.iq("set", form, to=room.address)) == "not-allowed"
+    assert condition(juliet.iq("set", form, to=room.address)) == "result"
+
+
+def test_marks_that_only_the_room_may_make(room: Room, romeo: Client, juliet: Client) -> None:
+    room.open(romeo, "first")
+    room.enter(juliet, "second")
+    forged = (
+        f"<stanza-id xmlns='urn:xmpp:sid:0' by='{room}' id='1'/>"
+        f"<stanza-id xmlns='urn:xmpp:sid:0' by='{str(room).upper()}' id='2'/>"
+        f"<stanza-id xmlns='urn:xmpp:sid:0' by='{room}/first' id='4'/>"
+        f"<occupant-id xmlns='urn:xmpp:occupant-id:0' id='forged'/><x xmlns='{USER}'><item role='moderator'/></x>"
+        f"<delay xmlns='urn:xmpp:delay' from='{room}' stamp='2001-01-01T00:00:00Z'/>"
+        f"<delay xmlns='urn:xmpp:delay' from='{room.service.upper()}' stamp='2001-01-01T00:00:00Z'/>"
+    )
+    for to, kind in ((room.address, "groupchat"), (f"{room}/first", "chat")):
+        juliet.send(f"<message to='{to}' type='{kind}'><body>{kind}</body>{forged}</message>")
+        got = romeo.gets(f"<message type='{kind}'><body>{kind}</body></message>")
+        ids = [each.get("by") for each in got.iter("{urn:xmpp:sid:0}stanza-id")]
+        assert room.address.upper() not in ids and ids.count(room.address) == (kind == "groupchat")
+        assert [each.get("id") for each in got.iter("{urn:xmpp:sid:0}stanza-id")].count("1") == 0
+        assert [each.get("id") for each in got.iter("{urn:xmpp:occupant-id:0}occupant-id")] not in (
+            [],
+            ["forged"],
+        )
+        assert not list(got.iter("{urn:xmpp:delay}delay")) and not list(got.iter(f"{{{USER}}}item"))
+    juliet.send(f"<presence to='{room}/second'>{forged}</presence>")
+    got = room.shows(romeo, "second", "role='participant'")
+    assert [each.get("id") for each in got.iter("{urn:xmpp:occupant-id:0}occupant-id")] != ["forged"]
+    assert len(list(got.iter(f"{{{USER}}}x"))) == 1
+
+
+@pytest.mark.parametrize(
+    "nick",
+    ["ʀᴏᴍᴇᴏ", "RОМEО", "ｒｏｍｅｏ", "𝐫𝐨𝐦𝐞𝐨", "rοmeο", "ro meo", "rօmeօ"],
+)
+def test_nicks_that_look_like_anothers(room: Room, romeo: Client, juliet: Client, nick: str) -> None:
+    room.open(romeo, "romeo")
+    room.refused(juliet, nick, "conflict")
+    room.enter(juliet, "second")
+    juliet.send(f"<presence to='{room}/{nick}'/>")
+    assert condition(juliet.gets("<presence type='error'/>")) == "conflict"
+
+
+def test_a_long_goodbye_is_not_passed_on(room: Room, romeo: Client, juliet: Client) -> None:
+    room.open(romeo, "first")
+    room.enter(juliet, "second")
+    juliet.send(f"<presence to='{room}/second' type='unavailable'><status>{'x' * 20_000}</status></presence>")
+    gone = room.shows(romeo, "second", gone=True)
+    assert gone.find("{jabber:client}status") is None
+
+
+def test_who_asks_for_voice_all_the_time(room: Room, romeo: Client, juliet: Client) -> None:
+    room.open(romeo, "first", moderatedroom=True)
+    room.enter(juliet, "second")
+    field = "<field var='muc#role'><value>participant</value></field>"
+    form = f"<field var='FORM_TYPE'><value>{MUC}#request</value></field>{field}"
+    for _ in range(10):
+        juliet.send(f"<message to='{room}'><x xmlns='jabber:x:data' type='submit'>{form}</x></message>")
+    assert condition(juliet.gets(f"<message type='error' from='{room}'/>")) == "resource-constraint"
+    juliet.sync(room.service)
+    romeo.sync()
+    asked = [each for each in romeo.inbox if each.find("{jabber:x:data}x") is not None]
+    assert 1 <= len(asked) < 10
+
+
+def test_strangers_learn_nothing(room: Room, romeo: Client, juliet: Client) -> None:
+    """Whether somebody has a nick, who is in, who is a member, what was said: not even by the kind of the error."""
+    room.open(romeo, "first", publicroom=False)
+    room.say(romeo, "a secret")
+    romeo.gets("<message><body>a secret</body></message>")
+    questions = [
+        ("get", "<ping xmlns='urn:xmpp:ping'/>"), ("get", "<vCard xmlns='vcard-temp'/>"),
+        ("get", "<query xmlns='http://jabber.org/protocol/disco#info'/>"), ("get", "<query xmlns='jabber:iq:version'/>"),
+    ]  # fmt: skip
+    for kind, payload in questions:
+        known, unknown = (
+            condition(juliet.iq(kind, payload, to=f"{room}/{nick}")) for nick in ("first", "nobody")
+        )
+        assert known == unknown != "result"
+    for kind in ("affiliation='owner'", "affiliation='member'", "role='moderator'"):
+        assert condition(room.admin(juliet, kind, kind="get")) == "forbidden"
+    assert condition(juliet.iq("set", "<query xmlns='urn:xmpp:mam:2'/>", to=room.address)) == "forbidden"
+    items = juliet.iq("get", "<query xmlns='http://jabber.org/protocol/disco#items'/>", to=room.address)
+    assert not len(items[0])
+    for to in (str(room), f"{room}/first"):
+        juliet.send(f"<presence to='{to}' type='probe'/>")
+        juliet.send(f"<presence to='{to}' type='subscribe'/>")
+        for kind in ("chat", "normal", "headline", "groupchat"):
+            juliet.send(f"<message to='{to}' type='{kind}' id='{kind}'><body>hello</body></message>")
+            juliet.gets(f"<message type='error' id='{kind}' from='{to}'/>")
+    romeo.nothing("<message><body>hello</body></message>")
+    juliet.nothing("<presence/>")
+    listed = juliet.iq("get", "<query xmlns='http://jabber.org/protocol/disco#items'/>", to=room.service)
+    assert room.address not in [each.get("jid") for each in listed[0]]
+
+
+def test_errors_and_rooms_in_a_loop(room: Room, romeo: Client, juliet: Client) -> None:
+    """An error is never answered; one room invites another, and that is all."""
+    other = Room(room.service).open(juliet, "second")
+    room.open(romeo, "first")
+    room.enter(juliet, "second")
+    error = "<error type='cancel'><bad-request xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>"
+    for to in (str(room), f"{room}/second", f"{room}/nobody"):
+        for name in ("message", "presence"):
+            romeo.send(f"<{name} to='{to}' type='error' id='e'>{error}</{name}>")
+    romeo.send(f"<message to='{room}' type='groupchat'>{error}<body>no error</body></message>")
+    romeo.gets("<message type='groupchat'><body>no error</body></message>")
+    invite = f"<x xmlns='{USER}'><invite to='{other}'/><invite to='{room}'/><invite to='{other}/second'/></x>"
+    romeo.send(f"<message to='{room}'>{invite}</message>")
+    romeo.sync(room.service)
+    juliet.sync(room.service)
+    room.say(romeo, "still here")
+    juliet.gets("<message><body>still here</body></message>")
+    other.say(juliet, "here, too")
+    juliet.gets("<message><body>here, too</body></message>")
+
+
+def test_questions_to_occupants_go_through_the_room(room: Room, romeo: Client, juliet: Client) -> None:
+    """Section 14, "IQ relay": the addresses stay hidden, answers find who asked, and nobody else can answer."""
+    room.open(romeo, "first")
+    room.enter(juliet, "second")
+    juliet.iq("set", "<vCard xmlns='vcard-temp'><FN>Juliet</FN></vCard>")
+    answer = romeo.iq("get", "<vCard xmlns='vcard-temp'/>", to=f"{room}/second")
+    assert answer.findtext(".//{vcard-temp}FN") == "Juliet" and answer.get("from") == f"{room}/second"
+    romeo.send(f"<iq type='get' id='q1' to='{room}/second'><query xmlns='urn:example:verona'/></iq>")
+    asked = juliet.gets(f"<iq type='get' from='{room}/first'><query xmlns='urn:example:verona'/></iq>")
+    juliet.send(f"<iq type='result' id='forged-q1' to='{room}/first'/>")
+    juliet.send(
+        f"<iq type='result' id='{asked.get('id')}' to='{room}/first'><query xmlns='urn:example:verona' seconds='3'/></iq>"
+    )
+    got = romeo.gets("<iq id='q1'/>")
+    assert (
+        got.get("type") == "result"
+        and got.get("from") == f"{room}/second"
+        and juliet.bare not in str(got.attrib)
+    )
+    romeo.nothing("<iq/>")
