@@ -13,7 +13,7 @@ from ..xmpp.errors import StanzaError
 from ..xmpp.jid import JID
 from ..xmpp.large import unfold
 from .session import Session
-from .worth import ARCHIVED, missed, worth
+from .worth import ARCHIVED, content, missed, worth
 
 if TYPE_CHECKING:
     from .host import Host
@@ -61,6 +61,8 @@ def _message(host: Host, user: str, stanza: Element, session: Session | None, ba
         host.hooks.tell("received", user, stanza, sessions)
         return
     value = worth(stanza)
+    if bare and stanza.type == "groupchat":
+        value = content(stanza)
     archived = (
         bool(value & ARCHIVED) and spool.wants is not None and spool.wants(user, str(stanza.from_ or ""))
     )
@@ -94,6 +96,13 @@ def _fallback(host: Host, user: str, stanza: Element, bare: bool) -> list[Sessio
     if type == "headline":
         willing = host.sessions.willing(user) if bare else []
         return [session for session in willing if host.permits(session, stanza)] or None
+    if type == "groupchat" and bare and _member(host, user, stanza.from_):
+        return host.takers(user, stanza)
     if type == "groupchat" or (type != "chat" and not bare):
         raise StanzaError("service-unavailable")  # 8.5.3.2.1: nothing but chat falls back on the bare address
     return host.takers(user, stanza)
+
+
+def _member(host: Host, user: str, sender: JID | None) -> bool:
+    """Does the user want messages of that room while away?"""
+    return host.member is not None and sender is not None and host.member(user, sender.user)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from .. import log
@@ -80,6 +81,8 @@ class Host(Instance):
         self.unbound: set[ClientStream] = set()
         self.users = Users(self)
         self.spool = Spool(self)
+        self.member: Callable[[str, str], bool] | None = None
+        """Does the user want messages of that room at the bare address (a module says so)?"""
         self.marks = self.spool.marks
         # of RFC 3921; older clients insist on it
         self.add_iq(("server", "set", ns.SESSION, "session"), lambda request: None)

@@ -64,9 +64,12 @@ def missed(stanza: Element) -> bool:
 
 def worth(stanza: Element) -> int:
     """The bits `SPOOLED` and `ARCHIVED`: whether a message is to be stored for a user who is away, and in the archive, by its
-    content (XEP-0160 section 3, XEP-0313 section 5.1.1, XEP-0334)."""
-    if stanza.attrs.get("type") in ("error", "headline", "groupchat"):
-        return 0
+    type and its content (XEP-0160 section 3, XEP-0313 section 5.1.1, XEP-0334)."""
+    return 0 if stanza.attrs.get("type") in ("error", "headline", "groupchat") else content(stanza)
+
+
+def content(stanza: Element) -> int:
+    """The same by its content alone."""
     kids = stanza.kids
     if "urn:xmpp:hints no-store" in kids:
         return 0

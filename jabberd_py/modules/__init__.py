@@ -30,6 +30,7 @@ ORDER = (
     # strips messages before anybody keeps them
     "pubsub.displayed",
     # what keeps messages
+    "mod_memberships",
     "mod_offline",
     "mod_mam",
     "mod_carbons",

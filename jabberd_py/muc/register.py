@@ -86,6 +86,8 @@ class Register(Feature):
         except ValueError:
             raise StanzaError("bad-request", "the form needs a nick") from None
         self._check_nick(room, user, nick, request)
+        if "offline" in self.host.modules:
+            self.host["offline"].check(room, user, values)
         if self.host["approval"].needed(room, user):
             self.host["approval"].ask(room, user, nick)
             return

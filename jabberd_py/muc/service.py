@@ -59,6 +59,7 @@ class Rooms(Service):
         "register",
         "nicks",
         "approval",
+        "offline",
         "private",
         "relay",
         # what a room is, and what those who come in get

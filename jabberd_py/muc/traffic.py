@@ -185,6 +185,8 @@ def _error(room: Room, stanza: Element) -> None:
     """What the room sent came back."""
     full = str(stanza.from_)
     if full not in room.sessions:
+        if "offline" in room.service.modules:
+            room.service["offline"].returned(room, stanza)
         return
     error = stanza.child("error", CLIENT)
     conditions = (
