@@ -37,12 +37,12 @@ from ..xmpp.element import Element
 from . import messages, stones
 from .query import EXTENDED, FULLTEXT, GROUPCHAT_FIELD, NS, Query, form, read
 from .results import Reader, answer, metadata
-from .retention import purge, trim
+from .retention import TRIM, purge, remove, trim, trim_upto
 from .stamps import SID, genuine, stamped
 
 __all__ = [
-    "EXTENDED", "FEATURES", "FULLTEXT", "GROUPCHAT_FIELD", "NS", "SID", "Kept", "Query", "Reader", "answer", "bury", "form",
-    "genuine", "keep", "metadata", "next_id", "purge", "read", "stamped", "trim",
+    "EXTENDED", "FEATURES", "FULLTEXT", "GROUPCHAT_FIELD", "NS", "SID", "TRIM", "Kept", "Query", "Reader", "answer", "bury",
+    "form", "genuine", "keep", "metadata", "next_id", "purge", "read", "remove", "stamped", "trim", "trim_upto",
 ]  # fmt: skip
 
 logger = log.get(__name__)

@@ -9,11 +9,14 @@ from typing import Any
 from ..net.turns import pause
 from ..xdb import xdb
 from ..xdb.numbers import at
+from ..xmpp.element import Element
+from ..xmpp.errors import StanzaError
 from .messages import Mark, Message, readable
 from .pages import SLICE
-from .query import LAST
+from .query import LAST, parse_id
 from .search import ArchiveText
 
+TRIM = "urn:xmpp:mamtrim:0"
 BATCH = 500
 """Rows that one transaction reads."""
 YOUNG = 120.0
@@ -54,6 +57,28 @@ def _purge(owner: str) -> int:
     ArchiveText.delete().where(ArchiveText.owner == owner).execute()
     removed: int = Message.delete().where(Message.owner == owner).execute()
     return removed
+
+
+def trim_upto(request: Element, owner: str) -> int:
+    """The number of the newest message that a request wants to be removed. Raises StanzaError: item-not-found, bad-request."""
+    ids = request.payload.all("id", TRIM) if request.payload is not None else []
+    if not ids:
+        return LAST
+    if len(ids) > 1:
+        raise StanzaError("bad-request", "one id, please")
+    number = parse_id(ids[0].text.strip())
+    readable()
+    if not Message.select().where(Message.id == number, Message.owner == owner).exists():
+        raise StanzaError("item-not-found", "no such message is in the archive")
+    return number
+
+
+def remove(owner: str, upto: int) -> None:
+    """Removes the messages of one archive up to that number. Blocks long; others write in between. Raises StoreError."""
+    readable()
+    position: int | None = 0
+    while position is not None:
+        position = xdb.save(expire, owner, position, upto)
 
 
 # -- in the writer -------------------------------------------------------------------------------

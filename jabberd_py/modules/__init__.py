@@ -33,6 +33,7 @@ ORDER = (
     "mod_memberships",
     "mod_offline",
     "mod_mam",
+    "mod_trim",
     "mod_carbons",
     # holds back what can wait: after all who change what a session gets
     "mod_csi",

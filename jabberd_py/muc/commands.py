@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from .. import archive
+from ..archive import pages
+from ..archive.query import LAST
 from ..arguments import AccountAddress, Address
 from ..hooks import command
 from ..options import nearest
-from ..xmpp.element import Element
+from ..xdb.numbers import when
+from ..xmpp.element import Element, from_text
 from ..xmpp.errors import StanzaError
-from ..xmpp.jid import JID
+from ..xmpp.jid import JID, parse
 from ..xmpp.ns import CLIENT
+from ..xmpp.rsm import Page
 from ..xmpp.stamp import utc
 from . import changes, store
 from .feature import Feature
@@ -19,6 +24,8 @@ from .occupant import USER
 from .room import Room, fresh
 
 PREFIX = "muc#roomconfig_"
+MOST = 1000
+"""Messages of one room that are shown at once."""
 
 
 class Commands(Feature):
@@ -72,6 +79,20 @@ class Commands(Feature):
         service.empty(made)
         made.save().wait()
         return {"room": made.address}
+
+    @command("rooms archive")
+    def archive(self, room: AccountAddress, last: int = 20) -> list[dict[str, str]]:
+        """The last messages in a room's archive."""
+        found = self._room(room)
+        query = archive.Query(None, 0, LAST, None, None, None, None, "", False, Page(before=""))
+        ids = pages.page(found.address, query, min(max(last, 1), MOST)).ids
+        rows = []
+        for id, xml in pages.rows(found.address, ids):
+            stanza = from_text(xml)
+            nick = parse(stanza.attrs["from"]).resource or ""
+            text = stanza.text_of("body") or stanza.text_of("subject") or ""
+            rows.append({"id": str(id), "time": utc(when(id)), "nick": nick, "text": text})
+        return rows
 
     @command("rooms destroy", changes=True)
     def destroy(self, room: AccountAddress, reason: str = "") -> None:

@@ -80,6 +80,11 @@ class History(Feature):
             (each for each in kept if each.id != id or badge not in each.stanza.inner), self.most
         )
 
+    def trim(self, room: Room, upto: int) -> None:
+        """Messages up to that number were removed from the archive."""
+        kept = room.memory.get("history") or ()
+        room.memory["history"] = deque((each for each in kept if int(each.id or 0) > upto), self.most)
+
     @on("entered")
     def show(self, room: Room, occupant: Occupant, full: str, stanza: Element) -> None:
         for each in self.wanted(room, stanza):

@@ -72,6 +72,8 @@ class Rooms(Service):
         "slow",
         "activity",
         "avatar",
+        "reports",
+        "trim",
         "invitations",
         "recovery",
         # how it is run

@@ -117,3 +117,37 @@ def test_history_lasts_while_nobody_is_in_and_after_a_restart(
         f"<message from='{room}/first'><body>before</body><delay xmlns='urn:xmpp:delay' from='{room}'/></message>"
     )
     assert late.find(f"{{{SID}}}stanza-id").get("id") == id  # type: ignore[union-attr]
+
+
+TRIM = "urn:xmpp:mamtrim:0"
+
+
+def test_an_owner_trims_the_archive(room: Room, romeo: Client, juliet: Client, nurse: Client) -> None:
+    room.open(romeo, "first")
+    room.enter(juliet, "second")
+    ids = [said(room, romeo, text) for text in ("one", "two", "three", "four")]
+    trim = f"<trim xmlns='{TRIM}'><id>{ids[1]}</id></trim>"
+    assert condition(juliet.iq("set", trim, to=room.address)) == "forbidden"
+    assert condition(romeo.iq("set", trim.replace(ids[1], "17"), to=room.address)) == "item-not-found"
+    assert condition(romeo.iq("set", trim, to=room.address)) == "result"
+    assert texts(page(room, juliet)) == ["three", "four"]
+    room.ask(nurse, "third")
+    nurse.gets(f"<message from='{room}/first'><body>three</body></message>")
+    nurse.nothing("<message><body>two</body></message>")
+    assert condition(romeo.iq("set", f"<trim xmlns='{TRIM}'/>", to=room.address)) == "result"
+    assert page(room, juliet) == []
+
+
+@ONE
+def test_a_user_trims_the_own_archive(romeo: Client, juliet: Client) -> None:
+    for text in ("one", "two"):
+        romeo.send(f"<message to='{juliet.bare}' type='chat'><body>{text}</body></message>")
+    ids = []
+    for text in ("one", "two"):
+        message = juliet.gets(f"<message><body>{text}</body></message>")
+        ids.append(message.find(f"{{{SID}}}stanza-id").get("id"))  # type: ignore[union-attr]
+    assert condition(juliet.iq("set", f"<trim xmlns='{TRIM}'><id>{ids[0]}</id></trim>")) == "result"
+    juliet.inbox.clear()
+    juliet.iq("set", f"<query xmlns='{MAM}'/>")
+    assert [each.findtext(".//{jabber:client}body") for each in juliet.inbox] == ["two"]
+    assert condition(romeo.iq("set", f"<trim xmlns='{TRIM}'/>", to=juliet.bare)) != "result"

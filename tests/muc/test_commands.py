@@ -27,6 +27,10 @@ def test_rooms_by_jabberctl(topology: Any, room: Room, romeo: Client, juliet: Cl
     with pytest.raises(AssertionError, match="did you mean 'roomname'"):
         ctl("rooms", "config", room.address, "roomnam", "x")
     assert {each["nick"] for each in shown["occupants"]} == {"first", "second"}
+    room.say(juliet, "one")
+    romeo.gets("<message><body>one</body></message>")
+    kept = json.loads(ctl("rooms", "archive", room.address, "--last", "1", "--json"))
+    assert [(each["nick"], each["text"]) for each in kept] == [("second", "one")]
     ctl("rooms", "kick", room.address, "second", "--reason", "out")
     room.shows(juliet, "second", "role='none'|<reason>out</reason>", 307, 110, gone=True)
     ctl("rooms", "destroy", room.address)
