@@ -17,7 +17,6 @@ from ..xdb import OWNER_LENGTH, JidField, Table, cached, xdb
 from ..xmpp import forms
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
-from ..xmpp.protocols import XEP
 
 REGISTER = "jabber:iq:register"
 OFFLINE = "{http://tigase.org/protocol/muc}offline"
@@ -43,7 +42,6 @@ def rooms(owner: str) -> frozenset[str]:
 class Memberships(Module):
     """Takes messages of rooms for users who are not in."""
 
-    protocols = (XEP(45, "1.35.5", "Multi-User Chat", missing="all but messages to members who are away"),)
     tables = (Membership,)
     most = Option(int, 1000, "rooms that may send to one user", min=1)
 

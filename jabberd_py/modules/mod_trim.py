@@ -9,11 +9,13 @@ from ..hooks import Module, Option, iq
 from ..jsm import answers
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
+from ..xmpp.protocols import XEP
 
 
 class Trim(Module):
     """Removes messages up to one from a user's archive. What was not delivered yet waits on, outside of the archive."""
 
+    protocols = (XEP(313, "1.1.3", "Message Archive Management"),)
     needs = ("mam",)
     account_features = (archive.TRIM,)
     allowed = Option(bool, True, "may users remove messages from their archives?")

@@ -9,7 +9,6 @@ from ..archive.messages import Message, readable
 from ..archive.query import parse_id
 from ..archive.stamps import SID
 from ..hooks import Option, iq, on
-from ..jsm.host import Host
 from ..net.karma import Karma
 from ..words import clean
 from ..xmpp.element import Element, from_text
@@ -132,7 +131,6 @@ class Reports(Feature):
         text = clean(report.text_of("text", REPORT) or "")
         reason = REASONS[report.attrs["reason"]]
         logger.warning("a room was reported", room=room.address, by=asker.user, reason=reason, text=text)
-        if isinstance(self.host.router.instances.get(asker.domain), Host):
-            self.host.router.instances[asker.domain].hooks.tell(
-                "reported", asker.user, room.address, payload.child("report", REPORT)
-            )
+        home = self.host.router.instances.get(asker.domain)
+        if home is not None and home.has_users:
+            home.hooks.tell("reported", asker.user, room.address, payload.child("report", REPORT))
