@@ -15,14 +15,16 @@ from . import log
 from .discovery import Discoverable
 from .events import EVENTS, KINDS, Event, find
 from .options import Option, Section, duration, list_of, mapping_of, optional, size
+from .pages import Answer, Page, Refusal, Request
 
 if TYPE_CHECKING:
     from .instance import Instance
     from .xmpp.protocols import Protocol
 
 __all__ = [
-    "EVENTS", "HANDLED", "LATER", "PASS", "Command", "Hooks", "Module", "Option", "Progress", "Section", "command", "duration",
-    "every", "http", "iq", "list_of", "load_files", "mapping_of", "on", "optional", "register", "size",
+    "EVENTS", "HANDLED", "LATER", "PASS", "Answer", "Command", "Hooks", "Module", "Option", "Progress", "Refusal", "Request",
+    "Section", "command", "duration", "every", "http", "iq", "list_of", "load_files", "mapping_of", "on", "optional",
+    "register", "size",
 ]  # fmt: skip
 
 PASS: None = None
@@ -120,9 +122,14 @@ def iq(type: str, namespace: str, name: str, *, to: str = "server") -> Callable[
     return lambda method: _mark(method, "iqs", (to, type, namespace, name))
 
 
-def http(path: str, *methods: str) -> Callable[[F], F]:
-    """Answers HTTP requests for ``path`` (once there is a web server)."""
-    return lambda method: _mark(method, "http", (path, methods or ("GET",)))
+def http(path: str, *methods: str, below: bool = False, cors: bool = False) -> Callable[[F], F]:
+    """Answers HTTP requests for ``path``, and for all paths below it if ``below``; ``methods``: by default GET. ``cors``:
+    scripts of other sites may use it. The method takes a `Request` (pages.py) and returns an `Answer`, or raises
+    `Refusal`; it may block. Requests for the Instance's domain, or for its host's, find it. Raises ValueError: no such
+    path, no such method."""
+    page = Page(path, methods or ("GET",), below, cors)
+    page.check()
+    return lambda method: _mark(method, "http", page)
 
 
 class Command(NamedTuple):
@@ -169,7 +176,7 @@ def every(seconds: float) -> Callable[[F], F]:
 def register(owner: object, instance: Instance, everywhere: bool = False) -> None:
     """Adds the marked methods of ``owner``, a Module or a Service, to the instance, in the order of their definition, those
     of base classes first. ``everywhere``: handlers of IQs for targets that the instance does not have are left out. Raises
-    ValueError: there is no such target, or another handler has the IQ."""
+    ValueError: there is no such target, or another handler has the IQ or the path."""
     cls = type(owner)
     for name in dict.fromkeys(name for base in reversed(cls.__mro__) for name in vars(base)):
         method = getattr(cls, name, None)
@@ -186,8 +193,11 @@ def register(owner: object, instance: Instance, everywhere: bool = False) -> Non
             instance.commands[each.name] = (each, bound)
         for seconds in marks.get("_jobs", ()):
             instance.jobs.append((seconds, bound))
-        for path, methods in marks.get("_http", ()):
-            instance.pages[path] = (bound, methods)
+        for page in marks.get("_http", ()):
+            if page.path in instance.pages:
+                taken = instance.pages[page.path][1].__qualname__
+                raise ValueError(f"{bound.__qualname__}: {taken} answers {page.path} already")
+            instance.pages[page.path] = (page, bound)
 
 
 def load_files(package: str, files: Iterable[str]) -> dict[str, type[Module]]:

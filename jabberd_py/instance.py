@@ -12,6 +12,8 @@ from gevent.event import AsyncResult
 from .events import Event
 from .hooks import HANDLED, LATER, Command, Hooks, Module
 from .net.turns import Pace, fairly
+from .pages import Handler as PageHandler
+from .pages import Page
 from .xdb import xdb
 from .xmpp.element import Element
 from .xmpp.errors import StanzaError
@@ -56,7 +58,7 @@ class Instance:
         self.iqs: dict[Key, Handler] = {}
         self.commands: dict[str, tuple[Command, Callable[..., Any]]] = {}
         self.jobs: list[tuple[float, Callable[[], Any]]] = []
-        self.pages: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {}
+        self.pages: dict[str, tuple[Page, PageHandler]] = {}
         self.modules: dict[str, Module] = {}
         self.asked: dict[str, tuple[JID | None, JID | None, Any]] = {}
 

@@ -12,6 +12,7 @@ from .c2s.resumable import ResumableStream
 from .component.options import ComponentOptions, ListenerOptions
 from .config import Config
 from .http.metrics import MetricsOptions
+from .http.options import HTTPOptions
 from .jsm.host import HostOptions
 from .jsm.users import Account
 from .net.dnsrv import DNS
@@ -64,6 +65,7 @@ def schema() -> Schema:
             "s2s": S2S,
             "dns": DNS,
             "component": ListenerOptions,
+            "http": HTTPOptions,
             "metrics": MetricsOptions,
             "tls": TLSOptions,
             "ctl": ControlOptions,

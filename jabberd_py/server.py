@@ -27,7 +27,9 @@ from .figures import figures
 from .heartbeat import heartbeat
 from .hello import say_hello
 from .hosting import Hosting, fixed
+from .http.listener import Web
 from .http.metrics import Figure, Metrics
+from .http.websocket import Door
 from .jsm.host import Host
 from .net import certfiles
 from .net.accept import Listener
@@ -73,6 +75,8 @@ class Server:
             self.uplink = Uplink(self.router, Resolver(self.config["dns"]), self.certificates)
             self.router.uplink = self.uplink
         self.components = Components(self.router)
+        self.web = Web(self.config["http"], self.router, self.certificates)
+        Door(self.web, self.c2s)
         self.metrics: Metrics | None = None
         self.store: Store | None = None
         self.control: Any = None
@@ -118,6 +122,8 @@ class Server:
                 steps.append(self.uplink.prepare(settings["s2s"], undo))
             section = "component"
             steps.append(self.components.prepare(settings["component"], wanted, settings.hosts, undo))
+            section = "http"
+            steps.append(self.web.prepare(settings["http"], undo))
         except Conflict as error:
             raise settings.error(str(error), "components", error.component, error.option) from None
         except OptionError as error:
@@ -182,6 +188,7 @@ class Server:
             self.jobs += [heartbeat.every(seconds, job) for seconds, job in self.uplink.jobs]
             self.uplink.start()
         self.components.start()
+        self.web.start()
         if self.metrics is not None:
             self.metrics.start()
         logger.info("serving", version=__version__, hosts=" ".join(self.config.hosts))
@@ -216,11 +223,13 @@ class Server:
         Stream.linger = LINGER
         logger.info("stopping")
         notify("STOPPING=1")
+        self.web.ports.close()
         self.c2s.stop()
         self.components.stop()
         deadline = time.monotonic() + GRACE
         while (self.c2s.clients or self.components.connections) and time.monotonic() < deadline:
             gevent.sleep(0.02)
+        self.web.stop()
         self.components.save()
         if self.uplink is not None:
             self.uplink.stop(deadline)
@@ -257,7 +266,7 @@ class Server:
 
     @property
     def listeners(self) -> list[Listener]:
-        ports = [self.c2s.ports, self.components.ports]
+        ports = [self.c2s.ports, self.components.ports, self.web.ports]
         if self.uplink is not None:
             ports.insert(1, self.uplink.ports)
         return [listener for each in ports for listener in each.listeners.values()]

@@ -170,13 +170,13 @@ class Service:
         self.guard.limit(options)
         self._go_on()
 
-    def _admits(self) -> bool:
+    def admits(self) -> bool:
         """May another connection be accepted? False while too many clients are logging in: new ones wait in the queue of the
         kernel."""
         return not self.crowd.full
 
     def _go_on(self) -> None:
-        if self._admits():
+        if self.admits():
             self.ports.go_on()
 
     @staticmethod
@@ -191,7 +191,7 @@ class Service:
     def prepare(self, options: C2S, undo: ExitStack) -> Callable[[], None]:
         """The first step of a change, see `Ports`. Raises OptionError. Returns the second step."""
         self.check(options)
-        wanted = with_direct(options, "c2s", self._serve, self._direct, self._admits)
+        wanted = with_direct(options, "c2s", self._serve, self._direct, self.admits)
         listen = self.ports.prepare(wanted, undo)
 
         def switch() -> None:

@@ -39,7 +39,7 @@ class Negotiation:
             session = Element("session", ns.SESSION, Element("optional", ns.SESSION))
             return [bind, session, Element("sm", SM)]
         found = []
-        if not client.secure and o.tls:
+        if not client.secure and o.tls and client.stream.frame.starttls:
             found.append(Element("starttls", ns.TLS, Element("required", ns.TLS) if o.require_tls else None))
         if client.private:
             mechanisms = offers(client)
@@ -72,7 +72,8 @@ class Negotiation:
 
     def _starttls(self) -> None:
         client = self.client
-        if client.secure or client.user is not None or not client.service.options.tls:
+        possible = client.service.options.tls and client.stream.frame.starttls
+        if client.secure or client.user is not None or not possible:
             client.say(Element("failure", ns.TLS))
             client.goodbye()
             return

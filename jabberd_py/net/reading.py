@@ -97,7 +97,7 @@ class Reader:
         self.fault: Exception | None = None
         self.channel: Secure | None = None
         self.reader: greenlet | None = None
-        self.watcher: Any = gevent.get_hub().loop.io(self.fd, 1)
+        self.watcher: Any = self._watch(1)
         self.watching = False
         self.closing = False
         self.slot = 0
@@ -124,6 +124,15 @@ class Reader:
 
     def _decrypt(self, data: bytes) -> bytes:
         raise NotImplementedError
+
+    def _watch(self, events: int) -> Any:
+        """A watcher that tells when the socket can be read (1) or written (2)."""
+        return gevent.get_hub().loop.io(self.fd, events)
+
+    def until(self, seconds: float) -> None:
+        """So long the peer has to log in, from now on; of a stream without a login: to do what is expected of it."""
+        self.login_deadline = time.monotonic() + seconds
+        self._deadline(self.login_deadline)
 
     # -- deadlines -----------------------------------------------------------------
 
@@ -206,14 +215,7 @@ class Reader:
         while not self.items:
             if self.fault is not None:
                 raise self.fault
-            data = self.recv()
-            items, fault = self.parser.feed(data)
-            if items:
-                items.reverse()
-                self.items = items
-                self.purse.stanzas -= len(items)
-            if fault is not None and self.fault is None:
-                self.fault = fault
+            self.take(self.recv())
         item = self.items.pop()
         if self.items and time.monotonic() - self.seen > turns.SLICE:
             turns.pause()
@@ -221,6 +223,17 @@ class Reader:
         if self.fault is not None and not isinstance(self.fault, StreamError):
             raise self.fault
         return item
+
+    def take(self, data: bytes) -> None:
+        """Takes bytes from the peer, decrypted: the elements in them go to ``items``. A carrier of messages does it in another
+        way."""
+        items, fault = self.parser.feed(data)
+        if items:
+            items.reverse()
+            self.items = items
+            self.purse.stanzas -= len(items)
+        if fault is not None and self.fault is None:
+            self.fault = fault
 
     def recv(self) -> bytes:
         """Some bytes, decrypted. Raises Closed."""

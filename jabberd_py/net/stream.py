@@ -121,8 +121,7 @@ class Stream(Reader):
         if channel.incoming.pending:
             early = self._decrypt(b"")
             if early:
-                items, self.fault = self.parser.feed(early)
-                self.items = items[::-1]
+                self.take(early)
 
     def _decrypt(self, data: bytes) -> bytes:
         channel = self.channel
@@ -205,7 +204,7 @@ class Stream(Reader):
         else:
             self.rest = memoryview(data)[sent:]
             if self.writer is None:
-                self.writer = gevent.get_hub().loop.io(self.fd, 2)
+                self.writer = self._watch(2)
             self.writer.start(self._writable)
             self.backlog.weigh(self, self.size + len(self.rest))
 

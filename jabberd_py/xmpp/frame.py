@@ -6,6 +6,7 @@ A stream sends one element at a time (`Stream.send`), so that a carrier of messa
 
 from __future__ import annotations
 
+import re
 from typing import Protocol
 
 from . import ns
@@ -13,12 +14,16 @@ from .element import Element
 from .errors import StreamError
 from .serialise import attributes
 
+FRAMING = "urn:ietf:params:xml:ns:xmpp-framing"
+
 
 class Frame(Protocol):
     """Makes the bytes; each method gives one element, or one part of a document, for `Stream.send`."""
 
     carrier: str
     """Its name, for a person."""
+    starttls: bool
+    """Can TLS begin inside of the stream?"""
 
     def opening(self, content: str, attrs: dict[str, str]) -> bytes:
         """Our stream header (RFC 6120 section 4.7). ``content``: the content namespace."""
@@ -40,6 +45,7 @@ class TCPFrame:
     """RFC 6120: one XML document in each direction. An element stands in it as it is, so `Stream.send` does not ask."""
 
     carrier = "TCP"
+    starttls = True
 
     def opening(self, content: str, attrs: dict[str, str]) -> bytes:
         head = f"<?xml version='1.0'?><stream:stream xmlns='{content}' xmlns:stream='{ns.STREAM}'"
@@ -59,3 +65,38 @@ class TCPFrame:
 
 
 TCP = TCPFrame()
+
+
+_bare = re.compile(rb"<(?:message|presence|iq)(?=[ />])(?! xmlns=)").match
+"""The beginning of a stanza that does not name its namespace."""
+_STREAM = ns.STREAM.encode()
+
+
+class WebSocketFrame:
+    """RFC 7395 section 3: each element is a message, and stands for itself. (BOSH puts such elements into its bodies.)"""
+
+    carrier = "WebSocket"
+    starttls = False
+
+    def opening(self, content: str, attrs: dict[str, str]) -> bytes:
+        return Element("open", FRAMING).copy(**attrs).to_bytes()
+
+    def features(self, features: Element) -> bytes:
+        return b"<stream:features xmlns:stream='%b'>%b</stream:features>" % (_STREAM, features.inner)
+
+    def error(self, error: StreamError) -> bytes:
+        return error.to_bytes().replace(b">", b" xmlns:stream='%b'>" % _STREAM, 1)
+
+    def goodbye(self) -> bytes:
+        return b"<close xmlns='%b'/>" % FRAMING.encode()
+
+    def element(self, data: bytes) -> bytes:
+        """What stands in the content namespace without a word has to say so: nothing declares it here."""
+        bare = _bare(data)
+        if bare is None:
+            return data
+        end = bare.end()
+        return b"%b xmlns='jabber:client'%b" % (data[:end], data[end:])
+
+
+WEBSOCKET = WebSocketFrame()

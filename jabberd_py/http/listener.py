@@ -1,0 +1,151 @@
+"""Where the web server listens: without TLS for a proxy on this machine, with TLS for all."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Any
+
+from .. import log
+from ..net.accept import Ports, Wanted
+from ..net.channel import Channel
+from ..net.crowd import Crowd
+from ..net.karma import Rates
+from ..net.stream import Closed
+from ..net.tls import Certificates
+from ..pages import Refusal, Request
+from ..router import Router
+from ..xmpp.errors import StreamError
+from .connection import Connection
+from .handler import Handler, Site
+from .options import HTTPOptions
+from .proxies import Proxies
+from .routes import Routes
+from .wellknown import WellKnown
+
+logger = log.get(__name__)
+BURST = 10
+"""Seconds' worth of requests that may come at once."""
+
+
+class Web:
+    """The web server. ``routes``: its pages."""
+
+    def __init__(self, options: HTTPOptions, router: Router, certificates: Certificates) -> None:
+        self.certificates = certificates
+        self.routes = Routes(router)
+        self.site = Site(self.routes)
+        self.ports = Ports()
+        self.crowd = Crowd()
+        self.connections: set[Connection] = set()
+        self.options = options
+        self.wellknown = WellKnown(self, router)
+        self.configure(options)
+
+    def configure(self, options: HTTPOptions) -> None:
+        """Takes new options; connections that there are keep their rates."""
+        self.options = options
+        self.crowd.limit(
+            options.connections_per_address, options.connections_per_address, options.connections
+        )
+        self.site.max_header, self.site.idle_timeout = options.max_header, options.idle_timeout
+        self.site.proxies = Proxies(options.proxies)
+        self.rates = Rates(options.rate_requests, BURST * options.rate_requests)
+        self._go_on()
+
+    def prepare(self, options: HTTPOptions, undo: ExitStack) -> Callable[[], None]:
+        """The first step of a change, see `Ports`. Raises OptionError. Returns the second step."""
+        wanted = [
+            Wanted(name, address, port, option, serve, self._admits)
+            for name, addresses, port, option, serve in (
+                ("http", options.address, options.port, "port", self._plain),
+                ("https", options.tls_address, options.tls_port, "tls_port", self._tls),
+            )
+            if port is not None
+            for address in addresses
+        ]
+        listen = self.ports.prepare(wanted, undo)
+
+        def switch() -> None:
+            self.configure(options)
+            listen()
+
+        return switch
+
+    def _admits(self) -> bool:
+        return not self.crowd.full
+
+    def _go_on(self) -> None:
+        if self._admits():
+            self.ports.go_on()
+
+    def start(self) -> None:
+        self.ports.start()
+
+    def stop(self) -> None:
+        """No new connections; those that there are end. Pages that are being sent are cut off."""
+        self.ports.close()
+        for each in list(self.connections):
+            each.interrupt(Closed("the server stops"))
+
+    def base(self, host: str) -> str:
+        """What the addresses of a host's pages begin with, for clients."""
+        options = self.options
+        if options.url is not None:
+            return options.url.replace("{host}", host)
+        if options.tls_port is None:
+            return f"https://{host}"
+        port = next(
+            (each.bound[1] for key, each in self.ports.listeners.items() if key[0] == "https"),
+            options.tls_port,
+        )
+        return f"https://{host}" if port == 443 else f"https://{host}:{port}"
+
+    def admit(self, request: Request, clients: Any) -> None:
+        """May somebody log in from there? ``clients``: the listener of clients' streams. Raises Refusal."""
+        origin, sites = request.header("Origin").lower(), self.options.origins
+        if origin and "*" not in sites and origin not in sites:
+            raise Refusal(403, "not from that site")
+        if not request.secure and clients.options.require_tls:
+            raise Refusal(403, "only by https")
+        if not clients.admits():
+            raise Refusal(503, "too many are logging in", Retry_After="10")
+
+    # -- one connection -----------------------------------------------------------------------
+
+    def _plain(self, sock: socket.socket, address: str) -> bool:
+        return self._serve(sock, address, False)
+
+    def _tls(self, sock: socket.socket, address: str) -> bool:
+        return self._serve(sock, address, True)
+
+    def _serve(self, sock: socket.socket, address: str, tls: bool) -> bool:
+        """Serves a connection until it ends, or is something else. Blocks. True: it goes on after this greenlet."""
+        trusted = self.site.proxies.trusts(address)
+        connection = Connection(sock, self.options.timeout, Rates() if trusted else self.rates)
+        self.connections.add(connection)
+        handler = None
+        try:
+            if not self.crowd.enter(address) and not trusted:
+                connection.abort()
+                logger.info("too many connections", address=address)
+                return False
+            if tls:
+                connection.start_tls(Channel(self.certificates.direct()))
+            handler = Handler(connection, address, self.site)
+            handler.handle()
+        except (Closed, StreamError, OSError) as error:  # ssl.SSLError is an OSError
+            level = logger.info if isinstance(error, ssl.SSLError) else logger.debug
+            level("a connection failed", address=address, reason=getattr(error, "reason", None) or str(error))
+        finally:
+            self.connections.discard(connection)
+            self.crowd.leave(address, True)
+            self._go_on()
+            if handler is None or handler.upgrade is None:
+                connection.closed = True
+                if connection.closing:
+                    connection.finish()
+                connection.abort()
+        return bool(handler is not None and handler.upgrade is not None and handler.upgrade())
