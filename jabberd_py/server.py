@@ -27,6 +27,7 @@ from .figures import figures
 from .heartbeat import heartbeat
 from .hello import say_hello
 from .hosting import Hosting, fixed
+from .http.bosh import Bosh
 from .http.listener import Web
 from .http.metrics import Figure, Metrics
 from .http.websocket import Door
@@ -77,6 +78,7 @@ class Server:
         self.components = Components(self.router)
         self.web = Web(self.config["http"], self.router, self.certificates)
         Door(self.web, self.c2s)
+        Bosh(self.web, self.c2s)
         self.metrics: Metrics | None = None
         self.store: Store | None = None
         self.control: Any = None

@@ -70,6 +70,9 @@ class HTTPOptions(Section):
     )
     connections_per_address = Option(int, 200, "connections that one address (IPv6: one /64) may have", min=1)
     rate_requests = Option(int, 100, "requests a second on one connection, not of a proxy", min=1)
+    bosh_inactivity = Option(
+        duration, "60s", "silence after which a BOSH session ends (or waits to be resumed)", min=1
+    )
     security_contact = Option[list[str]](
         list_of(str), [], "whom to tell of a hole: mailto:... or https://..., for /.well-known/security.txt"
     )

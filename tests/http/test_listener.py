@@ -51,6 +51,7 @@ def test_how_clients_find_websocket_and_bosh(web, web_server):
     port = web_server.address("https")[1]
     wanted = {
         "urn:xmpp:alt-connections:websocket": f"wss://localhost:{port}/xmpp-websocket",
+        "urn:xmpp:alt-connections:xbosh": f"https://localhost:{port}/http-bind",
     }
     answer = web("https").get("/.well-known/host-meta")
     assert answer.headers["access-control-allow-origin"] == "*"
