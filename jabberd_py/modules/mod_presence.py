@@ -9,7 +9,8 @@ below zero. Event ``unavailable`` is told when that ends.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import gevent
 
@@ -38,6 +39,10 @@ class Presence(Module):
     needs = ("roster", "subscription")
     directed = Option(int, 500, "addresses outside of the roster that one session may show itself to", min=0)
 
+    def __init__(self, host: Any, settings: Mapping[str, Any] | None = None) -> None:
+        super().__init__(host, settings)
+        self.strangers: set[Session] = set()
+
     # -- sent by a session ----------------------------------------------------------------------------
 
     @on("out", kind="presence")
@@ -58,6 +63,7 @@ class Presence(Module):
 
     @on("end")
     def end(self, session: Session) -> None:
+        self.strangers.discard(session)
         if session.presence is not None or session.note(DIRECTED):
             stanza = Element("presence", CLIENT, from_=session.full, type="unavailable")
             self._unavailable(session, stanza, ended=True)
@@ -78,7 +84,7 @@ class Presence(Module):
             for other in self.host.sessions.available(user):
                 if other is not session:
                     self.host.deliver_to(session, other.presence.copy(to=user))
-            self._probe(session)
+            self.probe(session)
         if session.presence is not stanza:
             return  # the session has ended meanwhile
         own = stanza.copy(to=user)
@@ -145,8 +151,9 @@ class Presence(Module):
         heir = self.host.sessions.find(session.jid)
         return heir is None or heir.presence is None
 
-    def _probe(self, session: Session) -> None:
-        """Section 4.3.1. Between our own hosts the probe names the session: no other hears the answers."""
+    def probe(self, session: Session) -> None:
+        """Section 4.3.1: asks for the presence of all contacts that the user may see. Between our own hosts the probe names the
+        session: no other hears the answers."""
         router = self.host.router
         probes = []
         for jid in self.host["roster"].subscriptions(session.user):
@@ -175,6 +182,24 @@ class Presence(Module):
         if str(to) not in remembered and len(remembered) >= self.directed:
             raise StanzaError("resource-constraint", "directed presence to too many addresses")
         remembered[str(to)] = True
+
+    # -- after a restart of the server ----------------------------------------------------------------------
+
+    @on("restored")
+    def remember(self) -> None:
+        """These sessions were made by another process: what it knew of their contacts is gone."""
+        self.strangers.update(self.host.sessions)
+
+    @on("resumed")
+    def ask_again(self, session: Session) -> None:
+        if session in self.strangers:
+            self.strangers.discard(session)
+            if session.presence is not None:
+                gevent.spawn(self._ask_again, session)
+
+    def _ask_again(self, session: Session) -> None:
+        with xdb.unit():
+            self.probe(session)
 
     # -- received for a user -----------------------------------------------------------------------------
 
