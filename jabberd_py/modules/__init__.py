@@ -49,6 +49,7 @@ ORDER = (
     "mod_private",
     "pubsub.pep",
     "pubsub.bookmarks",
+    "pubsub.vcard4",
     "mod_register",
     "mod_motd",
     "mod_announce",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from ..hooks import LATER, Module, Option, iq, size
@@ -21,9 +22,12 @@ class VCard(Module):
     features = (NS,)
     account_features = (NS,)
     max_size = Option(size, "128 KiB", "largest vCard, photo and all")
-    photo: Any = None
-    """A module that has the users' photos: ``shown(user, asker, text)`` gives a vCard with its photo, ``stored(user, card)`` is
-    told of a new one."""
+
+    def __init__(self, host: Any, settings: Mapping[str, Any] | None = None) -> None:
+        """``views``: modules that have parts of the vCard: ``shown(user, asker, text)`` gives what the asker sees of it, as
+        text or None, ``stored(user, card)`` is told of a new one."""
+        super().__init__(host, settings)
+        self.views: list[Any] = []
 
     @iq("get", NS, "vCard", to="self")
     def own(self, request: Element) -> Any:
@@ -36,8 +40,8 @@ class VCard(Module):
     def _show(self, request: Element, user: str, none: StanzaError) -> Any:
         """The card as it is stored: it may be large."""
         text = xdb.get(user, NS)
-        if self.photo is not None:
-            text = self.photo.shown(user, request.from_, text)
+        for view in self.views:
+            text = view.shown(user, request.from_, text)
         if text is None:
             raise none
         try:
@@ -57,8 +61,8 @@ class VCard(Module):
         if len(text.encode()) > self.max_size:
             raise StanzaError("policy-violation", f"a vCard may have {self.max_size} bytes")
         xdb.set(request.from_.user, NS, text if card.payload is not None else None)  # an empty one removes it
-        if self.photo is not None:
-            self.photo.stored(request.from_.user, card)
+        for view in self.views:
+            view.stored(request.from_.user, card)
 
     @iq("set", NS, "vCard", to="user")
     def forbid(self, request: Element) -> None:

@@ -64,7 +64,7 @@ class Avatars(Module):
     def begin(self) -> None:
         """It hears of presence before the modules that it works with."""
         if "vcard" in self.host.modules and "pep" in self.host.modules:
-            self.host["vcard"].photo = self
+            self.host["vcard"].views.append(self)
 
     # -- for mod_vcard ----------------------------------------------------------------------------
 

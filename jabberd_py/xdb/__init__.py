@@ -206,8 +206,8 @@ class Xdb:
 
     def get(self, owner: str, namespace: str) -> str | None:
         """The XML document that `owner` (a bare JID) keeps under a namespace."""
-        mine = (Document.owner == owner) & (Document.namespace == _key(namespace))
-        return Document.select(Document.xml).where(mine).scalar()
+        rows = _document(owner, _key(namespace))
+        return rows[0][0] if rows else None
 
     def set(self, owner: str, namespace: str, text: str | None) -> None:
         """Keeps the document; None removes it. Blocks until the commit. Raises StoreError."""
@@ -244,3 +244,8 @@ def _delete_owner(tables: Sequence[type[Table]], owner: str, first: Callable[[],
 
 
 xdb = Xdb()
+
+
+@xdb.prepared(str, str)
+def _document(owner: str, namespace: str) -> Any:
+    return Document.select(Document.xml).where(Document.owner == owner, Document.namespace == namespace)

@@ -1,0 +1,92 @@
+"""XEP-0292: vCard4 Over XMPP, in step with vcard-temp (XEP-0054).
+
+The node has the card. Who asks for vcard-temp gets it made of that, if he may read the node. A vcard-temp that is stored is
+published.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from ..hooks import LATER, Module, iq, on
+from ..jsm.session import Session
+from ..xdb import xdb
+from ..xmpp.element import Element, from_text
+from ..xmpp.errors import StanzaError
+from ..xmpp.jid import JID
+from ..xmpp.protocols import XEP
+from . import store
+from .config import Config
+from .store import Item
+from .vcards import TEMP, VCARD4, to_temp, to_vcard4
+
+NODE = "urn:xmpp:vcard4"
+CONFIG = Config(access_model="open", max_items=1, send_last_published_item="on_sub_and_presence")
+"""A vCard is for everybody."""
+
+
+class VCard4(Module):
+    """Keeps the published vCard and the older vcard-temp the same."""
+
+    name = "vcard4"
+    protocols = (XEP(292, "0.12.0", "vCard4 Over XMPP"),)
+    needs = ("vcard", "pep")
+
+    @on("start")
+    def begin(self) -> None:
+        self.host["vcard"].views.insert(0, self)
+
+    @on("session")
+    def take_over(self, session: Session) -> None:
+        """An account has a vcard-temp from before there was a node for it."""
+        user = session.user
+        if self.host.options.anonymous or NODE in store.nodes_of(user):
+            return
+        text = xdb.get(user, TEMP)
+        if text is not None:
+            self.stored(user, from_text(text))
+
+    def _card(self, user: str) -> Item | None:
+        newest = store.newest(user, NODE, 1) if NODE in store.nodes_of(user) else []
+        return newest[0] if newest and newest[0].payload else None
+
+    # -- for mod_vcard ----------------------------------------------------------------------------
+
+    def shown(self, user: str, asker: JID, text: str | None) -> str | None:
+        """The vCard that ``asker`` may see. ``text``: as it is stored, or None."""
+        nodes = store.nodes_of(user)
+        if NODE not in nodes:
+            return text
+        if not self.host["pep"].reads(user, nodes[NODE], asker):
+            return None
+        item = self._card(user)
+        old = None if text is None else from_text(text)
+        return None if item is None else str(to_temp(from_text(item.payload), old))
+
+    def stored(self, user: str, card: Element) -> None:
+        """A vcard-temp was stored: it is the vCard now. Raises StanzaError, StoreError."""
+        item, pep = self._card(user), self.host["pep"]
+        made = to_vcard4(card, None if item is None else from_text(item.payload))
+        if made.payload is None:
+            if item is not None:
+                pep.retract_for(user, NODE, [item.id])
+            return
+        payload = made.to_bytes("\0").decode()
+        if item is None or item.payload != payload:
+            pep.publish_for(user, NODE, CONFIG, [Item("current", user, time.time(), payload)])
+
+    # -- without pubsub ---------------------------------------------------------------------------
+
+    @iq("get", VCARD4, "vcard", to="self")
+    @iq("get", VCARD4, "vcard", to="user")
+    def show(self, request: Element) -> Any:
+        asker: Any = request.from_
+        user = asker.user if request.to is None else request.to.user
+        nodes, item = store.nodes_of(user), self._card(user)
+        if item is None or not self.host["pep"].reads(user, nodes[NODE], asker):
+            raise StanzaError("item-not-found" if user == asker.user else "service-unavailable")
+        answer = request.reply()
+        xml = item.payload.encode()
+        self.host.router.reply(Element.raw("iq", answer.ns, answer.attrs, xml, [f"{VCARD4} vcard"]))
+        return LATER
