@@ -61,8 +61,12 @@ class VCard4(Module):
         if not self.host["pep"].reads(user, nodes[NODE], asker):
             return None
         item = self._card(user)
-        old = None if text is None else from_text(text)
-        return None if item is None else str(to_temp(from_text(item.payload), old))
+        if item is None:
+            return None
+        card, old = from_text(item.payload), None if text is None else from_text(text)
+        if old is not None and str(to_vcard4(old, card)) == str(card):
+            return text  # as the client wrote it
+        return str(to_temp(card, old))
 
     def stored(self, user: str, card: Element) -> None:
         """A vcard-temp was stored: it is the vCard now. Raises StanzaError, StoreError."""
