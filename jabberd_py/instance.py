@@ -56,6 +56,7 @@ class Instance:
         self.domain = domain
         self.hooks = Hooks(self.events)
         self.iqs: dict[Key, Handler] = {}
+        self._known: set[tuple[str, str, str]] = set()
         self.commands: dict[str, tuple[Command, Callable[..., Any]]] = {}
         self.jobs: list[tuple[float, Callable[[], Any]]] = []
         self.pages: dict[str, tuple[Page, PageHandler]] = {}
@@ -88,6 +89,7 @@ class Instance:
         if key in self.iqs:
             raise ValueError(f"{handler.__qualname__}: {self.iqs[key].__qualname__} answers {key} already")
         self.iqs[key] = handler
+        self._known.add(key[:3])
 
     @property
     def admins(self) -> list[str] | None:
@@ -168,7 +170,7 @@ class Instance:
 
     def knows(self, target: str, type: str, namespace: str) -> bool:
         """Is any payload of that namespace answered there?"""
-        return any(key[:3] == (target, type, namespace) for key in self.iqs)
+        return (target, type, namespace) in self._known
 
     # -- IQs of our own --------------------------------------------------------------
 
