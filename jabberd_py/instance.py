@@ -56,7 +56,7 @@ class Instance:
         self.domain = domain
         self.hooks = Hooks(self.events)
         self.iqs: dict[Key, Handler] = {}
-        self._known: set[tuple[str, str, str]] = set()
+        self._namespaces: set[tuple[str, str, str]] = set()
         self.commands: dict[str, tuple[Command, Callable[..., Any]]] = {}
         self.jobs: list[tuple[float, Callable[[], Any]]] = []
         self.pages: dict[str, tuple[Page, PageHandler]] = {}
@@ -89,7 +89,7 @@ class Instance:
         if key in self.iqs:
             raise ValueError(f"{handler.__qualname__}: {self.iqs[key].__qualname__} answers {key} already")
         self.iqs[key] = handler
-        self._known.add(key[:3])
+        self._namespaces.add(key[:3])
 
     @property
     def admins(self) -> list[str] | None:
@@ -170,7 +170,7 @@ class Instance:
 
     def knows(self, target: str, type: str, namespace: str) -> bool:
         """Is any payload of that namespace answered there?"""
-        return (target, type, namespace) in self._known
+        return (target, type, namespace) in self._namespaces
 
     # -- IQs of our own --------------------------------------------------------------
 

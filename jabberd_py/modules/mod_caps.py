@@ -1,10 +1,8 @@
-"""XEP-0115: Entity Capabilities, of the server and of its users' clients."""
+"""XEP-0115 and XEP-0390: Entity Capabilities, of the server and of its users' clients."""
 
 from __future__ import annotations
 
-import hashlib
 import json
-from base64 import b64encode
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -18,29 +16,31 @@ from ..jsm.notes import CAPS
 from ..jsm.session import Session
 from ..jsm.stream import ClientStream
 from ..xdb import OWNER_LENGTH, Table, xdb
-from ..xmpp import forms
+from ..xmpp.capabilities import (
+    HASHES_NS,
+    NS,
+    NS2,
+    VER_LENGTH,
+    Key,
+    capability_hash,
+    proves,
+    shown,
+    verification,
+)  # fmt: skip
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
 from ..xmpp.jid import parse
 from ..xmpp.ns import CLIENT, DISCO_INFO
 from ..xmpp.protocols import XEP
 
-NS = "http://jabber.org/protocol/caps"
-HASHES = {"sha-1": "sha1", "sha-256": "sha256", "sha-512": "sha512"}
-"""IANA's names of hash functions, and hashlib's."""
 LARGEST = 32 << 10
 """At most so many characters may all features of a client have; otherwise they are ignored."""
 
-VER_LENGTH = 256
-"""Characters of a verification string; ours have 28 to 88."""
 PATIENCE = 10.0
 """Seconds that a client has to answer in."""
 LINE = 1000
 """At most so many clients with the same unknown capabilities wait until these are known. The others learn them at their next
 presence."""
-
-Key = tuple[str, ...]
-"""What clients with the same capabilities share: (hash, ver). Of older clients, without a hash: (address, node, ver)."""
 
 
 class Capability(Table):
@@ -79,28 +79,18 @@ class Question(NamedTuple):
     told: Callable[[frozenset[str] | None], None]
 
 
-def key_of(c: Element | None, jid: str) -> Key | None:
-    """What the <c/> in a presence of ``jid`` says; None: nothing."""
-    if c is None:
-        return None
-    hash, node, ver = c.attrs.get("hash"), c.attrs.get("node"), c.attrs.get("ver")
-    if not node or not ver or len(ver) > VER_LENGTH or len(hash or "") > 20:
-        return None
-    return (jid, node, ver) if hash is None else (hash, ver)
-
-
 class Caps(Module):
     """Says in the stream's features what the server can do, as a hash: clients that know it need not ask. Finds out what
     clients can do where another module wants to know: event ``caps`` for the users' own clients, `learn` for any."""
 
-    protocols = (XEP(115, "1.6.0", "Entity Capabilities"),)
-    features = (NS,)
+    protocols = (XEP(115, "1.6.0", "Entity Capabilities"), XEP(390, "0.3.2", "Entity Capabilities 2.0"))
+    features = (NS, NS2)
     needs = ("disco",)
     tables = (Capability,)
     asking = Option(int, 100, "clients that are asked at a time what they can do", min=1)
     asking_a_server = Option(int, 10, "of these, users of one other server", min=1)
     remembered = Option(int, 1000, "different clients whose capabilities are remembered", min=1)
-    current: str | None = None
+    current: tuple[str, str] | None = None
 
     def __init__(self, host: Instance, settings: Mapping[str, Any] | None = None) -> None:
         super().__init__(host, settings)
@@ -113,13 +103,18 @@ class Caps(Module):
     @on("features")
     def offer(self, stream: ClientStream, features: Element) -> None:
         features.append(Element("c", NS, hash="sha-1", node=self.node, ver=self.ver))
+        name, _, value = self.hashes[1].partition(".")
+        features.append(Element("c", NS2, Element("hash", HASHES_NS, value, algo=name)))
 
     @on("start", "reload")
     def changed(self) -> None:
         self.current = None
 
     def disco_node(self, request: Element, node: str) -> Element | None:
-        if request.payload.ns != DISCO_INFO or node != f"{self.node}#{self.ver}":
+        if request.payload.ns != DISCO_INFO or node not in (
+            f"{self.node}#{self.ver}",
+            f"{NS2}#{self.hashes[1]}",
+        ):
             return None
         return self.host["disco"].describe()
 
@@ -129,8 +124,14 @@ class Caps(Module):
 
     @property
     def ver(self) -> str:
+        return self.hashes[0]
+
+    @property
+    def hashes(self) -> tuple[str, str]:
+        """Of what the server can do: the string of XEP-0115, and "hash.value" of XEP-0390."""
         if self.current is None:
-            self.current = verification(self.host["disco"].describe())
+            info = self.host["disco"].describe()
+            self.current = verification(info), capability_hash(info, "sha-256")
         return self.current
 
     # -- of clients ------------------------------------------------------------------------------
@@ -145,20 +146,19 @@ class Caps(Module):
         """Nobody is asked where nobody wants to know."""
         if not self.host.hooks.told["caps"]:
             return
-        c = stanza.child("c", NS) if stanza.type is None else None
-        key = key_of(c, session.full)
-        if c is None or key is None:
+        c = shown(stanza) if stanza.type is None else None
+        if c is None:
             if stanza.type == "unavailable" and session.note(CAPS) is not None:
                 del session.notes[CAPS]
             return
-        noted = session.note(CAPS)
+        noted, key = session.note(CAPS), c.key(session.full)
         if noted is not None and noted[0] == key:
             return
         session.notes[CAPS] = key, None
         question = Question(
             self.host.domain,
             session.full,
-            c.attrs["node"],
+            c.node,
             lambda: self._current(session, key),
             lambda features: self._tell(session, key, features),
         )
@@ -173,7 +173,7 @@ class Caps(Module):
 
     # -- of any client ---------------------------------------------------------------------------
 
-    key_of = staticmethod(key_of)
+    shown = staticmethod(shown)
 
     def learn_of(
         self,
@@ -265,7 +265,11 @@ class Caps(Module):
         if sum(map(len, names)) > LARGEST:
             return frozenset()
         features = frozenset(names)
-        if len(key) == 2 and len(features) == len(names) and proves(info, *key):
+        if (
+            len(key) == 2
+            and len(features) == len(names)
+            and proves(info, *key, answer.attrs.get("xml:lang", ""))
+        ):
             self._keep(key, features)
             xdb.write(
                 _remember, self.host.domain, " ".join(key), json.dumps(sorted(features)), self.remembered
@@ -285,32 +289,3 @@ class Caps(Module):
         else:
             session.notes[CAPS] = key, features
             self.host.hooks.tell("caps", session, features)
-
-
-def proves(info: Element, hash: str, ver: str) -> bool:
-    """Does the answer to disco#info give that verification string?"""
-    try:
-        return hash in HASHES and verification(info, HASHES[hash]) == ver
-    except ValueError:
-        return False
-
-
-def verification(info: Element, hash: str = "sha1") -> str:
-    """The verification string of an answer to disco#info (section 5.1). Code points sort as i;octet does. Raises
-    ValueError: ill-formed, as of two forms with the same FORM_TYPE (section 5.4)."""
-    identities = (
-        "/".join(identity.attrs.get(key, "") for key in ("category", "type", "xml:lang", "name"))
-        for identity in info.all("identity", DISCO_INFO)
-    )
-    parts = [*sorted(identities), *sorted(f.attrs.get("var", "") for f in info.all("feature", DISCO_INFO))]
-    found = (forms.read(x) for x in info.all("x", forms.NS))
-    typed = [form for form in found if form.get("FORM_TYPE")]
-    types = [form["FORM_TYPE"] for form in typed]
-    if len({tuple(each) for each in types}) < len(types) or any(len(set(each)) > 1 for each in types):
-        raise ValueError("two forms of the same type, or one of two types")
-    for form in sorted(typed, key=lambda form: form["FORM_TYPE"]):
-        parts += form.pop("FORM_TYPE")[:1]
-        for var in sorted(form):
-            parts += [var, *sorted(form[var])]
-    text = "".join(f"{part}<" for part in parts)
-    return b64encode(hashlib.new(hash, text.encode(), usedforsecurity=False).digest()).decode()

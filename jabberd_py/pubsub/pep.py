@@ -33,7 +33,6 @@ from .store import Item, Node
 from .tables import TABLES
 
 logger = log.get(__name__)
-CAPABILITIES = "http://jabber.org/protocol/caps"
 GREETINGS = 10_000
 """Clients that have just come and wait for the last items; past that, who causes more does the work."""
 
@@ -73,7 +72,7 @@ class Pep(AccountCommands, Requests, Expiry, Module):
         self.outbox = Outbox(host.router, self._lets)
         self.present = Audience()
         self.greetings: deque[tuple[str, str, frozenset[str]]] = deque()
-        self.last: tuple[bytes, Element | None] = (b"", None)  # a presence's inner XML, and the <c/> in it
+        self.last: tuple[bytes, Any] = (b"", None)  # a presence's inner XML, and the capabilities in it
 
     # -- requests ---------------------------------------------------------------------------------
 
@@ -210,7 +209,7 @@ class Pep(AccountCommands, Requests, Expiry, Module):
             self.present.remove(user, full)
             return
         c = self._capabilities(stanza)
-        key = self.host["caps"].key_of(c, full)
+        key = None if c is None else c.key(full)
         old = self.present.find(user, full)
         if (None if old is None else old.key) == key or bare == user:
             return
@@ -220,13 +219,13 @@ class Pep(AccountCommands, Requests, Expiry, Module):
             return
         if not state.from_:
             self.present.early.setdefault(user, set()).add(bare)
-        self._ask(user, full, key, c.attrs["node"], old)
+        self._ask(user, full, key, c.node, old)
 
-    def _capabilities(self, stanza: Element) -> Element | None:
-        """<c/>. The copies of a presence share their inner XML: it is read once."""
+    def _capabilities(self, stanza: Element) -> Any:
+        """What the presence says of them, or None. The copies of a presence share their inner XML: it is read once."""
         inner = stanza.inner
         if inner is not self.last[0]:
-            self.last = inner, stanza.child("c", CAPABILITIES) if stanza.has("c", CAPABILITIES) else None
+            self.last = inner, self.host["caps"].shown(stanza)
         return self.last[1]
 
     def _ask(self, user: str, full: str, key: tuple[str, ...], node: str, old: Seen | None) -> None:

@@ -2,7 +2,7 @@
 
 import json
 
-from jabberd_py.modules.mod_caps import verification
+from jabberd_py.xmpp.capabilities import capability_hash, proves, verification
 from jabberd_py.xmpp.element import from_text
 from tests.conftest import CONFIG, Place
 
@@ -79,3 +79,38 @@ def test_a_reload_that_changes_the_answer_changes_the_hash(start_server, account
     client.gets(
         f"<iq type='result' id='{number}'><query xmlns='{INFO}'><x xmlns='jabber:x:data'/></query></iq>"
     )
+
+
+# -- XEP-0390 ------------------------------------------------------------------------------------
+
+FEATURES = """
+http://jabber.org/protocol/si http://jabber.org/protocol/bytestreams http://jabber.org/protocol/chatstates
+http://jabber.org/protocol/disco#info http://jabber.org/protocol/disco#items urn:xmpp:ping jabber:iq:time jabber:iq:privacy
+jabber:iq:version http://jabber.org/protocol/rosterx urn:xmpp:time jabber:x:oob http://jabber.org/protocol/ibb
+http://jabber.org/protocol/si/profile/file-transfer urn:xmpp:receipts jabber:iq:roster jabber:iq:last
+"""
+ROWS = "".join(f"<feature var='{each}'/>" for each in FEATURES.split())
+SIMPLE = f"<query xmlns='{INFO}'><identity category='client' name='BombusMod' type='mobile'/>{ROWS}</query>"
+
+
+def test_the_simple_example_of_xep_0390():
+    info = from_text(SIMPLE)
+    for name, value in (
+        ("sha-256", "kzBZbkqJ3ADrj7v08reD1qcWUwNGHaidNUgD7nHpiw8="),
+        ("sha3-256", "79mdYAfU9rEdTOcWDO7UEAt6E56SUzk/g6TnqUeuD9Q="),
+    ):
+        assert capability_hash(info, name) == f"{name}.{value}"
+        assert proves(info, "urn:xmpp:caps", f"{name}.{value}", "en")
+        assert not proves(info, "urn:xmpp:caps", f"{name}.A{value[1:]}")
+    assert not proves(info, "urn:xmpp:caps", "md5.abc")
+    for odd in ("<x xmlns='jabber:x:data' type='result'/>", "<other xmlns='urn:x'/>"):
+        assert not proves(
+            from_text(SIMPLE.replace("</query>", odd + "</query>")), "urn:xmpp:caps", "sha-256.x"
+        )
+
+
+def test_the_newer_hash_stands_in_the_features_and_can_be_asked_for(romeo):
+    hash = romeo.features.find("{urn:xmpp:caps}c")[0]
+    number = ask(romeo, f"urn:xmpp:caps#{hash.get('algo')}.{hash.text}")
+    answer = romeo.gets(f"<iq type='result' id='{number}'><query xmlns='{INFO}'/></iq>")
+    assert "urn:xmpp:caps" in [each.get("var") for each in answer[0]]
