@@ -113,9 +113,9 @@ def headers(owner: str, position: int) -> Any:
 
 @xdb.prepared(str, int)
 def taken(owner: str, position: int) -> Any:
-    """Rows behind ``position`` that were sent on resumable streams: [(number, taken), ...]."""
-    return Message.select(Message.id, Message.taken).where(
-        Message.owner == owner, Message.id > position, Message.spooled == 1, Message.taken != ""
+    """Rows behind ``position`` that were sent on resumable streams: [(number, taken, spooled), ...]."""
+    return Message.select(Message.id, Message.taken, Message.spooled).where(
+        Message.owner == owner, Message.id > position, Message.taken != ""
     )
 
 

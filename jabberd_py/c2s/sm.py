@@ -304,7 +304,7 @@ class StreamManagement:
                 xdb.release()
                 self.leaving.wait()  # the old client may still handle a stanza, which must be counted
             if self.forgotten is not None:
-                self.session.host.spool.resumed(self.session.user, self.number, h)
+                self.session.host.spool.resumed(self.session, self.number, self.forgotten, h)
             self.save(connected=True)
             xdb.sync()
             if self.resumable and self.client is None:  # or another one came while we waited

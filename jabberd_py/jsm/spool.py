@@ -17,8 +17,9 @@ from .. import log
 from ..archive import messages
 from ..archive.messages import PAGE, TAKEN, Message, readable
 from ..archive.stamps import late, stamped
+from ..net.turns import fairly
 from ..xdb import StoreError, Ticket, xdb
-from ..xdb.numbers import next_id, when
+from ..xdb.numbers import at, next_id, when
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
 from ..xmpp.parser import reread
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
 logger = log.get(__name__)
 
+LATE = 600.0
+"""Seconds that a client may be gone before its stream is found lost."""
 RETRY = 5.0
 """Seconds after which a failed delivery of stored messages is tried again."""
 
@@ -351,23 +354,36 @@ class Spool:
         query = Message.select(Message.id, Message.xml, Message.archived).where(Message.id.in_(ids))
         return list(query.order_by(Message.id).tuples().iterator())
 
-    def resumed(self, user: str, stream: int, h: int) -> None:
-        """After a crash the client of a resumable stream says that it has ``h`` stanzas: what of the stored messages is among
-        them counts as delivered. Blocks. The other messages of the stream will be sent anew, under other counts; `xdb.sync`
-        before that."""
+    def resumed(self, session: Session, stream: int, since: float, h: int) -> None:
+        """After a crash the client of a resumable stream says that it has ``h`` stanzas. What of the stored messages is among
+        them counts as delivered. Those that it does not have, and another client of the user has, are queued for it; the others
+        are sent anew, under other counts. Blocks; `xdb.sync` before more is sent. ``since``: Unix time when the stream was
+        lost."""
         readable()
-        had, stale = [], []
-        for id, taken in messages.taken(user, self.marks.stored(user)):
+        user, mark = session.user, self.marks.stored(session.user)
+        ahead = self.marks.of(user).ahead
+        had, stale, missing = [], [], []
+        for id, taken, spooled in fairly(messages.taken(user, min(mark, at(int((since - LATE) * 1000))))):
             streams = taken.split()
             mine = [each for each in streams if each.startswith(f"{stream}:")]
             counts = [int(each.partition(":")[2]) for each in mine if each.partition(":")[2].isdecimal()]
+            waits = spooled and id > mark and id not in ahead
             if any((h - count) % WRAP < WRAP // 2 for count in counts):
-                had.append(id)
-            elif mine:
+                if waits:
+                    had.append(id)
+            elif mine and waits:
                 stale.append(("".join(f"{each} " for each in streams if each not in mine), id))
+            elif mine:
+                missing.append(id)
         self.marks.had(user, had)
         if stale:
             xdb.write(messages.note_taken, stale)
+        queued = set() if session.sm is None else set(session.sm.unacknowledged())
+        for id, xml, _ in self.rows([id for id in missing[-PAGE:] if id not in queued]):
+            with suppress(ValueError):  # a damaged row was told of when another client got it
+                stanza = late(reread(xml.encode()), user, id, self.host.domain, when(id))
+                if self.host.admits(user, stanza):
+                    self.host.deliver_to(session, stanza)
 
     def count(self, user: str) -> int:
         """The number of stored messages that wait and that no client has got. Blocks."""

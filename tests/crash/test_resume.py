@@ -1,7 +1,9 @@
 """kill -9 right after messages were delivered: what the client says it has does not come again (XEP-0198 section 5)."""
 
 import random
+import sqlite3
 import time
+from contextlib import closing
 
 import gevent
 import pytest
@@ -162,6 +164,51 @@ def test_two_clients_each_say_what_they_have(server):
         again.sync()
         assert not ids(again)
         again.close()
+
+
+@pytest.mark.sqlite  # it looks into the file
+@pytest.mark.parametrize("first", ["desk", "phone"])
+@pytest.mark.parametrize("marked", [True, False])
+def test_what_one_client_has_acknowledged_still_comes_to_the_other(server, marked, first):
+    """``marked``: the store knows that all are delivered."""
+    names = ("desk", "phone")
+    clients = {name: client(server, "romeo").bind(name).available() for name in names}
+    tokens = {name: enable(each) for name, each in clients.items()}
+    before = {name: stanzas_of(each) for name, each in clients.items()}
+    say(server, "juliet", *MANY)
+    for each in clients.values():
+        wait_for(each, *MANY)
+    counts = before | {"desk": stanzas_of(clients["desk"])}
+    if marked:
+        clients["desk"].send(f"<a xmlns='{SM}' h='{counts['desk']}'/>")
+        until_marked(server)
+    server.kill9()
+    for each in clients.values():
+        each.abort()
+    server.start()
+    again = {}
+    for name in sorted(names, key=lambda name: name != first):
+        again[name] = resume(server, "romeo", tokens[name], counts[name])
+    wait_for(again["phone"], *MANY)
+    for each in again.values():
+        each.sync()
+    assert not ids(again["phone"])
+    if marked or first == "desk":
+        assert not ids(again["desk"])
+    for each in again.values():
+        each.close()
+
+
+def until_marked(server):
+    """Waits until the mark covers all messages."""
+    query = (
+        "SELECT COUNT(*) FROM message, mark WHERE message.owner = mark.owner AND message.id > mark.delivered"
+    )
+    with gevent.Timeout(10), closing(sqlite3.connect(server.data / "jabberd.sqlite")) as db:
+        while db.execute("SELECT COUNT(*) FROM mark").fetchone() == (0,) or db.execute(query).fetchone() != (
+            0,
+        ):
+            gevent.sleep(0.05)
 
 
 @pytest.mark.timeout(120)
