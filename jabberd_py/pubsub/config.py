@@ -46,7 +46,7 @@ class Config(Fields):
     """How a node behaves. ``max_items`` None: as many as the server allows; ``item_expire`` None: they stay. ``collection`` are
     the node's parents; ``children`` is what a form says of it, the store has only the parents."""
 
-    never: ClassVar[tuple[str, ...]] = ("tempsub", "purge_offline")
+    never: ClassVar[tuple[str, ...]] = ("tempsub", "purge_offline", "body_xslt", "dataform_xslt")
 
     title: str = option(TEXT, "", "A short name for the node")
     description: str = option(TEXT, "", "What the node is about")

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from ..net.turns import fairly
-from ..xmpp import forms
+from ..xmpp import forms, rsm
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
-from ..xmpp.jid import JID
 from ..xmpp.ns import DISCO_INFO, DISCO_ITEMS
 from ..xmpp.stamp import utc
 from . import store
 from .fields import PREFIX
 from .names import FILTER, META_DATA, NS, ORDER
 from .owners import Owners
+from .reading import ANSWER, ANSWER_AWAY
 from .store import Node
 
 BOTH = (
@@ -59,6 +59,8 @@ PEP = (*BOTH, "auto-create", "auto-subscribe", "filtered-notifications", "last-p
 SERVICE = (*BOTH, "collections", "get-pending", "multi-collection", "multi-collections")
 """XEP-0248 calls one of them by two names."""
 MORE = (ORDER, f"{ORDER}@{NS}")
+TAGS = 30
+"""Characters of an item beside its attributes' values."""
 SHOWN = 10_000
 """Items of a node that are listed."""
 
@@ -95,30 +97,66 @@ def node_info(engine: Owners, owner: str, node: Node) -> Element:
     )
 
 
-def node_items(engine: Owners, owner: str, node: Node, asker: JID) -> Element:
+def node_items(engine: Owners, owner: str, node: Node, request: Element) -> Element:
     """Section 5.5: a leaf's items, or a collection's nodes that the asker may see (XEP-0248 section 4.2)."""
     if node.config.is_collection:
-        return nodes_in(engine, owner, node, asker, lambda node: True)
+        return nodes_in(engine, owner, node, request, lambda node: True)
     engine.settle(owner, node)
     ids = store.ids(owner, node.name, SHOWN, engine.since(node)) if node.config.persist_items else []
-    query = Element(
-        "query", DISCO_ITEMS, *(Element("item", DISCO_ITEMS, jid=owner, name=id) for id in fairly(ids))
+    return _page(
+        engine, request, {id: Element("item", DISCO_ITEMS, jid=owner, name=id) for id in fairly(ids)}
     )
-    query.serialise(fairly)
-    return query
 
 
-def nodes_in(engine: Owners, owner: str, parent: Node, asker: JID, wanted: Callable[[Node], bool]) -> Element:
+def nodes_in(
+    engine: Owners, owner: str, parent: Node, request: Element, wanted: Callable[[Node], bool]
+) -> Element:
     """The nodes in a collection, in the order in which they came."""
-    nodes = engine.nodes(owner)
+    nodes, asker = engine.nodes(owner), request.from_
+    assert asker is not None
     if parent is nodes.root:
         found = [node for node in list(nodes.values()) if not node.config.collection]
     else:
         found = [nodes[name] for name in list(nodes.children.get(parent.name, ())) if name in nodes]
-    rows = [
-        node_item(owner, node) for node in fairly(found) if wanted(node) and engine.reads(owner, node, asker)
-    ]
-    query = Element("query", DISCO_ITEMS, *rows)
+    return _page(engine, request, {
+        node.name: node_item(owner, node)
+        for node in fairly(found)
+        if wanted(node) and engine.reads(owner, node, asker)
+    })  # fmt: skip
+
+
+def _page(engine: Owners, request: Element, rows: dict[str, Element]) -> Element:
+    """What is asked for of these (XEP-0059), and no more than an answer has room for. Raises StanzaError."""
+    assert request.payload is not None and request.from_ is not None
+    try:
+        page = rsm.read(request.payload)
+    except ValueError as error:
+        raise StanzaError("bad-request", str(error)) from None
+    ids, first = list(rows), 0
+    if page is not None:
+        if page.index is not None:
+            raise StanzaError("feature-not-implemented", "pages by index")
+        if any(each and each not in rows for each in (page.after, page.before)):
+            raise StanzaError("item-not-found")
+        first = ids.index(page.after) + 1 if page.after else 0
+        last = ids.index(page.before) if page.before else len(ids)
+        most = page.limit(len(ids), len(ids))
+        first, last = (
+            (max(last - most, first), last) if page.before is not None else (first, min(first + most, last))
+        )
+        ids = ids[first:last]
+    room = ANSWER if request.from_.domain in engine.host.router.instances else ANSWER_AWAY
+    kept, back = list[str](), page is not None and page.before is not None
+    for id in fairly(ids[::-1] if back else ids):
+        room -= sum(map(len, rows[id].attrs.values())) + TAGS
+        if room < 0:
+            break
+        kept.append(id)
+    if back:
+        first, kept = first + len(ids) - len(kept), kept[::-1]
+    query = Element("query", DISCO_ITEMS, *(rows[id] for id in kept))
+    if page is not None or len(kept) < len(ids):
+        query.append(rsm.answer(kept[0] if kept else None, kept[-1] if kept else None, len(rows), first))
     query.serialise(fairly)
     return query
 

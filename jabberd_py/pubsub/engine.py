@@ -42,6 +42,7 @@ class Engine(ABC):
     max_nodes = Option(int, 1000, "nodes of one owner", min=1)
     max_items = Option(int, 1000, "items of one node; what 'max' stands for in a node's configuration", min=1)
     max_payload = Option(size, "192 KiB", "largest payload of an item")
+    max_bytes = Option(size, "64 MiB", "payloads of all items of one owner")
     max_subscriptions = Option(int, 1000, "addresses that are subscribed to one node", min=1)
     max_subscriptions_each = Option(int, 10, "subscriptions of one address to one node", min=1)
     max_affiliations = Option(int, 1000, "addresses with an affiliation to one node", min=1)

@@ -121,7 +121,7 @@ class Fields:
                 continue
             shown = var.removeprefix(PREFIX)
             name = known.get(shown, shown)
-            if var.startswith(PREFIX) and shown in self.never and values in ([], ["0"], ["false"]):
+            if var.startswith(PREFIX) and shown in self.never and values in ([], [""], ["0"], ["false"]):
                 continue
             if not var.startswith(PREFIX) or name not in kinds:
                 raise ValueError(f"no such field: {var[:80]}")

@@ -15,6 +15,7 @@ from . import notify, publishing, store
 from .config import Config
 from .names import NS, PUBLISH_OPTIONS, refusal, unsupported
 from .publishing import Full, Gone
+from .quota import quota
 from .reading import AT_ONCE, Reading
 from .store import Item, Node
 from .tables import NAME_LENGTH
@@ -53,6 +54,8 @@ class Items(Reading):
         """Publishes: what is kept is committed when this returns, and subscribers are about to be told. Raises StanzaError."""
         config, dropped = node.config, list[str]()
         if config.persist_items and items:
+            if not quota.take(owner, sum(len(item.payload) for item in items), self.max_bytes):
+                raise StanzaError("resource-constraint", "the items here take too much room", type="wait")
             try:
                 dropped = publishing.publish(owner, node, items, self.most(config))
             except Full:

@@ -352,4 +352,4 @@ class Pep(AccountCommands, Requests, Expiry, Module):
         if request.payload.ns == DISCO_INFO:
             return discovery.node_info(self, owner, node)
         assert request.payload.ns == DISCO_ITEMS
-        return discovery.node_items(self, owner, node, asker)
+        return discovery.node_items(self, owner, node, request)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ..hooks import Option, iq, on
+from ..hooks import Option, iq, on, size
 from ..net.turns import fairly
 from ..service import Service
 from ..xmpp import forms
@@ -37,6 +37,7 @@ class PubSub(ServiceCommands, Presence, Approval, Expiry, Service):
     create = Option(str, "users", "who may make nodes", choices=["users", "admins", "anyone"])
     max_nodes = Option(int, 10_000, "nodes of the service", min=1)
     max_nodes_each = Option(int, 1000, "nodes that one address has made", min=1)
+    max_bytes = Option(size, "1 GiB", "payloads of all items of the service")
     max_subscriptions = Option(int, 10_000, "addresses that are subscribed to one node", min=1)
 
     defaults = Config(publish_node_full="retract-oldest", send_last_published_item="on_sub_and_presence")
@@ -129,9 +130,8 @@ class PubSub(ServiceCommands, Presence, Approval, Expiry, Service):
 
     def disco_page(self, request: Element) -> Element | None:
         """The nodes that the asker may see, in the order in which they were made."""
-        asker: Any = request.from_
         wanted, root = discovery.wanted(request.payload), self.nodes(self.domain).root
-        return discovery.nodes_in(self, self.domain, root, asker, wanted)
+        return discovery.nodes_in(self, self.domain, root, request, wanted)
 
     def disco_node(self, request: Element, name: str) -> Element | None:
         node, asker = self.nodes(self.domain).get(name), request.from_
@@ -142,4 +142,4 @@ class PubSub(ServiceCommands, Presence, Approval, Expiry, Service):
             return None
         if request.payload.ns == DISCO_INFO:
             return discovery.node_info(self, self.domain, node)
-        return discovery.node_items(self, self.domain, node, asker)
+        return discovery.node_items(self, self.domain, node, request)

@@ -180,6 +180,13 @@ def counts(owner: str) -> dict[str, int]:
     return dict(rows_of(query))
 
 
+def size_of(owner: str, node: str) -> int:
+    """Characters of all payloads."""
+    i = PubsubItem
+    query = i.select(fn.SUM(fn.LENGTH(i.payload))).where(i.owner == owner, i.node == node)
+    return int(query.scalar() or 0)
+
+
 def expiring() -> list[tuple[str, str, int]]:
     """(owner, node, seconds) of all nodes whose items expire."""
     n = PubsubNode

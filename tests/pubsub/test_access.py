@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from tests.client import subscribe_both
-from tests.pubsub.words import NS, OWNER, condition, configure, form, items, publish, pubsub
+from tests.pubsub.words import INFO, NS, OWNER, condition, configure, form, items, publish, pubsub
 
 OK = ("result",)
 FORBIDDEN = ("forbidden",)
@@ -13,13 +13,17 @@ CLOSED = ("not-allowed", "closed-node")
 STRANGER = ("not-authorized", "presence-subscription-required")
 ELSEWHERE = ("not-authorized", "not-in-roster-group")
 
+WAITING = ("not-authorized", "not-subscribed")
+NOT_HERE = ("feature-not-implemented", "unsupported")
+
 AFFILIATIONS = ("none", "member", "publisher", "publish-only", "outcast")
-MODELS = ("open", "presence", "roster", "whitelist")
+MODELS = ("open", "presence", "roster", "whitelist")  # of accounts; services have authorize, too
 READ = {"member": OK, "publisher": OK, "publish-only": FORBIDDEN, "outcast": FORBIDDEN}
 WRITE = {"publisher": OK, "publish-only": OK}
-NOBODY = {"stranger": {"open": OK, "presence": STRANGER, "roster": STRANGER, "whitelist": CLOSED},
-          "contact": {"open": OK, "presence": OK, "roster": ELSEWHERE, "whitelist": CLOSED},
-          "friend": {"open": OK, "presence": OK, "roster": OK, "whitelist": CLOSED}}  # fmt: skip
+ALL = {"open": OK, "whitelist": CLOSED, "authorize": WAITING}
+NOBODY = {"stranger": {**ALL, "presence": STRANGER, "roster": STRANGER},
+          "contact": {**ALL, "presence": OK, "roster": ELSEWHERE},
+          "friend": {**ALL, "presence": OK, "roster": OK}}  # fmt: skip
 """What one without an affiliation may read; a friend is in the node's group."""
 
 
@@ -30,32 +34,63 @@ def affiliate(owner, node, jid, affiliation, to=None):
     assert condition(owner.iq("set", pubsub(inner, OWNER), to=to)) == OK
 
 
-def try_all(node, to, reader, model, affiliation, nobody):
+def know(owner, reader, who):
+    if who != "stranger":
+        subscribe_both(owner, reader)
+        group = "Friends" if who == "friend" else "Servants"
+        item = f"<item jid='{reader.bare}'><group>{group}</group></item>"
+        owner.iq("set", f"<query xmlns='jabber:iq:roster'>{item}</query>")
+
+
+def try_all(node, to, reader, model, affiliation, nobody, hidden=("item-not-found",)):
     """Each action once; what may be done is undone."""
     read = READ.get(affiliation, nobody)
     write = WRITE.get(affiliation, FORBIDDEN)
-    subscribe = pubsub(f"<subscribe node='{node}' jid='{reader.bare}'/>")
-    unsubscribe = pubsub(f"<unsubscribe node='{node}' jid='{reader.bare}'/>")
+    me = f"jid='{reader.bare}'"
+
+    def own(kind, inner):
+        return condition(reader.iq(kind, pubsub(inner), to=to))
+
+    def owners(kind, inner):
+        return condition(reader.iq(kind, pubsub(inner, OWNER), to=to))
+
     found = {
         "items": condition(items(reader, node, to)),
-        "subscribe": condition(reader.iq("set", subscribe, to=to)),
-        "unsubscribe": condition(reader.iq("set", unsubscribe, to=to)),
+        "information": condition(reader.iq("get", f"<query xmlns='{INFO}' node='{node}'/>", to=to)),
+        "subscribe": own("set", f"<subscribe node='{node}' {me}/>"),
+        "options": own("get", f"<options node='{node}' {me}/>"),
+        "own subscriptions": own("get", f"<subscriptions node='{node}'/>"),
+        "own affiliations": own("get", f"<affiliations node='{node}'/>"),
+        "unsubscribe": own("set", f"<unsubscribe node='{node}' {me}/>"),
         "publish": condition(publish(reader, node, "theirs", to=to)),
-        "retract": condition(
-            reader.iq("set", pubsub(f"<retract node='{node}'><item id='mine'/></retract>"), to=to)
-        ),
-        "form": condition(reader.iq("get", pubsub(f"<configure node='{node}'/>", OWNER), to=to)),
+        "retract": own("set", f"<retract node='{node}'><item id='mine'/></retract>"),
+        "form": owners("get", f"<configure node='{node}'/>"),
         "configure": condition(configure(reader, node, to, title="mine")),
-        "purge": condition(reader.iq("set", pubsub(f"<purge node='{node}'/>", OWNER), to=to)),
-        "delete": condition(reader.iq("set", pubsub(f"<delete node='{node}'/>", OWNER), to=to)),
-        "affiliations": condition(reader.iq("get", pubsub(f"<affiliations node='{node}'/>", OWNER), to=to)),
-        "subscriptions": condition(reader.iq("get", pubsub(f"<subscriptions node='{node}'/>", OWNER), to=to)),
+        "purge": owners("set", f"<purge node='{node}'/>"),
+        "delete": owners("set", f"<delete node='{node}'/>"),
+        "affiliations": owners("get", f"<affiliations node='{node}'/>"),
+        "affiliate": owners(
+            "set", f"<affiliations node='{node}'><affiliation {me} affiliation='owner'/></affiliations>"
+        ),
+        "subscriptions": owners("get", f"<subscriptions node='{node}'/>"),
+        "subscribe others": owners(
+            "set",
+            f"<subscriptions node='{node}'><subscription {me} subscription='subscribed'/></subscriptions>",
+        ),
+        "associate": owners("set", f"<collection node='{node}'><associate node='{node}'/></collection>"),
     }
+    asked = OK if read == WAITING else read  # they wait for an owner's word
+    gone = ("unexpected-request", "not-subscribed")
     wanted = dict.fromkeys(found, FORBIDDEN) | {
         "items": read,
-        "subscribe": read,
-        "unsubscribe": OK if read == OK else ("unexpected-request", "not-subscribed"),
+        "information": OK if read == OK else hidden,
+        "subscribe": asked,
+        "options": OK if asked == OK else gone,
+        "own subscriptions": OK,
+        "own affiliations": OK,
+        "unsubscribe": OK if asked == OK else gone,
         "publish": write,
+        "associate": FORBIDDEN if to.startswith("pubsub.") else NOT_HERE,
     }
     assert found == wanted, (model, affiliation)
 
@@ -63,27 +98,36 @@ def try_all(node, to, reader, model, affiliation, nobody):
 @pytest.mark.parametrize("who", NOBODY)
 @pytest.mark.topology("one host", "two hosts")
 def test_at_an_account(romeo, juliet, who):
-    if who != "stranger":
-        subscribe_both(romeo, juliet)
-        group = "Friends" if who == "friend" else "Servants"
-        item = f"<item jid='{juliet.bare}'><group>{group}</group></item>"
-        romeo.iq("set", f"<query xmlns='jabber:iq:roster'>{item}</query>")
+    know(romeo, juliet, who)
     for model, affiliation in itertools.product(MODELS, AFFILIATIONS):
         node = f"{model}-{affiliation}"
         publish(romeo, node, "mine", access_model=model, roster_groups_allowed="Friends", max_items="9")
         affiliate(romeo, node, juliet.bare, affiliation)
-        try_all(node, romeo.bare, juliet, model, affiliation, NOBODY[who][model])
+        hidden = ("service-unavailable",) if who == "stranger" else ("item-not-found",)
+        try_all(node, romeo.bare, juliet, model, affiliation, NOBODY[who][model], hidden)
 
 
-def test_at_a_service(romeo, juliet):
+@pytest.mark.parametrize("who", NOBODY)
+@pytest.mark.topology("one host", "two hosts")
+def test_at_a_service(romeo, juliet, who):
     to = f"pubsub.{romeo.domain}"
-    for model, affiliation in itertools.product(("open", "whitelist"), AFFILIATIONS):
+    know(romeo, juliet, who)
+    for model, affiliation in itertools.product((*MODELS, "authorize"), AFFILIATIONS):
         node = f"{model}-{affiliation}-{romeo.user}"
-        create = f"<create node='{node}'/><configure>{form('node_config', access_model=model)}</configure>"
+        fields = form("node_config", access_model=model, roster_groups_allowed="Friends")
+        create = f"<create node='{node}'/><configure>{fields}</configure>"
         assert condition(romeo.iq("set", pubsub(create, NS), to=to)) == OK
         publish(romeo, node, "mine", to=to)
         affiliate(romeo, node, juliet.bare, affiliation, to)
-        try_all(node, to, juliet, model, affiliation, NOBODY["stranger"][model])
+        try_all(node, to, juliet, model, affiliation, NOBODY[who][model])
+
+
+def test_accounts_have_no_access_model_authorize(romeo):
+    refused = ("not-acceptable", "unsupported-access-model")
+    assert condition(publish(romeo, "n", access_model="authorize")) == refused
+    publish(romeo, "n")
+    assert condition(configure(romeo, "n", access_model="authorize")) == refused
+    assert condition(configure(romeo, "n", node_type="collection")) == NOT_HERE
 
 
 def test_publish_models(romeo, juliet):

@@ -128,6 +128,20 @@ def test_quotas_of_nodes(start_server, account, make_client):
     )
 
 
+def test_the_room_of_all_items_is_bounded(start_server, account, make_client):
+    from tests.conftest import CONFIG, Place
+
+    modules = {**CONFIG["modules"], "pep": {"max_bytes": "1 KiB"}}
+    server = start_server({**CONFIG, "modules": modules})
+    romeo = make_client(account("romeo", Place(server, "localhost")))
+    said = [condition(publish(romeo, f"n{number}", payload=tune("a" * 300))) for number in range(5)]
+    assert (
+        said[:2] == [("result",)] * 2
+    )  # one that is on its way when the others are counted may come in addition
+    assert said[3:] == [("resource-constraint",)] * 2
+    assert condition(publish(romeo, "n0", payload=tune("a"))) == ("result",)
+
+
 def test_a_ring_of_services_does_not_send_for_ever(romeo, juliet, service, node):  # noqa: F811
     """A service that is subscribed to another one's node, or to its own, gets events and answers nothing."""
     services = (service, "pubsub.other.localhost")

@@ -108,6 +108,35 @@ def test_pages(romeo, service, node):
     assert ids(items(romeo, node, service)) == ["i5", "i6"]
 
 
+def test_nodes_and_items_in_pages(romeo, service):
+    """XEP-0030 with XEP-0059."""
+    names = [f"page-{romeo.user}-{number}" for number in range(5)]
+    parent = f"parent-{romeo.user}"
+    create = f"<create node='{parent}'/><configure>{form('node_config', node_type='collection')}</configure>"
+    romeo.iq("set", pubsub(create), to=service)
+    for name in names:
+        create = f"<create node='{name}'/><configure>{form('node_config', collection=parent)}</configure>"
+        romeo.iq("set", pubsub(create), to=service)
+
+    def page(inner):
+        rsm = f"<set xmlns='http://jabber.org/protocol/rsm'>{inner}</set>"
+        answer = romeo.iq("get", f"<query xmlns='{ITEMS}' node='{parent}'>{rsm}</query>", to=service)
+        if answer.get("type") == "error":
+            return condition(answer)
+        set_ = answer.find(".//{http://jabber.org/protocol/rsm}set")
+        first = set_.find("{http://jabber.org/protocol/rsm}first")
+        index = None if first is None else first.get("index")
+        count = set_.findtext("{http://jabber.org/protocol/rsm}count")
+        return [each.get("node") for each in answer.iter(f"{{{ITEMS}}}item")], index, count
+
+    assert page("<max>2</max>") == (names[:2], "0", "5")
+    assert page(f"<max>2</max><after>{names[1]}</after>") == (names[2:4], "2", "5")
+    assert page("<max>2</max><before/>") == (names[3:], "3", "5")
+    assert page(f"<max>2</max><before>{names[1]}</before>") == (names[:1], "0", "5")
+    assert page("<max>0</max>") == ([], None, "5")
+    assert page("<after>none</after>") == ("item-not-found",)
+
+
 def test_what_is_kept_survives(start_server, account, make_client):
     from tests.conftest import CONFIG, Place
 
