@@ -106,7 +106,7 @@ class Admin(Feature):
             raise StanzaError("bad-request", "what?")
         if len(elements) > self.items:
             raise StanzaError("policy-violation", f"at most {self.items} changes at a time")
-        items = [self._item(room, each) for each in elements]
+        items = [self._item(room, each) for each in fairly(elements)]
         for each in items:
             self._check(room, asker, each)
         self._check_owners(room, asker, items)
@@ -114,7 +114,7 @@ class Admin(Feature):
         known = [session] if session is not None else room.of(asker.user)
         actor = known[0].nick if known else ""
         tickets = []
-        for each in items:
+        for each in fairly(items):
             if each.role:
                 if each.occupant is not None and room.occupants.get(each.occupant.nick) is each.occupant:
                     changes.give(room, each.occupant, each.role, actor, each.reason)

@@ -9,9 +9,10 @@ ROLES = ("none", "visitor", "participant", "moderator")
 """Each from the lowest to the highest."""
 
 ROLE_OF = {
-    "outcast": "none", "none": "participant", "member": "participant", "admin": "moderator", "owner": "moderator",
+    "outcast": "participant", "none": "participant", "member": "participant", "admin": "moderator", "owner": "moderator",
 }  # fmt: skip
-"""The role that an affiliation brings (section 5.1.2); a moderated room makes visitors of those who have none."""
+"""The role that an affiliation brings (section 5.1.2); a moderated room makes visitors of those who have none. Of outcasts only
+administrators of the server come in at all."""
 
 _MAY_AFFILIATE = {
     "outcast": {"none": "admin", "member": "admin", "admin": "owner", "owner": "owner"},

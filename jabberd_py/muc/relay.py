@@ -6,6 +6,7 @@ import hashlib
 import hmac
 
 from ..hooks import HANDLED, on
+from ..xmpp import forms
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
 from ..xmpp.jid import parse
@@ -28,6 +29,9 @@ class Relay(Feature):
     needs = ("occupant_id",)
     room_namespaces = ("http://jabber.org/protocol/muc#self-ping-optimization",)
     allowed = Field("allow_query_users", "boolean", True, "Occupants may send requests to other occupants")
+
+    def room_info(self, room: Room, form: forms.Form) -> None:
+        form.field(self.allowed.var, "boolean", None, self.allowed(room))
 
     @on("asking", kind="iq")
     def pass_on(self, room: Room, occupant: Occupant, target: Occupant, stanza: Element) -> bool:

@@ -427,3 +427,13 @@ def test_who_blocks_another_occupant_stays(room: Room, romeo: Client, juliet: Cl
     romeo.gets("<message><body>you will not see this</body></message>")
     room.say(juliet, "still here")
     romeo.gets("<message><body>still here</body></message>")
+
+
+@ONE
+@pytest.mark.parametrize("nick", ["/help", "a@b/c", "a &amp; b", "\U0001f9d9"])
+def test_odd_nicks_are_nicks(room: Room, romeo: Client, juliet: Client, nick: str) -> None:
+    room.open(romeo, "first")
+    room.enter(juliet, nick)
+    room.shows(romeo, nick)
+    room.say(juliet, "here")
+    romeo.gets(f"<message from='{room}/{nick}'><body>here</body></message>")
