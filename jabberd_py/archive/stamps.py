@@ -67,6 +67,16 @@ def genuine(stanza: Element, user: str) -> Element:
     return twin
 
 
+def claimed(stanza: Element) -> frozenset[str | None]:
+    """The bare addresses in whose name its stanza-ids and delays speak: `genuine` changes nothing for anybody else."""
+    if STAMPS.isdisjoint(stanza.kids):
+        return frozenset()
+    ids, delays = stanza.all("stanza-id", SID), stanza.all("delay", ns.DELAY)
+    return frozenset(
+        [*(_by(each.attrs.get("by")) for each in ids), *(_by(each.attrs.get("from")) for each in delays)]
+    )
+
+
 def has_id(stanza: Element, user: str) -> bool:
     """Has it a stanza-id of the user's account?"""
     return STANZA_ID in stanza.kids and any(

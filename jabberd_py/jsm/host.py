@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from .. import log
-from ..archive.stamps import STAMPS, genuine
+from ..archive.stamps import claimed, genuine
 from ..cluster import cluster
 from ..hooks import HANDLED, Option, Section, list_of
 from ..instance import Instance
@@ -246,29 +246,39 @@ class Host(Instance):
     def deliver_copy(self, copies: Copies, to: JID) -> None:
         """What is never kept, and is for a session of ours, goes straight there (RFC 6121 section 8.5.3.1). Presence is a
         service's, not a contact's: event ``presence`` is not told. All readers share one Element, until a handler stops it."""
-        name, noted = copies.name, copies.noted
+        noted = copies.noted
         if noted[0] is not self:
-            noted = copies.noted = self, _direct(copies), STAMPS.isdisjoint(copies.kids)
-        session, chains = self.sessions.find(to), self.hooks.chains
-        if session is None or not noted[1] or chains["deliver"][name]:
+            noted = copies.noted = self._note(copies)
+        _, direct, names, filter_in, in_ = noted
+        session = self.sessions.find(to)
+        if session is None or not direct:
             self.router.deliver(copies.element(str(to)))
             return
         user = session.user
-        copy = copies.shared(session.full) if noted[2] else genuine(copies.element(session.full), user)
+        clean = not names or user not in names and self.domain not in names
+        copy = copies.shared(session.full) if clean else genuine(copies.element(session.full), user)
         try:
-            for handler in chains["filter_in"][name]:
+            for handler in filter_in:
                 if handler(user, copy) is HANDLED:
                     copies.part()
                     return
-            for handler in chains["in"][name]:
+            for handler in in_:
                 if handler(session, copy) is HANDLED:
                     copies.part()
                     return
-            session.send(copy, copies.data(session.quoted) if noted[2] else None)
+            session.send(copy, copies.data(session.quoted or session.quote()) if clean else None)
         except StanzaError as error:
             self.router.bounce(copy, error)
         except Exception as error:
             self.router.bounce(copy, unexpected(error))
+
+    def _note(self, copies: Copies) -> tuple[Host, bool, frozenset[str | None], list[Any], list[Any]]:
+        """What all copies have in common here: may they go straight to sessions? in whose name do they speak? which handlers do
+        they meet?"""
+        name, type, chains = copies.name, copies.attrs.get("type"), self.hooks.chains
+        direct = type in DIRECT if name == "message" else name == "presence" and type in SHOWN
+        names = claimed(copies.element(self.domain))
+        return self, direct and not chains["deliver"][name], names, chains["filter_in"][name], chains["in"][name]
 
     def answer_account(self, request: Element) -> None:
         """An IQ for an account, which the server answers on its behalf (RFC 6121 section 8.5.2.1.3)."""
@@ -339,12 +349,6 @@ class Host(Instance):
 
     def info(self) -> dict[str, Any]:
         return {"domain": self.domain, "sessions": self.sessions.count}
-
-
-def _direct(copies: Copies) -> bool:
-    """May copies go straight to sessions?"""
-    type = copies.attrs.get("type")
-    return type in DIRECT if copies.name == "message" else copies.name == "presence" and type in SHOWN
 
 
 def _same(claimed: str, jid: JID) -> bool:

@@ -103,6 +103,7 @@ class Session:
     """
     user       the bare address of the account, as text
     full       the full address, as text
+    quoted     the full address as it stands in a start tag; empty before `quote` has made it
     presence   the last available presence, as broadcast; None while unavailable
     priority   of that presence
     began_at   when the resource was bound (Unix time)
@@ -119,7 +120,7 @@ class Session:
         "presence",
         "priority",
         "_notes",
-        "_quoted",
+        "quoted",
         "began_at",
         "id",
         "sm",
@@ -139,14 +140,12 @@ class Session:
         self.work = 0
         self.sm: Managed | None = None
         self._notes: dict[Note, Any] | None = None
-        self._quoted = b""
+        self.quoted = b""
 
-    @property
-    def quoted(self) -> bytes:
-        """The full address as it stands in a start tag; made when a sender to many first asks (`fanout.Copies`)."""
-        if not self._quoted:
-            self._quoted = quoted(self.full)
-        return self._quoted
+    def quote(self) -> bytes:
+        """Makes `quoted`, when a sender to many first asks for it (`fanout.Copies`)."""
+        self.quoted = quoted(self.full)
+        return self.quoted
 
     @property
     def notes(self) -> dict[Note, Any]:
