@@ -94,18 +94,28 @@ class Copies:
 Variant = tuple["Element | Copies", Iterable[JID]]
 
 
+class Tally:
+    """Counts ``copies``."""
+
+    __slots__ = ("copies",)
+
+    def __init__(self) -> None:
+        self.copies = 0
+
+
 class Fan:
     """The outbox of one sender. Its greenlet lives only while there is something to deliver.
 
     queue    (copies, bytes of memory, variants) of each stanza that waits
     weight   copies that wait, all together; ``size``: bytes of memory
     waiting  who waits to send more
+    tally    counts the copies that were delivered; several Fans may share it
     """
 
-    __slots__ = ("queue", "router", "size", "waiting", "weight")
+    __slots__ = ("queue", "router", "size", "tally", "waiting", "weight")
 
-    def __init__(self, router: Router) -> None:
-        self.router = router
+    def __init__(self, router: Router, tally: Tally | None = None) -> None:
+        self.router, self.tally = router, tally or Tally()
         self.queue: deque[tuple[int, int, Iterable[Variant]]] = deque()
         self.weight = self.size = 0
         self.waiting: deque[Event] | None = None
@@ -168,7 +178,7 @@ class Fan:
             xdb.release()
 
     def _work(self) -> None:
-        queue, began, copied = self.queue, time.monotonic(), 0
+        queue, began, copied, counted = self.queue, time.monotonic(), 0, 0
         while queue:
             weight, size, variants = queue[0]
             instances, uplink = self.router.instances, self.router.uplink
@@ -188,6 +198,8 @@ class Fan:
             except Exception:
                 logger.exception("a stanza could not be delivered to all its readers")
             queue.popleft()
+            self.tally.copies += copied - counted
+            counted = copied
             self.weight -= weight
             self.size -= size
             if self.waiting:

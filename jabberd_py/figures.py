@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .http.metrics import Figure
+from .muc.service import Rooms
 
 if TYPE_CHECKING:
     from .server import Server
@@ -32,6 +33,41 @@ def figures(server: Server) -> list[Figure]:
             Figure("store_commits", "groups committed", [(None, writer.commits)], total=True),
             Figure("store_failures", "groups lost", [(None, writer.failures)], total=True),
             Figure("store_unread", "reads that failed", [(None, store.db.unreadable)], total=True),
+        ]
+    services = [each for each in server.router.instances.values() if isinstance(each, Rooms)]
+    if services:
+        found += [
+            Figure(
+                "rooms", "rooms in memory", [(each.domain, len(each.rooms)) for each in services], "service"
+            ),
+            Figure(
+                "rooms_sleeping",
+                "rooms in memory that nobody is in",
+                [(each.domain, len(each.idle)) for each in services],
+                "service",
+            ),
+            Figure(
+                "rooms_sessions",
+                "sessions of occupants",
+                [(each.domain, sum(len(room.seats) for room in each.rooms.values())) for each in services],
+                "service",
+            ),
+            Figure(
+                "rooms_delivered",
+                "stanzas that rooms have sent, each copy",
+                [(each.domain, each.tally.copies) for each in services],
+                "service",
+                total=True,
+            ),
+            Figure(
+                "rooms_waiting",
+                "copies that rooms have yet to send",
+                [
+                    (each.domain, sum(room.sending.weight for room in each.rooms.values()))
+                    for each in services
+                ],
+                "service",
+            ),
         ]
     uplink = server.uplink
     if uplink is not None:

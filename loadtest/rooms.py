@@ -182,8 +182,16 @@ FULL = Setup(crowd, fresh=True, rooms=True)
 ROOMS = (
     Row("room of 100", "µs", functools.partial(busy, occupants=100), 6, PLAIN),
     Row("room of 100 + archive", "µs", functools.partial(busy, occupants=100), 6.5, KEPT),
-    Row("room, 2,000 come", "µs", storm, 6, FULL, also="last receipt ms", also_goal=20, once=True, only=OURS),
     Row(
-        "room, memory of an occupant", "KiB", memory, 1, FULL, also="a room of 10, KiB", once=True, only=OURS
+        "room that 2,000 join",
+        "µs",
+        storm,
+        6,
+        FULL,
+        also="last receipt ms",
+        also_goal=20,
+        once=True,
+        only=OURS,
     ),
+    Row("room memory of an occupant", "KiB", memory, 1, FULL, also="a room of 10, KiB", once=True, only=OURS),
 )

@@ -278,7 +278,13 @@ class Host(Instance):
         name, type, chains = copies.name, copies.attrs.get("type"), self.hooks.chains
         direct = type in DIRECT if name == "message" else name == "presence" and type in SHOWN
         names = claimed(copies.element(self.domain))
-        return self, direct and not chains["deliver"][name], names, chains["filter_in"][name], chains["in"][name]
+        return (
+            self,
+            direct and not chains["deliver"][name],
+            names,
+            chains["filter_in"][name],
+            chains["in"][name],
+        )
 
     def answer_account(self, request: Element) -> None:
         """An IQ for an account, which the server answers on its behalf (RFC 6121 section 8.5.2.1.3)."""

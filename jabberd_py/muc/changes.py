@@ -36,9 +36,9 @@ def give(room: Room, occupant: Occupant, role: str, actor: str = "", reason: str
     if role == "none":
         room.remove(occupant, Leave((307,), reason, actor))
         return
-    seen, was = room.service.broadcasts(room, occupant), room.sees(occupant)
+    was = room.sees(occupant)
     occupant.role = role
-    _show(room, occupant, seen, was, Leave(reason=reason, actor=actor))
+    _show(room, occupant, was, Leave(reason=reason, actor=actor))
 
 
 def affiliate(
@@ -69,12 +69,12 @@ def _apply(room: Room, occupant: Occupant, change: Change, actor: str, reason: s
     if change.out:
         room.remove(occupant, Leave((change.out,), reason, actor, marks=change.marks))
         return
-    seen, role, was = room.service.broadcasts(room, occupant), occupant.role, room.sees(occupant)
+    role, was = occupant.role, room.sees(occupant)
     room.rank(occupant)
     lower = ROLES.index(role) > ROLES.index(occupant.role)
     if lower and at_least(change.after, "member") and not at_least(change.before, "admin"):
         occupant.role = role  # a moderator who becomes a member stays a moderator (section 5.1.3)
-    _show(room, occupant, seen, was, Leave(reason=reason, actor=actor, marks=change.marks))
+    _show(room, occupant, was, Leave(reason=reason, actor=actor, marks=change.marks))
 
 
 def _banned(room: Room, occupant: Occupant, domain: str) -> bool:
@@ -83,15 +83,15 @@ def _banned(room: Room, occupant: Occupant, domain: str) -> bool:
 
 def again(room: Room, occupant: Occupant) -> None:
     """The room has other rules now: the occupant gets the role that they give."""
-    seen, role, was = room.service.broadcasts(room, occupant), occupant.role, room.sees(occupant)
+    role, was = occupant.role, room.sees(occupant)
     room.rank(occupant)
     if occupant.role != role:
-        _show(room, occupant, seen, was)
+        _show(room, occupant, was)
 
 
-def _show(room: Room, occupant: Occupant, seen: bool, was: bool, why: Leave = GOES) -> None:
-    """``seen``: did the others see the occupant before? ``was``: did the occupant see their real addresses?"""
-    if seen and not room.service.broadcasts(room, occupant):
+def _show(room: Room, occupant: Occupant, was: bool, why: Leave = GOES) -> None:
+    """``was``: did the occupant see the others' real addresses before?"""
+    if occupant.seen and not room.service.broadcasts(room, occupant):
         room.hide(occupant)
     for full in occupant.sessions:
         room.keep(occupant, full)

@@ -54,7 +54,7 @@ class Discovery(Feature):
     @iq("get", DISCO_INFO, "query", to="room")
     def info(self, request: Element) -> Element:
         """Section 6.4."""
-        room, node = self.host.room(request), request.payload.attrs.get("node")
+        room, node = self.host.glance(request), request.payload.attrs.get("node")
         if node is not None:
             return self._node(room, request, node)
         query, name = Element("query", DISCO_INFO), self.host["description"].title(room)
@@ -87,7 +87,7 @@ class Discovery(Feature):
     @iq("get", DISCO_ITEMS, "query", to="room")
     def items(self, request: Element) -> Element:
         """Section 6.5: only who is in learns who is in."""
-        room, node = self.host.room(request), request.payload.attrs.get("node")
+        room, node = self.host.glance(request), request.payload.attrs.get("node")
         if node is not None:
             return self._node(room, request, node)
         query = Element("query", DISCO_ITEMS)

@@ -25,15 +25,16 @@ class Occupant:
     shown     the full address whose presence the others see: the last that said something
     hats      XML of the <hats/> (XEP-0317) that its presence bears, or nothing
     badge     XML that everything bears which goes out in the occupant's name, and its `Element.kids`
+    seen      have the others been shown its presence?
     look      what the room remembers of how it looks to those who come (`Room.look`)
     """
 
-    __slots__ = ("badge", "hats", "look", "nick", "role", "sessions", "shown", "user")
+    __slots__ = ("badge", "hats", "look", "nick", "role", "seen", "sessions", "shown", "user")
 
     def __init__(self, user: str, nick: str, role: str) -> None:
         self.user, self.nick, self.role = user, nick, role
         self.sessions: dict[str, Seat] = {}
-        self.shown = ""
+        self.shown, self.seen = "", True
         self.hats = b""
         self.badge: tuple[bytes, tuple[str, ...]] = (b"", ())
         self.look: tuple[tuple[object, ...], Copies] | None = None

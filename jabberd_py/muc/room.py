@@ -52,7 +52,7 @@ class Room:
         self.sessions: dict[str, Occupant] = {}
         self.memory: dict[str, Any] = {}
         self.seats = Seats()
-        self.sending = Fan(service.router)
+        self.sending = Fan(service.router, service.tally)
         self.gone = False
 
     def load(self, kept: Loaded) -> None:
@@ -193,7 +193,8 @@ class Room:
         """The occupant's availability has changed (section 7.7). Raises StanzaError."""
         self.service.hooks.call("updating", self, occupant, stanza)
         self._shows(occupant, full, stanza)
-        self.publish(occupant)
+        if not self.service.holds(self, occupant):
+            self.publish(occupant)
 
     def rename(self, occupant: Occupant, full: str, nick: str, stanza: Element) -> None:
         """Another nick for the occupant and all its sessions (section 7.6). Raises StanzaError."""
@@ -264,7 +265,7 @@ class Room:
         self.service.hooks.tell("departed", self, occupant.nick, sessions)
         own = unavailable(self, occupant, occupant.shown, leave, (*leave.statuses, 110), said)
         self.sending.all(own, sessions)
-        if self.service.broadcasts(self, occupant):
+        if occupant.seen:
             plain = unavailable(self, occupant, None, leave, leave.statuses, said)
             full = unavailable(self, occupant, occupant.shown, leave, leave.statuses, said)
             self._spread(occupant, plain, full)
@@ -297,8 +298,8 @@ class Room:
         otherwise. ``why``: the actor and the reason of a change. ``statuses``: codes for its own sessions."""
         own = available(self, occupant, True, (*statuses, 110), why)
         self.sending.all(own, [each for each in occupant.sessions if each != but])
-        occupant.look = None
-        if self.service.broadcasts(self, occupant):
+        occupant.look, occupant.seen = None, self.service.broadcasts(self, occupant)
+        if occupant.seen:
             plain = self.look(occupant) if why == GOES else available(self, occupant, False, (), why)
             self._spread(occupant, plain, available(self, occupant, True, (), why))
 
@@ -313,6 +314,7 @@ class Room:
 
     def hide(self, occupant: Occupant) -> None:
         """The others no longer see an occupant who stays."""
+        occupant.seen = False
         plain, full = (unavailable(self, occupant, jid, GOES) for jid in (None, occupant.shown))
         self._spread(occupant, plain, full)
 

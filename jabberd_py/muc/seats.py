@@ -3,6 +3,7 @@ a snapshot of the seats costs nothing, however many there are."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -20,12 +21,15 @@ class Seat:
     jid       its full address
     presence  its last one, as the room shows it (without ``to`` and ``from``)
     left      when it was taken out, in the count of `Seats`; 0: it is in
+    heard     when something came from it last (`time.monotonic`, whole seconds)
+    watched   is it asked for signs of life?
     """
 
-    __slots__ = ("jid", "left", "occupant", "presence")
+    __slots__ = ("heard", "jid", "left", "occupant", "presence", "watched")
 
     def __init__(self, jid: JID, occupant: Occupant, presence: Element) -> None:
-        self.jid, self.occupant, self.presence, self.left = jid, occupant, presence, 0
+        self.jid, self.occupant, self.presence = jid, occupant, presence
+        self.left, self.heard, self.watched = 0, int(time.monotonic()), False
 
 
 class Seats:

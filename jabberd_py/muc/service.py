@@ -10,6 +10,7 @@ from typing import Any
 from .. import log
 from ..archive.stamps import STAMPS, genuine
 from ..cluster import cluster
+from ..fanout import Tally
 from ..hooks import Option, on
 from ..instance import Instance
 from ..net.turns import fairly
@@ -56,6 +57,7 @@ class Rooms(Service):
         "whois",
         "moderated",
         "broadcast",
+        "crowd",
         "register",
         "nicks",
         "approval",
@@ -86,6 +88,7 @@ class Rooms(Service):
         "search",
         "unique",
         "commands",
+        "alive",
     )
     prefix = Option(
         str, "conference", "its address is this label before the host's, unless 'address' says otherwise"
@@ -95,7 +98,7 @@ class Rooms(Service):
         True,
         "do clients enter that send presence without saying that they know XEP-0045? If not, they are told to",
     )
-    asleep = Option(int, 1000, "rooms in memory that nobody is in", min=0)
+    asleep = Option(int, 1000, "rooms in memory that nobody is in", min=1)
 
     def __init__(
         self, router: Router, host: Instance, domain: str, settings: Mapping[str, Any] | None = None
@@ -103,6 +106,7 @@ class Rooms(Service):
         super().__init__(router, host, domain, settings)
         self.rooms: dict[str, Room] = {}
         self.idle: OrderedDict[str, Room] = OrderedDict()
+        self.tally = Tally()
         self.going: dict[str, Ticket] = {}
         """Rooms that are gone, and that the store still has."""
         self.reserved: frozenset[str] = frozenset((f"{MUC} x", f"{USER} x", HATS))
@@ -149,6 +153,21 @@ class Rooms(Service):
             raise StanzaError("item-not-found", "there is no such room")
         return room
 
+    def glance(self, stanza: Element) -> Room:
+        """The room that a request only asks about. One that sleeps is read and sleeps on: nothing may be changed in what is
+        returned. May block. Raises StanzaError."""
+        address = stanza.to.user
+        room = self.rooms.get(address)
+        if room is None and address not in self.going and len(address) <= OWNER_LENGTH:
+            kept = store.load(address)
+            room = self.rooms.get(address)
+            if room is None and kept is not None:
+                room = Room(self, address, kept.created)
+                room.config, room.notes, room.affiliations = kept.config, kept.notes, kept.affiliations
+        if room is None:
+            raise StanzaError("item-not-found", "there is no such room")
+        return room
+
     def make(self, stanza: Element, address: str) -> Room:
         """A new room for who sent this. Raises StanzaError."""
         if len(address) > OWNER_LENGTH:
@@ -182,10 +201,10 @@ class Rooms(Service):
                 ticket.then(lambda _: self._sleep())
 
     def _sleep(self) -> None:
-        while len(self.idle) > self.asleep:
-            address, _ = self.idle.popitem(last=False)
-            del self.rooms[address]
-            cluster.release(address)
+        for address, room in list(self.idle.items())[: max(0, len(self.idle) - self.asleep)]:
+            if not room.sending.queue:  # the next one of its address would not keep the order
+                del self.idle[address], self.rooms[address]
+                cluster.release(address)
 
     def forget(self, room: Room) -> None:
         """The room is gone for good."""
@@ -221,8 +240,15 @@ class Rooms(Service):
 
     def broadcasts(self, room: Room, occupant: Occupant) -> bool:
         """Do all see the presence of that occupant?"""
-        module: Any = self.modules.get("broadcast")
-        return True if module is None else module.shows(room, occupant)
+        broadcast: Any = self.modules.get("broadcast")
+        crowd: Any = self.modules.get("crowd")
+        shown = broadcast is None or broadcast.shows(room, occupant)
+        return shown and (crowd is None or not crowd.hides(room, occupant))
+
+    def holds(self, room: Room, occupant: Occupant) -> bool:
+        """Does a new presence of that occupant wait a little?"""
+        crowd: Any = self.modules.get("crowd")
+        return crowd is not None and crowd.holds(room, occupant)
 
     def entry(self, room: Room) -> tuple[bool, str]:
         """Whether the public list shows it, and under which name."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 from ..fanout import HELD, WAITING
@@ -25,6 +26,7 @@ GONE = frozenset((
 """Errors that say: nobody is there any more (section 14.1.2, ghosts)."""
 
 
+DISCO = "http://jabber.org/protocol/disco#"
 PATIENCE = 10.0
 """Seconds that a client's stream waits for a busy room."""
 FULL = 4
@@ -36,12 +38,20 @@ def deliver(service: Rooms, stanza: Element, to: JID) -> None:
     room = service.rooms.get(to.user)
     if room is not None and room.sending.busy and stanza.name != "iq":
         _busy(room, stanza)
+    if stanza.name == "iq" and to.resource is None:
+        _asked(service, stanza)
+        return
     room = service.rooms.get(to.user) or service.find(to.user)
     name = stanza.name
     if stanza.type == "error" and name != "iq":
         if room is not None:
             _error(room, stanza)
-    elif name == "message":
+        return
+    full = str(stanza.from_)
+    occupant = None if room is None else room.sessions.get(full)
+    if occupant is not None:
+        occupant.sessions[full].heard = int(time.monotonic())
+    if name == "message":
         _message(service, room, stanza, to)
     elif name == "presence":
         _presence(service, room, stanza, to)
@@ -157,28 +167,37 @@ def _message(service: Rooms, room: Room | None, stanza: Element, to: JID) -> Non
     room.whisper(occupant, target, stanza)
 
 
+def _asked(service: Rooms, stanza: Element) -> None:
+    """An IQ for the room itself. Discovery does not wake it."""
+    request = stanza.type in ("get", "set")
+    if request and not stanza.kids[0].startswith(DISCO) and service.find(stanza.to.user) is None:
+        raise StanzaError("item-not-found", "there is no such room")
+    service.answer("room", stanza)
+
+
 def _iq(service: Rooms, room: Room | None, stanza: Element, to: JID) -> None:
     request = stanza.type in ("get", "set")
-    if to.resource is None:
-        if request and room is None:
-            raise StanzaError("item-not-found", "there is no such room")
-        service.answer("room", stanza)
-        return
     if room is None:
         if request:
             raise StanzaError("not-acceptable", "you are not in this room")
         return
-    occupant, target = room.sessions.get(str(stanza.from_)), room.occupants.get(to.resource)
+    occupant, target = room.sessions.get(str(stanza.from_)), room.occupants.get(to.resource or "")
     if not request:
         if "relay" in service.modules:
             service["relay"].answered(room, stanza, to.resource)
     elif occupant is None:
-        disco = stanza.kids[0].startswith("http://jabber.org/protocol/disco#")  # section 6.6
+        disco = stanza.kids[0].startswith(DISCO)  # section 6.6
         raise StanzaError("bad-request" if disco else "not-acceptable", "you are not in this room")
     elif target is None:
         raise StanzaError("item-not-found", "nobody has that nick")
     elif service.hooks.call("asking", room, occupant, target, stanza) is not HANDLED:
         raise StanzaError("service-unavailable")
+
+
+def conditions(stanza: Element) -> set[str]:
+    """What an error says."""
+    error = stanza.child("error", CLIENT)
+    return set() if error is None else {each.name for each in error.elements() if each.ns == STANZAS}
 
 
 def _error(room: Room, stanza: Element) -> None:
@@ -188,12 +207,8 @@ def _error(room: Room, stanza: Element) -> None:
         if "offline" in room.service.modules:
             room.service["offline"].returned(room, stanza)
         return
-    error = stanza.child("error", CLIENT)
-    conditions = (
-        {each.name for each in error.elements() if each.ns == STANZAS} if error is not None else set()
-    )
     # a session that is still there only blocks somebody in the room (XEP-0191)
     jid = stanza.from_
     assert jid is not None
-    if conditions & GONE and not room.service.router.has_session(jid):
+    if conditions(stanza) & GONE and not room.service.router.has_session(jid):
         room.leave(full, Leave((333,), "the session cannot be reached"))

@@ -17,6 +17,7 @@ DISCO_INFO = "http://jabber.org/protocol/disco#info"
 DISCO_ITEMS = "http://jabber.org/protocol/disco#items"
 DELAY = "urn:xmpp:delay"
 PING = "urn:xmpp:ping"
+HINTS = "urn:xmpp:hints"
 FORWARD = "urn:xmpp:forward:0"
 
 SEPARATOR = "\x01"
