@@ -32,6 +32,10 @@ QUERY = (
     "<iq type='set' id='q'><query xmlns='urn:xmpp:mam:2'><set xmlns='http://jabber.org/protocol/rsm'>"
     "<max>250</max></set></query></iq>"
 )
+HALL = f"hall@conference.{DOMAIN}"
+"""The room that the attacker's contacts are in."""
+MUC = "<x xmlns='http://jabber.org/protocol/muc'/>"
+ROOMS = 5000
 ROSTER = "<iq type='get' id='r'><query xmlns='jabber:iq:roster'/></iq>" + CHANGES
 
 
@@ -83,6 +87,25 @@ def deaf(address: tuple[str, int], password: str, seconds: float, found: Found) 
     flood(writer, MESSAGE.replace("user0@localhost/bench", reader.jid), seconds, found)
 
 
+def join(room: str, nick: str = NAME) -> str:
+    return f"<presence to='{room}/{nick}'>{MUC}</presence>"
+
+
+def leave(room: str) -> str:
+    return f"<presence to='{room}/{NAME}' type='unavailable'/>"
+
+
+def in_hall(text: str) -> Callable[..., None]:
+    """Floods from one who is in the room."""
+
+    def attack(address: tuple[str, int], password: str, seconds: float, found: Found) -> None:
+        (client,) = enter([(NAME, "a")], address, password)
+        client.send(join(HALL).encode())
+        flood(client, text, seconds, found)
+
+    return attack
+
+
 def resources(address: tuple[str, int], password: str, seconds: float, found: Found) -> None:
     clients = [Client(NAME, password, f"r{number}") for number in range(RESOURCES)]
     refused: list[str] = []
@@ -105,6 +128,10 @@ KINDS: dict[str, Callable[..., None]] = {
     "never reads": deaf,
     "roster of 10,000": one(ROSTER, BIG),
     "1,000 resources": resources,
+    "5,000 rooms": one("".join(join(f"room{n}@conference.{DOMAIN}") for n in range(ROOMS))),
+    "room messages": in_hall(f"<message to='{HALL}' type='groupchat'><body>{'x' * 150}</body></message>"),
+    "room joins": one(join(HALL) + leave(HALL)),
+    "room nicks": in_hall("".join(f"<presence to='{HALL}/nick{n}'/>" for n in range(100))),
 }
 
 

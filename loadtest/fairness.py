@@ -7,10 +7,11 @@ import sys
 from pathlib import Path
 
 from . import driver
-from .attacker import BIG, KINDS, NAME
+from .attacker import BIG, HALL, KINDS, NAME
 from .driver import Loop
 from .peers.base import Rosters, Users
 from .pinger import Pinger
+from .rooms import enter
 from .rows import CONTACTS, PASSWORD, Bed, Row, Setup, Size, accounts
 
 PINGERS = 20
@@ -33,6 +34,8 @@ def case(kind: str, bed: Bed) -> float:
     seconds = max(1.0, bed.size.seconds * 5)
     friends = bed.login(accounts(CONTACTS), False)
     try:
+        if "room" in kind:
+            enter(friends, HALL)
         loop = Loop(friends, b">")
         with Pinger(bed.peer.address, pingers()) as pinger:
             loop.drain()
@@ -66,7 +69,7 @@ def case(kind: str, bed: Bed) -> float:
         bed.settle()
 
 
-SETUP = Setup(fill, archive=True, fresh=True, limits=True)
+SETUP = Setup(fill, archive=True, fresh=True, limits=True, rooms=True)
 CASES = tuple(
     Row(f"fairness: {kind}", "ms", functools.partial(case, kind), 50, SETUP, once=True,
         only="jabberd_py")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import Any, NamedTuple
 
-from peewee import BooleanField, CharField, FloatField, TextField
+from peewee import BooleanField, CharField, FloatField, TextField, fn
 
 from ..archive import messages
 from ..xdb import OWNER_LENGTH, JidField, Table, Ticket, xdb
@@ -84,13 +84,31 @@ class Loaded(NamedTuple):
 
 def load(room: str) -> Loaded | None:
     """All of one room; None: there is none. May block."""
-    saved = SavedRoom.select().where(SavedRoom.owner == room).first()
-    if saved is None:
+    saved = _saved(room)
+    if not saved:
         return None
-    kept = RoomAffiliation.select().where(RoomAffiliation.owner == room)
-    affiliations = {each.jid: Affiliation(each.affiliation, each.nick, each.reason) for each in kept}
+    config, notes, created = saved[0]
+    affiliations = {jid: Affiliation(*kept) for jid, *kept in _affiliated(room)}
     sessions = list(RoomSession.select().where(RoomSession.owner == room).order_by(RoomSession.id))
-    return Loaded(json.loads(saved.config), json.loads(saved.notes), saved.created, affiliations, sessions)
+    return Loaded(json.loads(config), json.loads(notes), created, affiliations, sessions)
+
+
+@xdb.prepared(str)
+def _saved(room: str) -> Any:
+    return SavedRoom.select(SavedRoom.config, SavedRoom.notes, SavedRoom.created).where(
+        SavedRoom.owner == room
+    )
+
+
+@xdb.prepared(str)
+def _affiliated(room: str) -> Any:
+    r = RoomAffiliation
+    return r.select(r.jid, r.affiliation, r.nick, r.reason).where(r.owner == room)
+
+
+@xdb.prepared(str)
+def _founded(user: str) -> Any:
+    return SavedRoom.select(fn.COUNT(SavedRoom.id)).where(SavedRoom.founder == user)
 
 
 def inhabited(service: str) -> list[str]:
@@ -103,7 +121,8 @@ def inhabited(service: str) -> list[str]:
 
 def founded(user: str) -> int:
     """How many rooms there are that this account made."""
-    return SavedRoom.select().where(SavedRoom.founder == user).count()
+    count: int = _founded(user)[0][0]
+    return count
 
 
 def listed(service: str, limit: int, after: str = "", before: str | None = None) -> list[tuple[str, str]]:

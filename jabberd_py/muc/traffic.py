@@ -29,6 +29,8 @@ GONE = frozenset((
 DISCO = "http://jabber.org/protocol/disco#"
 PATIENCE = 10.0
 """Seconds that a client's stream waits for a busy room."""
+ENTRY = 10
+"""What it costs to enter, in stanzas (karma): the store is asked, and the others are told."""
 FULL = 4
 """Past so many times what makes a room busy, it takes no more from anybody."""
 
@@ -105,6 +107,8 @@ def _presence(service: Rooms, room: Room | None, stanza: Element, to: JID) -> No
 
 def _come(service: Rooms, room: Room | None, stanza: Element, to: JID, joins: bool) -> None:
     """Somebody who is not in the room wants to be."""
+    if stanza.session is not None:
+        stanza.session.work += ENTRY
     if not joins and not service.groupchat_1:
         _lost(service, stanza, to)
     elif room is not None:
