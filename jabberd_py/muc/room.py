@@ -7,16 +7,16 @@ Everything here happens between two I/O calls; what has to be kept is written wi
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from ..fanout import Copies, Fan, Variant
+from ..fanout import Fan
 from ..xdb import Ticket
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
 from ..xmpp.jid import JID, parse
 from ..xmpp.ns import CLIENT
-from . import store
+from . import showing, store
 from .occupant import USER, Occupant, added, cleaned, skeleton
 from .presence import GOES, Leave, available, unavailable
 from .ranks import ROLE_OF, ROLES
@@ -268,7 +268,7 @@ class Room:
         if occupant.seen:
             plain = unavailable(self, occupant, None, leave, leave.statuses, said)
             full = unavailable(self, occupant, occupant.shown, leave, leave.statuses, said)
-            self._spread(occupant, plain, full)
+            showing.spread(self, occupant, plain, full)
 
     # -- presence --------------------------------------------------------------------------------------
 
@@ -300,52 +300,18 @@ class Room:
         self.sending.all(own, [each for each in occupant.sessions if each != but])
         occupant.look, occupant.seen = None, self.service.broadcasts(self, occupant)
         if occupant.seen:
-            plain = self.look(occupant) if why == GOES else available(self, occupant, False, (), why)
-            self._spread(occupant, plain, available(self, occupant, True, (), why))
-
-    def look(self, occupant: Occupant) -> Copies:
-        """The occupant's presence for those who see no more than all do. It is made once for all who come: who changes more of
-        what `available` writes than is looked at here calls `publish`."""
-        open, affiliation = self.service.open_to_all(self), self.affiliation(occupant.user)
-        key = (occupant.presence, occupant.nick, occupant.role, occupant.badge, affiliation, open)
-        if occupant.look is None or occupant.look[0] != key:
-            occupant.look = key, Copies(available(self, occupant, open))
-        return occupant.look[1]
+            plain = showing.look(self, occupant) if why == GOES else available(self, occupant, False, (), why)
+            showing.spread(self, occupant, plain, available(self, occupant, True, (), why))
 
     def hide(self, occupant: Occupant) -> None:
         """The others no longer see an occupant who stays."""
         occupant.seen = False
         plain, full = (unavailable(self, occupant, jid, GOES) for jid in (None, occupant.shown))
-        self._spread(occupant, plain, full)
-
-    def _spread(self, occupant: Occupant, plain: Element | Copies, full: Element) -> None:
-        """One of the two to every session of others: ``full`` to who may see real addresses."""
-        if self.service.open_to_all(self):
-            plain = full
-        own, here = frozenset(occupant.sessions.values()), self.everyone
-
-        def variants() -> Iterator[Variant]:
-            moderators, others = here.split(own)
-            yield full, moderators
-            yield plain, others
-
-        self.sending.later(len(here), variants(), len(plain.inner) + len(full.inner))
+        showing.spread(self, occupant, plain, full)
 
     def greet(self, occupant: Occupant, full: str) -> None:
-        """The presence of all others for one session, made when it is its turn. Who comes later is not among them: that is told
-        to all."""
-        seat, here = occupant.sessions[full], self.everyone
-
-        def others() -> Iterator[Variant]:
-            reader = (seat.jid,)
-            for each in {other.occupant: None for other in here.seats() if not other.left}:
-                if seat.left:
-                    return  # it has left meanwhile
-                if each is not occupant and each.sessions and self.service.broadcasts(self, each):
-                    more = self.sees(occupant) and not self.service.open_to_all(self)
-                    yield available(self, each, True) if more else self.look(each), reader
-
-        self.sending.later(len(self.occupants), others())
+        """The presence of all others for one session, made when it is its turn."""
+        showing.greet(self, occupant, full)
 
     # -- messages --------------------------------------------------------------------------------------
 

@@ -1,0 +1,55 @@
+"""How occupants see each other: presence of one for all, and of all for one who comes (XEP-0045 sections 7.2 and 7.7)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from ..fanout import Copies, Variant
+from ..xmpp.element import Element
+from .occupant import Occupant
+from .presence import available
+
+if TYPE_CHECKING:
+    from .room import Room
+
+
+def look(room: Room, occupant: Occupant) -> Copies:
+    """The occupant's presence for those who see no more than all do. It is made once for all who come: who changes more of
+    what `available` writes than is looked at here calls `publish`."""
+    open, affiliation = room.service.open_to_all(room), room.affiliation(occupant.user)
+    key = (occupant.presence, occupant.nick, occupant.role, occupant.badge, occupant.hats, affiliation, open)
+    if occupant.look is None or occupant.look[0] != key:
+        occupant.look = key, Copies(available(room, occupant, open))
+    return occupant.look[1]
+
+
+def spread(room: Room, occupant: Occupant, plain: Element | Copies, full: Element) -> None:
+    """One of the two to every session of others: ``full`` to who may see real addresses."""
+    if room.service.open_to_all(room):
+        plain = full
+    own, here = frozenset(occupant.sessions.values()), room.everyone
+
+    def variants() -> Iterator[Variant]:
+        moderators, others = here.split(own)
+        yield full, moderators
+        yield plain, others
+
+    room.sending.later(len(here), variants(), len(plain.inner) + len(full.inner))
+
+
+def greet(room: Room, occupant: Occupant, full: str) -> None:
+    """The presence of all others for one session, made when it is its turn. Who comes later is not among them: that is told
+    to all."""
+    seat, here = occupant.sessions[full], room.everyone
+
+    def others() -> Iterator[Variant]:
+        reader = (seat.jid,)
+        for each in {other.occupant: None for other in here.seats() if not other.left}:
+            if seat.left:
+                return  # it has left meanwhile
+            if each is not occupant and each.sessions and room.service.broadcasts(room, each):
+                more = room.sees(occupant) and not room.service.open_to_all(room)
+                yield available(room, each, True) if more else look(room, each), reader
+
+    room.sending.later(len(room.occupants), others())
