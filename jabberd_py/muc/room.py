@@ -300,7 +300,11 @@ class Room:
         self.sending.all(own, [each for each in occupant.sessions if each != but])
         occupant.look, occupant.seen = None, self.service.broadcasts(self, occupant)
         if occupant.seen:
-            plain = showing.look(self, occupant) if why == GOES else available(self, occupant, False, (), why)
+            plain = (
+                showing.look(self, occupant, self.service.open_to_all(self))
+                if why == GOES
+                else available(self, occupant, False, (), why)
+            )
             showing.spread(self, occupant, plain, available(self, occupant, True, (), why))
 
     def hide(self, occupant: Occupant) -> None:

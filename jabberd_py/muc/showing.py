@@ -14,10 +14,14 @@ if TYPE_CHECKING:
     from .room import Room
 
 
-def look(room: Room, occupant: Occupant) -> Copies:
-    """The occupant's presence for those who see no more than all do. It is made once for all who come: who changes more of
-    what `available` writes than is looked at here calls `publish`."""
-    open, affiliation = room.service.open_to_all(room), room.affiliation(occupant.user)
+AT_ONCE = 32
+"""Presences for one who comes that are made by the same rules of the room."""
+
+
+def look(room: Room, occupant: Occupant, open: bool) -> Copies:
+    """The occupant's presence for those who see no more than all do; ``open``: all see real addresses. It is made once for all
+    who come: who changes more of what `available` writes than is looked at here calls `publish`."""
+    affiliation = room.affiliation(occupant.user)
     key = (occupant.presence, occupant.nick, occupant.role, occupant.badge, occupant.hats, affiliation, open)
     if occupant.look is None or occupant.look[0] != key:
         occupant.look = key, Copies(available(room, occupant, open))
@@ -45,11 +49,14 @@ def greet(room: Room, occupant: Occupant, full: str) -> None:
 
     def others() -> Iterator[Variant]:
         reader = (seat.jid,)
-        for each in {other.occupant: None for other in here.seats() if not other.left}:
+        all_ = list({other.occupant: None for other in here.seats() if not other.left})
+        for at in range(0, len(all_), AT_ONCE):
             if seat.left:
                 return  # it has left meanwhile
-            if each is not occupant and each.sessions and room.service.broadcasts(room, each):
-                more = room.sees(occupant) and not room.service.open_to_all(room)
-                yield available(room, each, True) if more else look(room, each), reader
+            open = room.service.open_to_all(room)
+            more = room.sees(occupant) and not open
+            for each in all_[at : at + AT_ONCE]:
+                if each is not occupant and each.sessions and room.service.broadcasts(room, each):
+                    yield available(room, each, True) if more else look(room, each, open), reader
 
     room.sending.later(len(room.occupants), others())
