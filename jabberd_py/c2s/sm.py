@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from .client import Client
     from .listener import Service
 
-PROTOCOLS = (XEP(198, "1.6.3", "Stream Management", missing="location"),)
+PROTOCOLS = (XEP(198, "1.6.3", "Stream Management"),)
 
 logger = log.get(__name__)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import json
 import os
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -107,7 +108,7 @@ class Group(click.Group):
                 formatter.write(f"\n{Link.of(ctx).away}; most commands need it.\n")
         found |= {" ".join(words): each.help or "" for words, each in self.local(ctx).items()}
         depth = " ".join(self.words)
-        rows = [(name[len(depth) :].strip() or name, help.partition(". ")[0].rstrip(".;") + ".")
+        rows = [(name[len(depth) :].strip() or name, first_sentence(help))
                 for name, help in sorted(found.items()) if f"{name} ".startswith(f"{depth} ".lstrip())]  # fmt: skip
         with formatter.section("Commands"):
             formatter.write_dl(rows)
@@ -117,6 +118,12 @@ class Group(click.Group):
             return super().shell_complete(ctx, incomplete)
         except Failed:
             return []
+
+
+def first_sentence(text: str) -> str:
+    """With its full stop or question mark."""
+    found = re.match(r".*?[.?](?=\s|$)", text, re.DOTALL)
+    return found[0] if found else f"{text.rstrip(';')}."
 
 
 def say_help(**options: Any) -> None:

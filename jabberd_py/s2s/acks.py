@@ -13,7 +13,7 @@ from ..xmpp.protocols import XEP
 from ..xmpp.sm import ASK, WRAP, newly
 from .pair import Failure, Pair
 
-PROTOCOLS = (XEP(198, "1.6.3", "Stream Management", missing="location"),)
+PROTOCOLS = (XEP(198, "1.6.3", "Stream Management", missing="location between servers"),)
 
 if TYPE_CHECKING:
     from .connection import Connection

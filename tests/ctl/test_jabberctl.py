@@ -164,6 +164,7 @@ def test_without_a_server(server, tmp_path):
 
 def test_help_lists_what_the_server_can(server):
     help = run(server, "--help").stdout
+    assert "as can be told?\n" in help  # a question ends with its mark alone
     assert all(word in help for word in ("accounts", "check", "sessions", "stats", "watch", "stop", "reload"))
     assert "--password" in run(server, "accounts", "add", "--help").stdout
     assert "accounts" in run(server, "--help", JABBERCTL_SOCKET=str(server.socket)).stdout
