@@ -7,7 +7,7 @@ from typing import Any
 
 from . import config, modules, plugins
 from .archive import messages
-from .c2s.listener import C2S
+from .c2s.options import C2S
 from .c2s.resumable import ResumableStream
 from .component.options import ComponentOptions, ListenerOptions
 from .config import Config

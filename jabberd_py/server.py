@@ -21,6 +21,7 @@ from gevent.event import Event
 from . import __version__, log, outbox, plugins
 from .archive import messages
 from .c2s.listener import Service
+from .c2s.restore import restore
 from .component.service import Components, Conflict
 from .config import Config, ConfigError
 from .figures import figures
@@ -40,6 +41,7 @@ from .net.tls import Certificates
 from .options import OptionError
 from .ready import notify
 from .router import Router
+from .s2s.commands import Federation
 from .s2s.uplink import Uplink
 from .schema import configuration, tables
 from .xdb import Store, StoreError, StoreInUse, numbers, xdb
@@ -74,6 +76,7 @@ class Server:
         self.uplink: Uplink | None = None
         if self.config["s2s"].enabled:
             self.uplink = Uplink(self.router, Resolver(self.config["dns"]), self.certificates)
+            self.uplink.load(Federation, {})
             self.router.uplink = self.uplink
         self.components = Components(self.router)
         self.web = Web(self.config["http"], self.router, self.certificates)
@@ -183,6 +186,7 @@ class Server:
             self._undo(error)
             raise
         left = outbox.left()
+        restore(self.c2s)
         self.c2s.start()
         self.hosting.restored()
         outbox.start(self.router, left)

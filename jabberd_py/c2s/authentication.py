@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import secrets
-from typing import TYPE_CHECKING
 
 import gevent
 
 from .. import log
 from ..xdb import StoreError, xdb
 from ..xmpp.sasl import SaslError
-from .mechanisms import Exchange, Success, offers
-
-if TYPE_CHECKING:
-    from .client import Client
+from .mechanisms import Applicant, Exchange, Success, offers
 
 logger = log.get(__name__)
 
@@ -33,7 +29,7 @@ class Authentication:
     `begin` and `go_on` take a message from the client and return the answer: bytes are a challenge, `Success` is the end. They
     block. If they raise SaslError, the caller must call `failed`, send the error, and call `report`."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Applicant) -> None:
         self.client = client
         self.exchange: Exchange | None = None
         self.mechanism = ""

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import TYPE_CHECKING
 
 from ..net.karma import Karma, neighbourhood
-
-if TYPE_CHECKING:
-    from .listener import C2S
 
 RATE = 0.1
 """So many wrong passwords are forgiven in a second."""
@@ -33,11 +29,11 @@ class Guard:
         self._turns = Karma(TURNS, 1)
         self._known: OrderedDict[str, tuple[str, ...]] = OrderedDict()
 
-    def limit(self, options: C2S) -> None:
-        """Sets new limits. What was counted stays."""
-        self._pairs.limit(RATE, options.failures_per_account)
-        self._places.limit(RATE, options.failures_per_address)
-        self._accounts.limit(RATE, options.failures_per_account_in_all)
+    def limit(self, per_account: int, per_address: int, per_account_in_all: int) -> None:
+        """Sets new limits (options ``c2s.failures_*``). What was counted stays."""
+        self._pairs.limit(RATE, per_account)
+        self._places.limit(RATE, per_address)
+        self._accounts.limit(RATE, per_account_in_all)
 
     def refuses(self, user: str | None, address: str) -> bool:
         """Must a login for this account from this address be refused, because of too many wrong passwords?"""

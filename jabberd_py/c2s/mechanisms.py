@@ -7,26 +7,61 @@ section 6.
 from __future__ import annotations
 
 import secrets
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn, Protocol
 
 import gevent
 
 from ..jsm.host import Host
-from ..net.tls import client_names
+from ..net.stream import Stream
+from ..net.tls import Certificates, client_names
 from ..xdb import xdb
 from ..xmpp import sasl
 from ..xmpp.jid import parse
 from ..xmpp.protocols import RFC, XEP
 from ..xmpp.sasl import SaslError, ScramKeys
-
-if TYPE_CHECKING:
-    from .client import Client
+from .guard import Guard
 
 PROTOCOLS = (
     RFC(4422, "SASL"),
     RFC(4505, "SASL ANONYMOUS"),
     XEP(178, "1.2", "SASL EXTERNAL with Certificates"),
 )
+
+
+class Settings(Protocol):
+    """Options of `C2S`. ``mechanisms``: the names that may be offered, best first."""
+
+    @property
+    def mechanisms(self) -> list[str]: ...
+
+
+class Shared(Protocol):
+    """What all streams share: a `Service`."""
+
+    guard: Guard
+    certificates: Certificates
+
+    @property
+    def options(self) -> Settings: ...
+
+
+class Applicant(Protocol):
+    """What a login needs of a client's stream: a `Client`.
+
+    id       names the stream in the log
+    host     the host of the stream header
+    private  may passwords be sent here?
+    """
+
+    id: str
+    address: str
+    host: Host | None
+    stream: Stream
+
+    @property
+    def service(self) -> Shared: ...
+    @property
+    def private(self) -> bool: ...
 
 
 class Success(NamedTuple):
@@ -46,14 +81,14 @@ class Exchange:
     """One client's attempt with one mechanism. ``account``: the bare address of the account that it wants; None until it has
     said that, and if what it said is no address."""
 
-    def __init__(self, client: Client, name: str) -> None:
+    def __init__(self, client: Applicant, name: str) -> None:
         assert client.host is not None
         self.client, self.name = client, name
         self.host: Host = client.host
         self.account: str | None = None
 
     @classmethod
-    def fits(cls, client: Client) -> bool:
+    def fits(cls, client: Applicant) -> bool:
         """May it be offered on this stream, as it is now?"""
         return True
 
@@ -106,7 +141,7 @@ class Scram(Exchange):
 
     plus = False
 
-    def __init__(self, client: Client, name: str) -> None:
+    def __init__(self, client: Applicant, name: str) -> None:
         super().__init__(client, name)
         self.hash = HASHES[name.removesuffix("-PLUS")]
         self.scram: sasl.Scram | None = None
@@ -140,7 +175,7 @@ class ScramPlus(Scram):
     plus = True
 
     @classmethod
-    def fits(cls, client: Client) -> bool:
+    def fits(cls, client: Applicant) -> bool:
         return bool(client.stream.bindings)
 
 
@@ -148,7 +183,7 @@ class Plain(Exchange):
     """PLAIN (RFC 4616), only on an encrypted stream."""
 
     @classmethod
-    def fits(cls, client: Client) -> bool:
+    def fits(cls, client: Applicant) -> bool:
         return client.stream.secure
 
     def step(self, message: bytes) -> Success:
@@ -164,7 +199,7 @@ class External(Exchange):
     """The client's TLS certificate says who it is (XEP-0178)."""
 
     @classmethod
-    def fits(cls, client: Client) -> bool:
+    def fits(cls, client: Applicant) -> bool:
         return bool(_certified(client))
 
     def step(self, message: bytes) -> Success:
@@ -203,7 +238,7 @@ MECHANISMS: dict[str, type[Exchange]] = {
 """Best first."""
 
 
-def offers(client: Client) -> dict[str, type[Exchange]]:
+def offers(client: Applicant) -> dict[str, type[Exchange]]:
     """The mechanisms that this stream may use now, best first."""
     assert client.host is not None
     if client.host.options.anonymous:
@@ -212,7 +247,7 @@ def offers(client: Client) -> dict[str, type[Exchange]]:
     return {name: MECHANISMS[name] for name in names if MECHANISMS[name].fits(client)}
 
 
-def _certified(client: Client) -> list[str]:
+def _certified(client: Applicant) -> list[str]:
     """The addresses on this host that are in the client's verified certificate."""
     if not client.service.certificates.options.client_ca or client.stream.certificate is None:
         return []

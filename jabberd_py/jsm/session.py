@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar
 
 from ..fanout import quoted
 from ..net.turns import fairly
@@ -11,9 +11,6 @@ from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
 from ..xmpp.jid import JID
 from .notes import Note
-
-if TYPE_CHECKING:
-    from .host import Host
 
 T = TypeVar("T")
 
@@ -101,6 +98,7 @@ class Managed(Protocol):
 
 class Session:
     """
+    host       its `Host`
     user       the bare address of the account, as text
     full       the full address, as text
     quoted     the full address as it stands in a start tag; empty before `quote` has made it
@@ -127,7 +125,7 @@ class Session:
         "work",
     )
 
-    def __init__(self, host: Host, jid: JID, transport: Transport, id: str, began_at: float) -> None:
+    def __init__(self, host: Any, jid: JID, transport: Transport, id: str, began_at: float) -> None:
         self.host = host
         self.jid = jid
         self.user = jid.user

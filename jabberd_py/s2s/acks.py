@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from typing import TYPE_CHECKING
 
 import gevent
 
@@ -14,9 +13,6 @@ from ..xmpp.sm import ASK, WRAP, newly
 from .pair import Failure, Pair
 
 PROTOCOLS = (XEP(198, "1.6.3", "Stream Management", missing="location between servers"),)
-
-if TYPE_CHECKING:
-    from .connection import Connection
 
 
 class Acks:
@@ -86,13 +82,3 @@ class Acks:
         for pair, entries in pairs.items():
             pair.requeue(entries)
             gevent.spawn(pair.pump)
-
-
-class ParkedStream:
-    """What is kept of a stream that has ended, for as long as the other side may resume it."""
-
-    def __init__(self, connection: Connection, sm: Acks) -> None:
-        self.sm = sm
-        self.local, self.bidi = connection.local, connection.bidi
-        self.remotes, self.pairs = set(connection.remotes), list(connection.pairs)
-        self.parked_at = time.monotonic()

@@ -271,3 +271,13 @@ class Connection(Traffic, Entity):
             "received": self.received,
             "seconds": round(now - self.began_at),
         }
+
+
+class ParkedStream:
+    """What is kept of a stream that has ended, for as long as the other side may resume it."""
+
+    def __init__(self, connection: Connection, sm: Acks) -> None:
+        self.sm = sm
+        self.local, self.bidi = connection.local, connection.bidi
+        self.remotes, self.pairs = set(connection.remotes), list(connection.pairs)
+        self.parked_at = time.monotonic()

@@ -21,8 +21,8 @@ from ..xmpp.parser import Header
 from ..xmpp.protocols import XEP
 from ..xmpp.sm import ASK, SM, count, newly
 from . import dialback
-from .acks import Acks, ParkedStream
-from .connection import BIDI, BIDI_FEATURE, Connection
+from .acks import Acks
+from .connection import BIDI, BIDI_FEATURE, Connection, ParkedStream
 from .pair import Failure
 
 if TYPE_CHECKING:

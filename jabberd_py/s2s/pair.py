@@ -5,18 +5,16 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 from .. import log, outbox
 from ..heartbeat import heartbeat
 from ..jsm.worth import lasts, promised
 from ..outbox import Entry
+from ..router import Router
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
-
-if TYPE_CHECKING:
-    from .traffic import Traffic
-    from .uplink import Uplink
+from .options import S2S
 
 logger = log.get(__name__)
 
@@ -41,6 +39,26 @@ class Failure(Exception):
         self.public = public or text
 
 
+class Carrier(Protocol):
+    """What a pair needs of the stream on which it sends: a `Traffic`. ``held``: pairs that wait until it is no longer full."""
+
+    held: set[Pair]
+
+    @property
+    def full(self) -> bool: ...
+    def transmit(self, pair: Pair, entry: Entry) -> None: ...
+
+
+class Owner(Protocol):
+    """What a pair needs of the `Uplink` to which it belongs. ``left``: pair -> the counters of its last stream."""
+
+    options: S2S
+    router: Router
+    left: dict[Pair, Any]
+
+    def connect(self, pair: Pair) -> None: ...
+
+
 class Pair:
     """A pair of domains: ``local`` is ours, ``remote`` is the other server's.
 
@@ -58,10 +76,10 @@ class Pair:
         "uplink", "local", "remote", "connection", "queue", "bytes", "failure", "failures", "retry", "slot", "own_stream",
     )  # fmt: skip
 
-    def __init__(self, uplink: Uplink, local: str, remote: str) -> None:
+    def __init__(self, uplink: Owner, local: str, remote: str) -> None:
         self.uplink = uplink
         self.local, self.remote = local, remote
-        self.connection: Traffic | None = None
+        self.connection: Carrier | None = None
         self.queue: deque[Entry] = deque()
         self.bytes = 0
         self.failure: Failure | None = None
@@ -142,7 +160,7 @@ class Pair:
         elif not self.slot:
             heartbeat.at(self.retry, self)
 
-    def attach(self, connection: Traffic) -> None:
+    def attach(self, connection: Carrier) -> None:
         """To be called when the other side lets us send on this stream. If the last stream left unacknowledged stanzas, they
         are sent first."""
         left = self.uplink.left.pop(self, None)

@@ -29,9 +29,8 @@ from ..router import Router
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError, StreamError
 from ..xmpp.jid import JID
-from .acks import Acks, ParkedStream
-from .commands import Federation
-from .connection import Connection
+from .acks import Acks
+from .connection import Connection, ParkedStream
 from .incoming import Incoming
 from .options import S2S
 from .outgoing import Outgoing
@@ -73,7 +72,6 @@ class Uplink(Instance):
         self.stopping = False
         self.random_secret = secrets.token_hex(32)
         self.jobs.append((10, self._tidy))
-        self.load(Federation, {})
 
     # -- options ---------------------------------------------------------------------------------
 

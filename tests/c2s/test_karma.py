@@ -6,7 +6,7 @@ import signal
 import gevent
 import pytest
 
-from jabberd_py.c2s.listener import C2S
+from jabberd_py.c2s.options import C2S
 from jabberd_py.net import turns
 from jabberd_py.net.karma import Purse, Rates
 from jabberd_py.options import OptionError
