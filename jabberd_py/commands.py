@@ -1,4 +1,4 @@
-"""What an administrator can say. The command line, ad-hoc commands, HTTP and a console are faces of one `Registry`.
+"""Commands. All of them are in one `Registry`; the command line, ad-hoc commands, HTTP and a console are its faces.
 
 A command is a method marked with `hooks.command`. It belongs to an instance, to a module of one, or to the server as a
 whole. Its annotations say what kind of thing each argument is, so that a face can check it, ask for it or make a form of it:
@@ -86,7 +86,7 @@ class NotAllowed(CommandError):
 
 
 def one_line(error: BaseException) -> str:
-    """What went wrong, for a person."""
+    """The error, as one line for a person."""
     if isinstance(error, StanzaError):
         return error.text or error.condition
     if isinstance(error, OSError) and error.filename:
@@ -95,7 +95,7 @@ def one_line(error: BaseException) -> str:
 
 
 def typed(error: Exception) -> CommandError:
-    """What a command raised, as one of ours. What nobody expected goes to the log, with its traceback."""
+    """Turns an exception of a command into a CommandError. An unexpected one goes to the log, with its traceback."""
     if isinstance(error, CommandError):
         return error
     line = one_line(error)
@@ -127,7 +127,7 @@ def _signature(function: Callable[..., Any]) -> tuple[dict[str, Argument], str |
 
 
 class Bound(NamedTuple):
-    """A command and whose it is. ``place`` is None for the server as a whole."""
+    """A command and the Instance to which it belongs: ``place``, None for the server as a whole."""
 
     command: Command
     method: Callable[..., Any]
@@ -191,8 +191,8 @@ class Registry:
         return found
 
     def run(self, caller: Caller, name: str, args: Mapping[str, Any]) -> Iterator[Any]:
-        """Yields `Progress` and at last the result: plain data, or a `log.Tail`. Raises CommandError. A command that changes
-        something leaves a line in the log, and so does one that was not allowed."""
+        """Runs a command. Yields `Progress`; the last item is the result: plain data, or a `log.Tail`. Raises CommandError. A
+        command that changes something leaves a line in the log, and so does one that was not allowed."""
         bound = self.find(name)
         outcome, audit = "done", bound[0].command.changes
         try:

@@ -1,4 +1,4 @@
-"""What the configuration means: the plain data of a `Source`, checked and converted by the declared options."""
+"""Checks the plain data of a `Source` and converts it by the declared options. The result is a `Config`."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -8,12 +8,12 @@ from .configsource import DOMAINS, ConfigError, Path, Place, Source, place_of
 from .options import Option, OptionError, Schema, Section, brief, convert_settings, nearest, options_of
 
 Level = dict[str, tuple[bool | None, dict[str, Any]]]
-"""What one place of the configuration says of modules: name -> (on, off or nothing said; settings)."""
+"""The modules in one place of the configuration: name -> (True: on, False: off, None: not said; settings)."""
 
 
 @dataclass(frozen=True)
 class ServiceConfig:
-    """A service of a host: where it is, its own settings and those of its modules, converted."""
+    """A service of a host: its domain, its settings and those of its modules, converted."""
 
     name: str
     domain: str
@@ -24,8 +24,12 @@ class ServiceConfig:
 
 @dataclass(frozen=True)
 class HostConfig:
-    """One domain: its own options, and for every known module its settings, converted (the host's win). ``services``: what
-    it has beside itself, by name."""
+    """One host.
+
+    section   its own options
+    modules   name -> settings, for every known module. The host's own settings win over the global ones
+    services  name -> service
+    """
 
     domain: str
     section: Section
@@ -51,7 +55,7 @@ class Config:
         return {name: [each.domain for each in host.services.values()] for name, host in self.hosts.items()}
 
     def error(self, message: str, *path: str) -> ConfigError:
-        """The option has a fine value that turned out not to work."""
+        """An error for an option whose value is valid, but does not work."""
         file, line = place_of(self.places, path)
         return ConfigError(file, line, f"{'.'.join(path)}: {message}")
 
@@ -60,7 +64,7 @@ class Config:
 
 
 class Checker:
-    """Turns the source's plain data into a Config, or says what is wrong and where."""
+    """Turns plain data into a Config. Every method raises ConfigError with the place of a mistake."""
 
     def __init__(self, source: Source, schema: Schema) -> None:
         self.source, self.schema = source, schema
@@ -87,7 +91,7 @@ class Checker:
         return data
 
     def settings(self, owner: type[Any], path: Path, data: Any, others: Iterable[str] = ()) -> dict[str, Any]:
-        """Converted settings; ``others`` are more names that an unknown option may have been meant for."""
+        """Converts settings. ``others``: more names that can be proposed for an unknown option."""
         settings = self.mapping(path, data)
         for name in settings:
             if name not in (known := options_of(owner)):
@@ -101,8 +105,7 @@ class Checker:
         return owner(self.settings(owner, path, data, others))
 
     def modules(self, path: Path, data: Any, known: Mapping[str, type[Any]] | None = None) -> Level:
-        """For each module that is mentioned: on, off or None (says nothing), and its converted settings. ``known``: of a
-        service's own modules."""
+        """The `Level` of the modules that are mentioned. ``known``: the modules of a service; by default those of hosts."""
         found: Level = {}
         known = self.schema.modules if known is None else known
         path = (*path, "modules")
@@ -120,7 +123,7 @@ class Checker:
         return found
 
     def services(self, path: Path, data: Any) -> dict[str, tuple[Level, Level]]:
-        """For each service that is mentioned: a Level of itself alone, and one of its modules."""
+        """Name -> (Level of the service alone, Level of its modules), for each service that is mentioned."""
         found = {}
         known = self.schema.services
         for name, value in self.mapping((*path, "services"), data).items():
@@ -137,7 +140,8 @@ class Checker:
         return found
 
     def place_services(self, hosts: dict[str, HostConfig], components: Mapping[str, Section]) -> None:
-        """Where each service of each host is. One that nobody asked for gives way to a host or a component."""
+        """Gives each service of each host its domain. If the domain is taken by a host or a component, a service that the
+        configuration does not mention is left out."""
         taken = {**dict.fromkeys(hosts, "a host"), **dict.fromkeys(components, "a component")}
         for host in hosts.values():
             for name, service in list(host.services.items()):
@@ -191,7 +195,7 @@ class Checker:
         return found
 
     def domain(self, path: Path, taken: Mapping[str, Any]) -> str:
-        """The last word of the path as the domain that it means."""
+        """The last word of the path, prepared as a domain."""
         try:
             domain = self.schema.domain(path[-1])
         except ValueError as error:
@@ -201,7 +205,7 @@ class Checker:
         return domain
 
     def beside(self, *levels: dict[str, tuple[Level, Level]]) -> dict[str, ServiceConfig]:
-        """The services that are on; each level's word overrides the one before."""
+        """The services that are on. A later level overrides an earlier one."""
         found = {}
         for name, cls in self.schema.services.items():
             said = [level[name] for level in levels if name in level]
@@ -215,8 +219,8 @@ class Checker:
 def _merged(
     known: Mapping[str, type[Any]], *levels: Level
 ) -> tuple[dict[str, dict[str, Any]], list[str], list[str]]:
-    """Settings by name, the names of what is on, and of what has options though nobody has switched it on or off. Each
-    level's word overrides the one before."""
+    """Returns the settings by name, the names of what is on, and the names of what is off and has options all the same, though
+    nobody has switched it off. A later level overrides an earlier one."""
     settings: dict[str, dict[str, Any]] = {}
     enabled, idle = [], []
     for name, cls in known.items():

@@ -1,4 +1,4 @@
-"""What a person reads about the options, made from their declarations: the sample file and the table."""
+"""Makes the sample file and the tables of options from the declarations."""
 
 import inspect
 import json
@@ -49,7 +49,7 @@ In names of variables, a domain that is among the hosts or components is written
 
 
 def description(owner: type[Any]) -> str:
-    """The docstring of the class itself: an inherited one describes something else."""
+    """The docstring of the class itself, never an inherited one."""
     return inspect.cleandoc(vars(owner).get("__doc__") or "")
 
 
@@ -69,7 +69,8 @@ def default(option: Option[Any]) -> str:
 
 
 def sample(schema: Schema) -> str:
-    """A file with every option commented out at its default. ``# `` is prose, ``#`` and a name an option."""
+    """A file in which every option is commented out at its default. A line with ``# `` is prose, one with ``#name`` an
+    option."""
     lines = [*comment(SAMPLE, ""), ""]
     if options_of(schema.top):
         lines += [*comment(description(schema.top), ""), *options(schema.top, ""), ""]
@@ -104,7 +105,7 @@ def sample(schema: Schema) -> str:
     for domain in schema.default_hosts:
         lines += [f"  {domain}:", *options(schema.host, "    ")]
     if options_of(schema.component):
-        # prose altogether: taken into use line by line it would be half a component
+        # all of it is prose: if a single line were used, it would be half a component
         example = ["components:", f"  {EXAMPLE}:", *options(schema.component, "    ")]
         lines += [
             "",

@@ -1,5 +1,5 @@
-"""What the configuration says, from the file, the environment and the command line: plain data, and where each key of it
-was written."""
+"""Reads the configuration from the file, the environment and the command line. The result is plain data, and for each key the
+place where it was written."""
 
 import re
 from collections.abc import Mapping
@@ -11,11 +11,14 @@ from .configdoc import ENVIRONMENT
 from .options import Schema, brief, nearest, options_of
 
 Path = tuple[str, ...]
-Place = tuple[str, int | None]  # file (or where else) and line
+Place = tuple[str, int | None]
+"""The file (or "--set", or a variable) and the line."""
 FILE = ENVIRONMENT + "CONFIG"
 """The variable that names the file."""
-DEEPEST = 16  # levels of nesting; aliases can make YAML endless
-DOMAINS = ("hosts", "components")  # mappings of domains to what is said of them
+DEEPEST = 16
+"""Levels of nesting: aliases can make YAML endless."""
+DOMAINS = ("hosts", "components")
+"""The keys below which domains stand."""
 SWITCHES = {"true", "yes", "on", "false", "no", "off"}
 
 
@@ -32,13 +35,13 @@ class ConfigError(Exception):
 
 
 def place_of(places: Mapping[Path, Place], path: Path) -> Place:
-    """Where that was written, or what it belongs to."""
+    """The place where a key was written; if that is unknown, the place of the level above."""
     found = (places[path[:n]] for n in range(len(path), 0, -1) if path[:n] in places)
     return next(found, ("configuration", None))
 
 
 class Source:
-    """Plain data (dicts, lists, text, None) from all places, and where each key of it was written."""
+    """``data``: plain data (dicts, lists, text, None). ``places``: path of a key -> where it was written."""
 
     def __init__(self, schema: Schema) -> None:
         self.schema = schema
@@ -95,7 +98,7 @@ class Source:
         return mapping
 
     def tidy(self) -> None:
-        """Long forms for short ones: a list of hosts, ``module: true``."""
+        """Replaces short forms by long ones: a list of hosts, ``module: true``."""
         hosts = self.data.get("hosts")
         if isinstance(hosts, str):
             self.fail(("hosts",), f"must be a list of domains: write [{brief(hosts, quoted=False)}]")
@@ -129,7 +132,8 @@ class Source:
         self.set(path, value, "--set")
 
     def domain_path(self, section: str, words: Path, value: Any) -> Path:
-        """Where the domain ends: its dots look like those between levels, so match from the right."""
+        """The path with the domain as one word. Its dots look like those between levels, so the end of the path is matched
+        first."""
         owner = self.schema.host if section == "hosts" else self.schema.component
         tail = 0
         groups = [n for n in range(2, min(len(words), 6)) if words[-n] in ("modules", "services")]
@@ -138,7 +142,7 @@ class Source:
         elif len(words) > 1 and (words[-1] in {*options_of(owner), "modules", "services"}):
             tail = 1
         elif len(words) > 1 and not (value is None or isinstance(value, dict)):
-            tail = 1  # a value is for an option: one that does not exist, as will be found
+            tail = 1  # the last word must be an option; that there is none of this name is found later
         end = len(words) - tail
         return (section, ".".join(words[:end]), *words[end:])
 
@@ -155,7 +159,7 @@ class Source:
         return {*options_of(self.schema.top), *self.schema.sections, *DOMAINS, "modules", "services"}
 
     def variable(self, name: str, tops: set[str]) -> str:
-        """What the variable was meant to be called, as the end of a message."""
+        """The variable that was meant perhaps, as the end of an error message."""
         names = [*tops, *(f"modules__{module}" for module in self.schema.modules)]
         owners = {**self.schema.sections, **{f"modules__{n}": m for n, m in self.schema.modules.items()}}
         names += [f"{section}__{option}" for section, owner in owners.items() for option in options_of(owner)]
@@ -171,7 +175,7 @@ class Source:
         return next((each for each in known if re.sub(r"[^a-z0-9]", "_", each.lower()) == word), word)
 
     def value(self, text: str, place: str, name: str) -> Any:
-        """Quoted text, lists and mappings are YAML; anything else is taken as it stands."""
+        """Parses a value: quoted text, lists and mappings as YAML. All else stays text."""
         text = text.strip()
         if text in ("", "~", "null"):
             return None
@@ -186,7 +190,7 @@ class Source:
             raise ConfigError(place, None, f"{name}: {error.message}") from None
 
     def set(self, path: Path, value: Any, place: str) -> None:
-        """Replace what is at the path, making the levels above it."""
+        """Sets the value at the path, and makes missing levels."""
         self.places = {each: where for each, where in self.places.items() if each[: len(path)] != path}
         if path[0] == "hosts" and len(path) > 1 and self.data.get("hosts") is None:
             self.data["hosts"] = dict.fromkeys(self.schema.default_hosts)

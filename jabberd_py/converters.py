@@ -1,5 +1,5 @@
-"""Kinds of values that an option or a command's argument may have: each converts what people write, says what it expects, and
-shows a value as people write it."""
+"""Converters: the kinds of values of options and of arguments of commands. Each converts what people write, tells what it
+expects, and shows a value as people write it."""
 
 import difflib
 import math
@@ -19,7 +19,7 @@ class Converter(Generic[T]):
         self, name: str, expects: str, parse: Convert[T], show: Callable[[T], Any] = lambda value: value
     ) -> None:
         self.name, self.expects, self.parse, self.show = name, expects, parse, show
-        self.item: Converter[Any] = self  # what bounds and choices are about: of a list, its items
+        self.item: Converter[Any] = self  # bounds and choices hold for this: of a list, for its items
 
     def __call__(self, value: Any) -> T:
         try:
@@ -35,7 +35,7 @@ def brief(value: Any, quoted: bool = True) -> str:
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
-    """What to try instead of ``name``, as the end of an error message."""
+    """The nearest known name, as the end of an error message: " (did you mean ...?)"."""
     known = {each.lower(): each for each in names}
     if found := difflib.get_close_matches(name.lower(), known, 1, 0.5):
         return f" (did you mean '{known[found[0]]}'?)"

@@ -1,4 +1,4 @@
-"""What service discovery (XEP-0030) asks a module or a service: declared here, with answers that say nothing."""
+"""What service discovery (XEP-0030) asks a module or a service. All is declared here, with empty answers."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ Identity = tuple[str, str, str | None]
 
 
 class Discoverable:
-    """What a Module or a Service may say of itself beside its IQ handlers, whose namespaces are features anyway. In
-    subclasses all names that begin with ``disco_`` or ``account_`` mean what they mean here: one that is not declared, or a
-    method with other arguments, raises TypeError when the class is made.
+    """What a Module or a Service tells service discovery. (The namespaces of its IQ handlers are features without a word.) A
+    subclass overrides what it needs. A name that begins with ``disco_`` or ``account_`` and is not declared here, or a method
+    with other arguments, raises TypeError when the class is made.
 
     features, account_features       namespaces of the domain, of an account
-    identities, account_identities   beside the one that is always there
+    identities, account_identities   identities in addition to the usual one
     """
 
     features: tuple[str, ...] = ()
@@ -36,20 +36,21 @@ class Discoverable:
         return []
 
     def disco_page(self, request: Element) -> Element | None:
-        """The <query/> of all of the domain's items, by one who has too many for one answer (XEP-0059). Raises StanzaError."""
+        """The <query/> with a page of the domain's items, if there are too many for one answer (XEP-0059). Raises
+        StanzaError."""
         return None
 
     def account_items(self, user: str, asker: JID) -> list[Element]:
-        """<item/>s of an account that ``asker`` may know of."""
+        """The <item/>s of an account that ``asker`` may see."""
         return []
 
     def disco_node(self, request: Element, node: str) -> Element | None:
-        """The <query/> that answers for a node of the domain, or None: not mine. Raises StanzaError."""
+        """The <query/> that answers for a node of the domain; None if it is not a node of this module. Raises StanzaError."""
         return None
 
     def account_node(self, request: Element, node: str) -> Element | None:
-        """The <query/> that answers for a node of an account, or None: not mine; whoever has such nodes decides who may
-        ask. Raises StanzaError."""
+        """The <query/> that answers for a node of an account; None if it is not a node of this module. The module decides who
+        may ask. Raises StanzaError."""
         return None
 
     def __init_subclass__(cls) -> None:

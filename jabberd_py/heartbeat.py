@@ -1,7 +1,6 @@
 """The heartbeat (a word of jabberd 1.x): one greenlet keeps all deadlines, with a timer wheel.
 
-An object with a deadline stands in the slot of that second. So ten thousand waiting streams cost nothing until their second
-comes.
+An object with a deadline waits in the slot of its second. So ten thousand waiting streams cost nothing before their deadlines.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the server says at its start: what it made, where it listens, what may surprise, how the first account is made."""
+"""What the server prints at its start: what it has made, where it listens, warnings, how to make the first account."""
 
 from __future__ import annotations
 

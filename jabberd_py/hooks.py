@@ -38,7 +38,7 @@ Needs = Literal["server", "store", "config"]
 
 
 class Chain(dict[str, list[Callable[..., Any]]]):
-    """The handlers of one stanza event, by the name of the stanza, so that a handler for presence costs a message nothing."""
+    """The handlers of one stanza event: name of the stanza -> handlers. So a handler for presence costs a message nothing."""
 
     def __init__(self) -> None:
         super().__init__({kind: [] for kind in KINDS})
@@ -53,8 +53,12 @@ class Chain(dict[str, list[Callable[..., Any]]]):
 
 
 class Hooks:
-    """Chains of handlers, run in the order their modules were loaded. ``chains`` are the stanza events', ``told`` the
-    life events'. ``more``: events beside `EVENTS`."""
+    """The handlers of all events, in the order in which their modules were loaded.
+
+    chains  name of a stanza event -> its `Chain`
+    told    name of a life event -> its handlers
+    more    events in addition to `EVENTS`
+    """
 
     def __init__(self, more: tuple[Event, ...] = ()) -> None:
         self.events = (*EVENTS, *more)
@@ -64,7 +68,7 @@ class Hooks:
         }
 
     def add(self, name: str, handler: Callable[..., Any], kind: str | None = None) -> None:
-        """Raises ValueError: there is no such event, or it would call the handler with other arguments."""
+        """Raises ValueError if there is no such event, or if the handler cannot be called with its arguments."""
         try:
             event = find(name, self.events)
         except ValueError as error:
@@ -76,15 +80,16 @@ class Hooks:
             self.chains[name].add(handler, kind)
 
     def call(self, event: str, *args: Any) -> bool | None:
-        """Runs a stanza event, whose last argument is the stanza: HANDLED as soon as one handler says so. What a handler
-        raises ends the chain. (Every message's own events go through `chains` without this call.)"""
+        """Runs the handlers of a stanza event; the last argument is the stanza. Returns HANDLED as soon as one handler does. An
+        exception of a handler ends the chain and is raised. (On the path of a message `chains` is used without this call.)"""
         for handler in self.chains[event][args[-1].name]:
             if handler(*args) is HANDLED:
                 return True
         return None
 
     def tell(self, event: str, *args: Any) -> None:
-        """Calls all handlers of a life event. If one fails, that is logged, and the others are called all the same."""
+        """Calls all handlers of a life event. If one raises an exception, it is logged, and the others are called all the
+        same."""
         for handler in self.told[event]:
             try:
                 handler(*args)
@@ -101,8 +106,8 @@ def _mark(method: F, name: str, value: Any) -> F:
 
 
 def on(*events: str, kind: str | None = None) -> Callable[[F], F]:
-    """Calls the method at these events (events.py); ``kind``: of the stanza events, only for a message, presence or iq.
-    Whether there are such events, with such arguments, is checked when the module is loaded."""
+    """Calls the method at these events (events.py). ``kind``: "message", "presence" or "iq"; then a stanza event calls it
+    only for such stanzas. The names and the arguments are checked when the module is loaded."""
 
     def mark(method: F) -> F:
         for event in events:
@@ -133,9 +138,12 @@ def http(path: str, *methods: str, below: bool = False, cors: bool = False) -> C
 
 
 class Command(NamedTuple):
-    """What `command` says of a method. ``access``: who may run it; ``owner`` is the owner of the account that it is about, and
-    every administrator. ``changes``: it changes something, so the log keeps who ran it. ``needs``: the running server, or it
-    can do with the store or the configuration of a stopped one."""
+    """The declaration of a command (`command`).
+
+    access   who may run it; "owner" means the owner of the account that it is about, and every administrator
+    changes  it changes something, so the log keeps who has run it
+    needs    "server": it needs the running server. "store", "config": the store or the configuration of a stopped one is enough
+    """
 
     name: str
     help: str
@@ -153,8 +161,8 @@ def command(
     needs: Needs = "server",
 ) -> Callable[[F], F]:
     """A command such as ``accounts add``. The method's parameters, with their annotations (`commands`) and defaults, are
-    the command's arguments; its docstring is the help. It returns plain data (dict, list, text, None), or yields
-    ``Progress`` and at last the data."""
+    the command's arguments; its docstring is the help. It returns plain data (dict, list, text, None). Or it is a generator
+    that yields ``Progress``, and the data last."""
     return lambda method: _mark(
         method, "commands", Command(name, help or (method.__doc__ or "").strip(), access, changes, needs)
     )
@@ -216,11 +224,11 @@ class Module(Section, Discoverable):
 
     name       what it is called in the configuration; by default the file's, without ``mod_``
     default    is it on where the configuration does not say?
-    anywhere   every Instance may have it, not only a host with users; handlers of IQs for targets that the Instance
-               does not have are left out then
+    anywhere   every Instance may have it, not only a host with users; then handlers of IQs for targets that the Instance
+               does not have are left out
     features   namespaces for service discovery (XEP-0030) of the domain; ``account_features``, of an account
     protocols  what of the RFCs and XEPs it offers, for docs/protocols.md
-    needs      modules without which it cannot do; they must stand before it in ORDER
+    needs      modules that it needs; they must stand before it in ORDER
     tables     where it keeps its data; every row has an ``owner``
     """
 

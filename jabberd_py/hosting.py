@@ -1,4 +1,4 @@
-"""Hosts and their services come, change and go, at the start and at every reload."""
+"""Adds, changes and removes hosts and their services, at the start and at every reload."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ FAREWELL = 5.0
 
 
 class Hosting:
-    """``jobs``: domain -> how to stop what is done there now and then."""
+    """``jobs``: domain -> functions that stop its periodic jobs."""
 
     def __init__(self, router: Router, c2s: C2SService) -> None:
         self.router = router
@@ -45,8 +45,8 @@ class Hosting:
         return [each for each in found if each.host is host]
 
     def configure(self, wanted: Mapping[str, HostConfig]) -> None:
-        """Hosts and services come, go and change; they were checked. A host that goes does so in a greenlet of its own,
-        when its streams have ended."""
+        """Makes hosts and services as ``wanted``, which was checked. A host that goes is removed later, in a greenlet of its
+        own, when its streams have ended."""
         for host in self.hosts:
             settings = wanted.get(host.domain)
             if settings is None:
@@ -74,7 +74,7 @@ class Hosting:
                 host.hooks.tell("component", each)  # of a host that comes it knows nothing yet
 
     def _add_service(self, host: Host, settings: ServiceConfig) -> None:
-        """Beside its own modules it has those of the host that are for any Instance."""
+        """A service gets its own modules, and those of the host that any Instance may have."""
         cls = modules.load_services()[settings.name]
         service = cls(self.router, host, settings.domain, settings.settings)
         for module in host.modules.values():
@@ -96,7 +96,7 @@ class Hosting:
             instance.hooks.tell("restored")
 
     def restored(self) -> None:
-        """The sessions of the process before this one are there again."""
+        """To be called when the sessions of the last process are there again."""
         self.serving = True
         for instance in self.router.everybody:
             instance.hooks.tell("restored")
@@ -152,7 +152,7 @@ class Hosting:
         self.router.remove(instance.domain)
 
     def stop(self) -> None:
-        """The server stops: all are told, and what users have got is written down."""
+        """The server stops: tells all instances, and saves sessions and marks."""
         for instance in self.router.everybody:
             instance.hooks.tell("stop")
         self.c2s.save()
@@ -178,7 +178,7 @@ def _configure(instance: Instance, settings: Mapping[str, dict[str, Any]]) -> No
 
 
 def fixed(old: Mapping[str, HostConfig], new: Mapping[str, HostConfig]) -> list[str]:
-    """What has changed about hosts and will do so at the next start only: modules that were switched on or off."""
+    """What the next start will change, and a reload cannot: modules that were switched on or off."""
     found = []
     for domain in old.keys() & new.keys():
         before, after = old[domain], new[domain]

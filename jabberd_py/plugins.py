@@ -2,7 +2,7 @@
 
 A folder is a Python package without a name of its own: every ``*.py`` in it that does not begin with ``_`` is loaded, in
 alphabetical order, and may import its neighbours (``from .other import ...``). An entry point stands in the group
-``jabberd_py.plugins`` of its package and names a file or one class. What is found stands behind our own modules.
+``jabberd_py.plugins`` of its package and names a file or one class. Modules from outside come after our own in the order.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from .service import Service
 GROUP = "jabberd_py.plugins"
 
 _loaded: dict[str, list[type[Any]]] = {}
-"""What each folder (its absolute path) and entry point (its name) has given: it is loaded once."""
+"""Absolute path of a folder, or name of an entry point -> its classes. Each is loaded only once."""
 _sealed = False
 
 
 def seal() -> None:
-    """The server has started: what is new from now on waits for the next start."""
+    """To be called when the server has started: from now on new plugins wait for the next start."""
     global _sealed
     _sealed = True
 

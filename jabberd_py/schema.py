@@ -1,4 +1,4 @@
-"""All that the configuration may say, and all tables of the store: the parts of the server, put together."""
+"""The options of all parts of the server, and the tables of all parts."""
 
 from __future__ import annotations
 

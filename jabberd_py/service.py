@@ -15,16 +15,16 @@ from .xmpp.protocols import Protocol
 
 
 class Service(Section, Instance, Discoverable):
-    """An Instance with options, read as attributes; its own methods are handlers like those of a Module. ``host`` is the
-    Instance of the host that it belongs to.
+    """An Instance with options, which are read as attributes. Its own methods can be handlers like those of a Module.
+    ``host`` is the `Host` to which it belongs.
 
     name       what it is called in the configuration; by default the file's name
     default    does every host have it where the configuration does not say?
     order      files beside the service's own that hold its Modules, in the order in which they hear every event
     features   namespaces for service discovery (XEP-0030)
-    protocols  what of the RFCs and XEPs it offers, for docs/protocols.md
+    protocols  the RFCs and XEPs that it offers, for docs/protocols.md
     tables     where it keeps its data; every row has an ``owner``
-    arguments  what the arguments of its own ``events`` are, for docs/events.md
+    arguments  the meaning of the arguments of its own ``events``, for docs/events.md
     """
 
     name: ClassVar[str] = ""

@@ -7,7 +7,8 @@ import re
 import time
 from typing import Any
 
-LONGEST = 2000  # characters of one value; a hostile stanza must not fill the disk
+LONGEST = 2000
+"""Characters of one value: a hostile stanza must not fill the disk."""
 
 
 def bounded(value: Any) -> str:

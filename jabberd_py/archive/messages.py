@@ -1,8 +1,12 @@
-"""The rows behind the spool: messages, marks, and the queries on them.
+"""The tables of messages and marks, and the queries on them. Archive and spool share them.
 
-On SQLite a new message comes into `Fresh`, which has no index, once for both its owners; it is sorted into `Message` with
-many others, once a second or before somebody reads. An index entry for each message at once would mean writing a page of
-the index for each: SQLite logs whole pages, and every owner's entries lie on another one."""
+    put()       a new message -> `Fresh` (on SQLite) or `Message`
+    sort()      `Fresh` -> `Message`, many rows at a time: once a second, and before somebody reads
+    readable()  to be called by readers: waits until all messages are in `Message`
+
+On SQLite a new message first goes into `Fresh`, a table without an index, as one row for both its owners. If each message got
+its index entry at once, SQLite would write a whole page of the index for each one, because it logs pages, and the entries of
+each owner are on another page. MariaDB and PostgreSQL log rows; there a message goes into `Message` at once."""
 
 from __future__ import annotations
 
@@ -22,11 +26,13 @@ from ..xdb.writer import Insert
 logger = log.get(__name__)
 
 PAGE = 50
+"""Rows that `page` returns at most."""
 CLOCK_OWNER, CLOCK = "", "jabberd_py:clock"
 """Under this owner and namespace the store keeps the corrections of `xdb.numbers`."""
 HEADERS = 250
+"""Rows that `headers` returns at most."""
 FRESH = 5_000
-"""Rows that are sorted in together, at most: that takes about 50 ms, and other writes wait for it."""
+"""At most this many rows are sorted in together. That takes about 50 ms, and other writes wait for it."""
 
 
 class Row(Table):
@@ -55,7 +61,7 @@ class Row(Table):
 
 
 class Message(Row):
-    """All messages, but for the newest."""
+    """All messages except fresh ones."""
 
     class Meta:
         # one index serves pages of all and of one contact: a second one would double what a message costs to store
@@ -67,8 +73,11 @@ TAKEN = COLUMNS.index("taken")
 
 
 class Fresh(Row):
-    """A new message for ``owner``, which `sort` moves into `Message`. Readers call `readable` first and never look here.
-    ``copy``: the number of the sender's own row of it, 0: there is none; ``copy_resource``: the resource it was sent to."""
+    """A new message for ``owner``. `sort` moves it into `Message`. Nobody reads this table; readers call `readable` first.
+
+    copy           the number of the sender's own row, which `sort` makes, too; 0: there is none
+    copy_resource  the resource to which the message was sent: ``resource`` of the sender's row
+    """
 
     copy = BigIntegerField()
     copy_resource = TextField()
@@ -89,7 +98,7 @@ class Mark(Table):
 
 @xdb.prepared(str)
 def mark(owner: str) -> Any:
-    """[(number,)], or nothing."""
+    """The mark of an account: [(number,)], or nothing."""
     return Mark.select(Mark.delivered).where(Mark.owner == owner)
 
 
@@ -104,7 +113,7 @@ def page(owner: str, position: int) -> Any:
 
 @xdb.prepared(str, int)
 def headers(owner: str, position: int) -> Any:
-    """Like `page`, but more of them, and without what they say: [(number, peer, resource), ...]."""
+    """Like `page`, with more rows, and without the messages themselves: [(number, peer, resource), ...]."""
     waiting = Message.select(Message.id, Message.peer, Message.resource).where(
         Message.owner == owner, Message.id > position, Message.spooled == 1
     )
@@ -121,7 +130,7 @@ def taken(owner: str, position: int) -> Any:
 
 @xdb.prepared(str, int)
 def count(owner: str, position: int) -> Any:
-    """Without the newest."""
+    """The number of undelivered rows behind ``position``, without fresh ones: [(number,)]."""
     return Message.select(fn.COUNT(Message.id)).where(
         Message.owner == owner, Message.id > position, Message.spooled == 1
     )
@@ -139,10 +148,10 @@ def origin(session: Any) -> tuple[int, int]:
 
 _into: type[Row] = Message
 _fresh = 0
-"""Rows that were put and not sorted yet."""
+"""How many rows were put and are not sorted yet."""
 _stuck = False
-"""True if some rows could not be sorted in. Until that works, new rows go into `Message` directly, so that their senders get
-the error."""
+"""True after sorting has failed. Until it works again, new rows go into `Message` directly, so that their senders get the
+error."""
 
 
 def put(
@@ -152,14 +161,14 @@ def put(
     copy: int = 0,
     copy_resource: str = "",
 ) -> Ticket:
-    """Like `xdb.row`, for a message (its values in the order of `COLUMNS`). ``copy``: the number of its sender's row, which is
-    written, too; 0: there is none. The caller may set ``row[TAKEN]`` until it blocks for the next time."""
+    """Stores a message; the ticket and ``failed`` are as of `xdb.row`. ``row``: its values in the order of `COLUMNS`; the
+    caller may still set ``row[TAKEN]`` until it blocks for the next time. ``copy``, ``copy_resource``: as in `Fresh`."""
     global _fresh
     text = len(row[4])
     if _into is Fresh and not _stuck:
         row += (copy, copy_resource)
         ticket = xdb.row(Fresh, row, FRESH_COLUMNS, text, failed, about)
-        _fresh += 1  # now: before, another greenlet could have sorted while this one waited
+        _fresh += 1  # not before `xdb.row`, which may block: another greenlet could sort meanwhile
         if _fresh % FRESH == 0:
             sort()
         return ticket
@@ -172,7 +181,7 @@ def put(
             told.append(about)
             failed(about)
 
-    # only the last of the two says that the sender's stanza was dealt with: a crash may come between
+    # only the second row has the count of the sender's stanza, because a crash may come between the two
     _, owner, peer, _, xml, _, _, stream, seq, _ = row
     row[7] = row[8] = 0
     xdb.row(Message, row, COLUMNS, text, once, about)
@@ -181,15 +190,15 @@ def put(
 
 
 def sort() -> Ticket | None:
-    """Sorts in what was put so far, if there is any."""
+    """Sorts in what was put so far. Does not wait. Returns None if there is nothing to sort."""
     return write(sort_in) if _fresh else None
 
 
 def write(function: Callable[..., Any], *args: Any) -> Ticket:
-    """Like `xdb.write`, for a function that sorts in, too."""
+    """Like `xdb.write`, for a function that calls `sort_in`."""
     global _fresh
     ticket = xdb.write(function, *args)
-    count, _fresh = _fresh, 0  # not before: while this waits for space, a caller of `sync` must wait, too
+    count, _fresh = _fresh, 0  # not before `xdb.write`, which may block: a caller of `sync` must wait, too
     ticket.then(lambda ticket: _written(ticket, count))
     return ticket
 
@@ -205,7 +214,7 @@ def _written(ticket: Ticket, count: int) -> None:
 
 
 def sync() -> bool:
-    """Blocks until all messages that were put so far can be read, or could not be kept. False: the newest are kept, but
+    """Blocks until all messages that were put so far can be read, or have failed. False: sorting failed, so the newest messages
     cannot be read now."""
     sort()
     xdb.sync()
@@ -218,8 +227,8 @@ def _save_clock(text: str) -> None:
 
 
 def readable() -> None:
-    """Blocks until all messages that were put so far can be read. Readers call this first. Raises StoreError if the newest
-    cannot be read: an answer without them would look complete."""
+    """To be called by readers. Blocks until all messages that were put so far can be read. Raises StoreError if the newest
+    cannot be read, because an answer without them would look complete."""
     if not sync():
         raise StoreError("the newest messages cannot be read")
 
@@ -228,9 +237,7 @@ def start() -> None:
     """To be called when the store was opened. Makes new numbers larger than those of all rows and marks, even if the clock
     was set back."""
     global _into, _fresh, _stuck
-    _into = (
-        Fresh if xdb.store is not None and xdb.store.db.threaded else Message
-    )  # the others log rows, not pages
+    _into = Fresh if xdb.store is not None and xdb.store.db.threaded else Message
     damaged = xdb.save(Mark.delete().where(~(Mark.delivered < FUTURE)).execute)
     if damaged:
         spoilt("mark", "", ValueError(f"{damaged} are no marks"))
@@ -238,7 +245,7 @@ def start() -> None:
     load(xdb.get(CLOCK_OWNER, CLOCK), lambda text: gevent.spawn(_save_clock, text))
     sync()
     newest = [table.select(fn.MAX(table.id)).where(table.id < FUTURE).scalar() for table in (Message, Fresh)]
-    # the message of a mark may have gone
+    # a mark counts, too: its message may be gone
     newest.append(Mark.select(fn.MAX(Mark.delivered)).where(Mark.delivered < FUTURE).scalar())
     above(*newest)
     if seed not in cluster.arrived:
@@ -257,7 +264,8 @@ def seed(owner: str) -> None:
 
 
 def sort_in() -> None:
-    """What came, was delivered, and is not archived never gets into the big table."""
+    """Moves all fresh rows into `Message`, and makes the senders' rows. Rows that are delivered and not archived are
+    dropped."""
     f, into = Fresh, [getattr(Message, name) for name in COLUMNS]
     mirrored = (
         f.copy,
@@ -282,7 +290,7 @@ def sort_in() -> None:
 
 
 def move_marks(marks: list[tuple[str, int]]) -> None:
-    """``marks``: by user."""
+    """Writes the marks: (user, number)."""
     db = Mark._meta.database
     Insert(db, Mark, ("owner", "delivered"), key=("owner",)).run(db, marks)
 
@@ -290,8 +298,13 @@ def move_marks(marks: list[tuple[str, int]]) -> None:
 def save_marks(
     marks: list[tuple[str, int]], exact: list[tuple[str, int, int, list[int]]], singles: list[int]
 ) -> None:
-    """``marks``: by user. ``exact``: (user, mark, a higher number, which rows between were not delivered); the mark alone
-    cannot say that. ``singles``: delivered; they go, unless archived."""
+    """Writes what was delivered.
+
+    marks    (user, mark): all rows up to the mark are delivered
+    exact    (user, mark, a higher number, rows in between that are not delivered): all other rows in between are delivered
+    singles  single rows that are delivered
+
+    Delivered rows go if they are not archived."""
     move_marks(marks)
     sort_in()
     for user, mark, upto, lost in exact:
@@ -304,7 +317,7 @@ def save_marks(
 
 
 def note_taken(taken: list[tuple[str, int]]) -> None:
-    """(``Row.taken``, number) of messages that are sorted in."""
+    """Sets `Row.taken`. ``taken``: (value, row number) of messages that are sorted in."""
     db, table = Message._meta.database, Message._meta.table_name
     sql = f"UPDATE {table} SET taken = {db.param} WHERE id = {db.param}"
     for each in taken:

@@ -19,16 +19,20 @@ from .query import LAST, Query, parse_id
 from .stamps import SID, genuine
 
 CHUNK = 25
-"""Rows that are in memory at a time; each is as large as a stanza may be."""
+"""At most this many rows are in memory at a time. Each may be as large as the largest stanza."""
 COUNTED = 1000
-"""Results are counted up to here with each page; more only for those who ask for nothing but the count."""
+"""With a page, results are counted up to this number. A request for the count alone gets the exact number."""
 SLICE = 10_000
+"""Rows that one query goes through; then others have their turn."""
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """``ids``: row numbers, in order. ``complete``: none follow in the direction of paging. ``count``: of all pages together,
-    None if that takes too long."""
+    """
+    ids       row numbers, in order
+    complete  True if there are no more in the direction of paging
+    count     the number of results of all pages together; None if counting takes too long
+    """
 
     ids: list[int]
     complete: bool
@@ -36,7 +40,7 @@ class Page:
 
 
 def _matching(user: str, query: Query, resource: bool = True) -> list[Any]:
-    """What a row must fulfil, besides lying between the bounds."""
+    """The conditions for a row, without the bounds of its number."""
     found = [Message.owner == user, Message.archived == 1]
     if query.peer is not None:
         found.append(Message.peer == query.peer.user)
@@ -48,14 +52,14 @@ def _matching(user: str, query: Query, resource: bool = True) -> list[Any]:
 
 
 def _bounds(query: Query) -> tuple[int, int]:
-    """Both excluded."""
+    """The numbers between which the rows are; both are excluded."""
     above = max(query.first - 1, -1 if query.after is None else query.after)
     below = min(query.last, LAST - 1) + 1
     return above, below if query.before is None else min(below, query.before)
 
 
 def page(user: str, query: Query, limit: int) -> Page:
-    """Raises StanzaError (item-not-found), StoreError."""
+    """The row numbers of one page, at most ``limit``. Blocks. Raises StanzaError (item-not-found), StoreError."""
     readable()  # the client may ask for what it has just sent or got
     known = set(query.known)
     if known:
@@ -103,7 +107,7 @@ def _ids(matching: list[Any], above: int, below: int, backwards: bool, limit: in
 def _search(
     user: str, words: list[str], matching: list[Any], above: int, below: int, backwards: bool, limit: int
 ) -> list[int]:
-    """Takes from the text index what is in the archive and matches, until there is enough."""
+    """Takes candidates from the text index and keeps those that match, until there are enough."""
     found: list[int] = []
     while True:
         some = search.find(user, words, above, below, backwards, SLICE // 20)
@@ -117,7 +121,7 @@ def _search(
 def _sliced(
     user: str, query: Query, matching: list[Any], above: int, below: int, backwards: bool, limit: int
 ) -> list[int]:
-    """No index knows the resources, and a conversation may be long: read it in slices, so that others get their turn."""
+    """For a query with a resource. No index has the resources, so the conversation is read in slices, in turns with others."""
     found: list[int] = []
     rough = _matching(user, query, resource=False)
     while True:
@@ -133,7 +137,7 @@ def _sliced(
 
 
 def _count(matching: list[Any], above: int, below: int, most: int) -> int | None:
-    """How many there are; None if more than ``most``. In slices: a long count would hold up everybody."""
+    """The number of matching rows; None if there are more than ``most``. Counts in slices, in turns with others."""
     total = 0
     while True:
         size = min(SLICE, most + 1)
@@ -151,7 +155,8 @@ def _count(matching: list[Any], above: int, below: int, most: int) -> int | None
 
 
 def rows(user: str, ids: list[int]) -> Iterator[tuple[int, str]]:
-    """(number, xml) of these, in this order; read a few at a time. What has gone meanwhile, or is damaged, is left out."""
+    """Yields (number, xml) for these numbers, in this order. Reads a few at a time. Leaves out rows that have gone meanwhile or
+    are damaged."""
     for at in range(0, len(ids), CHUNK):
         some = ids[at : at + CHUNK]
         query = Message.select(Message.id, Message.xml).where(Message.id.in_(some)).tuples().iterator()
@@ -167,7 +172,7 @@ def rows(user: str, ids: list[int]) -> Iterator[tuple[int, str]]:
 
 
 def _clean(user: str, xml: str) -> str:
-    """Without ids that others gave in our name (XEP-0359 section 5); as it came, it may have had some."""
+    """The message without stanza-ids that others have added in our name (XEP-0359 section 5): it is stored as it came."""
     return str(genuine(from_text(xml), user)) if SID in xml else xml
 
 

@@ -32,14 +32,21 @@ FIELDS = {
     f"{{{FULLTEXT}}}fulltext": "text-single",
 }
 IDS = 500
-"""Messages that one query may name."""
+"""At most this many messages one query may name."""
 LAST = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """``first`` and ``last``: the row numbers of the time asked for, both included. ``known``: numbers that must be in the
-    archive, or the answer is item-not-found."""
+    """
+    first, last    row numbers: the limits of the time that is asked for, both included
+    peer           only messages with this address
+    before, after  row numbers: only messages before or after these
+    ids            only these row numbers
+    text           only messages with these words
+    flip           the newest message of a page comes first
+    known          row numbers that must be in the archive; else the answer is item-not-found
+    """
 
     id: str | None
     first: int
@@ -60,7 +67,7 @@ class Query:
 
 
 def parse_id(id: str) -> int:
-    """The row that an archive's id stands for. Raises StanzaError: item-not-found."""
+    """The row number of an id. Raises StanzaError (item-not-found)."""
     if not (id.isascii() and id.isdigit() and len(id) < 20 and int(id) <= LAST):
         raise StanzaError("item-not-found", "no message with that id is in the archive")
     return int(id)
@@ -103,7 +110,7 @@ def read(query: Element, fulltext: bool = True) -> Query:
 
 
 def _row(milliseconds: int) -> int:
-    """The first row number of that time, as far as there are any."""
+    """The smallest row number of that time, within the range of row numbers."""
     return min(at(max(0, milliseconds)), LAST)
 
 
@@ -135,7 +142,7 @@ def form(fulltext: bool = True) -> Element:
 
 
 def result(user: str, to: str, query_id: str | None, id: int, time: float, xml: str) -> Element:
-    """One message of the archive. ``xml``: the stanza as it lies in the store; it is never parsed."""
+    """The stanza that carries one message of the archive. ``xml``: the message as it is stored; it is not parsed."""
     queryid = "" if query_id is None else f" queryid='{query_id.translate(ATTRIBUTE)}'"
     inner = (
         f"<result xmlns='{NS}'{queryid} id='{id}'><forwarded xmlns='{FORWARD}'>"
@@ -146,5 +153,5 @@ def result(user: str, to: str, query_id: str | None, id: int, time: float, xml: 
 
 
 def forwardable(xml: str) -> str:
-    """A stored message, to stand inside of <forwarded/>."""
+    """A stored message with its namespace, for the inside of <forwarded/>."""
     return f"<message xmlns='{ns.CLIENT}'{xml.removeprefix('<message')}"

@@ -1,7 +1,7 @@
-"""XEP-0431: the full-text index of an archive, the database's own kind.
+"""XEP-0431: the full-text index of an archive. It is the database's own kind of index.
 
-It is made when somebody searches for the first time, and then holds the messages of those users only who do search: each
-search first adds what has come since the last. So messages cost nothing more on their way.
+The index is made when somebody searches for the first time. It has only the messages of users who search: each search first
+adds what has come since the last one. So the index costs nothing on the path of a message.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ WORDS = 20
 
 
 class ArchiveText(Table):
-    """The text of the archived message of the same number, or of a message that was looked at and has none. ``mine``: one
-    word that stands for the owner, so that SQLite's index can tell users apart."""
+    """The text of the archived message with the same number. It is empty for a message without text. ``mine``: one word that
+    stands for the owner, by which SQLite's index tells users apart."""
 
     derived = True
     id = BigIntegerField(primary_key=True)
@@ -67,12 +67,12 @@ def kind(db: Any) -> str:
 
 
 def words(text: str) -> list[str]:
-    """What is looked for: all of these must be in a message."""
+    """The words that must all be in a message."""
     return re.findall(r"\w+", fold(text))[:WORDS]
 
 
 def fold(text: str) -> str:
-    """Without case and accents: the databases do not agree on what is the same letter."""
+    """The text without case and accents, because databases do not agree on which letters are the same."""
     letters = unicodedata.normalize("NFKD", text.casefold())
     return "".join(letter for letter in letters if not unicodedata.combining(letter))
 
@@ -82,7 +82,7 @@ def token(user: str) -> str:
 
 
 def make() -> None:
-    """Makes the index where it is missing; runs where the writer runs."""
+    """Makes the index if it is missing. Runs in the writer's thread."""
     db = Message._meta.database
     db.connect(reuse_if_open=True)
     mysql, sqlite = kind(db) == "Mysql", kind(db) == "Sqlite"
@@ -97,14 +97,14 @@ def prepare(user: str) -> None:
     global _made
     store = xdb.store
     if store is not None and _made is not store:
-        store.writer.call(make)  # outside of a transaction: MySQL knows no other place
+        store.writer.call(make)  # outside of a transaction, because MySQL cannot do it inside
         _made = store
     while xdb.save(add, user):
         pass
 
 
 def add(user: str) -> bool:
-    """The next few; runs in the writer. Was that a full batch?"""
+    """Adds one batch. Returns whether it was a full one. Runs in the writer."""
     newest = ArchiveText.select(ArchiveText.id).where(ArchiveText.owner == user)
     position = newest.order_by(ArchiveText.id.desc()).limit(1).scalar() or 0
     query = Message.select(Message.id, Message.xml).where(
@@ -123,7 +123,7 @@ def add(user: str) -> bool:
 
 
 def find(user: str, wanted: list[str], above: int, below: int, backwards: bool, limit: int) -> list[int]:
-    """Numbers of messages with all the words, in order, between the two numbers."""
+    """The numbers of messages between ``above`` and ``below`` that have all the words, in order."""
     db = Message._meta.database
     order = f"ORDER BY 1 {'DESC' if backwards else 'ASC'} LIMIT {int(limit)}"
     if kind(db) == "Sqlite":

@@ -1,4 +1,4 @@
-"""What a kept message bears when it is delivered: its stanza-id (XEP-0359) and, when it waited, its delay (XEP-0203)."""
+"""Marks in a stored message: its stanza-id (XEP-0359) and, if it has waited, its delay (XEP-0203)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SID = "urn:xmpp:sid:0"
 STANZA_ID = f"{SID} stanza-id"
 DELAY = f"{ns.DELAY} delay"
 STAMPS = frozenset((STANZA_ID, DELAY))
-"""What a stranger may not say in our name."""
+"""Children that only we may add in our name."""
 
 
 def stamped(stanza: Element, user: str, id: int) -> Element:
@@ -26,7 +26,7 @@ def stamped(stanza: Element, user: str, id: int) -> Element:
 
 
 def late(stanza: Element, user: str, id: int, domain: str, since: float) -> Element:
-    """The same, and it says in the name of ``domain`` since when it waited (Unix time)."""
+    """Like `stamped`, and with a delay: ``domain`` tells since when the message has waited (Unix time)."""
     said = f"<delay xmlns='urn:xmpp:delay' from='{domain}' stamp='{utc(since)}'/>".encode()
     return _with(stanza, user, id, said, (DELAY,))
 
@@ -44,8 +44,8 @@ def _with(stanza: Element, user: str, id: int, more: bytes, kids: tuple[str, ...
 
 
 def genuine(stanza: Element, user: str) -> Element:
-    """Without the stanza-ids and delays that strangers gave in the name of ``user``, a bare address of ours, or of the
-    user's domain (XEP-0359 section 5, XEP-0203 section 6)."""
+    """The stanza without the stanza-ids and delays that strangers have added in the name of ``user``, a bare address of ours,
+    or of the domain of ``user`` (XEP-0359 section 5, XEP-0203 section 6). Returns the stanza itself if there are none."""
     ours = (user, user.rpartition("@")[2])
     own = stanza.attrs.get("from") == ours[1]
     kept = [

@@ -15,14 +15,14 @@ from .query import LAST
 from .search import ArchiveText
 
 LOOK_BACK = 1000
-"""Messages of a conversation in which the one that is retracted is looked for."""
+"""The message that is retracted is looked for among this many of the conversation."""
 RETRACT = "urn:xmpp:message-retract:1"
 OCCUPANT = "urn:xmpp:occupant-id:0"
 
 
 def bury_number(owner: str, number: int, stone: str) -> bool:
-    """Of the message with that number its start tag and its occupant-id (XEP-0421) stay. ``stone``: XML, what stands inside it
-    from now on. False: there is no such message in the owner's archive."""
+    """Replaces the content of the message with that number by ``stone`` (XML). Its start tag and its occupant-id (XEP-0421) stay.
+    False: there is no such message in the owner's archive."""
     messages.sort_in()
     mine = Message.select(Message.xml).where(
         Message.id == number, Message.owner == owner, Message.archived == 1
@@ -42,7 +42,8 @@ def _put(number: int, stanza: Element, stone: Element) -> None:
 
 
 def bury(user: str, peer: str, resource: str, sent: bool, original: str, id: str, stamp: str) -> None:
-    """Puts a tombstone in the place of a message that its sender retracts (XEP-0424 section 5). ``id``: the retraction's."""
+    """Puts a tombstone in the place of a message that its sender retracts (XEP-0424 section 5). ``original``: the id of the
+    message. ``id``: the id of the retraction. ``sent``: the owner of the archive is the sender."""
     messages.sort_in()
     needle = f" id='{original.translate(ATTRIBUTE)}'"
     for row, other, xml in _conversation(user, peer):
@@ -53,7 +54,7 @@ def bury(user: str, peer: str, resource: str, sent: bool, original: str, id: str
         if stanza.id != original or sender is None or sender.user != (user if sent else peer):
             continue
         if stanza.has("x", "http://jabber.org/protocol/muc#user") and other != resource:
-            continue  # all in a room share its bare address
+            continue  # in a room all have the same bare address
         _put(row, stanza, Element("retracted", RETRACT, id=id, stamp=stamp))
         return
 

@@ -1,4 +1,4 @@
-"""What an administrator has said of an account beyond that it exists: suspended until when and why, to be deleted when."""
+"""The standing of an account: whether it is suspended, until when and why, and when it is to be deleted."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..xdb import OWNER_LENGTH, Table, xdb
 
 
 class Standing(Table):
-    """Of a suspended account. ``reason``: what its owner reads. ``until`` and ``deletion``: Unix times, or NULL for never."""
+    """A suspended account. ``reason``: the text for its owner. ``until``, ``deletion``: Unix times; NULL: never."""
 
     owner = CharField(max_length=OWNER_LENGTH)
     reason = TextField()
@@ -28,7 +28,7 @@ def of(user: str) -> Standing | None:
 
 
 def put(user: str, reason: str, until: float | None = None, deletion: float | None = None) -> None:
-    """Returns when it is stored. Raises StoreError."""
+    """Sets the standing. Blocks until it is stored. Raises StoreError."""
     xdb.save(_put, user, {"reason": reason, "since": time.time(), "until": until, "deletion": deletion})
 
 
@@ -37,7 +37,7 @@ def clear(user: str) -> None:
 
 
 def due(domain: str) -> list[Standing]:
-    """Of that host: whose suspension ends, and whose account goes, by now."""
+    """The accounts of that host whose suspension has ended, or that are to be deleted now."""
     now = time.time()
     mine = Standing.owner.endswith("@" + domain)
     return list(Standing.select().where(mine, (Standing.until <= now) | (Standing.deletion <= now)))

@@ -1,7 +1,7 @@
-"""The features of a host: one file each; and the services that it can have beside itself.
+"""The features of a host, one file each, and the services that it can have beside itself.
 
-`ORDER` is the order in which features are loaded, and so the order in which they hear every event. A name with a dot is a file
-of another package, from the top.
+`ORDER` is the order in which features are loaded. They hear every event in this order. A name with a dot is a file of another
+package: ``pubsub.pep`` is jabberd_py/pubsub/pep.py.
 """
 
 from __future__ import annotations

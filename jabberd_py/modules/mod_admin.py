@@ -1,4 +1,4 @@
-"""Commands about accounts and sessions, for the command line and whoever else runs commands."""
+"""Commands about accounts and sessions."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ..xmpp.errors import StanzaError
 from ..xmpp.stamp import utc
 
 MOST = 1_000_000
-"""Accounts that one command makes."""
+"""At most this many accounts one command makes."""
 
 
 class Admin(Module):

@@ -21,9 +21,7 @@ logger = log.get(__name__)
 
 PREFIX = "announce/"
 AT_ONCE = 4
-"""At most so many announcements are sent at a time."""
-
-
+"""At most this many announcements are under way at a time."""
 BUSY = StanzaError("resource-constraint", "other announcements are still on their way")
 
 
@@ -81,7 +79,7 @@ class Announce(Module):
         return (session.full for session in self.host.sessions if session.presence and session.priority >= 0)
 
     def _accounts(self) -> Iterator[str]:
-        """All accounts, read page by page: a list of all would be large."""
+        """Yields all accounts, read page by page."""
         for page in self.host.users.pages():
             yield from [account.owner for account in page]
 

@@ -39,8 +39,8 @@ LARGEST = 32 << 10
 PATIENCE = 10.0
 """Seconds that a client has to answer in."""
 LINE = 1000
-"""At most so many clients with the same unknown capabilities wait until these are known. The others learn them at their next
-presence."""
+"""At most this many clients with the same unknown capabilities wait until these are known. For the others the next presence
+tries again."""
 
 
 class Capability(Table):
@@ -55,7 +55,7 @@ class Capability(Table):
 
 
 def _remember(owner: str, key: str, features: str, most: int) -> None:
-    """Runs in the writer. The oldest go, past ``most``."""
+    """Stores the features. If there are more than ``most`` rows, the oldest go. Runs in the writer."""
     mine = Capability.owner == owner
     Capability.delete().where(mine, Capability.key == key).execute()
     Capability.insert(owner=owner, key=key, features=features).execute()
@@ -66,10 +66,13 @@ def _remember(owner: str, key: str, features: str, most: int) -> None:
 
 
 class Question(NamedTuple):
-    """``asker`` wants to know what the client at ``jid``, a full address, can do; its <c/> names ``node``.
+    """Somebody wants to know what a client can do.
 
-    current    is that still what the client says of itself?
-    told       called with its features; None: it did not say
+    asker    the address that asks the client
+    jid      the full address of the client
+    node     the node that is named in its <c/>
+    current  is that still what the client says of itself?
+    told     called with the features; with None if the client did not answer
     """
 
     asker: str
@@ -80,8 +83,8 @@ class Question(NamedTuple):
 
 
 class Caps(Module):
-    """Says in the stream's features what the server can do, as a hash: clients that know it need not ask. Finds out what
-    clients can do where another module wants to know: event ``caps`` for the users' own clients, `learn` for any."""
+    """Tells in the stream features, as a hash, what the server can do: clients that know the hash need not ask. Finds out what
+    clients can do, if another module wants to know: event ``caps`` for the users' own clients, `learn` for any client."""
 
     protocols = (XEP(115, "1.6.0", "Entity Capabilities"), XEP(390, "0.3.2", "Entity Capabilities 2.0"))
     features = (NS, NS2)
@@ -137,13 +140,13 @@ class Caps(Module):
     # -- of clients ------------------------------------------------------------------------------
 
     def of(self, session: Session) -> frozenset[str] | None:
-        """The features of the session's client; None where they are not known (yet)."""
+        """The features of the session's client; None if they are not known, or not yet."""
         noted = session.note(CAPS)
         return None if noted is None else noted[1]
 
     @on("shown")
     def look(self, session: Session, stanza: Element) -> None:
-        """Nobody is asked where nobody wants to know."""
+        """A session has shown a presence. Asks its client, but only if a module hears event ``caps``."""
         if not self.host.hooks.told["caps"]:
             return
         c = shown(stanza) if stanza.type is None else None
@@ -167,7 +170,7 @@ class Caps(Module):
 
     @on("resumed")
     def look_again(self, session: Session) -> None:
-        """After a restart of the server."""
+        """A session was resumed, after a restart of the server perhaps."""
         if session.presence is not None and session.note(CAPS) is None:
             self.look(session, session.presence)
 
@@ -188,8 +191,8 @@ class Caps(Module):
         return self.learn(key, Question(asker, jid, node, current, told))
 
     def learn(self, key: Key, question: Question, first: bool = False) -> bool:
-        """Tells who asks, at once or later; does not wait for the client. ``first``: asked before others with that key. False:
-        too many are asked now."""
+        """Answers the question, at once or later. Does not wait for the client. ``first``: this client is asked before others
+        with the same key. False: too many clients are asked at present."""
         features = self._known(key)
         if features is not None:
             question.told(features)
@@ -211,7 +214,7 @@ class Caps(Module):
         return True
 
     def _known(self, key: Key) -> frozenset[str] | None:
-        """What the hash stands for, if that is proven."""
+        """The features that the key stands for, if a client has proven that."""
         features = self.known.get(key)
         if features is not None:
             self.known.move_to_end(key)
@@ -251,7 +254,7 @@ class Caps(Module):
                     del self.busy[domain]
 
     def _ask(self, question: Question, key: Key) -> frozenset[str] | None:
-        """The client's features, also in ``known`` if they are proven. None: no answer."""
+        """The client's features; None if it does not answer. Puts them into ``known`` if they are proven."""
         query = Element("query", DISCO_INFO, node=f"{question.node}#{key[-1]}")
         request = Element("iq", CLIENT, query, type="get", from_=question.asker, to=question.jid)
         try:
@@ -277,7 +280,7 @@ class Caps(Module):
         return features
 
     def _current(self, session: Session, key: Key) -> bool:
-        """Is the session there, and is that still what its client says?"""
+        """Is the session still there, and does its client still say the same?"""
         noted = session.note(CAPS)
         return noted is not None and noted[0] == key and self.host.sessions.find(session.jid) is session
 

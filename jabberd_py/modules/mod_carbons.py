@@ -21,10 +21,10 @@ MUC_USER = "http://jabber.org/protocol/muc#user"
 NEVER_COPIED = frozenset(
     (f"{NS} private", f"{NS} received", f"{NS} sent", "urn:xmpp:hints no-copy", "urn:xmpp:mam:2 result")
 )
-"""Children of a message that is not copied; a copy is not copied again."""
+"""A message with one of these children is not copied. Copies have such a child themselves."""
 CHAT = frozenset(("urn:xmpp:receipts", "http://jabber.org/protocol/chatstates", "urn:xmpp:chat-markers:0"))
 REMEMBERED = 50
-"""Ids of copied messages that a session remembers: an error that answers one of them is copied, too."""
+"""A session remembers the ids of this many copied messages: an error that answers one of them is copied, too."""
 
 
 class Carbons(Module):
@@ -68,7 +68,7 @@ class Carbons(Module):
             return
         to = stanza.to
         if to is None or to.user == session.user:
-            return  # to oneself: the other side of the conversation is copied
+            return  # a message to oneself is copied when it is received
         id = session.note(SENT)
         if id is not None:
             stanza = stamped(genuine(stanza, session.user), session.user, id)
@@ -91,7 +91,7 @@ class Carbons(Module):
         ]
 
     def _eligible(self, session: Session | None, stanza: Element, received: bool) -> bool:
-        """Section 6.1. ``session``: the one that sent it or got it."""
+        """May the message be copied (section 6.1)? ``session``: the one that has sent or received it."""
         kids, type = stanza.kids, stanza.type
         if type in ("groupchat", "headline") or not NEVER_COPIED.isdisjoint(kids):
             return False
@@ -104,7 +104,7 @@ class Carbons(Module):
             if stanza.child("x", MUC_USER).has("invite", MUC_USER):
                 return True
             if received and "/" in stanza.attrs.get("from", ""):
-                return False  # the room itself tells all clients that have joined
+                return False  # the room itself sends it to every client that is in
         if type == "chat" or f"{CLIENT} body" in kids:
             return True
         return any(kid.rpartition(" ")[0] in CHAT for kid in kids)

@@ -1,4 +1,4 @@
-"""XEP-0352: Client State Indication: while nobody looks at a client, unimportant stanzas wait."""
+"""XEP-0352: Client State Indication. While nobody looks at a client, unimportant stanzas wait."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class ClientState(Module):
 
     @on("resumed")
     def wake(self, session: Session) -> None:
-        """The client is active, as every stream is at its beginning, also one that resumes (section 5.2)."""
+        """The client is active again. Every new stream begins as active, also when it resumes a session (section 5.2)."""
         session.notes.pop(INACTIVE, None)
         self.flush(session)
 
@@ -71,7 +71,7 @@ class ClientState(Module):
             return None
         key = None if stanza.uid else unimportant(stanza)
         if key is None:
-            self.flush(session)  # the radio of the phone is on now anyway, and the order is kept
+            self.flush(session)  # the phone wakes up for this stanza anyway; and the order is kept
             return None
         held: Held = session.notes.setdefault(HELD, {})
         held.pop(key, None)
@@ -82,7 +82,7 @@ class ClientState(Module):
 
     @on("stop")
     def keep(self) -> None:
-        """Sends what was held back when the server stops, so that it is kept with sessions that can be resumed (XEP-0198)."""
+        """The server stops. Sends what was held back: then it is saved with the sessions that can be resumed (XEP-0198)."""
         for session in self.host.sessions:
             self.flush(session)
 

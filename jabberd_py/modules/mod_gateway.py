@@ -1,4 +1,4 @@
-"""XEP-0100: Gateway Interaction: what users see of a gateway when its component comes and goes."""
+"""XEP-0100: Gateway Interaction: contacts of a gateway come and go with its component."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ STATUS_LENGTH = 1024
 
 
 class LastActivity(Table):
-    """When ``owner``'s last session ended (seconds since 1970), and what they said then."""
+    """When the last session of ``owner`` has ended (Unix time), and the status of its last presence."""
 
     owner = CharField(max_length=OWNER_LENGTH)
     ended = FloatField()
@@ -32,7 +32,7 @@ class LastActivity(Table):
 
 
 class Last(Module):
-    """Tells contacts how long ago a user left, and everybody for how long the server has been up."""
+    """Tells contacts how long a user has been away, and everybody how long the server has been running."""
 
     protocols = (XEP(12, "2.0", "Last Activity"),)
     anywhere = True
@@ -43,7 +43,7 @@ class Last(Module):
     @on("start")
     def start(self) -> None:
         self.started = time.monotonic()
-        self.leaving: dict[str, tuple[float, str]] = {}  # on their way to the store
+        self.leaving: dict[str, tuple[float, str]] = {}  # rows that are not committed yet
 
     @iq("get", NS, "query")
     def uptime(self, request: Element) -> Element:
@@ -66,7 +66,7 @@ class Last(Module):
 
     @on("filter_in", kind="iq")
     def protect(self, user: str, stanza: Element) -> None:
-        """Only those who may see the presence of a client may ask it (section 4)."""
+        """Only somebody who may see the user's presence may send this request to a client of the user (section 4)."""
         if stanza.type == "get" and stanza.has("query", NS):
             self._check(user, stanza)
 
@@ -78,7 +78,7 @@ class Last(Module):
 
     @on("filter_out", kind="presence")
     def listen(self, session: Session, stanza: Element) -> None:
-        """Before the presence module takes it away."""
+        """Notes the status. (The presence module hears presence later, and ends the chain.)"""
         if "to" in stanza.attrs:
             return
         if stanza.type == "unavailable":
@@ -88,8 +88,8 @@ class Last(Module):
 
     @on("end")
     def remember(self, session: Session) -> None:
-        """Does not wait for the store: until this returns, the session blocks its resource for the next one."""
-        # guests have no account, and one that was just removed shall leave nothing behind
+        """A session ends. Does not wait for the store: until this returns, no other session can have its resource."""
+        # not for guests, and not for an account that has just been removed
         if self.host.sessions.of(session.user) == [session] and exists(session.user):
             user, last = session.user, (time.time(), session.note(STATUS) or "")
             self.leaving[user] = last

@@ -1,4 +1,4 @@
-"""Who has logged in when: the last login of every account."""
+"""The last login of every account."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ROWS = 200
 
 
 class Login(Table):
-    """``owner``'s last login (a Unix time), and from where."""
+    """The last login of ``owner``: a Unix time, and the IP address."""
 
     owner = CharField(max_length=OWNER_LENGTH)
     time = FloatField()
@@ -30,7 +30,7 @@ class Login(Table):
 
 
 class Logins(Module):
-    """Remembers when every account has logged in last. It is written every ten seconds: a crash may forget as much."""
+    """Remembers the last login of every account. It is written every ten seconds; a crash loses what came since."""
 
     tables = (Login,)
 
@@ -57,7 +57,7 @@ class Logins(Module):
             xdb.write(_keep, rows[at : at + ROWS])
 
     def last(self, users: list[str]) -> dict[str, tuple[float, str]]:
-        """The last login of those who have logged in ever: when, and from where."""
+        """User -> the last login (Unix time, IP address), for those of the users who have ever logged in."""
         found = {row.owner: (row.time, row.address) for row in Login.select().where(Login.owner.in_(users))}
         return found | {user: self.fresh[user] for user in users if user in self.fresh}
 
@@ -85,7 +85,7 @@ class Logins(Module):
 
 
 def _keep(rows: list[tuple[str, float, str]]) -> None:
-    """Of accounts that are still there."""
+    """Writes the rows of accounts that still exist. Runs in the writer."""
     found: Any = Account.select(Account.owner).where(Account.owner.in_([row[0] for row in rows])).tuples()
     known = {name for (name,) in found}
     Login.delete().where(Login.owner.in_(list(known))).execute()

@@ -1,8 +1,8 @@
 """XEP-0313: Message Archive Management, with XEP-0441 (preferences), XEP-0431 (full-text search) and the tombstones of
 XEP-0424.
 
-The archive is the spool (`jsm/spool.py`): what comes in is kept there on delivery. This module says whose messages are
-wanted, keeps what users send, answers queries and lets old messages go.
+The archive and the spool share one table: `jsm/spool.py` stores what comes in when it is delivered. This module decides whose
+messages are archived, stores what users send to other servers, answers queries, and removes old messages.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def _weigh(chosen: Preferences | None) -> int:
 
 @cached(size=200_000, weigh=_weigh)
 def preferences(owner: str) -> Preferences | None:
-    """None: the user has none of their own."""
+    """The preferences of a user; None if the user has set none."""
     row = ArchivePreferences.get_or_none(ArchivePreferences.owner == owner)
     if row is None:
         return None
@@ -77,7 +77,7 @@ def _set_preferences(owner: str, policy: str, always: str, never: str) -> None:
 
 
 class Archive(Module):
-    """Keeps what users send and receive, for all their clients to read."""
+    """Keeps the messages that users send and receive. All their clients can read them."""
 
     protocols = (
         XEP(313, "1.1.3", "Message Archive Management"),
@@ -144,7 +144,7 @@ class Archive(Module):
 
     @on("sent")
     def sent(self, session: Session, stanza: Element) -> None:
-        """What somebody on this server got is here already (`jsm/spool.py`)."""
+        """If the recipient is on this server, the row was already written on delivery (`jsm/spool.py`)."""
         if stanza.name != "message":
             return
         id = session.note(SENT)
@@ -230,12 +230,12 @@ class Archive(Module):
 
     @every(3600)
     def trim(self) -> None:
-        """Lets go what is too old or too much, a batch at a time: others write in between."""
+        """Removes what is too old or too much."""
         archive.trim(self.host.domain, self.keep, self.keep_most)
 
 
 def _addresses(element: Element | None) -> list[str]:
-    """Of <always/> or <never/>; one that is not there is empty."""
+    """The addresses in <always/> or <never/>; none if the element is missing."""
     texts = [] if element is None else [jid.text for jid in element.all("jid", NS)]
     if len(texts) > LISTED:
         raise StanzaError("policy-violation", f"a list may have {LISTED} addresses")

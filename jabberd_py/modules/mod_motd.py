@@ -14,11 +14,11 @@ from ..xmpp import ns
 from ..xmpp.element import Element
 
 STORED = "jabberd_py:motd"
-"""Where the domain keeps the text that an administrator has set. An empty one is none at all."""
+"""The domain keeps the text that an administrator has set under this namespace. If it is empty, there is no message."""
 
 
 class MotdSeen(Table):
-    """``owner`` has got the text of this digest."""
+    """``owner`` has got the text with this digest."""
 
     owner = CharField(max_length=OWNER_LENGTH)
     digest = CharField(max_length=64)
@@ -50,7 +50,7 @@ class Motd(Module):
 
     @property
     def text(self) -> str:
-        """What is to be sent now; empty if nothing is."""
+        """The message of today; empty if there is none."""
         text = stored(self.host.domain)
         return self.message if text is None else text
 

@@ -1,4 +1,4 @@
-"""What happens when an account is made: its owner is welcomed, administrators are told of registrations."""
+"""New accounts: their owners get a welcome, administrators are told of registrations."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ..xmpp.element import Element
 
 
 class Newcomers(Module):
-    """Welcomes who has a new account, and tells administrators of those who registered by themselves."""
+    """Sends a welcome to every new account, and tells administrators of accounts that strangers have registered."""
 
     welcome = Option(str, "", "a message to every new account; {user} is its address. Empty: none")
     notify = Option[list[str]](list_of(bare_address), [], "addresses that are told of each registration")

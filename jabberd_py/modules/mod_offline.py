@@ -1,6 +1,6 @@
 """XEP-0160: Best Practices for Handling Offline Messages, and XEP-0013: Flexible Offline Message Retrieval.
 
-What lies in the spool past the mark (`jsm/spool.py`) is delivered when a session becomes available, or picked by the client.
+The messages behind the mark (`jsm/spool.py`) are delivered when a session becomes available, or the client fetches them.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Offline(Module):
     # -- picking (XEP-0013) --------------------------------------------------------------------
 
     def account_node(self, request: Element, node: str) -> Element | None:
-        """The queue as a node for service discovery: how many messages, or their headers."""
+        """The waiting messages as a node of service discovery: how many there are, or their headers."""
         if node != NS:
             return None
         user = self._owner(request)
@@ -77,7 +77,7 @@ class Offline(Module):
         return later(self.host, request, lambda session: self._send(session, picked))
 
     def _send(self, session: Session, picked: set[int] | None) -> None:
-        """Those messages, or all that wait."""
+        """Sends the messages with these numbers; None: all that wait."""
         for id, stanza in session.pace(self._waiting(session.user)):
             if picked is None or id in picked:
                 stanza.append(
@@ -85,7 +85,7 @@ class Offline(Module):
                     Element("offline", NS, Element("item", NS, node=_node(id))),
                 )
                 stanza = stamped(stanza, session.user, id)
-                stanza.uid = 0  # seen is not taken: only `remove` does that
+                stanza.uid = 0  # it stays in the store until the client removes it
                 self.host.deliver_to(session, stanza)
 
     @iq("set", NS, "offline", to="self")
@@ -108,7 +108,8 @@ class Offline(Module):
         raise StanzaError("forbidden")
 
     def _owner(self, request: Element) -> str:
-        """Notes that this session fetches messages itself: from now on they are not sent to it. Returns the user."""
+        """The user who asks. Notes that this session fetches messages itself: from now on they are not sent to it. Raises
+        StanzaError (forbidden)."""
         asker = request.from_.bare
         if request.to is not None and request.to.bare != asker:
             raise StanzaError("forbidden")
@@ -118,14 +119,14 @@ class Offline(Module):
         return str(asker)
 
     def _waiting(self, user: str) -> Iterator[tuple[int, Element]]:
-        """(number, message) of all messages that wait for the user and that no client has got, the oldest first."""
+        """Yields (number, message) for all messages that wait and that no client has got, the oldest first."""
         for id, xml, _ in self._pages(user, messages.page, PAGE):
             stanza = self.host.spool.admitted(user, id, xml)
             if stanza is not None:
                 yield id, stanza
 
     def _headers(self, user: str) -> Iterator[tuple[int, str]]:
-        """(number, sender) of the same."""
+        """Yields (number, sender) for the same messages."""
         for id, peer, resource in self._pages(user, messages.headers, HEADERS):
             sender = f"{peer}/{resource}" if resource else peer
             if self.host.spool.allowed(user, id, Element("message", from_=sender, to=user)):
@@ -161,7 +162,7 @@ class Offline(Module):
 
 
 def _node(id: int) -> str:
-    """The row's number, of a fixed width: nodes sort as the messages came."""
+    """The row number as text of a fixed width, so that sorted nodes are in the order of the messages."""
     return f"{id:019}"
 
 

@@ -13,7 +13,7 @@ NS = ns.PING
 
 
 class Ping(Module):
-    """Answers pings of the server, and those of accounts for whoever may know that they exist."""
+    """Answers pings to the server, and pings to an account if the sender may know that it exists."""
 
     protocols = (XEP(199, "2.0.1", "XMPP Ping"),)
     anywhere = True

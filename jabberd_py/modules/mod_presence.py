@@ -1,9 +1,10 @@
 """RFC 6121 section 4: presence, from a session to all who may see it.
 
-A session is *available* once it has sent presence. Event ``initial`` is told at its first presence, when contacts and
-resources know. Event ``available`` is told when it becomes able to take
-messages (its priority is not negative): at its first presence, or when a later one raises its priority from
-below zero. Event ``unavailable`` is told when that ends.
+A session is *available* once it has sent presence. Three events tell what becomes of it:
+
+- ``initial``: it has sent its first presence, and contacts and other resources have got that.
+- ``available``: it can take messages now, because its priority is not negative any more.
+- ``unavailable``: it can take none any more.
 """
 
 from __future__ import annotations
@@ -27,9 +28,9 @@ from ..xmpp.protocols import RFC
 
 PRIORITY = re.compile(r"[+-]?[0-9]{1,3}")
 FAN = 10
-"""So many copies of a presence cost its sender as much karma as one stanza."""
+"""This many copies of a presence cost its sender as much karma as one stanza."""
 AT_ONCE = 200
-"""At most so many contacts get the unavailable presence of a session at once (5 µs each). The others get it in turns."""
+"""When a session ends, up to this many contacts are told at once (5 µs each). If there are more, all are told in turns."""
 
 
 class Presence(Module):
@@ -71,7 +72,7 @@ class Presence(Module):
     def _available(self, session: Session, stanza: Element) -> None:
         """Sections 4.2.2 and 4.4.2."""
         if self.host.sessions.find(session.jid) is not session:
-            return  # it has ended while its stanza waited: nobody shall see it again
+            return  # it has ended while its stanza waited
         priority = _priority(stanza)
         first = session.presence is None
         willing = not first and session.priority >= 0
@@ -113,7 +114,7 @@ class Presence(Module):
             self._broadcast(session, stanza, fairly(jids))
         elif len(jids) <= AT_ONCE:
             self._broadcast(session, stanza, jids)
-        else:  # nothing may happen between this event and the session's leaving the map
+        else:  # nothing may block between this event and the removal of the session from the map
             gevent.spawn(self._afterwards, session, stanza, jids)
         if was:
             own = stanza.copy(to=session.user)
@@ -128,8 +129,8 @@ class Presence(Module):
             self._broadcast(session, stanza, fairly(jids))
 
     def _broadcast(self, session: Session, stanza: Element, jids: Iterable[str]) -> int:
-        """Sends the presence to these addresses. The copies share one serialised payload. Addresses that a filter stops get
-        none. Ends early if the session has another presence meanwhile. Returns the number of copies."""
+        """Sends the presence to these addresses, except those that a filter stops. The copies share one serialised payload.
+        Stops early if the session has another presence meanwhile. Returns the number of copies that were sent."""
         host, deliver = self.host, self.host.router.deliver
         filtered = bool(host.hooks.chains["filter_out"]["presence"])
         copies = sent = 0
@@ -145,7 +146,7 @@ class Presence(Module):
         return sent
 
     def _holds(self, session: Session, stanza: Element) -> bool:
-        """Asked after other greenlets had their turns: is this still the last presence of the session?"""
+        """Is this still the last presence of the session? Other greenlets may have changed it."""
         if stanza.type is None:
             return session.presence is stanza
         heir = self.host.sessions.find(session.jid)
@@ -168,8 +169,8 @@ class Presence(Module):
             router.deliver(probe)
 
     def _direct(self, session: Session, stanza: Element) -> None:
-        """Section 4.6.3: remembers who gets directed presence. They do not get broadcasts, and must be told of the end of the
-        session."""
+        """Section 4.6.3: remembers who gets directed presence. They get no broadcasts, but they must be told when the session
+        ends."""
         to = stanza.to
         if stanza.type == "unavailable":
             (session.note(DIRECTED) or {}).pop(str(to), None)
@@ -217,7 +218,7 @@ class Presence(Module):
         return None
 
     def _answer(self, user: str, probe: Element) -> None:
-        """Section 4.3.2; for one who has seen directed presence 4.6.5. A stranger learns nothing, not even
+        """Answers a probe: section 4.3.2, and 4.6.5 for somebody who has seen directed presence. A stranger does not even learn
         whether there is such a user."""
         to, asker = probe.to, probe.from_
         bare = asker.user
@@ -229,7 +230,7 @@ class Presence(Module):
                 reply.from_ = to
             if sum(self._broadcast(session, session.presence, [str(asker)]) for session in sessions):
                 return
-            reply.attrs["type"] = "unavailable"  # also if a privacy list hides the user from the asker
+            reply.attrs["type"] = "unavailable"  # the same if a privacy list hides the user
         else:
             session = self.host.sessions.find(to)
             seen = session and session.note(DIRECTED)

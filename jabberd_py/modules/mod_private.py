@@ -21,8 +21,11 @@ NS = "jabber:iq:private"
 
 
 class Private(Table):
-    """``xml``: the <query/> with all elements of one name and namespace. ``key``: a hash of these two, which
-    clients may make long. ``size``: bytes of ``xml``."""
+    """
+    key   a hash of the name and the namespace of the elements, because clients may make these long
+    size  bytes of ``xml``
+    xml   the <query/> with all elements of that name and namespace
+    """
 
     owner = CharField(max_length=OWNER_LENGTH)
     key = CharField(max_length=64)
@@ -54,18 +57,18 @@ class PrivateStorage(Module):
     # -- for other modules --------------------------------------------------------------------------
 
     def view(self, element: Element, view: Any) -> None:
-        """What clients keep under this name is another module's from now on: ``view.shown(user, kept)`` gives what a client
-        gets, from what is kept here, an element or None; ``view.stored(user, element)`` gives what
-        is to be kept of what came."""
+        """From now on another module answers for elements of this name. ``view.shown(user, kept)`` returns what a client gets;
+        ``kept`` is the stored element or None. ``view.stored(user, element)`` returns what is to be stored of an element that
+        a client has sent."""
         self.views[key(element)] = view
 
     def stored(self, user: str, element: Element) -> Element | None:
-        """The <query/> that is kept under the name of that element, or None."""
+        """The stored <query/> with elements of that name; None if there is none."""
         rows = _private(user, key(element))
         return from_text(rows[0][0]) if rows else None
 
     def keep(self, user: str, element: Element) -> None:
-        """Returns when it is stored. Raises StanzaError."""
+        """Stores the element. Blocks until the commit. Raises StanzaError."""
         texts = {key(element): str(Element("query", NS, element))}
         xdb.save(_store, user, texts, self.max_size, self.max_elements)
 
@@ -86,7 +89,7 @@ class PrivateStorage(Module):
         if xml is None:
             return Element("query", NS, wanted[0])
         try:
-            answer = verbatim(request, xml)  # as it is stored: it may be large
+            answer = verbatim(request, xml)  # it may be large, so it is not parsed
         except ValueError as error:
             spoilt("private", request.from_.user, error)
             return Element("query", NS, wanted[0])
@@ -104,7 +107,7 @@ class PrivateStorage(Module):
         for element in fairly(elements):
             queries.setdefault(key(element), Element("query", NS)).append(element)
         viewed = [name for name in queries if name in self.views]
-        if len(queries) == 1 and not viewed:  # what nearly everybody sends stays as it came
+        if len(queries) == 1 and not viewed:  # the usual case: the text is stored as it came
             texts = dict.fromkeys(queries, payload_text(request))
         else:
             for name in viewed:
@@ -124,7 +127,7 @@ def key(element: Element) -> str:
 
 
 def _store(user: str, texts: dict[str, str], max_size: int, max_elements: int) -> None:
-    """Where the writer runs: two clients that store at once cannot pass the limits together."""
+    """Runs in the writer, so two clients that store at the same time cannot exceed the limits together."""
     Private.delete().where(Private.owner == user, Private.key.in_(list(texts))).execute()
     rows = [{"owner": user, "key": k, "size": len(xml.encode()), "xml": xml} for k, xml in texts.items()]
     others = Private.select(Private.size).where(Private.owner == user)

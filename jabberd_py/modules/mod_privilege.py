@@ -1,4 +1,4 @@
-"""XEP-0356: Privileged Entity: what components may do in the name of users, as far as the configuration grants it."""
+"""XEP-0356: Privileged Entity: what a component may do in the name of users, if the configuration grants it."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ SUBSCRIPTIONS = frozenset(("none", "to", "from", "both"))
 
 
 class Privilege(Module):
-    """Lets components read and change rosters, send messages and IQs in users' names, and see presence: each what its
-    entry in ``components`` grants, of this host's users."""
+    """Lets components read and change rosters, send messages and IQs in users' names, and see presence. Each may do what its
+    entry in ``components`` grants, for the users of this host."""
 
     protocols = (XEP(356, "0.4.1", "Privileged Entity"),)
     needs = ("roster",)
@@ -37,12 +37,12 @@ class Privilege(Module):
 
     def __init__(self, host: Instance, settings: Mapping[str, Any] | None = None) -> None:
         super().__init__(host, settings)
-        self.components: dict[str, Any] = {}  # those that were told what they may do
+        self.components: dict[str, Any] = {}  # domain -> a component that was told what it may do
         self.seen: OrderedDict[tuple[str, str], tuple[str | None, bytes]] = OrderedDict()
         self.waiting = 0
 
     def _grants(self, jid: JID | None) -> Any:
-        """What the sender may do here, or None. Only a component's own address counts, none of its users."""
+        """What the component with this address may do here; None: nothing. An address with a node is no component's."""
         if jid is None or jid.node is not None:
             return None
         instance = self.host.router.instances.get(jid.domain)
@@ -81,7 +81,7 @@ class Privilege(Module):
         self.host.router.deliver(message)
 
     def _catch_up(self, domain: str, contacts: bool) -> None:
-        """The presence that the component has missed. Of contacts elsewhere it is asked for once each."""
+        """Sends the component the presence that it has missed. For contacts elsewhere each one is probed once."""
         probed: set[str] = set()
         for session in fairly(self.host.sessions):
             if session.presence is None:
@@ -128,8 +128,8 @@ class Privilege(Module):
         self.host.router.reply(stanza.reply(result))
 
     def _subscribe(self, user: str, stanza: Element) -> None:
-        """A component may set the subscription of its own contacts, because it agrees with itself. The subscription of other
-        contacts only they may change."""
+        """A component may set the subscription of contacts on its own domain, because it speaks for both sides. The
+        subscription of other contacts needs their consent."""
         item = stanza.payload.child("item", ROSTER)
         jid, subscription = parse(item.attrs["jid"]).bare, item.attrs.get("subscription")
         component = self.host.router.instances[stanza.from_.domain]
@@ -224,7 +224,7 @@ class Privilege(Module):
                 self._show(domain, stanza)
 
     def _show(self, domain: str, stanza: Element) -> None:
-        """Each presence once, however many users are told of it."""
+        """Sends a presence to the component, but only once, even if many users have got it."""
         key, said = (domain, stanza.attrs["from"]), (stanza.type, stanza.inner)
         if self.seen.get(key) == said:
             return
@@ -236,7 +236,7 @@ class Privilege(Module):
 
 
 def _perms(grants: Any, namespace: str) -> Iterator[Element]:
-    """What the component may do, as it is told (the older namespace knows less)."""
+    """The <perm/>s that tell a component what it may do. The older namespace has fewer."""
     if grants.roster != "none":
         push = grants.roster_push and grants.roster != "set"
         extra = {"push": "true" if push else "false"} if namespace == NS else {}

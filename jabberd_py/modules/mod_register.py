@@ -64,7 +64,7 @@ class Register(Module):
 
     @on("negotiate")
     def meet(self, stream: ClientStream, request: Element) -> bool | None:
-        """An IQ on a stream that has not logged in, to this domain or to nobody."""
+        """An IQ for this domain, or without ``to``, on a stream that has not logged in."""
         if stream.user is not None or (request.name, request.ns) != ("iq", ns.CLIENT):
             return None
         if not request.has("query", NS) or not self._for_us(request):
@@ -116,7 +116,7 @@ class Register(Module):
         made = stream.notes.get(REGISTERED, 0)
         if made >= self.per_stream:
             raise StanzaError("not-acceptable", "this stream has made its account")
-        # names that are taken cost as much: else anybody could try which ones exist
+        # a name that is taken costs a token, too: else anybody could find out which accounts exist
         if self.per_address and not self.karma.spend(neighbourhood(stream.address)):
             logger.warning("too many registrations", address=stream.address)
             raise StanzaError("not-acceptable", "too many accounts from your address", type="wait")

@@ -26,7 +26,12 @@ logger = log.get(__name__)
 
 
 class Report(Table):
-    """``owner``: who reports ``jid``. ``messages``: JSON, a list of stanza-ids. ``allowed``: who else may be told."""
+    """
+    owner     the account that reports
+    jid       the address that is reported
+    messages  JSON, a list of stanza-ids
+    allowed   who else may be told, by the wish of the owner
+    """
 
     jid = JidField()
     time = FloatField()

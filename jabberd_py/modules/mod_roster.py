@@ -26,11 +26,12 @@ from ..xmpp.protocols import RFC
 from ..xmpp.subscription import SubscriptionState
 
 VERSIONING = "urn:xmpp:features:rosterver"
-LONGEST = 1023  # bytes of a name
+LONGEST = 1023
+"""Bytes of a name."""
 OWNER = 10
 """The weight of an empty roster in the cache; an item weighs 1."""
 BULK = 150
-"""So many characters of names and groups weigh as much as one item."""
+"""This many characters of names and groups weigh as much as one item."""
 
 
 class RosterItem(Table):
@@ -56,8 +57,8 @@ class RosterItem(Table):
 
 
 class RosterVersion(Table):
-    """The version of a roster: grows with every change that clients see. It begins with the time, so that the versions of a new
-    account are larger than those of an earlier one with the same name."""
+    """The version of a roster. It grows with every change that clients see. The first one is the Unix time: so the versions
+    of a new account are larger than those of an older account with the same name."""
 
     owner = CharField(max_length=OWNER_LENGTH, unique=True)
     version = BigIntegerField()
@@ -65,7 +66,7 @@ class RosterVersion(Table):
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A contact, without its address: so contacts that differ in nothing else share one object, which saves memory."""
+    """A contact without its address. Contacts that are alike in all else share one object, which saves memory."""
 
     state: SubscriptionState = SubscriptionState()
     listed: bool = False
@@ -111,7 +112,7 @@ def _rows(owner: str) -> Any:
     return r.select(r.jid, *columns).where(r.owner == owner)
 
 
-_state = lru_cache(32)(SubscriptionState)  # there are no more
+_state = lru_cache(32)(SubscriptionState)  # there are fewer states
 
 
 @lru_cache(4096)
@@ -224,11 +225,9 @@ class Roster(Module):
         if session is not None:
             session.notes[INTERESTED] = True
         user = request.from_.user
-        for turns in (
-            fairly,
-            fairly,
-            iter,
-        ):  # what changes meanwhile is pushed, and must not come back with the answer
+        # If the roster changes meanwhile, the change is pushed at once, so an answer without it would be wrong: try again.
+        # The last attempt lets nobody in between.
+        for turns in (fairly, fairly, iter):
             contacts = roster(user)
             version = contacts.version
             if query.attrs.get("ver") == str(version):
@@ -307,7 +306,7 @@ class Roster(Module):
         self.host.router.deliver(Element("presence", CLIENT, from_=user, to=jid, type=type))
 
     def _keep(self, user: str, jid: str, item: Item, request: str | None = None) -> None:
-        """Changes the item in memory, then on disk. An item that is neither listed nor has a request is removed. Blocks."""
+        """Changes the item in memory, then in the store. Removes an item that is neither listed nor has a request. Blocks."""
         contacts = roster(user)
         old = contacts.get(jid)
         seen = item.listed or (old is not None and old.listed)
@@ -325,7 +324,9 @@ class Roster(Module):
         except BaseException:
             roster.forget(user)
             raise
-        if roster(user) is not contacts:  # somebody has read it anew before our change was committed
+        if (
+            roster(user) is not contacts
+        ):  # another greenlet has read the roster before our change was committed
             roster.forget(user)
         self.host.hooks.tell("roster", user, jid)
 

@@ -44,7 +44,7 @@ class Standings(Module):
         if not self.host.users.has_account(user):
             raise StanzaError("item-not-found", "there is no such account")
         self.host.users.check_admin_stays(user)
-        standing.put(user, reason, until, deletion)  # first: who is turned away shall read why
+        standing.put(user, reason, until, deletion)  # first, so that the sessions that end now are told why
         self.host.users.disable(user)
         times = {"until": until, "deletion": deletion}
         return {"jid": user, "reason": reason} | {
@@ -60,7 +60,7 @@ class Standings(Module):
     @on("start")
     @every(60)
     def work_off(self) -> None:
-        """What is due."""
+        """Ends suspensions and deletes accounts whose time has come."""
         for row in standing.due(self.host.domain):
             try:
                 if row.deletion is not None and row.deletion <= time.time():

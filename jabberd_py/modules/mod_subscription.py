@@ -18,7 +18,7 @@ PRE_APPROVAL = "urn:xmpp:features:pre-approval"
 
 
 class Subscription(Module):
-    """Asks for, grants and ends subscriptions; keeps requests until they are answered."""
+    """Asks for, grants and ends subscriptions. Keeps requests until they are answered."""
 
     protocols = (RFC(6121, "XMPP: instant messaging and presence"),)
     needs = ("roster",)
@@ -42,7 +42,7 @@ class Subscription(Module):
         user, jid = session.user, stanza.to.user
         if jid == user:
             raise StanzaError("not-allowed", "everybody sees his own presence anyway")
-        roster(user)  # may wait; from here to `set_state` nothing does
+        roster(user)  # fills the cache, and may block; from here to `set_state` nothing blocks
         old = self.host["roster"].state(user, jid)
         new, route = outbound(old, type)
         self.host["roster"].set_state(user, jid, new, push=False)
@@ -65,7 +65,7 @@ class Subscription(Module):
             return HANDLED
         if not self.host.users.exists(user):
             return HANDLED  # section 8.5.1: in silence
-        contacts = roster(user)  # may wait; from here to `set_state` nothing does
+        contacts = roster(user)  # may block; from here to `set_state` nothing blocks
         old = self.host["roster"].state(user, jid)
         new, deliver, answer = inbound(old, type)
         stanza = stanza.copy(to=user, from_=jid)
@@ -92,13 +92,14 @@ class Subscription(Module):
         return str(Element("presence", CLIENT, from_=stanza.from_, to=stanza.to, type="subscribe"))
 
     def _push(self, user: str, jid: str, old: SubscriptionState, new: SubscriptionState) -> None:
-        """The user's resources are told of the item, if it has changed."""
+        """Pushes the item to the user's resources, if they see a change."""
         item = self.host["roster"].item(user, jid)
         if item is not None and _shown(old) != _shown(new):
             self.host["roster"].push(user, jid, item)
 
     def _share(self, user: str, jid: str, old: SubscriptionState, new: SubscriptionState) -> None:
-        """The contact sees more or less of the user's presence, after the stanza that says so."""
+        """Shows or hides the user's presence, if the contact has won or lost the right to see it. This comes after the stanza
+        that tells the contact so."""
         if old.from_ != new.from_:
             self.host["roster"].share(user, jid, new.from_)
 
@@ -113,11 +114,11 @@ class Subscription(Module):
             except ValueError as error:
                 spoilt("roster_item", session.user, error)
                 stanza = None
-            if stanza is None:  # imported
+            if stanza is None:  # the request came with an import
                 stanza = Element("presence", CLIENT, from_=jid, to=session.user, type="subscribe")
             self.host.deliver_to(session, stanza)
 
 
 def _shown(state: SubscriptionState) -> tuple[str, bool, bool]:
-    """What a roster item says of the state: a pending request is not in it."""
+    """The part of the state that clients see in a roster item."""
     return state.subscription, state.ask, state.approved

@@ -1,4 +1,4 @@
-"""Who may learn that an account exists and is online: what several modules ask before they answer for it."""
+"""Who may learn that an account exists and is online. Several modules ask this before they answer for an account."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from ..xmpp.jid import JID
 
 
 def may_see(host: Any, user: str, jid: JID | None) -> bool:
-    """May ``jid`` see the presence of ``user``? The account itself may, and contacts subscribed to it from whom no
-    privacy list hides it."""
+    """May ``jid`` see the presence of ``user``? The account itself may. Contacts may if they are subscribed and no privacy list
+    hides the user from them."""
     if jid is None:
         return False
     if jid.user == user:

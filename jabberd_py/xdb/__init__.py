@@ -133,8 +133,8 @@ def _nothing() -> None:
 
 
 class Xdb:
-    """The facade. `write`, `rows`, `row`, `wait_for_space` and `release` are methods of the open store: see writer.py and
-    db.py."""
+    """The open store, for the rest of the server. `write`, `rows`, `row`, `wait_for_space` and `release` are methods of its
+    writer and its database: see writer.py and db.py."""
 
     store: Store | None
     write: Callable[..., Ticket]
@@ -226,7 +226,7 @@ class Xdb:
 
 
 def _key(namespace: str) -> str:
-    """Namespaces come from clients, at any length; a database's index does not."""
+    """The key of a namespace. Clients send namespaces of any length, and an index has a limit."""
     if len(namespace) <= 255:
         return namespace
     return "sha-256:" + hashlib.sha256(namespace.encode()).hexdigest()

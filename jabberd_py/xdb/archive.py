@@ -1,6 +1,6 @@
 """A backup: one `.tar.gz` with the whole store as `jabberd.sqlite`, whatever database it is from, and `certificates/`.
 
-The configuration is not in it: it is a file of yours, not of the server's."""
+The configuration is not in it."""
 
 import os
 import shutil
@@ -23,8 +23,8 @@ DATABASE, FOLDER = "jabberd.sqlite", "certificates/"
 def backup(
     file: str, db: Any, tables: Sequence[type[peewee.Model]], certificates: Path, slowly: Callable[..., Any]
 ) -> Iterator[Any]:
-    """Of an open store, one moment of it; yields steps (done, total, text), at last what was made. `slowly(function,
-    *args)` runs a function in a thread. Raises StoreError, OSError."""
+    """Writes a backup of an open store, as it is at one moment. Yields steps (done, total, text), and the result last.
+    ``slowly(function, *args)`` runs a function in a thread. Raises StoreError, OSError."""
     if os.path.exists(file):
         raise StoreError(f"{file}: is there already")
     database, part = f"{file}.sqlite", f"{file}.part"

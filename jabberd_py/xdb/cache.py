@@ -11,11 +11,11 @@ _caches: "list[Cache[Any]]" = []
 class Cache(dict[str, T], Generic[T]):
     """Owner -> result of ``function(owner)``.
 
-    The values together weigh ``size`` at most; ``weigh(value)`` says what one weighs (by default 1), and must say the same for
-    as long as the value is here. The oldest value goes first. Its owner costs one query if he is still in use; in return no hit
-    has to keep an order.
+    All values together weigh at most ``size``. ``weigh(value)`` is the weight of one (by default 1); it must not change while
+    the value is in the cache. When the cache is full, the value that was read first goes, even if it is still in use: that
+    costs one query, but a hit does not have to keep an order.
 
-    After a commit that changes the result, call `forget`. Opening a store empties all caches. The function must have no other
+    After a commit that changes the result, call `forget`. Opening a store empties all caches. The function must have no side
     effects, because it may run twice."""
 
     def __init__(self, function: Callable[[str], T], size: int, weigh: Callable[[T], int]) -> None:
