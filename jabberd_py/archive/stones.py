@@ -21,8 +21,8 @@ OCCUPANT = "urn:xmpp:occupant-id:0"
 
 
 def bury_number(owner: str, number: int, stone: str) -> bool:
-    """Replaces the content of the message with that number by ``stone`` (XML). Its start tag and its occupant-id (XEP-0421) stay.
-    False: there is no such message in the owner's archive."""
+    """Replaces the content of the message with that number by ``stone`` (XML). Its start tag and its occupant-id (XEP-0421)
+    stay. False: there is no such message in the owner's archive."""
     messages.sort_in()
     mine = Message.select(Message.xml).where(
         Message.id == number, Message.owner == owner, Message.archived == 1
