@@ -83,13 +83,10 @@ def takes(file: Path) -> list[str]:
     """Where a file looks into the memory of a host: ``line: what``."""
     found = []
     for node in ast.walk(ast.parse(file.read_text())):
-        if isinstance(node, ast.Attribute) and (
-            node.attr in STATE
-            or node.attr in LOOKS
-            and isinstance(node.value, ast.Attribute)
-            and node.value.attr == "sessions"
-        ):
-            found.append(f"{file}:{node.lineno}: {ast.unparse(node)}")
+        if isinstance(node, ast.Attribute):
+            whose = ast.unparse(node.value).rpartition(".")[2]
+            if node.attr in LOOKS and whose == "sessions" or node.attr in STATE and whose == "host":
+                found.append(f"{file}:{node.lineno}: {ast.unparse(node)}")
     return found
 
 
