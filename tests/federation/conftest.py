@@ -27,7 +27,7 @@ OUR_DOMAINS = {
     mode: [
         our_domain(mode, peer, beginner)
         for peer in PEERS
-        for beginner in (*BEGINNERS, "restart", "back", "rooms")
+        for beginner in (*BEGINNERS, "restart", "back", "rooms", "pep")
     ]
     for mode in MODES
 }

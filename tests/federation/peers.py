@@ -88,7 +88,7 @@ class Prosody(Peer, peers.Prosody):
 
 PROSODY_MODULES = (
     *("roster", "saslauth", "tls", "dialback", "disco", "ping", "register_ibr", "vcard", "version", "time"),
-    *("offline", "smacks", "private", "s2s_bidi"),
+    *("offline", "smacks", "private", "s2s_bidi", "pep"),
 )
 
 PROSODY = """
@@ -153,11 +153,13 @@ EJABBERD_HOST = """
   {domain}:
     modules:
       mod_adhoc: {{}}
+      mod_caps: {{}}
       mod_disco: {{}}
       mod_last: {{}}
       mod_muc: {{host: "conference.@HOST@"}}
       mod_offline: {{}}
       mod_ping: {{}}
+      mod_pubsub: {{plugins: [flat, pep]}}
       mod_register: {{access: all, ip_access: all}}
       mod_roster: {{}}
       mod_stream_mgmt: {{}}
