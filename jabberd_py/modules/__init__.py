@@ -50,6 +50,7 @@ ORDER = (
     "pubsub.pep",
     "pubsub.bookmarks",
     "pubsub.vcard4",
+    "pubsub.blocklists",
     "mod_register",
     "mod_motd",
     "mod_announce",

@@ -48,6 +48,7 @@ class Rooms(Service):
     order = (
         # who may come in, in the order of the errors that they get
         "permissions",
+        "blocklisted",
         "lock",
         "members",
         "password",
