@@ -64,6 +64,10 @@ class Approval(Feature):
         )  # fmt: skip
         return Element("message", CLIENT, form.element(), from_=room.address)
 
+    @on("forgotten")
+    def forget(self, room: Room, user: str) -> None:
+        room.notes.get("asking", {}).pop(user, None)
+
     @on("addressed", kind="message")
     def decided(self, room: Room, occupant: Occupant | None, stanza: Element) -> bool | None:
         x = stanza.child("x", forms.NS) if stanza.has("x", forms.NS) else None

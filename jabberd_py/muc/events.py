@@ -55,6 +55,11 @@ EVENTS = tuple(
                     "room user fields tickets",
                     "a user has registered, or (`fields` is empty) is no longer registered",
                 ),
+                (
+                    "forgotten",
+                    "room user",
+                    "an account is gone that the room's notes name; they are saved then",
+                ),
                 ("founded", "room stanza", "a room was made; its founder enters"),
                 ("kept", "room", "a new room is in the store, or the store could not take it"),
                 ("destroyed", "room", "a room is gone for good"),

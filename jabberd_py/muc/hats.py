@@ -69,9 +69,10 @@ class Hats(Feature):
 
     @on("seated")
     def dress(self, room: Room, occupant: Occupant) -> None:
-        worn, hats = room.notes.get("worn", {}).get(occupant.user), self.of(room)
+        worn = room.notes.get("worn", {}).get(occupant.user)
         occupant.hats = b""
         if worn:
+            hats = self.of(room)
             kids = (
                 Element("hat", NS, title=hats[uri].title, uri=uri, hue=hats[uri].hue or None) for uri in worn
             )
@@ -98,6 +99,10 @@ class Hats(Feature):
     def banned(self, room: Room, change: Change) -> None:
         if change.after == "outcast" and room.notes.get("worn", {}).pop(change.user, None):
             room.save()
+
+    @on("forgotten")
+    def forget(self, room: Room, user: str) -> None:
+        room.notes.get("worn", {}).pop(user, None)
 
     # -- commands --------------------------------------------------------------------------------------
 

@@ -58,6 +58,10 @@ class Offline(Feature):
             room.save()
         room.memory.pop("away", None)
 
+    @on("forgotten")
+    def forget(self, room: Room, user: str) -> None:
+        self.drop(room, user)
+
     @on("affiliating")
     def changed(self, room: Room, change: Change) -> None:
         if change.after in ("none", "outcast"):

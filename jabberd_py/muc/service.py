@@ -314,3 +314,8 @@ class Rooms(Service):
             for occupant in room.of(user):
                 room.remove(occupant)
             changes.affiliate(room, user, "none")
+        for address in store.noted(self.domain, user):
+            noted = self.find(address)
+            if noted is not None:
+                self.hooks.tell("forgotten", noted, user)
+                noted.save()

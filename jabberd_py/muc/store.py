@@ -119,6 +119,12 @@ def inhabited(service: str) -> list[str]:
     return [room for (room,) in rows]
 
 
+def noted(service: str, user: str) -> list[str]:
+    """The rooms of a service whose notes name that address."""
+    named = SavedRoom.notes.contains(json.dumps(user))
+    return [row.owner for row in SavedRoom.select(SavedRoom.owner).where(SavedRoom.service == service, named)]
+
+
 def founded(user: str) -> int:
     """How many rooms there are that this account made."""
     count: int = _founded(user)[0][0]

@@ -148,3 +148,28 @@ def test_hats_outlive_a_restart(start_server: Any, account: Any, make_client: An
     romeo = make_client(who)
     room.ask(romeo, "first")
     room.shows(romeo, "first", "", 110, more=f"<hats xmlns='{HATS}'><hat title='Host' uri='{URI}'/></hats>")
+
+
+def test_who_takes_the_name_of_a_deleted_account_wears_none_of_its_hats(
+    start_server: Any, account: Any, make_client: Any
+) -> None:
+    server = start_server({
+        "hosts": {"localhost": {}}, "modules": {"register": {"enabled": True, "per_address": 0}},
+        "services": {"rooms": {"asleep": 1}},
+    })  # fmt: skip
+    place = Place(server, "localhost")
+    romeo, who = make_client(account("romeo", place)), account("juliet", place)
+    room = Room("conference.localhost").open(romeo, "first", persistentroom=True)
+    run(room, romeo, "create", {"title": "Host", "uri": URI})
+    assert status(run(room, romeo, "assign", {"jid": who.bare, "uri": URI})) == "completed"
+    romeo.send(f"<presence to='{room}/first' type='unavailable'/>")
+    room.shows(romeo, "first", gone=True)
+    other = Room("conference.localhost").open(romeo, "first", persistentroom=True)
+    romeo.send(f"<presence to='{other}/first' type='unavailable'/>")  # the first room is put to sleep
+    other.shows(romeo, "first", gone=True)
+    server.ctl("accounts", "delete", who.bare)
+    server.ctl("accounts", "add", who.bare, "--password", "secret")
+    room.enter(romeo, "first")
+    room.enter(make_client(who), "second")
+    room.shows(romeo, "second", more=f"<hats xmlns='{HATS}'>!absent</hats>")
+    assert table(run(room, romeo, "list-assigned")) == []
