@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from greenlet import getcurrent, greenlet
 
 from . import log
@@ -31,6 +33,7 @@ class Router:
     uplink     the Instance for all other domains
     queues     greenlet that delivers a stanza -> its queue of (stanza, is it an answer?)
     commands   the commands of all instances
+    base       what the addresses on the web of that host's pages begin with
     """
 
     def __init__(self) -> None:
@@ -38,6 +41,7 @@ class Router:
         self.uplink: Instance = NoUplink(self, "")
         self.queues: dict[greenlet, list[tuple[Element, bool]]] = {}
         self.commands = Registry(self)
+        self.base: Callable[[str], str] = _no_web
 
     @property
     def everybody(self) -> list[Instance]:
@@ -125,3 +129,7 @@ def unexpected(error: Exception) -> StanzaError:
         return StanzaError("resource-constraint", "the server cannot store this now", type="wait")
     logger.exception("a stanza made a handler fail", exc_info=error)
     return StanzaError("internal-server-error")
+
+
+def _no_web(host: str) -> str:
+    raise StanzaError("service-unavailable", "there is no web server here")

@@ -80,6 +80,7 @@ class Server:
             self.router.uplink = self.uplink
         self.components = Components(self.router)
         self.web = Web(self.config["http"], self.router, self.certificates)
+        self.router.base = self.web.base
         Door(self.web, self.c2s)
         Bosh(self.web, self.c2s)
         self.metrics: Metrics | None = None

@@ -17,7 +17,7 @@ from ..net.stream import Closed
 from ..net.tls import Certificates
 from ..pages import Refusal, Request
 from ..router import Router
-from ..xmpp.errors import StreamError
+from ..xmpp.errors import StanzaError, StreamError
 from .connection import Connection
 from .handler import Handler, Site
 from .options import HTTPOptions
@@ -91,10 +91,12 @@ class Web:
             each.interrupt(Closed("the server stops"))
 
     def base(self, host: str) -> str:
-        """What the addresses of a host's pages begin with, for clients."""
+        """What the addresses of a host's pages begin with, for clients. Raises StanzaError: there is no web server."""
         options = self.options
         if options.url is not None:
             return options.url.replace("{host}", host)
+        if not self.ports.listeners:
+            raise StanzaError("service-unavailable", "there is no web server here")
         if options.tls_port is None:
             return f"https://{host}"
         port = next(

@@ -62,7 +62,7 @@ ORDER = (
 )  # fmt: skip
 
 
-SERVICES = ("muc.service", "pubsub.service", "services.echo")
+SERVICES = ("muc.service", "pubsub.service", "services.upload", "services.echo")
 """What a host can have beside itself, each on a domain of its own: the files, from the package's top."""
 
 

@@ -66,6 +66,8 @@ class Store:
         self.db = open_database(url, data_dir)
         path = self.db.database if self.db.threaded else None
         folder = data_dir or (os.path.dirname(path) or "." if path else None)
+        self.folder = folder or "."
+        """Where the data lie."""
         try:
             if folder:
                 self._lock = Lock(folder)

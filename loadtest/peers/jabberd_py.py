@@ -24,6 +24,7 @@ class Server(Peer):
             "log": {"level": "warning"},
             "c2s": {"address": ["127.0.0.1"], "port": 0, "direct_port": None, "require_tls": False},
             "s2s": {"enabled": False},
+            "http": {"port": None, "tls_port": None},
             "hosts": {"localhost": {}},
             "modules": {"mam": bool(options.get("archive"))},
         }

@@ -4,11 +4,13 @@
 import { webcrypto } from "node:crypto";
 import readline from "node:readline";
 import { client, xml } from "@xmpp/client";
+import WebSocket from "ws";
 
 const MAM = "urn:xmpp:mam:2", RSM = "http://jabber.org/protocol/rsm", CARBONS = "urn:xmpp:carbons:2",
     FORWARD = "urn:xmpp:forward:0", BLOCKING = "urn:xmpp:blocking";
 
 globalThis.crypto ??= webcrypto;  // what xmpp.js expects, and Debian 12's node 18 does not set
+globalThis.WebSocket ??= WebSocket;  // only node 22 has it
 
 const say = (...words) => console.log(JSON.stringify(words));
 const bare = (jid) => jid.split("/")[0];
@@ -16,7 +18,7 @@ const jids = (element) => element.getChildren("item").map((item) => item.attrs.j
 
 const setting = JSON.parse(process.argv[2]);
 const [username, domain] = setting.jid.split("@");
-const xmpp = client({ service: `xmpp://127.0.0.1:${setting.port}`, domain, username, password: setting.password });
+const xmpp = client({ service: setting.service ?? `xmpp://127.0.0.1:${setting.port}`, domain, username, password: setting.password });
 let found = [];
 
 xmpp.on("error", () => {});  // a cut wire is one, and it reconnects by itself

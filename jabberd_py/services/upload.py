@@ -1,0 +1,308 @@
+"""HTTP File Upload (XEP-0363): users put files here, and whoever has a file's address may get it.
+
+A *slot* is a row of `Upload`: its key stands in the address, nobody can guess it, and it can be used once and soon. The files
+lie in the data folder, each under its key."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import secrets
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import gevent
+from peewee import BigIntegerField, BooleanField, CharField, TextField, fn
+
+from .. import log
+from ..hooks import Answer, Option, Refusal, Request, duration, every, http, iq, on, size
+from ..service import Service
+from ..xdb import Table, xdb
+from ..xmpp.element import Element
+from ..xmpp.errors import StanzaError
+from ..xmpp.forms import Form
+from ..xmpp.protocols import XEP
+from ..xmpp.stamp import utc
+
+logger = log.get(__name__)
+NS = "urn:xmpp:http:upload:0"
+ENCRYPTED = 16
+"""Bytes that encryption (XEP-0454) adds to a file."""
+PIECE = 256 * 1024
+NAME = 255
+DAY = 86400
+SLOTS = 50
+"""Slots of one account that wait for their files."""
+_type = re.compile(r"[a-z0-9][a-z0-9.+-]*/[a-z0-9][a-z0-9.+-]*").fullmatch
+_shown = re.compile(r"(?:audio|video)/.*|image/(?!svg).*|text/plain").fullmatch
+"""Types that a browser may show; all others are saved as a file."""
+_range = re.compile(r"bytes=(\d{0,18})-(\d{0,18})").fullmatch
+SAFE = {
+    "Content-Security-Policy": "default-src 'none'; sandbox",
+    "Cross-Origin-Resource-Policy": "cross-origin",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+class Upload(Table):
+    """A slot, or once it is ``done`` a file. ``made``: Unix time of the slot."""
+
+    key = CharField(max_length=64, unique=True)
+    name = TextField()
+    type = TextField()
+    size = BigIntegerField()
+    made = BigIntegerField(index=True)
+    done = BooleanField(default=False)
+
+
+class Uploads(Service):
+    """Users upload files over HTTP, and send each other the addresses (XEP-0363)."""
+
+    name = "upload"
+    category, type, title = "store", "file", "Files"
+    protocols = (XEP(363, "1.2.0", "HTTP File Upload", missing="purposes"),)
+    tables = (Upload,)
+
+    prefix = Option(
+        str, "upload", "its address is this label before the host's, unless 'address' says otherwise"
+    )
+    max_size = Option(size, "100 MiB", "largest file", min=1)
+    quota = Option(size, "1 GiB", "bytes that the files of one account may have together", min=1)
+    per_day = Option(size, "500 MiB", "bytes that one account may upload in 24 hours", min=1)
+    expire = Option(duration, "30d", "age at which a file is removed; 0 is never")
+    slot = Option(duration, "5m", "time to begin an upload in", min=1)
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.running: set[str] = set()
+        """Keys of files that are just coming."""
+
+    def disco_forms(self) -> list[Element]:
+        return [Form("result", form_type=NS).field("max-file-size", value=str(self.max_size)).element()]
+
+    # -- slots --------------------------------------------------------------------------------
+
+    @iq("get", NS, "request")
+    def request(self, stanza: Element) -> Element:
+        """Section 5. Blocks."""
+        sender, wish = stanza.from_, stanza.payload
+        assert sender is not None and wish is not None
+        if sender.domain != self.host.domain or sender.node is None:
+            raise StanzaError("forbidden", f"only for accounts of {self.host.domain}")
+        name, kind = wish.attrs.get("filename", ""), wish.attrs.get("content-type", "").lower()
+        number = wish.attrs.get("size", "")
+        if not (number.isascii() and number.isdigit() and len(number) < 19 and int(number) > 0):
+            raise StanzaError("bad-request", "a file has a size")
+        if not 0 < len(name) <= NAME or "/" in name or not name.isprintable() or name in (".", ".."):
+            raise StanzaError("bad-request", "no name for a file")
+        length = int(number)
+        if length > self.max_size + ENCRYPTED:
+            most = Element("max-file-size", NS, str(self.max_size))
+            raise StanzaError("not-acceptable", "the file is too large", Element("file-too-large", NS, most))
+        self._check_quota(sender.user, length)
+        key = secrets.token_urlsafe(24)
+        kind = kind if _type(kind) and len(kind) < 128 else ""
+        xdb.save(_reserve, sender.user, key, name, kind, length)
+        url = f"{self.router.base(self.host.domain)}/upload/{key}/{quote(name)}"
+        return Element("slot", NS, Element("put", NS, url=url), Element("get", NS, url=url))
+
+    def _check_quota(self, user: str, length: int) -> None:
+        """Raises StanzaError. What waits for its file counts like a file."""
+        now = int(time.time())
+        mine = (Upload.owner == user) & (Upload.done | (Upload.made > now - self.slot))
+        total = Upload.select(fn.SUM(Upload.size)).where(mine).scalar() or 0
+        today = Upload.select(fn.SUM(Upload.size)).where(mine & (Upload.made > now - DAY)).scalar() or 0
+        waiting = Upload.select().where(mine & ~Upload.done).count()
+        if total + length > self.quota:
+            raise StanzaError("resource-constraint", "your files have no more room")
+        if today + length > self.per_day or waiting >= SLOTS:
+            soon = now + (int(self.slot) if waiting >= SLOTS else DAY)
+            raise StanzaError(
+                "resource-constraint", "that is much for today", Element("retry", NS, stamp=utc(soon))
+            )
+
+    # -- files ----------------------------------------------------------------------------------
+
+    @http("/upload", "GET", "PUT", below=True, cors=True)
+    def file(self, request: Request) -> Answer:
+        """A file comes, or goes. Any upload service of the server may be asked: who is behind a proxy has one name for all.
+        Blocks. Raises Refusal."""
+        _, _, rest = request.below.partition("/")
+        key, _, name = rest.partition("/")
+        row = Upload.get_or_none(Upload.key == key) if 0 < len(key) < 64 else None
+        xdb.release()
+        if row is None or row.name != name:
+            raise Refusal(404)
+        return self._put(request, row) if request.method == "PUT" else self._get(request, row)
+
+    def _put(self, request: Request, row: Upload) -> Answer:
+        if row.done or row.key in self.running or row.made < time.time() - self.slot:
+            raise Refusal(403, "this slot is used, or too old")
+        if request.length is None:
+            raise Refusal(411)
+        if request.length != row.size:
+            raise Refusal(413 if request.length > row.size else 400, f"the slot is for {row.size} bytes")
+        if row.type and request.type and request.type.partition(";")[0].strip().lower() != row.type:
+            raise Refusal(415, f"the slot is for {row.type}")
+        self.running.add(row.key)
+        path = place(row.key)
+        half = path.with_name(path.name + ".part")
+        try:
+            _in_thread(_receive_first, half)
+            for piece in _pieces(request, row.size):
+                _in_thread(_append, half, piece)
+            _in_thread(os.replace, half, path)
+            if not xdb.save(_complete, row.key):
+                _in_thread(path.unlink, True)
+                raise Refusal(404)  # the account is gone
+        except OSError as error:
+            _in_thread(half.unlink, True)
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                logger.error("no room for an upload", user=row.owner, size=row.size)
+                raise Refusal(507) from None
+            if error.filename is not None:
+                logger.error("an upload failed", user=row.owner, reason=str(error))
+                raise Refusal(500) from None
+            raise  # it is the client who has gone
+        finally:
+            self.running.discard(row.key)
+        logger.info("uploaded", user=row.owner, size=row.size, address=request.address)
+        return Answer(201)
+
+    def _get(self, request: Request, row: Upload) -> Answer:
+        if not row.done or (self.expire and row.made < time.time() - self.expire):
+            raise Refusal(404)
+        kind = row.type or "application/octet-stream"
+        shown = "inline" if _shown(kind) else "attachment"
+        tag = f'"{row.key}"'
+        headers = {
+            "Content-Type": "text/plain; charset=utf-8" if kind == "text/plain" else kind,
+            "Content-Disposition": f"{shown}; filename*=UTF-8''{quote(row.name, safe='')}",
+            "ETag": tag, "Accept-Ranges": "bytes", "Cache-Control": "private, max-age=31536000, immutable", **SAFE,
+        }  # fmt: skip
+        if tag in request.header("If-None-Match"):
+            return Answer(304, headers=headers)
+        start, end, status = 0, row.size, 200
+        if request.header("Range") and request.header("If-Range") in ("", tag):
+            asked = _cut(request.header("Range"), row.size)
+            if asked is None:
+                raise Refusal(416, Content_Range=f"bytes */{row.size}")
+            if asked != (0, row.size):
+                start, end = asked
+                status, headers["Content-Range"] = 206, f"bytes {start}-{end - 1}/{row.size}"
+        headers["Content-Length"] = str(end - start)
+        path = place(row.key)
+        try:
+            handle = _in_thread(open, path, "rb")
+        except OSError:
+            raise Refusal(404) from None
+        if request.method == "HEAD":
+            handle.close()
+            return Answer(status, iter(()), headers)
+        return Answer(status, _read(handle, start, end), headers)
+
+    # -- the end ----------------------------------------------------------------------------------
+
+    @on("deleting")
+    def forget(self, user: str) -> None:
+        """An account goes, with its files. Blocks."""
+        keys = [row.key for row in Upload.select(Upload.key).where(Upload.owner == user)]
+        xdb.release()
+        _remove(keys)
+
+    @every(600)
+    def sweep(self) -> None:
+        """Removes what is too old."""
+        now = int(time.time())
+        old = ~Upload.done & (Upload.made < now - self.slot - DAY)
+        if self.expire:
+            old |= Upload.made < now - self.expire
+        mine = Upload.owner.endswith("@" + self.host.domain)
+        while keys := [row.key for row in Upload.select(Upload.key).where(mine & old).limit(200)]:
+            xdb.save(_forget, keys)
+            _remove(keys)
+
+
+def place(key: str) -> Path:
+    """Where the file of that key lies."""
+    store = xdb.store
+    assert store is not None
+    return Path(store.folder, "uploads", key[:2], key)
+
+
+def _in_thread(function: Any, *args: Any) -> Any:
+    """A disk may take its time."""
+    return gevent.get_hub().threadpool.apply(function, args)
+
+
+def _receive_first(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path.unlink(missing_ok=True)
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+
+
+def _append(path: Path, data: bytes) -> None:
+    with path.open("ab", buffering=0) as file:
+        left = memoryview(data)
+        while left:
+            left = left[file.write(left) :]
+
+
+def _pieces(request: Request, left: int) -> Iterator[bytes]:
+    while left:
+        piece = request.read(min(PIECE, left))
+        if not piece:
+            raise ConnectionResetError("the client is gone")
+        left -= len(piece)
+        yield piece
+
+
+def _read(handle: Any, start: int, end: int) -> Iterator[bytes]:
+    """Pieces of a file, which is closed at the end."""
+    try:
+        handle.seek(start)
+        while start < end:
+            piece = _in_thread(handle.read, min(PIECE, end - start))
+            if not piece:
+                return
+            start += len(piece)
+            yield piece
+    finally:
+        handle.close()
+
+
+def _cut(text: str, size: int) -> tuple[int, int] | None:
+    """What a header Range asks for, as (begin, end); None: nothing that there is. Several ranges are one whole file."""
+    found = _range(text.strip())
+    if found is None or not (found[1] or found[2]):
+        return 0, size
+    if not found[1]:
+        last = int(found[2])
+        return (max(0, size - last), size) if last else None
+    start = int(found[1])
+    end = min(size, int(found[2]) + 1) if found[2] else size
+    return (start, end) if start < end else None
+
+
+def _reserve(owner: str, key: str, name: str, type: str, size: int) -> None:
+    Upload.insert(owner=owner, key=key, name=name, type=type, size=size, made=int(time.time())).execute()
+
+
+def _complete(key: str) -> int:
+    done: int = Upload.update(done=True).where(Upload.key == key).execute()
+    return done
+
+
+def _forget(keys: list[str]) -> None:
+    Upload.delete().where(Upload.key.in_(keys)).execute()
+
+
+def _remove(keys: list[str]) -> None:
+    for key in keys:
+        path = place(key)
+        for each in (path, path.with_name(path.name + ".part")):
+            _in_thread(each.unlink, True)
