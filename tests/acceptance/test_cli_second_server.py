@@ -28,6 +28,7 @@ TEXTS = ["no", "yes", "17", "6000", "12000", "3h", "70ms", "128 KiB", "debug", "
 TEXTS += [
     "[romeo@example.org]",
     "mailto:you@example.org",
+    "https://example.org",
     "{a: b}",
     "something",
     "[127.0.0.9]",
