@@ -26,6 +26,7 @@ BOTH = (
     "delete-nodes",
     "instant-nodes",
     "item-ids",
+    "last-published",
     "leased-subscription",
     "manage-subscriptions",
     "member-affiliation",
@@ -55,7 +56,7 @@ BOTH = (
 )
 """What the engine can do."""
 
-PEP = (*BOTH, "auto-create", "auto-subscribe", "filtered-notifications", "last-published")
+PEP = (*BOTH, "auto-create", "auto-subscribe", "filtered-notifications")
 SERVICE = (*BOTH, "collections", "get-pending", "multi-collection", "multi-collections")
 """XEP-0248 calls one of them by two names."""
 MORE = (ORDER, f"{ORDER}@{NS}")

@@ -18,6 +18,7 @@ from .notify import Event, Outbox, Reader
 from .store import Node, Nodes, nodes_of
 
 PUBLISHERS = frozenset(("owner", "publisher", "publish-only"))
+BARRED = frozenset(("outcast", "publish-only"))
 READERS = frozenset(("owner", "publisher", "member"))
 AFFILIATIONS = frozenset((*PUBLISHERS, *READERS, "outcast", "none"))
 
@@ -155,7 +156,7 @@ class Engine(ABC):
         affiliation = self.affiliation(owner, node, jid)
         if affiliation in READERS:
             return None
-        if affiliation in ("outcast", "publish-only"):
+        if affiliation in BARRED:
             return StanzaError("forbidden")
         model = node.config.access_model
         if model == "open":
@@ -172,6 +173,13 @@ class Engine(ABC):
 
     def reads(self, owner: str, node: Node, jid: JID) -> bool:
         return self.closed(owner, node, jid) is None
+
+    def reader_test(self, owner: str, node: Node) -> Callable[[str], bool]:
+        """For many: may that bare address read the node?"""
+        if node.config.access_model == "open":
+            affiliations = node.affiliations
+            return lambda user: affiliations.get(user) not in BARRED
+        return lambda user: self.reads(owner, node, parse(user))
 
     def publishes(self, owner: str, node: Node, jid: JID) -> bool:
         affiliation = self.affiliation(owner, node, jid)

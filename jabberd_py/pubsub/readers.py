@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from ..xmpp.jid import parse
 from .engine import Engine
 from .notify import Noted, Reader
 from .options import PLAIN, SHOWS, Subscription
@@ -37,14 +36,17 @@ def readers(engine: Engine, owner: str, node: Node, about: str) -> Iterator[Read
 
 
 def _direct(engine: Engine, owner: str, node: Node, about: str) -> Iterator[Reader]:
+    may_read, always = engine.reader_test(owner, node), not node.config.presence_based_delivery
     for user, mine in list(node.subscriptions.items()):
         if about == "children":
             mine = tuple(each for each in mine if _covers(each, 0, about))
-        if not mine or not engine.reads(owner, node, parse(user)):
+        if not mine or not may_read(user):
             continue
         if len(mine) == 1:
-            if _wants(engine, node, mine[0]):
-                yield mine[0].jid
+            one = mine[0]
+            plain = one.options is PLAIN and always and one.state == "subscribed"
+            if plain or _wants(engine, node, one):
+                yield one.jid
             continue
         subids: dict[str, list[str]] = {}
         for each in mine:
@@ -97,12 +99,11 @@ def _interested(
 ) -> Iterable[Subscription]:
     """Subscriptions to the collection that are for an event of the node. Who may not read the node itself gets nothing of it,
     whatever the collection's access model is."""
+    may_read = engine.reader_test(owner, collection), engine.reader_test(owner, node)
     for user, mine in list(collection.subscriptions.items()):
         wanted = [each for each in mine if _covers(each, depth, about) and _wants(engine, node, each)]
-        if wanted:
-            jid = parse(user)
-            if engine.reads(owner, collection, jid) and engine.reads(owner, node, jid):
-                yield from wanted
+        if wanted and all(test(user) for test in may_read):
+            yield from wanted
 
 
 def _covers(one: Subscription, depth: int, about: str) -> bool:
