@@ -311,6 +311,9 @@ class Pep(AccountCommands, Requests, Expiry, Module):
         for node in fairly(list(store.nodes_of(user).values())):
             if jid in node.subscriptions:
                 self.recheck(user, node)
+        for domain, each in list(self.host.router.instances.items()):
+            if isinstance(each, Presence):
+                each.contact_changed(domain, user, jid)
 
     def _apart(self, user: str, jid: str, shown: bool) -> None:
         """The contact may no longer see the account's events; we may still see that they are there."""

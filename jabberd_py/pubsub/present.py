@@ -12,8 +12,8 @@ from ..xmpp.jid import JID, parse
 from ..xmpp.ns import CLIENT
 from . import people
 from .options import SHOWS, Subscription
+from .owners import Owners
 from .store import Node
-from .subscribing import Subscribing
 
 MOST = 10_000
 """Users of other servers whose presence is known."""
@@ -23,7 +23,7 @@ GREETED = 100
 """Nodes whose last item one presence brings."""
 
 
-class Presence(Subscribing):
+class Presence(Owners):
     """For a service. ``seen``: bare address -> full address -> show."""
 
     seen: dict[str, dict[str, str]]
@@ -88,6 +88,16 @@ class Presence(Subscribing):
             self.seen.pop(user, None)
         if user in people.temporary:
             people.left(full, bool(clients))
+
+    def contact_changed(self, owner: str, user: str, jid: str) -> None:
+        """What the user's roster says of that bare address is different now: so may be what they may read of the user's
+        nodes."""
+        nodes = self.nodes(owner)
+        for name in sorted(nodes.of.get(jid, ())):
+            node = nodes.get(name)
+            by_roster = node is not None and node.config.access_model in ("presence", "roster")
+            if node is not None and by_roster and node.affiliations.get(user) == "owner":
+                self.recheck(owner, node)
 
     def greet(self, owner: str, client: JID) -> None:
         """A client of a subscriber has come: it gets the last items of what wants to be sent then. Does not wait for that."""

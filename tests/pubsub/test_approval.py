@@ -152,8 +152,34 @@ def test_nodes_at_the_service_for_the_owners_contacts(romeo, juliet, service):  
         assert condition(subscribe(juliet, node, service)) == ("result",)
         publish(romeo, node, to=service)
         juliet.gets(f"<message><event xmlns='{EVENT}'><items node='{node}'>...</items></event></message>", 10)
+    romeo.iq("set", f"<query xmlns='jabber:iq:roster'><item jid='{juliet.bare}'/></query>")
+    juliet.gets(state(node, "none"), 10)
     romeo.send(f"<presence to='{juliet.bare}' type='unsubscribed'/>")
-    juliet.gets("<presence type='unsubscribed'/>", 10)
+    juliet.gets(state("...", "none"), 10)
     publish(romeo, node, to=service)
     juliet.nothing("<message/>")
     assert condition(items(juliet, node, service)) == stranger
+
+
+@pytest.mark.topology("two servers")
+def test_those_on_other_servers_are_asked_for_their_presence(romeo, juliet, service):  # noqa: F811
+    node = romeo.iq("set", pubsub("<create/>"), to=service).find(f".//{{{NS}}}create").get("node")
+    subscribe(juliet, node, service, show_values=["online"])
+    juliet.iq("get", "<query xmlns='jabber:iq:roster'/>")
+    asked = juliet.gets(f"<presence type='subscribe' from='{service}'/>", 10)
+    juliet.send(f"<presence type='subscribed' to='{asked.get('from')}'/>")
+    juliet.send("<presence><show>away</show></presence>")
+    ping = f"<iq type='get' id='{{}}' to='{service}'><ping xmlns='urn:xmpp:ping'/></iq>"
+
+    def settle(number):  # behind what was sent before
+        juliet.send(ping.format(number))
+        juliet.gets(f"<iq id='{number}'/>", 10)
+
+    settle("p1")
+    publish(romeo, node, "while-away", to=service)
+    juliet.send("<presence/>")
+    settle("p2")
+    publish(romeo, node, "while-online", to=service)
+    told = juliet.gets(f"<message from='{service}'><event xmlns='{EVENT}'/></message>", 10)
+    assert told.find(f".//{{{EVENT}}}item").get("id") == "while-online"
+    juliet.nothing("<message/>")

@@ -1,6 +1,6 @@
 """Four users do at random what they like with a node; what each is told is what a model says.
 
-`pytest tests/pubsub/test_model.py --hypothesis-profile=many` for a long night.
+`pytest tests/pubsub/test_model.py --hypothesis-profile=many --timeout=0` for a long night.
 """
 
 from collections import Counter

@@ -146,6 +146,16 @@ def test_what_is_kept_survives(start_server, account, make_client):
     assert condition(romeo.iq("set", pubsub(create), to="pubsub.localhost")) == ("result",)
     assert ids(publish(romeo, "n", to="pubsub.localhost")) == ["i1"]
     assert ids(publish(romeo, "own")) == ["i1"]
+    configure(romeo, "n", "pubsub.localhost", access_model="authorize")
+    juliet = make_client(account("juliet", Place(server, "localhost")))
+    assert condition(subscribe(juliet, "n", "pubsub.localhost")) == ("result",)
+    shows = "<field var='pubsub#show-values'><value>away</value></field>"
+    kind = f"<field var='FORM_TYPE'><value>{NS}#subscribe_options</value></field>"
+    wish = f"<options><x xmlns='jabber:x:data' type='submit'>{kind}{shows}</x></options>"
+    mine = pubsub(f"<subscribe node='n' jid='{romeo.bare}'/>{wish}")
+    assert condition(romeo.iq("set", mine, to="pubsub.localhost")) == ("result",)
+    inner = f"<create node='all'/><configure>{form('node_config', node_type='collection', children='n')}</configure>"
+    assert condition(romeo.iq("set", pubsub(inner), to="pubsub.localhost")) == ("result",)
     server.kill9()
     server = start_server(CONFIG)
     romeo = make_client(romeo.account._replace(place=Place(server, "localhost")))
@@ -155,7 +165,17 @@ def test_what_is_kept_survives(start_server, account, make_client):
     values = {
         each.get("var"): each.findtext("{jabber:x:data}value") for each in shown.iter("{jabber:x:data}field")
     }
-    assert values["pubsub#title"] == "Verona" and values["pubsub#access_model"] == "whitelist"
+    assert values["pubsub#title"] == "Verona" and values["pubsub#access_model"] == "authorize"
+    assert values["pubsub#collection"] == "all"
+    juliet = make_client(juliet.account._replace(place=Place(server, "localhost")))
+    for client, state in ((romeo, "subscribed"), (juliet, "pending")):
+        found = client.iq("get", pubsub("<subscriptions/>"), to="pubsub.localhost")
+        assert [each.get("subscription") for each in found.iter(f"{{{NS}}}subscription")] == [state]
+    shown = romeo.iq("get", pubsub(f"<options node='n' jid='{romeo.bare}'/>"), to="pubsub.localhost")
+    field = next(
+        each for each in shown.iter("{jabber:x:data}field") if each.get("var") == "pubsub#show-values"
+    )
+    assert [each.text for each in field.findall("{jabber:x:data}value")] == ["away"]
 
 
 def test_wrong_requests(romeo, service, node):
