@@ -7,7 +7,7 @@ PIP     = $(PY) -m pip install --quiet --disable-pip-version-check
 HOST   ?= localhost
 USERS  ?= 200
 TIME   ?= 60s
-SLOW    = tests/acceptance tests/clients tests/crash tests/federation
+SLOW    = tests/acceptance tests/clients tests/crash tests/federation tests/xdb
 STORING = tests/c2s/test_sasl.py tests/c2s/test_sm.py tests/c2s/test_stream.py tests/ctl/test_accounts.py \
     tests/ctl/test_jabberctl.py tests/ctl/test_portable.py tests/modules tests/rfc6121
 
@@ -31,10 +31,14 @@ jabberctl: Makefile
 	    'exec "$(abspath $(VENV))/bin/python" -m jabberd_py.ctl "$$@"' >$@
 	@chmod 755 $@
 
-test: $(VENV)/dev.stamp  ## all tests; ARGS="-k roster" for some
+test: $(VENV)/dev.stamp  ## all tests; ARGS="-k roster" for some; HALVES=1: both halves at a time
+ifdef HALVES
+	@$(MAKE) --no-print-directory --jobs=2 test-slow test-quick
+else
 	$(PY) -m pytest $(ARGS)
+endif
 
-# All tests in two halves.
+# All tests in two halves: most of their time they wait.
 test-slow: $(VENV)/dev.stamp  ## the tests that wait for other people's programs, for pip and for disks
 	$(PY) -m pytest $(SLOW) $(ARGS)
 
