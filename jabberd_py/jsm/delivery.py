@@ -13,7 +13,7 @@ from ..xmpp.errors import StanzaError
 from ..xmpp.jid import JID
 from ..xmpp.large import unfold
 from .session import Session
-from .worth import ARCHIVED, content, missed, worth
+from .worth import ARCHIVED, missed, worth
 
 if TYPE_CHECKING:
     from .host import Host
@@ -60,9 +60,7 @@ def _message(host: Host, user: str, stanza: Element, session: Session | None, ba
         spool.give(user, stanza, sessions)  # nothing to keep
         host.hooks.tell("received", user, stanza, sessions)
         return
-    value = worth(stanza)
-    if bare and stanza.type == "groupchat":
-        value = content(stanza)
+    value = worth(stanza, of_room=bare)
     archived = (
         bool(value & ARCHIVED) and spool.wants is not None and spool.wants(user, str(stanza.from_ or ""))
     )

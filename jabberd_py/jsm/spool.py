@@ -24,7 +24,7 @@ from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
 from ..xmpp.parser import reread
 from ..xmpp.sm import WRAP
-from ..xmpp.syntax import name_language
+from ..xmpp.syntax import LANG, name_language
 from .marks import Deliveries, Marks
 from .notes import PICKING, SENT
 
@@ -171,7 +171,7 @@ class Spool:
         session: Session | None = stanza.session
         stream, seq = messages.origin(session)
         if session is not None and archived:
-            name_language(stanza)
+            stanza.attrs.setdefault("xml:lang", LANG)  # `name_language`, without the call
         xml = stanza.to_bytes().decode()
         row = [id, user, peer, resource, xml, 1, 1 if archived else 0, stream, seq, ""]
         copy = session.note(SENT) if session is not None and session.user == peer else None

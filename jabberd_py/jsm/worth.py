@@ -62,14 +62,12 @@ def missed(stanza: Element) -> bool:
     return _chat_states.isdisjoint(kids) or not _silent.issuperset(kids)
 
 
-def worth(stanza: Element) -> int:
+def worth(stanza: Element, of_room: bool = False) -> int:
     """The bits `SPOOLED` and `ARCHIVED`: whether a message is to be stored for a user who is away, and in the archive, by its
-    type and its content (XEP-0160 section 3, XEP-0313 section 5.1.1, XEP-0334)."""
-    return 0 if stanza.attrs.get("type") in ("error", "headline", "groupchat") else content(stanza)
-
-
-def content(stanza: Element) -> int:
-    """The same by its content alone."""
+    type and its content (XEP-0160 section 3, XEP-0313 section 5.1.1, XEP-0334). ``of_room``: what a room says counts, too."""
+    type = stanza.attrs.get("type")
+    if type in ("error", "headline") or (type == "groupchat" and not of_room):
+        return 0
     kids = stanza.kids
     if "urn:xmpp:hints no-store" in kids:
         return 0

@@ -17,6 +17,7 @@ from .store import Item
 from .tables import NAME_LENGTH
 
 NS = NODE = "urn:xmpp:mds:displayed:0"
+MARK = f"{NS} displayed"
 CONFIG = Config(access_model="whitelist", send_last_published_item="never")
 logger = log.get(__name__)
 
@@ -36,7 +37,7 @@ class Displayed(Module):
     @on("out", kind="message")
     def assist(self, session: Session, message: Element) -> None:
         """The element leaves the message before anybody else sees it (section 6.2). Waits until it is published."""
-        if not message.has("displayed", NS):
+        if MARK not in message.kids:  # every message comes by here
             return
         marks = message.all("displayed", NS)
         for each in marks:
