@@ -91,6 +91,7 @@ EVENTS = (
     _life("component", "component", "a component has connected"),
     _life("component_gone", "component", "a component has been away for too long"),
     _life("created", "user", "an account is made"),
+    _life("imported", "user", "an account was read from a file (XEP-0227)"),
     _life("deleting", "user", "an account is about to go, data and all"),
     _life("start", "", "the instance begins to serve"),
     _life("restored", "", "behind `start`: sessions that can be resumed are there again (XEP-0198)"),

@@ -74,6 +74,7 @@ class Reader:
             xdb.save(self._store, late)
         forget_owner(self.user)
         self.whole = True
+        self.host.hooks.tell("imported", self.user)
         return {
             "jid": self.user,
             **self.counts,

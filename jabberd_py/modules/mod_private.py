@@ -65,7 +65,11 @@ class PrivateStorage(Module):
     def stored(self, user: str, element: Element) -> Element | None:
         """The stored <query/> with elements of that name; None if there is none."""
         rows = _private(user, key(element))
-        return from_text(rows[0][0]) if rows else None
+        try:
+            return from_text(rows[0][0]) if rows else None
+        except ValueError as error:
+            spoilt("private", user, error)
+            return None
 
     def keep(self, user: str, element: Element) -> None:
         """Stores the element. Blocks until the commit. Raises StanzaError."""

@@ -16,12 +16,12 @@ import gevent
 from ..hooks import Module, on
 from ..jsm.session import Session
 from ..xdb import cached, xdb
-from ..xmpp.element import Element, from_text
+from ..xmpp.element import Element
 from ..xmpp.jid import JID
 from ..xmpp.protocols import XEP
 from . import store
 from .config import Config
-from .store import Item
+from .store import Item, intact
 
 DATA, METADATA = "urn:xmpp:avatar:data", "urn:xmpp:avatar:metadata"
 VCARD, UPDATE = "vcard-temp", "vcard-temp:x:update"
@@ -42,7 +42,8 @@ def avatar_of(user: str) -> Avatar | None:
     newest = store.newest(user, METADATA, 1) if METADATA in store.nodes_of(user) else []
     if not newest or not newest[0].payload:
         return None
-    infos = from_text(newest[0].payload).all("info", METADATA)
+    metadata = intact(user, "pubsub_item", newest[0].payload)
+    infos = [] if metadata is None else metadata.all("info", METADATA)
     if not infos:
         return Avatar(None, "")
     here = next((each for each in infos if "url" not in each.attrs), None)
@@ -76,7 +77,9 @@ class Avatars(Module):
         photo = self._photo(user, asker, avatar)
         if text is None:
             return None if photo is None else str(Element("vCard", VCARD, photo))
-        card = from_text(text)
+        card = intact(user, "document", text)
+        if card is None:
+            return text
         for old in card.all("PHOTO", VCARD):
             card.remove(old)
         return str(card if photo is None else card.append(photo))
@@ -88,11 +91,11 @@ class Avatars(Module):
         if any(name not in nodes or not pep.reads(user, nodes[name], asker) for name in (DATA, METADATA)):
             return None
         found = store.some(user, DATA, [avatar.hash])
-        data = from_text(found[0].payload).text if found and found[0].payload else ""
-        if not data:
+        data = intact(user, "pubsub_item", found[0].payload) if found else None
+        if data is None or not data.text:
             return None
         return Element(
-            "PHOTO", VCARD, Element("TYPE", VCARD, avatar.type), Element("BINVAL", VCARD, data.strip())
+            "PHOTO", VCARD, Element("TYPE", VCARD, avatar.type), Element("BINVAL", VCARD, data.text.strip())
         )
 
     def stored(self, user: str, card: Element) -> None:

@@ -21,13 +21,14 @@ from ..hooks import Module, on
 from ..jsm.session import Session
 from ..net.turns import fairly
 from ..xdb import xdb
-from ..xmpp.element import Element, from_text
+from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
 from ..xmpp.jid import parse
 from ..xmpp.protocols import XEP
 from . import store
 from .config import Config
-from .store import Cut, Item
+from .older import Older
+from .store import Cut, Item, intact
 
 NODE = "urn:xmpp:bookmarks:1"
 OLD = "storage:bookmarks"
@@ -98,17 +99,21 @@ class Bookmarks(Module):
     def __init__(self, host: Any, settings: Any = None) -> None:
         super().__init__(host, settings)
         self.busy: dict[str, Turn] = {}
+        self.older = Older(host, self.name, self.take_over)
 
     @on("start")
     def begin(self) -> None:
         self.host["private"].view(Element("storage", OLD), self)
+        self.older.start()
 
     @on("session")
-    def take_over(self, session: Session) -> None:
-        """An account has bookmarks from before there was a node for them."""
-        user = session.user
-        if self.host.options.anonymous:
-            return
+    def enter(self, session: Session) -> None:
+        if self.older.left:
+            self.take_over(session.user)
+
+    @on("imported")
+    def take_over(self, user: str) -> None:
+        """An account may have bookmarks from before there was a node for them."""
         nodes = store.nodes_of(user)
         if NODE in nodes and OLD in nodes:
             return
@@ -168,7 +173,7 @@ class Bookmarks(Module):
     def _copy_of(self, user: str) -> Element | None:
         """<storage/> as it is published, or None."""
         newest = store.newest(user, OLD, 1)
-        found = from_text(newest[0].payload) if newest and newest[0].payload else None
+        found = intact(user, "pubsub_item", newest[0].payload) if newest else None
         return found if found is not None and (found.name, found.ns) == ("storage", OLD) else None
 
     def _copy(self, user: str, kept: Element | None) -> None:
@@ -246,4 +251,5 @@ class Bookmarks(Module):
             return []
         self.host["pep"].settle(user, node)
         items = store.page(user, NODE, self.host["pep"].max_items, Cut(), newest=False)
-        return [(item, from_text(item.payload)) for item in fairly(items) if item.payload]
+        found = [(item, intact(user, "pubsub_item", item.payload)) for item in fairly(items)]
+        return [(item, bookmark) for item, bookmark in found if bookmark is not None]

@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 
 from peewee import fn
 
-from ..xdb import cached, xdb
+from ..xdb import cached, spoilt, xdb
+from ..xmpp.element import Element, from_text
 from .config import Config
 from .node import Node, Nodes
 from .options import Subscription, stored
@@ -31,6 +32,15 @@ class Item(NamedTuple):
 
 def key(node: str, item: str) -> str:
     return hashlib.sha256(f"{node}\0{item}".encode()).hexdigest()
+
+
+def intact(owner: str, table: str, text: str | None) -> Element | None:
+    """The element that is stored in that table; None if there is none, or it is damaged."""
+    try:
+        return from_text(text) if text else None
+    except ValueError as error:
+        spoilt(table, owner, error)
+        return None
 
 
 # -- reading ---------------------------------------------------------------------------------

@@ -12,13 +12,14 @@ from typing import Any
 from ..hooks import LATER, Module, iq, on
 from ..jsm.session import Session
 from ..xdb import xdb
-from ..xmpp.element import Element, from_text
+from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
 from ..xmpp.jid import JID
 from ..xmpp.protocols import XEP
 from . import store
 from .config import Config
-from .store import Item
+from .older import Older
+from .store import Item, intact
 from .vcards import TEMP, VCARD4, to_temp, to_vcard4
 
 NODE = "urn:xmpp:vcard4"
@@ -33,19 +34,26 @@ class VCard4(Module):
     protocols = (XEP(292, "0.12.0", "vCard4 Over XMPP"),)
     needs = ("vcard", "pep")
 
+    def __init__(self, host: Any, settings: Any = None) -> None:
+        super().__init__(host, settings)
+        self.older = Older(host, self.name, self.take_over)
+
     @on("start")
     def begin(self) -> None:
         self.host["vcard"].views.insert(0, self)
+        self.older.start()
 
     @on("session")
-    def take_over(self, session: Session) -> None:
-        """An account has a vcard-temp from before there was a node for it."""
-        user = session.user
-        if self.host.options.anonymous or NODE in store.nodes_of(user):
-            return
-        text = xdb.get(user, TEMP)
-        if text is not None:
-            self.stored(user, from_text(text))
+    def enter(self, session: Session) -> None:
+        if self.older.left:
+            self.take_over(session.user)
+
+    @on("imported")
+    def take_over(self, user: str) -> None:
+        """An account may have a vcard-temp from before there was a node for it."""
+        card = None if NODE in store.nodes_of(user) else intact(user, "document", xdb.get(user, TEMP))
+        if card is not None:
+            self.stored(user, card)
 
     def _card(self, user: str) -> Item | None:
         newest = store.newest(user, NODE, 1) if NODE in store.nodes_of(user) else []
@@ -63,7 +71,9 @@ class VCard4(Module):
         item = self._card(user)
         if item is None:
             return None
-        card, old = from_text(item.payload), None if text is None else from_text(text)
+        card, old = intact(user, "pubsub_item", item.payload), intact(user, "document", text)
+        if card is None:
+            return text
         if old is not None and str(to_vcard4(old, card)) == str(card):
             return text  # as the client wrote it
         return str(to_temp(card, old))
@@ -71,7 +81,7 @@ class VCard4(Module):
     def stored(self, user: str, card: Element) -> None:
         """A vcard-temp was stored: it is the vCard now. Raises StanzaError, StoreError."""
         item, pep = self._card(user), self.host["pep"]
-        made = to_vcard4(card, None if item is None else from_text(item.payload))
+        made = to_vcard4(card, None if item is None else intact(user, "pubsub_item", item.payload))
         if made.payload is None:
             if item is not None:
                 pep.retract_for(user, NODE, [item.id])

@@ -85,6 +85,20 @@ def test_bookmarks_from_before_are_taken_over(start_server, account, make_client
     assert stored(client) == ({"a@rooms.example": ("A", None, None)}, 1)
 
 
+def test_bookmarks_of_an_imported_account_are_taken_over(server, make_client, tmp_path):
+    from tests.conftest import Account, Place
+
+    rooms = "<storage xmlns='storage:bookmarks'><conference jid='b@rooms.example' name='B'/></storage>"
+    file = tmp_path / "nurse.xml"
+    file.write_text(
+        "<server-data xmlns='urn:xmpp:pie:0'><host jid='localhost'><user name='angelica' password='secret'>"
+        f"<query xmlns='jabber:iq:private'>{rooms}</query></user></host></server-data>"
+    )
+    server.ctl("accounts", "import", str(file))
+    client = make_client(Account("angelica", "secret", Place(server, "localhost")))
+    assert ids(items(client, NODE)) == ["b@rooms.example"]
+
+
 def copied(client):
     """{jid: name} of the node of XEP-0048."""
     found = items(client, OLD)
