@@ -58,6 +58,11 @@ class Deliveries:
         pending = [min(ids) for ids in (self.waiting, self.returned, self.kept_back) if ids]
         return min(self.upto, min(pending) - 1) if pending else self.upto
 
+    def passed(self, id: int) -> None:
+        """`Spool._flush` is done with this row and goes on behind it."""
+        self.returned.pop(id, None)
+        self.upto = max(self.upto, id)
+
     def row(self, id: int) -> int:
         """``id`` if that row is in the store and waits for an acknowledgement; else 0."""
         return 0 if isinstance(self.waiting.get(id, _none), Element) else id

@@ -256,13 +256,7 @@ class Spool:
             mine.upto, mine.saved = max(mine.upto, mark), max(mine.saved, mark)
             while True:
                 news = mine.news
-                returned = sorted(mine.returned)[:PAGE]  # those that come meanwhile may have no row yet
-                readable()
-                returned = [id for id in returned if id in mine.returned]
-                rows = self.rows(returned)
-                for id in set(returned).difference(row[0] for row in rows):
-                    mine.returned.pop(id, None)  # the row is gone
-                rows = rows or messages.page(user, mine.upto)
+                returned, rows = self._next_rows(user, mine)
                 page = Page()
                 try:
                     if not self._hand_over(user, rows, mine, page):
@@ -285,6 +279,19 @@ class Spool:
             )  # once more: those that were saved meanwhile are still in `ahead`
             xdb.release()
 
+    def _next_rows(self, user: str, mine: Deliveries) -> tuple[bool, list[tuple[int, str, int]]]:
+        """The next page: returned rows, or, if there are none, the rows behind ``upto``. Also tells whether there were returned
+        ones. Blocks."""
+        returned = sorted(mine.returned)[
+            :PAGE
+        ]  # before `readable`: those that return later may have no row yet
+        readable()
+        returned = [id for id in returned if id in mine.returned]
+        rows = self.rows(returned)
+        for id in set(returned).difference(row[0] for row in rows):
+            mine.returned.pop(id, None)  # the row is gone
+        return bool(returned), rows or messages.page(user, mine.upto)
+
     def _hand_over(
         self,
         user: str,
@@ -295,26 +302,23 @@ class Spool:
         """Gives these rows to the best sessions. Blocks. False: there is no connected session any more."""
         host, sessions = self.host, self.host.sessions.best(user)
         for id, xml, archived in rows:
-            if id in mine.waiting or id in mine.ahead:
-                mine.upto = max(mine.upto, id)
+            if id in mine.waiting or id in mine.ahead:  # a client has it already, or is about to get it
+                mine.passed(id)
                 continue
             stanza = self.admitted(user, id, xml)
             if stanza is None:
-                mine.returned.pop(id, None)
-                mine.upto = max(mine.upto, id)
+                mine.passed(id)
                 continue
             for session in sessions:
                 session.drain()  # many messages must not overflow the buffer of a client that reads as fast as it can
             sessions = host.takers(user, stanza)
             if not sessions and host.sessions.willing(user):
-                mine.returned.pop(id, None)
+                mine.passed(id)
                 mine.kept_back[id] = bool(archived)
-                mine.upto = max(mine.upto, id)
                 continue
             if not any(session.connected for session in sessions):
                 return False  # the queue of a session without a stream is small
-            mine.returned.pop(id, None)
-            mine.upto = max(mine.upto, id)
+            mine.passed(id)
             self._fewer(user)
             mine.waiting[id] = bool(archived)
             page.hold(sessions)

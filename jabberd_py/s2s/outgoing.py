@@ -28,17 +28,25 @@ logger = log.get(__name__)
 class Outgoing(Connection):
     """Opened for one pair. Other domains of ours may use it, too (multiplexing, XEP-0220 section 2.6.1).
 
-    steps          what was done so far, for `jabberctl check federation`: (what, result)
-    due            True between a stream header of the other side and its features
-    sasl           True between our <auth/> and its answer
-    ready          True once the features are known and neither TLS nor SASL is under way: keys may be shown and verified
-    wanted         the pairs that want to send here
-    asked          (remote, local) -> a pair whose key was shown and that waits for the verdict
-    verifications  (remote, local, stream id) -> (key, result) of keys that are verified for incoming streams
-    external       may SASL EXTERNAL still be tried?
-    before         the counters of an earlier stream while we wait for the answer to <resume/>
-    behind         pairs that may send as soon as that answer is there
+    The way up: `begin` connects; `open` takes the header of the other side; `_features` chooses what comes next: STARTTLS, or
+    `_begin_proofs`, which proves with SASL EXTERNAL or with dialback keys who we are. When the other side trusts a pair
+    (`_trusted`), the stream is resumed or stream management is enabled, and then the pair may send (`_let_send`).
+
+    steps              what was done so far, for `jabberctl check federation`: (what, result)
+    awaiting_features  True between a stream header of the other side and its features
+    sasl               True between our <auth/> and its answer
+    ready              True once the features are known and neither TLS nor SASL is under way: keys may be shown and verified
+    wanted             the pairs that want to send here
+    asked              (remote, local) -> a pair whose key was shown and that waits for the verdict
+    verifications      (remote, local, stream id) -> (key, result) of keys that are verified for incoming streams
+    external           may SASL EXTERNAL still be tried?
+    resuming           the counters of an earlier stream while we wait for the answer to <resume/>
+    held_back          pairs that the other side trusts, and that must wait for that answer
+    failure            why the stream did not come up; None: it did, or it broke
     """
+
+    failure: Failure | None = None
+    target: Target | None = None
 
     def __init__(self, uplink: Uplink, pair: Pair, both_ways: bool = True) -> None:
         super().__init__(uplink, None, "")
@@ -49,13 +57,13 @@ class Outgoing(Connection):
         self.wanted: dict[Pair, None] = {}
         self.asked: dict[tuple[str, str], Pair] = {}
         self.verifications: dict[tuple[str, str, str], tuple[str, AsyncResult]] = {}
-        self.due = self.sasl = self.ready = False
+        self.awaiting_features = self.sasl = self.ready = False
         self.authenticated = False
         self.external = True
         self.multiplex = False
         self.offered_sm = False
-        self.before: Acks | None = None
-        self.behind: list[Pair] = []
+        self.resuming: Acks | None = None
+        self.held_back: list[Pair] = []
 
     # -- coming up ---------------------------------------------------------------------------------
 
@@ -93,12 +101,12 @@ class Outgoing(Connection):
     def open(self, header: Header) -> None:
         self.spoken(header)
         self.id = header.attrs.get("id", "")
-        self.due = True
+        self.awaiting_features = True
         if header.attrs.get("version", "0").partition(".")[0] != "1":
             self._features(Element("features", ns.STREAM))  # a server of before 2004 has none
 
     def negotiate(self, element: Element) -> bool:
-        if element.ns == ns.STREAM and element.name == "features" and self.due:
+        if element.ns == ns.STREAM and element.name == "features" and self.awaiting_features:
             self._features(element)
         elif element.ns == ns.TLS and element.name == "proceed" and not self.secure:
             if self.stream.drop_input():
@@ -106,7 +114,7 @@ class Outgoing(Connection):
             self.opened = False
             self.stream.restart()
             self._start_tls()
-            self._again()
+            self._reopen()
         elif element.ns == ns.TLS:
             raise Failure("remote-server-timeout", f"{self.remote} cannot encrypt now")
         elif element.ns == ns.SASL and element.name == "success" and self.sasl:
@@ -114,23 +122,25 @@ class Outgoing(Connection):
             self.step("SASL EXTERNAL", "accepted")
             self.authenticated, self.proof = True, "certificate"
             self.stream.restart()
-            self._again()
+            self._reopen()
         elif element.ns == ns.SASL and element.name == "failure" and self.sasl:
             self.sasl = False
             reason = said(element, ns.SASL)
             self.step("SASL EXTERNAL", f"refused: {reason}")
-            self._ready()
+            self._begin_proofs()
         else:
             return False
         return True
 
-    def _again(self) -> None:
+    def _reopen(self) -> None:
+        """The stream begins anew, after TLS or SASL."""
         self.opened = False
         self.header()
 
     def _features(self, features: Element) -> None:
+        """Chooses the next step by what the other side offers. Raises Failure."""
         o = self.uplink.options
-        self.due = False
+        self.awaiting_features = False
         if not self.secure and features.has("starttls", ns.TLS):
             self.send(b"<starttls xmlns='%b'/>" % ns.TLS.encode())
             return
@@ -140,8 +150,8 @@ class Outgoing(Connection):
         feature = features.child("dialback", dialback.FEATURE)
         self.multiplex = feature is not None and feature.has("errors", dialback.FEATURE)
         if self.authenticated:
-            self._established(self.pair)
-            self._ready()
+            self._trusted(self.pair)
+            self._begin_proofs()
             return
         mechanisms = features.child("mechanisms", ns.SASL)
         offered = [] if mechanisms is None else [each.text.strip() for each in mechanisms.elements()]
@@ -150,16 +160,17 @@ class Outgoing(Connection):
             self.bidi = True
             self.send(b"<bidi xmlns='%b'/>" % BIDI.encode())
         self.step("stream", "up")
-        self._ready()
+        self._begin_proofs()
 
-    def _ready(self) -> None:
-        if self._external():
+    def _begin_proofs(self) -> None:
+        """Nothing more is to be negotiated: tries SASL EXTERNAL, or begins with dialback."""
+        if self._try_external():
             return
         self.ready = True
         for (theirs, ours, id), (key, _) in self.verifications.items():
             self.send(dialback.element("verify", ours, theirs, key, id=id))
         if self.wanted:
-            self._prove()
+            self._prove_pairs()
         elif not self.authenticated:
             self.stream.established(self.uplink.options.idle_timeout)
 
@@ -171,9 +182,9 @@ class Outgoing(Connection):
         if pair in self.pairs:
             pair.attach(self)
         elif self.ready:
-            self._prove()
+            self._prove_pairs()
 
-    def _external(self) -> bool:
+    def _try_external(self) -> bool:
         """Tries SASL EXTERNAL if it was not tried yet. True: it was sent, and until the answer comes nothing else may be
         sent."""
         if not self.external or self.pair not in self.wanted:
@@ -184,9 +195,9 @@ class Outgoing(Connection):
         self.send(Element("auth", ns.SASL, name, mechanism="EXTERNAL").to_bytes())
         return True
 
-    def _prove(self) -> None:
+    def _prove_pairs(self) -> None:
         """Proves for each pair that wants to send who we are: with the certificate or with a dialback key."""
-        if self._external():
+        if self._try_external():
             return
         for pair in list(self.wanted):
             names = pair.remote, pair.local
@@ -205,7 +216,7 @@ class Outgoing(Connection):
         if type == "valid":
             self.step("dialback", "valid")
             self.proof = self.proof or "dialback"
-            self._established(pair)
+            self._trusted(pair)
             return
         if type == "error":
             reason = said(element.child("error"), ns.STANZAS)
@@ -218,11 +229,12 @@ class Outgoing(Connection):
         if not self.wanted and not self.pairs and not self.verifications:
             raise failure
 
-    def _established(self, pair: Pair) -> None:
+    def _trusted(self, pair: Pair) -> None:
+        """The other side believes that we are ``pair.local``."""
         if pair in self.pairs:
             return
-        if self.before is not None:
-            self.behind.append(pair)
+        if self.resuming is not None:
+            self.held_back.append(pair)
             return
         self.authenticated = True
         stream = self.stream
@@ -233,9 +245,10 @@ class Outgoing(Connection):
         if self.sm is None and self.offered_sm and pair is self.pair:
             self._manage_stream()
         else:
-            self._accepted(pair)
+            self._let_send(pair)
 
-    def _accepted(self, pair: Pair) -> None:
+    def _let_send(self, pair: Pair) -> None:
+        """Last step: the pair sends on this stream from now on."""
         logger.info("a server takes our stanzas", remote=pair.remote, local=pair.local, proof=self.proof,
                     address=self.address)  # fmt: skip
         self.step("ready", f"{pair.local} may send to {pair.remote}")
@@ -270,45 +283,45 @@ class Outgoing(Connection):
 
     def _manage_stream(self) -> None:
         """Sends <resume/> if the last stream of this pair can be resumed, else <enable/>."""
-        before = self.before = self.uplink.left.pop(self.pair, None)
-        if before is not None:
+        old = self.resuming = self.uplink.left.pop(self.pair, None)
+        if old is not None:
             self.send(b"<resume xmlns='%b' previd='%b' h='%d'/>" % (
-                SM.encode(), before.token.encode(), before.handled))  # fmt: skip
+                SM.encode(), old.token.encode(), old.handled))  # fmt: skip
         else:
             self._enable()
 
     def _enable(self) -> None:
         self.sm = Acks()
         self.send(b"<enable xmlns='%b' resume='true'/>" % SM.encode())
-        self._accepted(self.pair)
+        self._let_send(self.pair)
 
-    def _go_on(self) -> None:
-        behind, self.behind = self.behind, []
-        for pair in behind:
-            self._established(pair)
+    def _after_resumption(self) -> None:
+        held_back, self.held_back = self.held_back, []
+        for pair in held_back:
+            self._trusted(pair)
 
     def manage(self, element: Element) -> bool:
-        sm, before = self.sm, self.before
+        sm, old = self.sm, self.resuming
         if element.name == "enabled" and sm is not None:
             if element.attrs.get("resume") in ("true", "1"):
                 sm.token = element.attrs.get("id", "")
-        elif element.name == "resumed" and before is not None:
-            before.acknowledged(count(element))
-            self.before, self.sm = None, before
-            before.asked = False
-            for _, entry in before.queue:
+        elif element.name == "resumed" and old is not None:
+            old.acknowledged(count(element))
+            self.resuming, self.sm = None, old
+            old.asked = False
+            for _, entry in old.queue:
                 self.send(entry.data)
-            if before.queue:
-                self.send(before.ask())
-            self._accepted(self.pair)
-            self._go_on()
-        elif element.name == "failed" and before is not None:
+            if old.queue:
+                self.send(old.ask())
+            self._let_send(self.pair)
+            self._after_resumption()
+        elif element.name == "failed" and old is not None:
             if "h" in element.attrs:
-                before.acknowledged(count(element))
-            self.before = None
-            before.give_back()
+                old.acknowledged(count(element))
+            self.resuming = None
+            old.give_back()
             self._enable()
-            self._go_on()
+            self._after_resumption()
         elif element.name == "failed" and sm is not None:
             self.sm = None
             for pair, entry in sm.queue:
@@ -329,9 +342,9 @@ class Outgoing(Connection):
             sm.give_back()
 
     def end(self) -> None:
-        before, self.before = self.before, None
-        if before is not None:
-            before.give_back()
+        old, self.resuming = self.resuming, None
+        if old is not None:
+            old.give_back()
         was_up = self.pairs.copy()
         super().end()
         failure = Failure("remote-server-timeout", f"{self.remote}: {self.error or 'the stream broke'}")
@@ -340,9 +353,6 @@ class Outgoing(Connection):
         for pair in self.wanted:
             if pair not in was_up and pair.connection is None:
                 self.uplink.failed(pair, self.failure or failure, shared=pair is not self.pair)
-
-    failure: Failure | None = None
-    target: Target | None = None
 
     def _fail(self, failure: Failure) -> None:
         self.failure = failure
