@@ -88,7 +88,7 @@ class Register(Feature):
         self._check_nick(room, user, nick, request)
         if "offline" in self.host.modules:
             self.host["offline"].check(room, user, values)
-        if self.host["approval"].needed(room, user):
+        if self._asks(room, user):
             self.host["approval"].ask(room, user, nick)
             return
         tickets = [self.enrol(room, user, nick)]
@@ -96,6 +96,11 @@ class Register(Feature):
         for ticket in tickets:
             if ticket is not None:
                 ticket.wait()
+
+    def _asks(self, room: Room, user: str) -> bool:
+        """Has an admin to decide about that user's registration?"""
+        module = self.host.modules.get("approval")
+        return module is not None and module.needed(room, user)
 
     def enrol(self, room: Room, user: str, nick: str) -> Ticket | None:
         """Makes the user a member, and the nick theirs. Does not wait."""
@@ -111,6 +116,8 @@ class Register(Feature):
         except StanzaError as error:
             if error.condition != "conflict":
                 raise
+            if "nicks" not in self.host.modules:
+                raise
             other = self.host["nicks"].another(room, user, nick)
             offer = Element("query", NS, self.form(room, user, other))
             raise StanzaError("conflict", f"{error.text}; {other} is free", offer) from None
@@ -122,7 +129,7 @@ class Register(Feature):
             raise StanzaError("forbidden", "you are banned from this room")
         if at_least(now, "member"):
             return
-        closed = self.host["members"].says(room) and not self.host["approval"].needed(room, user)
+        closed = self.host["members"].says(room) and not self._asks(room, user)
         if not self.allowed(room) or closed:
             raise StanzaError("not-allowed", "this room does not let you register")
         alone = Occupant(user, "", "none")

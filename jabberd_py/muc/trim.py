@@ -16,11 +16,11 @@ from .room import Room
 class Trim(Feature):
     """Removes messages up to one from the archive and from the history."""
 
-    needs = ("archive",)
     allowed = Option(bool, True, "may owners remove messages from the archives of their rooms?")
 
     def room_features(self, room: Room) -> list[str]:
-        return [archive.TRIM] if self.allowed and self.host.archive.keeps(room) else []
+        kept_by = self.host.archive
+        return [archive.TRIM] if self.allowed and kept_by is not None and kept_by.keeps(room) else []
 
     @iq("set", archive.TRIM, "trim", to="room")
     def trim(self, request: Element) -> Any:

@@ -293,7 +293,8 @@ def test_xep_0463_a_change_of_who_is_in_bears_the_versions(room: Room, romeo: Cl
 def test_xep_0486_example_5_and_xep_0433_example_8_9_what_a_service_does_not_do(
     start_server: Any, account: Any, make_client: Any
 ) -> None:
-    modules = {"avatar": False, "search": {"everything": False, "burst": 1, "rate": 0.01}}
+    off = dict.fromkeys(("avatar", "archive", "approval", "nicks", "offline"), False)
+    modules = {**off, "search": {"everything": False, "burst": 1, "rate": 0.01}}
     server = start_server({
         "hosts": {"localhost": {}}, "modules": {"register": {"enabled": True, "per_address": 0}},
         "services": {"rooms": {"modules": modules}},
@@ -302,6 +303,10 @@ def test_xep_0486_example_5_and_xep_0433_example_8_9_what_a_service_does_not_do(
     room = Room("conference.localhost").open(romeo, "first")
     assert condition(romeo.iq("set", _card(*PICTURES), to=room.address)) == "service-unavailable"
     assert VCARD not in info(romeo, room.service)[0] | info(romeo, room.address)[0]
+    form = f"<x xmlns='{DATA}' type='submit'><field var='FORM_TYPE'><value>{MUC}#register</value></field>"
+    form += "<field var='muc#register_roomnick'><value>first</value></field></x>"
+    query = f"<query xmlns='jabber:iq:register'>{form}</query>"
+    assert condition(romeo.iq("set", query, to=room.address)) == "result"
     answer = search(romeo, room.service, all="true")
     assert condition(answer) == "not-allowed" and application(answer) == "full-set-retrieval-rejected"
     assert condition(search(romeo, room.service, q=room.address[:8])) == "result"
