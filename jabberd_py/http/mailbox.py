@@ -50,8 +50,11 @@ class Mailbox:
         gevent.get_hub().loop.run_callback(self._tell)
 
     def _tell(self) -> None:
+        """Again and again while there is something and it is asked for, as libev does it with a socket."""
         if self.callback is not None and (self.body is not None or self.over):
             self.callback()
+            if self.callback is not None and (self.body is not None or self.over):
+                self._ring()
 
     # -- a socket ---------------------------------------------------------------------------
 
@@ -63,8 +66,6 @@ class Mailbox:
         body, self.body = self.body, None
         if body is not None:
             gevent.get_hub().loop.run_callback(self.taken)
-            if self.over:
-                self._ring()
             return body
         if self.over:
             return b""

@@ -250,6 +250,16 @@ def test_large_answers(poller, make_client, anybody):
         assert len(romeo.gets(f"<message id='{number}'/>", 20)[0].text) == 200_000
 
 
+def test_a_client_that_says_nothing_for_a_while(bosh, anybody):
+    """The greenlet of its stream has ended (`REST`); what comes then is handled all the same."""
+    one = bosh()
+    logged_in(one, anybody(), wait="4")
+    assert len(one.post()) == 0
+    ping = "<iq xmlns='jabber:client' type='get' id='1'><ping xmlns='urn:xmpp:ping'/></iq>"
+    with gevent.Timeout(3):
+        assert "result" in show(one.post(ping))
+
+
 def test_a_body_before_the_login_is_small(bosh):
     one = bosh()
     one.begin()
