@@ -9,6 +9,7 @@ import socket
 
 from gevent.event import Event
 
+from ..heartbeat import heartbeat
 from ..net.channel import Secure
 from ..net.karma import Rates
 from ..net.stream import Closed, Stream
@@ -52,6 +53,11 @@ class Connection(Stream):
         """So long the client has for the next `STEP` bytes."""
         self.step = STEP
         self.until(seconds)
+
+    def relax(self) -> None:
+        """Nothing is expected of the client: it is our turn."""
+        self.login_deadline = None
+        heartbeat.cancel(self)
 
     # -- a file for reading ------------------------------------------------------------------
 
@@ -113,6 +119,7 @@ class Connection(Stream):
         self.until(2 * self.patience)  # ours comes first
         self.drained = self.drained or Event()
         self.drained.wait(self.patience)
+        self.relax()
         if self.taken == taken:
             self.cut_off("the client does not read")
 

@@ -35,6 +35,12 @@ class Body(Input):
 
     whole = True
 
+    def read(self, length: int | None = None) -> bytes:
+        data: bytes = super().read(length)
+        if self.position >= (self.content_length or 0) if not self.chunked_input else not data:
+            self.rfile.relax()
+        return data
+
     def _discard(self) -> None:
         """Reads what is left, if that is not much."""
         self.whole = False
@@ -168,6 +174,8 @@ class Handler(WSGIHandler):
         chunked = "HTTP_TRANSFER_ENCODING" in environ
         asked = environ.get("HTTP_EXPECT", "").lower() == "100-continue"
         self.wsgi_input = Body(self.rfile, self.content_length, self.socket if asked else None, chunked)
+        if not chunked and not self.content_length:
+            self.connection.relax()
         environ["wsgi.input"], environ["wsgi.input_terminated"] = self.wsgi_input, True
         self.asker, secure = self.server.proxies.client(
             self.client_address[0], environ, self.connection.secure
