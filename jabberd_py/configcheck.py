@@ -220,7 +220,8 @@ def _merged(
     known: Mapping[str, type[Any]], *levels: Level
 ) -> tuple[dict[str, dict[str, Any]], list[str], list[str]]:
     """Returns the settings by name, the names of what is on, and the names of what is off and has options all the same, though
-    nobody has switched it off. A later level overrides an earlier one."""
+    nobody has switched it off. A later level overrides an earlier one.
+    What is on by default goes off with a module that it needs."""
     settings: dict[str, dict[str, Any]] = {}
     enabled, idle = [], []
     for name, cls in known.items():
@@ -229,7 +230,10 @@ def _merged(
             switch, options = level.get(name, (None, {}))
             on, said = (on, said) if switch is None else (switch, True)
             settings[name] |= options
-        if on:
+        missing = not said and any(
+            need in known and need not in enabled for need in getattr(cls, "needs", ())
+        )
+        if on and not missing:
             enabled.append(name)
         elif settings[name] and not said:
             idle.append(name)

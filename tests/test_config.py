@@ -319,6 +319,28 @@ def test_a_switched_off_module_stays_off_when_an_option_of_it_is_set(conf):
     assert config.hosts["localhost"].modules["motd"] == {"text": "hi"}
 
 
+@pytest.mark.parametrize(
+    ("text", "enabled"),
+    [
+        ("", ["motd", "trim"]),
+        ("modules: {motd: false}", []),
+        ("modules: {motd: false, trim: true}", ["trim"]),
+    ],
+)
+def test_what_is_on_by_default_goes_with_what_it_needs(conf, monkeypatch, text, enabled):
+    class Trim:
+        """Trims."""
+
+        name, default, needs = "trim", True, ("motd",)
+
+        @classmethod
+        def options(cls):
+            return {}
+
+    monkeypatch.setitem(SCHEMA.modules, "trim", Trim)
+    assert conf(text).hosts["localhost"].enabled == enabled
+
+
 def test_domains_are_prepared(conf):
     assert list(conf("hosts: {Example.ORG: }").hosts) == ["example.org"]
 
