@@ -68,6 +68,8 @@ class Person:
         self.client = aioxmpp.PresenceManagedClient(aioxmpp.JID.fromstr(jid), security, override_peer=where)
         self.found: list[str] = []
         self.leaving = False
+        self.muc = self.client.summon(aioxmpp.MUCClient)
+        self.rooms: dict[str, Any] = {}
         self.carbons = self.client.summon(aioxmpp.CarbonsClient)
         self.blocking = self.client.summon(aioxmpp.BlockingClient)
         self.blocking.on_jids_blocked.connect(lambda jids: self.on_push("blocked", jids))
@@ -91,13 +93,13 @@ class Person:
         if message.body:
             say("chat", message.from_.bare(), message.body.any())
 
-    async def pages(self, size: int, backwards: bool) -> None:
+    async def pages(self, size: int, backwards: bool, to: str | None = None) -> None:
         wanted = ResultSetMetadata.last_page(size) if backwards else ResultSetMetadata.limit(size)
         while True:
             query = Query()
             query.rsm = wanted
             self.found = []
-            fin = await self.client.send(aioxmpp.IQ(aioxmpp.IQType.SET, payload=query))
+            fin = await self.client.send(aioxmpp.IQ(aioxmpp.IQType.SET, to=to and aioxmpp.JID.fromstr(to), payload=query))
             say("page", *self.found)
             if fin.complete:
                 return
@@ -123,7 +125,47 @@ class Person:
                 say("blocklist", *self.blocking.blocklist)
             case "quit":
                 self.leaving = True
+            case _:
+                await self.do_in_room(action, *words)
         say("did", action)
+
+
+    # -- rooms
+
+    async def do_in_room(self, action: str, address: str, *words: str) -> None:
+        room = self.rooms.get(address)
+        match action:
+            case "join":
+                room, joined = self.muc.join(aioxmpp.JID.fromstr(address), words[0])
+                self.rooms[address] = room
+                room.on_message.connect(self.on_said)
+                room.on_join.connect(lambda member, **_: say("joined", member.nick))
+                await joined
+            case "configure":
+                jid = aioxmpp.JID.fromstr(address)
+                form = aioxmpp.muc.xso.ConfigurationForm.from_xso(await self.muc.get_room_config(jid))
+                form.roomname.value, form.persistentroom.value = words[0], True
+                await self.muc.set_room_config(jid, form.render_reply())
+            case "say":
+                message = aioxmpp.Message(aioxmpp.MessageType.GROUPCHAT)
+                message.body[None] = words[0]
+                room.send_message(message)
+            case "subject":
+                await room.set_topic({None: words[0]})
+            case "invite":
+                await room.invite(aioxmpp.JID.fromstr(words[0]), mode=aioxmpp.im.InviteMode.MEDIATED)
+            case "kick":
+                await room.muc_set_role(words[0], "none", reason="out")
+            case "ban":
+                await room.muc_set_affiliation(aioxmpp.JID.fromstr(words[0]), "outcast", reason="out")
+            case "self-ping":
+                await aioxmpp.ping.ping(self.client, room.me.conversation_jid)
+            case "room pages":
+                await self.pages(int(words[0]), False, address)
+
+    def on_said(self, message: Any, member: Any, *_: Any, **__: Any) -> None:
+        if message.body:
+            say("said", member.nick, message.body.any())
 
 
 async def main() -> None:

@@ -7,19 +7,21 @@ import { client, xml } from "@xmpp/client";
 import WebSocket from "ws";
 
 const MAM = "urn:xmpp:mam:2", RSM = "http://jabber.org/protocol/rsm", CARBONS = "urn:xmpp:carbons:2",
-    FORWARD = "urn:xmpp:forward:0", BLOCKING = "urn:xmpp:blocking";
+    FORWARD = "urn:xmpp:forward:0", BLOCKING = "urn:xmpp:blocking", MUC = "http://jabber.org/protocol/muc",
+    USER = `${MUC}#user`, ADMIN = `${MUC}#admin`, OWNER = `${MUC}#owner`, DATA = "jabber:x:data";
 
 globalThis.crypto ??= webcrypto;  // what xmpp.js expects, and Debian 12's node 18 does not set
 globalThis.WebSocket ??= WebSocket;  // only node 22 has it
 
 const say = (...words) => console.log(JSON.stringify(words));
 const bare = (jid) => jid.split("/")[0];
+const nick = (jid) => jid.split("/")[1];
 const jids = (element) => element.getChildren("item").map((item) => item.attrs.jid);
 
 const setting = JSON.parse(process.argv[2]);
 const [username, domain] = setting.jid.split("@");
 const xmpp = client({ service: setting.service ?? `xmpp://127.0.0.1:${setting.port}`, domain, username, password: setting.password });
-let found = [];
+let found = [], entered;  // `entered` is called when the room has sent all that comes to who enters
 
 xmpp.on("error", () => {});  // a cut wire is one, and it reconnects by itself
 xmpp.on("nonza", (nonza) => {  // its own "online" comes before its stream management
@@ -30,8 +32,17 @@ xmpp.streamManagement.on("resumed", () => say("resumed"));
 xmpp.on("stanza", (stanza) => {
     if (stanza.is("presence") && stanza.attrs.from === xmpp.jid.toString())
         say("online", stanza.attrs.from);
+    if (stanza.is("presence") && !stanza.attrs.type && stanza.getChild("x", USER))
+        say("joined", nick(stanza.attrs.from));
     if (!stanza.is("message"))
         return;
+    if (stanza.attrs.type === "groupchat") {
+        if (stanza.getChild("subject"))
+            entered?.();
+        else if (stanza.getChildText("body"))
+            say("said", nick(stanza.attrs.from), stanza.getChildText("body"));
+        return;
+    }
     const result = stanza.getChild("result", MAM);
     if (result)
         found.push(result.getChild("forwarded", FORWARD).getChild("message").getChildText("body"));
@@ -49,11 +60,11 @@ for (const [name, kind] of [["block", "blocked"], ["unblock", "unblocked"]])
         return true;
     });
 
-async function pages(size, place, element) {
+async function pages(size, place, element, to) {
     let wanted = element;
     for (;;) {
         found = [];
-        const fin = (await xmpp.iqCaller.request(xml("iq", { type: "set" },
+        const fin = (await xmpp.iqCaller.request(xml("iq", { type: "set", to },
             xml("query", { xmlns: MAM }, xml("set", { xmlns: RSM }, xml("max", {}, size), wanted)),
         ))).getChild("fin", MAM);
         say("page", ...found);
@@ -66,6 +77,10 @@ async function pages(size, place, element) {
 
 const block = (name, jid) => xmpp.iqCaller.set(xml(name, { xmlns: BLOCKING }, xml("item", { jid })));
 
+const rooms = {};  // address -> the nick there
+const field = (name, value) => xml("field", { var: name }, xml("value", {}, value));
+const set = (to, xmlns, ...children) => xmpp.iqCaller.set(xml("query", { xmlns }, ...children), to);
+
 const actions = {
     chat: (to, body) => xmpp.send(xml("message", { to, type: "chat" }, xml("body", {}, body))),
     carbons: () => xmpp.iqCaller.set(xml("enable", { xmlns: CARBONS })),
@@ -74,6 +89,21 @@ const actions = {
     block: (jid) => block("block", jid),
     unblock: (jid) => block("unblock", jid),
     blocklist: async () => say("blocklist", ...jids(await xmpp.iqCaller.get(xml("blocklist", { xmlns: BLOCKING })))),
+    join: (room, as) => new Promise((resolve) => {
+        entered = resolve;
+        rooms[room] = as;
+        xmpp.send(xml("presence", { to: `${room}/${as}` }, xml("x", { xmlns: MUC })));
+    }),
+    configure: (room, name) => set(room, OWNER, xml("x", { xmlns: DATA, type: "submit" },
+        field("FORM_TYPE", `${MUC}#roomconfig`), field("muc#roomconfig_roomname", name),
+        field("muc#roomconfig_persistentroom", "1"))),
+    say: (to, body) => xmpp.send(xml("message", { to, type: "groupchat" }, xml("body", {}, body))),
+    subject: (to, text) => xmpp.send(xml("message", { to, type: "groupchat" }, xml("subject", {}, text))),
+    invite: (to, jid) => xmpp.send(xml("message", { to }, xml("x", { xmlns: USER }, xml("invite", { to: jid })))),
+    kick: (room, who) => set(room, ADMIN, xml("item", { nick: who, role: "none" })),
+    ban: (room, jid) => set(room, ADMIN, xml("item", { jid, affiliation: "outcast" })),
+    "self-ping": (room) => xmpp.iqCaller.get(xml("ping", "urn:xmpp:ping"), `${room}/${rooms[room]}`),
+    "room pages": (room, size) => pages(size, "after", undefined, room),
     quit: () => xmpp.stop(),
 };
 
