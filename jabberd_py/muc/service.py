@@ -125,8 +125,9 @@ class Rooms(Service):
 
     @cached_property
     def fields(self) -> dict[str, Field[Any]]:
-        """The fields of the rooms' form, by name, in order."""
-        found = (each for part in self.own for each in vars(type(part)).values())
+        """The fields of the rooms' form, by name, in order: first what the room is called."""
+        parts = sorted(self.own, key=lambda each: each.name != "description")
+        found = (each for part in parts for each in vars(type(part)).values())
         return {each.var: each for each in found if isinstance(each, Field)}
 
     # -- rooms -----------------------------------------------------------------------------------------
@@ -270,6 +271,12 @@ class Rooms(Service):
                     kids = list(answer.children)
                     answer = Element.parsed("presence", CLIENT, answer.attrs).append(Element("x", MUC), *kids)
                 self.router.reply(answer)
+
+    @on("server", kind="presence")
+    def which(self, stanza: Element) -> None:
+        """Clients would wait for ever."""
+        if stanza.type is None and stanza.has("x", MUC):
+            raise StanzaError("jid-malformed", "which room? room@service/nick")
 
     def cleaned(self, room: Room, stanza: Element) -> Element:
         """A message without what only the room may say: its own marks, and stanza-ids in its name (XEP-0359)."""

@@ -183,7 +183,7 @@ def _iq(service: Rooms, room: Room | None, stanza: Element, to: JID) -> None:
     request = stanza.type in ("get", "set")
     if room is None:
         if request:
-            raise StanzaError("not-acceptable", "you are not in this room")
+            raise StanzaError("not-acceptable", "you are not in this room", type="cancel")
         return
     occupant, target = room.sessions.get(str(stanza.from_)), room.occupants.get(to.resource or "")
     if not request:
@@ -191,7 +191,9 @@ def _iq(service: Rooms, room: Room | None, stanza: Element, to: JID) -> None:
             service["relay"].answered(room, stanza, to.resource)
     elif occupant is None:
         disco = stanza.kids[0].startswith(DISCO)  # section 6.6
-        raise StanzaError("bad-request" if disco else "not-acceptable", "you are not in this room")
+        raise StanzaError(
+            "bad-request" if disco else "not-acceptable", "you are not in this room", type="cancel"
+        )
     elif target is None:
         raise StanzaError("item-not-found", "nobody has that nick")
     elif service.hooks.call("asking", room, occupant, target, stanza) is not HANDLED:

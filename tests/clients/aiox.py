@@ -99,7 +99,9 @@ class Person:
             query = Query()
             query.rsm = wanted
             self.found = []
-            fin = await self.client.send(aioxmpp.IQ(aioxmpp.IQType.SET, to=to and aioxmpp.JID.fromstr(to), payload=query))
+            fin = await self.client.send(
+                aioxmpp.IQ(aioxmpp.IQType.SET, to=to and aioxmpp.JID.fromstr(to), payload=query)
+            )
             say("page", *self.found)
             if fin.complete:
                 return
@@ -128,7 +130,6 @@ class Person:
             case _:
                 await self.do_in_room(action, *words)
         say("did", action)
-
 
     # -- rooms
 
