@@ -59,7 +59,6 @@ class BlockLists(Module):
     """Heeds lists of abusive addresses that others publish."""
 
     name = "blocklists"
-    needs = ("roster",)
     lists = Option[list[BlockList]](
         list_of(block_list),
         [],
@@ -177,9 +176,10 @@ class BlockLists(Module):
         sender = stanza.from_
         if sender is None or not self.lists_it(sender) or stanza.type == "error":
             return None
-        state = self.host["roster"].state(user, sender.user)
-        if state.from_ or state.to:
-            return None
+        if "roster" in self.host.modules:
+            state = self.host["roster"].state(user, sender.user)
+            if state.from_ or state.to:
+                return None
         if stanza.name == "presence":
             return HANDLED
         raise StanzaError("forbidden", "your address, or your server, is on a block list")

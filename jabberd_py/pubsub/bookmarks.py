@@ -93,8 +93,8 @@ class Bookmarks(Module):
         XEP(402, "1.2.0", "PEP Native Bookmarks"),
         XEP(411, "1.1.0", "Bookmarks Conversion"),
     )
-    needs = ("private", "pep")
-    account_features = (f"{NODE}#compat", f"{NODE}#compat-pep", "urn:xmpp:bookmarks-conversion:0")
+    works = False
+    """Are private XML and PEP there?"""
 
     def __init__(self, host: Any, settings: Any = None) -> None:
         super().__init__(host, settings)
@@ -103,17 +103,26 @@ class Bookmarks(Module):
 
     @on("start")
     def begin(self) -> None:
-        self.host["private"].view(Element("storage", OLD), self)
-        self.older.start()
+        self.works = {"private", "pep"} <= self.host.modules.keys()
+        if self.works:
+            self.host["private"].view(Element("storage", OLD), self)
+            self.account_features = (
+                f"{NODE}#compat",
+                f"{NODE}#compat-pep",
+                "urn:xmpp:bookmarks-conversion:0",
+            )
+            self.older.start()
 
     @on("session")
     def enter(self, session: Session) -> None:
-        if self.older.left:
+        if self.works and self.older.left:
             self.take_over(session.user)
 
     @on("imported")
     def take_over(self, user: str) -> None:
         """An account may have bookmarks from before there was a node for them."""
+        if not self.works:
+            return
         nodes = store.nodes_of(user)
         if NODE in nodes and OLD in nodes:
             return
@@ -132,7 +141,7 @@ class Bookmarks(Module):
     @on("pep")
     def changed(self, user: str, node: str) -> None:
         """Somebody has published bookmarks, in one way or the other."""
-        if node not in (NODE, OLD):
+        if not self.works or node not in (NODE, OLD):
             return
         with self._alone(user) as outermost:
             if not outermost:

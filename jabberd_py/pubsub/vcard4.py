@@ -32,7 +32,8 @@ class VCard4(Module):
 
     name = "vcard4"
     protocols = (XEP(292, "0.12.0", "vCard4 Over XMPP"),)
-    needs = ("vcard", "pep")
+    works = False
+    """Are both forms there, vcard-temp and PEP?"""
 
     def __init__(self, host: Any, settings: Any = None) -> None:
         super().__init__(host, settings)
@@ -40,17 +41,21 @@ class VCard4(Module):
 
     @on("start")
     def begin(self) -> None:
-        self.host["vcard"].views.insert(0, self)
-        self.older.start()
+        self.works = {"vcard", "pep"} <= self.host.modules.keys()
+        if self.works:
+            self.host["vcard"].views.insert(0, self)
+            self.older.start()
 
     @on("session")
     def enter(self, session: Session) -> None:
-        if self.older.left:
+        if self.works and self.older.left:
             self.take_over(session.user)
 
     @on("imported")
     def take_over(self, user: str) -> None:
         """An account may have a vcard-temp from before there was a node for it."""
+        if not self.works:
+            return
         card = None if NODE in store.nodes_of(user) else intact(user, "document", xdb.get(user, TEMP))
         if card is not None:
             self.stored(user, card)
@@ -95,6 +100,8 @@ class VCard4(Module):
     @iq("get", VCARD4, "vcard", to="self")
     @iq("get", VCARD4, "vcard", to="user")
     def show(self, request: Element) -> Any:
+        if "pep" not in self.host.modules:
+            raise StanzaError("service-unavailable")
         asker: Any = request.from_
         user = asker.user if request.to is None else request.to.user
         nodes, item = store.nodes_of(user), self._card(user)
