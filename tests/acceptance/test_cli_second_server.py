@@ -99,7 +99,8 @@ def test_a_second_server_beside_the_first(
     else:
         environ = {"JABBERD_" + name.upper().replace(".", "__"): text for name, text in wanted.items()}
         second = run(make=True, **environ)
-    del second.listeners["s2s"]
+    for each in ("s2s", "http", "https"):
+        del second.listeners[each]
     assert second.listeners == {"c2s": ("127.0.0.1", port), "c2s_direct": ("127.0.0.1", direct)}
     assert (tmp_path / "second/certificates/second.example.pem").exists()
     assert '"event": "serving"' in second.log.read_text()
