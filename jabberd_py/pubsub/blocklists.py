@@ -68,6 +68,7 @@ class BlockLists(Module):
     def __init__(self, host: Any, settings: Mapping[str, Any] | None = None) -> None:
         super().__init__(host, settings)
         self.entries: dict[BlockList, set[str]] = {}
+        self.listening = False
 
     def lists_it(self, jid: JID) -> bool:
         """Is that address on a list, or its domain? The host's own users never are. Does not block."""
@@ -86,6 +87,9 @@ class BlockLists(Module):
             del self.entries[gone]
         for each in self.lists:
             gevent.spawn(self._refresh, each)
+        if self.lists and not self.listening:  # most servers heed none: their messages do without the call
+            self.listening = True
+            self.host.hooks.add("filter_in", self.turn_away)
 
     @every(300)
     def try_again(self) -> None:
@@ -168,9 +172,8 @@ class BlockLists(Module):
 
     # -- who is on them ---------------------------------------------------------------------------
 
-    @on("filter_in")
     def turn_away(self, user: str, stanza: Element) -> bool | None:
-        """A stranger who is listed gets no answer from the account; a contact is the user's own choice."""
+        """Event ``filter_in``. A stranger who is listed gets no answer from the account; a contact is the user's own choice."""
         if not self.entries:
             return None
         sender = stanza.from_

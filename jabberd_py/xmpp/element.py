@@ -8,7 +8,7 @@ by inheritance."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from xml.parsers import expat
 
 from . import ns as _ns
@@ -26,14 +26,15 @@ class Element:
     `append` and `remove`, because the serialised form is kept.
     """
 
-    __slots__ = ("name", "ns", "attrs", "uid", "session", "_children", "_inner", "_kids")
+    __slots__ = ("name", "ns", "attrs", "uid", "session", "kids", "_children", "_inner")
 
     name: str
     ns: str
     attrs: dict[str, str]
+    kids: list[str]
+    """The direct children as ``"uri name"``. Never builds the tree."""
     _children: list[Element | str] | None
     _inner: bytes | None
-    _kids: list[str] | None
     uid: int
     """Of a message that is kept for its recipient: the number of its row, which is its stanza-id; else 0."""
     session: Any
@@ -47,7 +48,6 @@ class Element:
         self.attrs = {key.rstrip("_"): str(value) for key, value in attrs.items() if value is not None}
         self._children = [child for child in children if child is not None]
         self._inner = None
-        self._kids = None
         self.uid = 0
         self.session = None
 
@@ -61,7 +61,7 @@ class Element:
         self.attrs = attrs
         self._children = None
         self._inner = inner
-        self._kids = kids
+        self.kids = kids
         self.uid = 0
         self.session = None
         return self
@@ -75,7 +75,6 @@ class Element:
         self.attrs = attrs
         self._children = []
         self._inner = None
-        self._kids = None
         self.uid = 0
         self.session = None
         return self
@@ -107,12 +106,22 @@ class Element:
         """Is there such a child? Never builds the tree."""
         return (f"{namespace} {name}" if namespace else name) in self.kids
 
-    @property
-    def kids(self) -> list[str]:
-        """The direct children as ``"uri name"``. Never builds the tree."""
-        if self._kids is None:
-            self._kids = [f"{e.ns} {e.name}" if e.ns else e.name for e in self.elements()]
-        return self._kids
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> list[str]:
+            """``kids`` is found when somebody asks for the first time. A property would be a call for every look at a message
+            from the wire, which has it already; this is one only where the slot is empty."""
+            if name != "kids":
+                raise AttributeError(name)
+            self.kids = [f"{e.ns} {e.name}" if e.ns else e.name for e in self.elements()]
+            return self.kids
+
+    def _changed(self) -> None:
+        self._inner = None
+        try:
+            del self.kids
+        except AttributeError:
+            return  # nobody has asked
 
     @property
     def payload(self) -> Element | None:
@@ -131,12 +140,12 @@ class Element:
     def append(self, *children: Element | str) -> Element:
         """Returns the element itself."""
         self.children.extend(children)
-        self._inner = self._kids = None
+        self._changed()
         return self
 
     def remove(self, child: Element) -> None:
         self.children.remove(child)
-        self._inner = self._kids = None
+        self._changed()
 
     # -- as a stanza -----------------------------------------------------------
 
