@@ -62,6 +62,10 @@ class PrivateStorage(Module):
         a client has sent."""
         self.views[key(element)] = view
 
+    def holding(self, element: Element) -> tuple[type[Table], Any]:
+        """The table, and the condition of its rows with elements of that name."""
+        return Private, Private.key == key(element)
+
     def stored(self, user: str, element: Element) -> Element | None:
         """The stored <query/> with elements of that name; None if there is none."""
         rows = _private(user, key(element))

@@ -99,18 +99,21 @@ class Bookmarks(Module):
     def __init__(self, host: Any, settings: Any = None) -> None:
         super().__init__(host, settings)
         self.busy: dict[str, Turn] = {}
-        self.older = Older(host, self.name, self.take_over)
+        self.older: Older
 
     @on("start")
     def begin(self) -> None:
         self.works = {"private", "pep"} <= self.host.modules.keys()
         if self.works:
-            self.host["private"].view(Element("storage", OLD), self)
+            private, storage = self.host["private"], Element("storage", OLD)
+            private.view(storage, self)
             self.account_features = (
                 f"{NODE}#compat",
                 f"{NODE}#compat-pep",
                 "urn:xmpp:bookmarks-conversion:0",
             )
+            table, where = private.holding(storage)
+            self.older = Older(self.host, self.name, table, where, self.take_over)
             self.older.start()
 
     @on("session")

@@ -9,17 +9,25 @@ from typing import Any
 import gevent
 
 from .. import log
-from ..xdb import xdb
+from ..net.turns import fairly
+from ..xdb import Table, xdb
 
 logger = log.get(__name__)
 
 
-class Older:
-    """``move``: moves one account's, if there is anything to move; ``left``: False when all accounts are done. Until then
-    ``move`` must be called at an account's login, too, and at any time for an account that was imported."""
+PAGE = 100
+"""Accounts that are looked up at a time."""
 
-    def __init__(self, host: Any, name: str, move: Callable[[str], None]) -> None:
-        self.host, self.move = host, move
+
+class Older:
+    """``where``: which rows of ``table`` hold the older form. ``move``: moves that of one account, if it is not moved yet.
+    ``left``: False when all accounts are done. Until then ``move`` must be called at an account's login, too, and at any time
+    for an account that was imported."""
+
+    def __init__(
+        self, host: Any, name: str, table: type[Table], where: Any, move: Callable[[str], None]
+    ) -> None:
+        self.host, self.table, self.where, self.move = host, table, where, move
         self.key = f"jabberd_py:moved:{name}"
         self.left = False
 
@@ -31,11 +39,20 @@ class Older:
 
     def _all(self) -> None:
         with xdb.unit():
-            for page in self.host.users.pages():
-                for account in page:
+            last = ""
+            while page := self._page(last):
+                for owner in fairly(page):
                     try:
-                        self.move(account.owner)
+                        self.move(owner)
                     except Exception:  # whatever is wrong with that account
-                        logger.exception("an older form could not be moved", user=account.owner)
+                        logger.exception("an older form could not be moved", user=owner)
+                last = page[-1]
             xdb.set(self.host.domain, self.key, "done")
         self.left = False
+
+    def _page(self, last: str) -> list[str]:
+        owner = self.table.owner
+        rows: Any = self.table.select(owner).where(
+            self.where, owner > last, owner.endswith("@" + self.host.domain)
+        )
+        return [row[0] for row in rows.order_by(owner).limit(PAGE).tuples()]

@@ -12,6 +12,7 @@ from typing import Any
 from ..hooks import LATER, Module, iq, on
 from ..jsm.session import Session
 from ..xdb import xdb
+from ..xdb.table import Document
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
 from ..xmpp.jid import JID
@@ -37,7 +38,7 @@ class VCard4(Module):
 
     def __init__(self, host: Any, settings: Any = None) -> None:
         super().__init__(host, settings)
-        self.older = Older(host, self.name, self.take_over)
+        self.older = Older(host, self.name, Document, Document.namespace == TEMP, self.take_over)
 
     @on("start")
     def begin(self) -> None:
