@@ -93,14 +93,9 @@ def configuration(path: str | None, overrides: Iterable[str], environ: Mapping[s
 
 
 def tables() -> list[type[Table]]:
-    """Every table of the server, whether its module is on or not."""
+    """Every table of the server, once, whether its module is on or not."""
     owners: list[Any] = [*modules.load_all().values()]
     for service in modules.load_services().values():
         owners += [service, *service.own_modules().values()]
-    return [
-        Account,
-        *messages.tables(),
-        ResumableStream,
-        Outbox,
-        *(t for owner in owners for t in owner.tables),
-    ]
+    theirs = [table for owner in owners for table in owner.tables]  # some are of two: a service and a module
+    return list(dict.fromkeys((Account, *messages.tables(), ResumableStream, Outbox, *theirs)))
