@@ -178,7 +178,7 @@ class Reader:
     def _is_alive(self, now: float) -> bool:
         """Asked after ``idle`` seconds of silence (RFC 6120 section 4.6). True if the peer has acknowledged bytes that we sent
         meanwhile (TCP), or still has time to answer ``ask``, which is called here when it was not yet."""
-        if self.wrote and not self._unacknowledged():
+        if self.wrote and not self.unacknowledged():
             self.wrote = False
             self.seen = now
             return True
@@ -191,13 +191,13 @@ class Reader:
             self.wrote = False  # the question itself is no sign of life
         return now < self.asked + min(self.idle, ANSWER)
 
-    def _unacknowledged(self) -> bool:
-        """Does the kernel still hold bytes that the peer has not acknowledged?"""
+    def unacknowledged(self) -> int:
+        """How many bytes the kernel still holds, because the peer's TCP has not acknowledged them."""
         try:
             (waiting,) = struct.unpack("i", fcntl.ioctl(self.fd, termios.TIOCOUTQ, bytes(4)))
         except OSError:  # not on this kind of socket
             waiting = 0
-        return waiting > 0
+        return int(waiting)
 
     def _next_look(self, now: float) -> float | None:
         """When to look at a silent peer again; None: never."""

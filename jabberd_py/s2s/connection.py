@@ -80,6 +80,7 @@ class Connection(Traffic, Entity):
         try:
             self.begin()
             self._loop()
+            self.settle()  # before the goodbye, which is not acknowledged yet
             self.goodbye()
         except Failure as failure:
             self._fail(failure)
@@ -87,9 +88,11 @@ class Connection(Traffic, Entity):
             self.note("s2s stream error", remote=self.remote, condition=error.condition, text=error.text)
             self.error = self.error or f"{error.condition}: {error.text or ''}".rstrip(": ")
             self.resumable = error.condition == "connection-timeout"
+            self.settle()
             self.fail(error)
         except Closed as error:
             self.error = self.error or str(error)
+            self.settle()
             self.stream.abort()
         except ssl.SSLError as error:
             self.error = f"TLS failed: {error.reason or error}"
@@ -125,6 +128,7 @@ class Connection(Traffic, Entity):
             if self.refused:
                 sm.suspect(self.error)
             self.keep(sm)
+        self.hand_back()
         pairs, self.pairs = self.pairs, set()
         for pair in pairs:
             if pair.connection is self:

@@ -325,7 +325,7 @@ class Outgoing(Connection):
         elif element.name == "failed" and sm is not None:
             self.sm = None
             for pair, entry in sm.queue:
-                pair.delivered(entry)
+                self.hand(pair, entry)
         else:
             return False
         return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 import gevent
@@ -22,6 +23,8 @@ from .pair import Pair
 if TYPE_CHECKING:
     from .uplink import Uplink
 
+LOOK = 0.2
+"""Seconds between two looks at what the other side's TCP has acknowledged."""
 LONGEST = 300
 """At most so many characters of what the other side says go into the log or into errors for our users."""
 
@@ -33,6 +36,7 @@ class Traffic:
     remotes         all domains that have proven to be at the other end
     pairs           those that may send on this stream
     soon            (local, remote) of pairs that may send here after the other side's next element
+    handed          what was sent without stream management: (the place of its end in the stream's bytes, pair, entry)
     held            pairs that wait until the stream is no longer full
     lang            the language of the other side's stanzas that name none
     used            when the last stanza came or went
@@ -48,6 +52,7 @@ class Traffic:
         self.soon: tuple[tuple[str, str], ...] = ()
         self.held: set[Pair] = set()
         self.sm: Acks | None = None
+        self.handed: deque[tuple[int, Pair, Entry]] = deque()
         self.lang: str | None = None
         self.used = time.monotonic()
         self.sent = self.received = 0
@@ -159,11 +164,47 @@ class Traffic:
         sm = self.sm
         self.stream.send(entry.data)
         if sm is None:
-            pair.delivered(entry)
+            self.hand(pair, entry)
             return
         sm.add(pair, entry)
         if not sm.asked:
             self.stream.send(sm.ask())
+
+    def hand(self, pair: Pair, entry: Entry) -> None:
+        """A stanza was sent without stream management. It counts as delivered when the other side's TCP has acknowledged it:
+        what went to a server that had just gone is sent again."""
+        stream = self.stream
+        self.handed.append((stream.taken + len(stream.rest) + stream.size, pair, entry))
+        if len(self.handed) == 1:
+            gevent.spawn_later(LOOK, self._look)
+
+    def _look(self) -> None:
+        self.settle()
+        if self.handed and not self.ended:
+            gevent.spawn_later(LOOK, self._look)
+
+    def settle(self) -> None:
+        """Looks what the other side's TCP has acknowledged."""
+        stream, handed = self.stream, self.handed
+        if stream is None or stream.watcher is None:
+            return
+        acknowledged = stream.taken - stream.unacknowledged()
+        while handed and handed[0][0] <= acknowledged:
+            _, pair, entry = handed.popleft()
+            pair.delivered(entry)
+
+    def hand_back(self) -> None:
+        """The stream is over. What is not known to be delivered goes to the next one, but only once: perhaps it was what made
+        the other side end the stream."""
+        handed, self.handed = self.handed, deque()
+        again = Acks()
+        for _, pair, entry in handed:
+            if entry.suspect:
+                pair.delivered(entry)
+            else:
+                entry.suspect = True
+                again.add(pair, entry)
+        again.give_back()
 
     def authorised(self, pair: Pair) -> None:
         """To be called when the other side lets this pair send here."""

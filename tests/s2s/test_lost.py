@@ -1,5 +1,6 @@
 """What happens to stanzas when a stream to another server ends, and while the next one comes up (XEP-0198, XEP-0178)."""
 
+import signal
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -104,6 +105,23 @@ def test_what_was_not_acknowledged_goes_out_where_nothing_can_be_resumed(house: 
     house.say("2")
     house.peer.message("2", 20)
     assert house.bodies == ["1", "1", "2"]
+
+
+def test_what_went_to_a_server_that_had_just_gone_goes_out_again(house: House) -> None:
+    """Without stream management, and the message and the end of the stream come to our server at the same time."""
+    house.say("1")
+    house.peer.message("1", 20)
+    for round in range(3):
+        old, gone, late = house.stream, f"{round} gone", f"{round} late"
+        house.server.process.send_signal(signal.SIGSTOP)
+        old.socket.close()
+        house.romeo.send(f"<message to='juliet@good.example'><body>{gone}</body></message>")
+        house.server.process.send_signal(signal.SIGCONT)
+        house.say(late)
+        house.peer.message(gone, 20)
+        house.peer.message(late, 20)
+        assert house.stream is not old
+    assert sorted(house.bodies) == sorted({*house.bodies})  # and nothing comes twice
 
 
 def test_nothing_is_said_between_auth_and_its_answer(house: House) -> None:
