@@ -104,5 +104,5 @@ def test_rows_of_every_kind_run(tmp_path):
     )  # without gevent's patches
     assert done.returncode == 0, done.stderr
     results = json.loads(out.read_text())["results"]
-    assert len(results) == len(rows.split(","))
+    assert all(any(part in name for name in results) for part in rows.split(","))
     assert all(found["jabberd_py"]["rounds"] for found in results.values())

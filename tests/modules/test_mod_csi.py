@@ -184,7 +184,7 @@ def test_a_resumed_stream_is_active(couple, make_client):
     romeo.abort()
     again = make_client(romeo.account, login=False)
     again.auth(romeo.account.user, romeo.account.password)
-    again.send(f"<resume xmlns='{SM}' previd='{token}' h='99'/>".replace("99", "1"))
+    again.send(f"<resume xmlns='{SM}' previd='{token}' h='1'/>")
     again.gets(f"<resumed xmlns='{SM}'/>")
     again.gets(f"<presence from='{juliet.jid}'><show>away</show></presence>")
     juliet.send("<presence><show>dnd</show></presence>")
