@@ -70,6 +70,7 @@ def test_names_of_rows_are_unique():
     assert len({row.name for row in ALL}) == len(ALL)
 
 
+@pytest.mark.timeout(300)
 def test_rows_of_every_kind_run(tmp_path):
     sizes = [
         "--rounds",
@@ -100,7 +101,7 @@ def test_rows_of_every_kind_run(tmp_path):
         str(out),
     ]
     done = subprocess.run(
-        command, cwd=REPOSITORY, capture_output=True, text=True, timeout=110
+        command, cwd=REPOSITORY, capture_output=True, text=True, timeout=280
     )  # without gevent's patches
     assert done.returncode == 0, done.stderr
     results = json.loads(out.read_text())["results"]
