@@ -9,7 +9,7 @@ from base64 import b64encode
 from . import driver
 from .driver import Client, Failed, Loop
 from .peers.base import DOMAIN, Rosters, Users
-from .rows import CONTACTS, OURS, PATIENCE, READERS, Bed, Row, Setup, Size, accounts, rosters
+from .rows import CONTACTS, OURS, PATIENCE, READERS, Bed, Row, Setup, Size, accounts, rosters, to_all
 
 PUBSUB = "http://jabber.org/protocol/pubsub"
 INFO = "http://jabber.org/protocol/disco#info"
@@ -101,23 +101,11 @@ def notifying(bed: Bed) -> float:
                 f"<subscribe node='bench' jid='{client.jid}'/></pubsub></iq>"
             ).encode())  # fmt: skip
         bed.quiet(Loop(clients, b">"))
-        loop, sent = Loop(clients, b"</message>"), 0
 
-        def more(*_: object) -> None:
-            nonlocal sent
-            if loop.received >= sent * READERS and time.monotonic() < stop:
-                publisher.send(publish("bench", f"item{sent % 50}", tune(sent), "p", service))
-                sent += 1
+        def say(number: int) -> None:
+            publisher.send(publish("bench", f"item{number % 50}", tune(number), "p", service))
 
-        before, own, stop = bed.peer.cpu(), time.process_time(), time.monotonic() + bed.size.seconds
-        more()
-        if not loop.run(more, lambda: loop.received >= sent * READERS, bed.size.seconds + PATIENCE):
-            raise Failed(f"{sent * READERS} expected, {loop.received} received")
-        own = time.process_time() - own
-        loop.drain(0.2)
-        used = bed.peer.cpu() - before
-        bed.details |= {"notifications": sent * READERS, "driver": own / (sent * READERS) * 1e6}
-        return used / (sent * READERS) * 1e6
+        return to_all(bed, clients, say, "notifications")
     finally:
         driver.close(clients)
         bed.settle()

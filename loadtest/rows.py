@@ -203,29 +203,34 @@ def play(bed: Bed, routes: dict[Client, Client], starters: list[Client], in_flig
     return used / sent * 1e6
 
 
+def to_all(bed: Bed, readers: list[Client], say: Callable[[int], object], what: str) -> float:
+    """Microseconds for each message to each of the readers; ``say(number)`` sends one for all of them, and the next one follows
+    when everybody has it. ``what``: the name of their count in the details."""
+    loop, sent = Loop(readers, b"</message>"), 0
+
+    def more(*_: object) -> None:
+        nonlocal sent
+        if loop.received >= sent * len(readers) and time.monotonic() < stop:
+            say(sent)
+            sent += 1
+
+    before, own, stop = bed.peer.cpu(), time.process_time(), time.monotonic() + bed.size.seconds
+    more()
+    if not loop.run(more, lambda: loop.received >= sent * len(readers), bed.size.seconds + PATIENCE):
+        raise Failed(f"{sent * len(readers)} expected, {loop.received} received")
+    own = time.process_time() - own
+    loop.drain(0.2)
+    used, received = bed.peer.cpu() - before, sent * len(readers)
+    bed.details |= {what: received, "driver": own / received * 1e6}
+    return used / received * 1e6
+
+
 def fan_out(bed: Bed) -> float:
     """Microseconds for each of 1,000 sessions that a message of one sender (an administrator) is for."""
     clients = bed.login(accounts(READERS), False)
     try:
-        loop = Loop(clients, b"</message>")
         letter = b"<message to='localhost/announce/online' type='headline'><body>%d</body></message>"
-        sent = 0
-
-        def more(*_: object) -> None:
-            nonlocal sent
-            if loop.received >= sent * READERS and time.monotonic() < stop:
-                clients[0].send(letter % sent)
-                sent += 1
-
-        before, own, stop = bed.peer.cpu(), time.process_time(), time.monotonic() + bed.size.seconds
-        more()
-        if not loop.run(more, lambda: loop.received >= sent * READERS, bed.size.seconds + PATIENCE):
-            raise Failed(f"{sent * READERS} expected, {loop.received} received")
-        own = time.process_time() - own
-        loop.drain(0.2)
-        used = bed.peer.cpu() - before
-        bed.details |= {"delivered": sent * READERS, "driver": own / (sent * READERS) * 1e6}
-        return used / (sent * READERS) * 1e6
+        return to_all(bed, clients, lambda number: clients[0].send(letter % number), "delivered")
     finally:
         driver.close(clients)
 
