@@ -14,11 +14,11 @@ from .hooks import HANDLED, LATER, Command, Hooks, Module
 from .net.turns import Pace, fairly
 from .pages import Handler as PageHandler
 from .pages import Page
-from .xdb import xdb
+from .xdb import spoilt, xdb
 from .xmpp.element import Element
 from .xmpp.errors import StanzaError
 from .xmpp.jid import JID
-from .xmpp.large import unfold
+from .xmpp.large import unfold, verbatim
 
 if TYPE_CHECKING:
     from .fanout import Copies
@@ -149,6 +149,17 @@ class Instance:
         """Delivers an answer that this server has made itself, to an address of this domain. The filters of users do not
         apply."""
         self.deliver(stanza, to)
+
+    def answer_stored(self, request: Element, table: str, owner: str, xml: str, none: Element) -> Any:
+        """Answers a request with stored XML as it is: it may be large. Returns what a handler of IQs returns. ``none``: the
+        payload if the row of ``table`` is damaged."""
+        try:
+            answer = verbatim(request, xml)
+        except ValueError as error:
+            spoilt(table, owner, error)
+            return none
+        self.router.reply(answer)
+        return LATER
 
     def answer(self, target: str, request: Element) -> None:
         """Finds the handler of an IQ for us, and replies. Raises StanzaError: service-unavailable (a namespace that

@@ -8,13 +8,13 @@ from typing import Any
 
 from peewee import CharField, IntegerField, TextField
 
-from ..hooks import LATER, Module, Option, iq, size
+from ..hooks import Module, Option, iq, size
 from ..net.turns import fairly
 from ..xdb import OWNER_LENGTH, Table, spoilt, xdb
 from ..xmpp import ns
 from ..xmpp.element import Element, from_text
 from ..xmpp.errors import StanzaError
-from ..xmpp.large import payload_text, verbatim
+from ..xmpp.large import payload_text
 from ..xmpp.protocols import XEP
 
 NS = "jabber:iq:private"
@@ -87,22 +87,12 @@ class PrivateStorage(Module):
         wanted = list(request.payload.elements())
         if len(wanted) != 1:
             raise StanzaError("bad-request", "ask for one element")
-        view = self.views.get(key(wanted[0]))
+        user, view = request.from_.user, self.views.get(key(wanted[0]))
         if view is not None:
-            user = request.from_.user
             kept = self.stored(user, wanted[0])
             return Element("query", NS, view.shown(user, None if kept is None else kept.payload) or wanted[0])
-        mine = (Private.owner == request.from_.user) & (Private.key == key(wanted[0]))
-        xml = Private.select(Private.xml).where(mine).scalar()
-        if xml is None:
-            return Element("query", NS, wanted[0])
-        try:
-            answer = verbatim(request, xml)  # it may be large, so it is not parsed
-        except ValueError as error:
-            spoilt("private", request.from_.user, error)
-            return Element("query", NS, wanted[0])
-        self.host.router.reply(answer)
-        return LATER
+        rows, none = _private(user, key(wanted[0])), Element("query", NS, wanted[0])
+        return self.host.answer_stored(request, "private", user, rows[0][0], none) if rows else none
 
     @iq("set", NS, "query", to="self")
     def store(self, request: Element) -> None:

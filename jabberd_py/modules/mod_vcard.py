@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..hooks import LATER, Module, Option, iq, size
-from ..xdb import spoilt, xdb
+from ..hooks import Module, Option, iq, size
+from ..xdb import xdb
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
-from ..xmpp.large import payload_text, verbatim
+from ..xmpp.large import payload_text
 from ..xmpp.protocols import XEP
 
 NS = "vcard-temp"
@@ -38,19 +38,12 @@ class VCard(Module):
         return self._show(request, str(request.to), StanzaError("service-unavailable"))  # as for no account
 
     def _show(self, request: Element, user: str, none: StanzaError) -> Any:
-        """The card as it is stored: it may be large."""
         text = xdb.get(user, NS)
         for view in self.views:
             text = view.shown(user, request.from_, text)
         if text is None:
             raise none
-        try:
-            answer = verbatim(request, text)
-        except ValueError as error:
-            spoilt("document", user, error)
-            return Element("vCard", NS)
-        self.host.router.reply(answer)
-        return LATER
+        return self.host.answer_stored(request, "document", user, text, Element("vCard", NS))
 
     @iq("set", NS, "vCard", to="self")
     def store(self, request: Element) -> None:

@@ -7,12 +7,12 @@ import binascii
 import hashlib
 from typing import Any
 
-from ..hooks import LATER, Option, iq, on, size
-from ..xdb import spoilt, xdb
+from ..hooks import Option, iq, on, size
+from ..xdb import xdb
 from ..xmpp import forms
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
-from ..xmpp.large import payload_text, verbatim
+from ..xmpp.large import payload_text
 from ..xmpp.ns import CLIENT
 from ..xmpp.protocols import XEP
 from .feature import Feature
@@ -37,13 +37,7 @@ class Avatar(Feature):
         text = xdb.get(room, NS)
         if text is None:
             raise StanzaError("item-not-found", "the room has no vCard")
-        try:
-            answer = verbatim(request, text)
-        except ValueError as error:
-            spoilt("document", room, error)
-            return Element("vCard", NS)
-        self.host.router.reply(answer)
-        return LATER
+        return self.host.answer_stored(request, "document", room, text, Element("vCard", NS))
 
     @iq("set", NS, "vCard", to="room")
     def store(self, request: Element) -> None:
