@@ -79,12 +79,10 @@ def share(began: float) -> float:
     """For loops that cannot use `fairly`. ``began``: what the last call returned, at first 0. When this greenlet has had the
     loop for `SLICE` since then, it waits for its next turn (`pause`). Returns when its turn began."""
     now = time.monotonic()
-    if began and now - began <= SLICE:
-        return began
-    if began:
-        pause()
-        now = time.monotonic()
-    return now
+    if not began or now - began <= SLICE:
+        return began or now
+    pause()
+    return time.monotonic()
 
 
 def fairly(items: Iterable[T]) -> Iterator[T]:
