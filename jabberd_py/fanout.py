@@ -206,7 +206,7 @@ class Fan:
                 self._go_on()
 
     def _go_on(self) -> None:
-        """One of those who wait goes on; all of them if nothing is left to send."""
+        """Lets one greenlet that waits to send go on. If nothing is left to deliver, lets all of them go on."""
         waiting = self.waiting
         while waiting and not (self.busy and self.queue):
             waiting.popleft().set()

@@ -41,8 +41,8 @@ class Frames:
         self.size = 0
 
     def feed(self, data: bytes, limit: int, found: list[tuple[int, bytes]]) -> int:
-        """Appends (opcode, payload) of what is complete to ``found``; a message that came in fragments is one. ``limit``: bytes
-        that a message may have. Returns the number of frames. Raises Broken."""
+        """Appends (opcode, payload) of each complete message and each control frame to ``found``. ``limit``: bytes that a
+        message may have. Returns the number of frames. Raises Broken."""
         buffer = self.buffer + data if self.buffer else data
         at, end, count = 0, len(buffer), 0
         while end - at >= 2:

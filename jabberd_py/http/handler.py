@@ -42,7 +42,7 @@ class Body(Input):
         return data
 
     def _discard(self) -> None:
-        """Reads what is left, if that is not much."""
+        """Reads the rest of the body, if it is small: then the connection can serve another request."""
         self.whole = False
         if self.socket is not None or (self.content_length or 0) - self.position > LEFT:
             return  # the client still waits for our 100, and may send the body or not
@@ -188,7 +188,7 @@ class Handler(WSGIHandler):
     # -- answering -----------------------------------------------------------------------------
 
     def _handle_client_error(self, ex: BaseException) -> tuple[str, bytes]:
-        """The answer to what is no request, and what to say of it."""
+        """Returns the status and the bytes of the whole answer to a broken request."""
         if not isinstance(ex, Refusal):
             ex = Refusal(408 if self.connection.late else 400)
         answer = ex.answer

@@ -1,4 +1,4 @@
-"""A client's stream without a socket: bodies of BOSH are put in, and what waits for the client is taken out."""
+"""A client's stream without a socket. BOSH puts the bodies of its requests in, and takes out what waits for the client."""
 
 from __future__ import annotations
 
