@@ -4,7 +4,7 @@ import uuid
 
 import pytest
 
-from tests.pubsub.test_subscriptions import SHIM, service, subscribe, values  # noqa: F401
+from tests.pubsub.test_subscriptions import SHIM, subscribe, values
 from tests.pubsub.words import (
     EVENT,
     INFO,
@@ -25,7 +25,7 @@ INVALID = ("not-allowed", "invalid-options")
 
 
 @pytest.fixture
-def make(romeo, service):  # noqa: F811
+def make(romeo, service):
     """`make(name, **fields)`: a node of romeo's with a name of its own."""
     tail = uuid.uuid4().hex[:6]
 
@@ -57,7 +57,7 @@ def nodes(client, to, node=None):
     return [each.get("node") for each in client.iq("get", f"<query xmlns='{ITEMS}'{where}/>", to=to)[0]]
 
 
-def test_examples_1_to_6_discovery(romeo, service, make):  # noqa: F811
+def test_examples_1_to_6_discovery(romeo, service, make):
     info = romeo.iq("get", f"<query xmlns='{INFO}'/>", to=service)[0]
     assert {f"{NS}#collections", f"{NS}#multi-collections"} <= {each.get("var") for each in info}
     blogs = make("blogs", node_type="collection")
@@ -71,7 +71,7 @@ def test_examples_1_to_6_discovery(romeo, service, make):  # noqa: F811
     assert shown(romeo, blogs, service)["collection"] == [None]
 
 
-def test_examples_7_and_8_events_of_items_and_nodes(romeo, juliet, service, make):  # noqa: F811
+def test_examples_7_and_8_events_of_items_and_nodes(romeo, juliet, service, make):
     blogs = make("blogs", node_type="collection")
     assert condition(subscribe(juliet, blogs, service, subscription_type="all")) == ("result",)
     leaf = make("princely_musings", collection=blogs)
@@ -86,7 +86,7 @@ def test_examples_7_and_8_events_of_items_and_nodes(romeo, juliet, service, make
     juliet.gets(event(f"<delete node='{leaf}'/>", blogs), 10)
 
 
-def test_examples_9_10_27_to_34_association(romeo, juliet, service, make):  # noqa: F811
+def test_examples_9_10_27_to_34_association(romeo, juliet, service, make):
     some = make("some-collection", node_type="collection", children_max="1")
     other, leaf = make("other", node_type="collection"), make("new-node-id")
     subscribe(juliet, some, service)
@@ -107,7 +107,7 @@ def test_examples_9_10_27_to_34_association(romeo, juliet, service, make):  # no
     assert link(romeo, "nonsense", some, leaf, service) == ("bad-request",)
 
 
-def test_examples_11_to_15_subscribing(romeo, juliet, service, make):  # noqa: F811
+def test_examples_11_to_15_subscribing(romeo, juliet, service, make):
     blogs = make("blogs", node_type="collection")
     first = subscribe(juliet, blogs, service).find(f".//{{{NS}}}subscription")
     assert first.get("subscription") == "subscribed"
@@ -119,7 +119,7 @@ def test_examples_11_to_15_subscribing(romeo, juliet, service, make):  # noqa: F
     assert condition(subscribe(juliet, blogs, service, subscription_type="all")) == ("conflict",)
 
 
-def test_examples_16_to_18_items_of_a_collection(romeo, service, make):  # noqa: F811
+def test_examples_16_to_18_items_of_a_collection(romeo, service, make):
     blogs = make("blogs", node_type="collection")
     for answer in (
         items(romeo, blogs, service),
@@ -130,7 +130,7 @@ def test_examples_16_to_18_items_of_a_collection(romeo, service, make):  # noqa:
         assert condition(answer) == ("feature-not-implemented", "unsupported")
 
 
-def test_examples_19_to_26_configuration(romeo, juliet, service, make):  # noqa: F811
+def test_examples_19_to_26_configuration(romeo, juliet, service, make):
     one, two, leaf = make("one", node_type="collection"), make("two", node_type="collection"), make("leaf")
     foreign = make("foreign")
     romeo.iq("set", pubsub(f"<affiliations node='{foreign}'><affiliation jid='{juliet.bare}' affiliation='owner'/>"
@@ -157,7 +157,7 @@ def test_examples_19_to_26_configuration(romeo, juliet, service, make):  # noqa:
     assert nodes(romeo, service, leaf) == []
 
 
-def test_examples_27_to_29_defaults_and_deletion(romeo, service, make):  # noqa: F811
+def test_examples_27_to_29_defaults_and_deletion(romeo, service, make):
     answer = romeo.iq("get", pubsub("<default type='collection'/>", OWNER), to=service)
     said = values(answer)
     assert said["node_type"] == ["collection"] and "children_max" in said and "max_items" not in said
@@ -173,7 +173,7 @@ def test_examples_27_to_29_defaults_and_deletion(romeo, service, make):  # noqa:
     assert condition(romeo.iq("set", pubsub(wrong), to=service)) == ("item-not-found",)
 
 
-def test_example_35_the_root(romeo, juliet, service, make):  # noqa: F811
+def test_example_35_the_root(romeo, juliet, service, make):
     answer = subscribe(juliet, None, service, subscription_type="all", subscription_depth="all")
     assert condition(answer) == ("result",)
     blogs = make("blogs", node_type="collection")
@@ -186,7 +186,7 @@ def test_example_35_the_root(romeo, juliet, service, make):  # noqa: F811
     assert condition(gone) == ("result",)
 
 
-def test_a_collection_gives_away_nothing_that_the_node_keeps(romeo, juliet, service, make):  # noqa: F811
+def test_a_collection_gives_away_nothing_that_the_node_keeps(romeo, juliet, service, make):
     blogs = make("blogs", node_type="collection")
     subscribe(juliet, blogs, service, subscription_type="all", subscription_depth="all")
     secret = make("diary", collection=blogs, access_model="whitelist")
@@ -195,7 +195,7 @@ def test_a_collection_gives_away_nothing_that_the_node_keeps(romeo, juliet, serv
     juliet.nothing("<message/>")
 
 
-def test_one_event_comes_once_and_no_deeper_than_wanted(romeo, juliet, service, make):  # noqa: F811
+def test_one_event_comes_once_and_no_deeper_than_wanted(romeo, juliet, service, make):
     top = make("top", node_type="collection")
     left, right = (make(name, node_type="collection", collection=top) for name in ("left", "right"))
     leaf = make("leaf", collection=[left, right])

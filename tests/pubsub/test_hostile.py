@@ -3,18 +3,18 @@
 import pytest
 
 from tests.pubsub.test_collections import make  # noqa: F401
-from tests.pubsub.test_subscriptions import options, service, subscribe  # noqa: F401
+from tests.pubsub.test_subscriptions import subscribe
 from tests.pubsub.words import EVENT, ITEMS, NS, OWNER, condition, form, ids, items, publish, pubsub, tune
 
 pytestmark = pytest.mark.topology("one host")
 
 
 @pytest.fixture
-def node(romeo, service):  # noqa: F811
+def node(romeo, service):
     return romeo.iq("set", pubsub("<create/>"), to=service).find(f".//{{{NS}}}create").get("node")
 
 
-def test_forged_events_and_answers_change_nothing(romeo, juliet, service, node):  # noqa: F811
+def test_forged_events_and_answers_change_nothing(romeo, juliet, service, node):
     subscribe(juliet, node, service)
     event = f"<event xmlns='{EVENT}'><items node='{node}'><item id='x'/></items></event>"
     romeo.send(f"<message to='{service}'>{event}</message>")
@@ -29,7 +29,7 @@ def test_forged_events_and_answers_change_nothing(romeo, juliet, service, node):
     assert ids(items(juliet, node, service)) == ["i1"]
 
 
-def test_who_answers_that_nobody_is_there_is_subscribed_no_longer(romeo, juliet, service, node):  # noqa: F811
+def test_who_answers_that_nobody_is_there_is_subscribed_no_longer(romeo, juliet, service, node):
     subscribe(juliet, node, service)
     subscribe(juliet, node, service, juliet.jid)
     error = "<error type='cancel'><item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>"
@@ -38,7 +38,7 @@ def test_who_answers_that_nobody_is_there_is_subscribed_no_longer(romeo, juliet,
     assert [each.get("jid") for each in left.iter(f"{{{NS}}}subscription")] == [juliet.bare]
 
 
-def test_names_and_values_of_a_hundred_kilobytes(romeo, juliet, service, node):  # noqa: F811
+def test_names_and_values_of_a_hundred_kilobytes(romeo, juliet, service, node):
     long = "n" * 100_000
     for client in (romeo, juliet):
         for kind, ns, inner in (
@@ -68,7 +68,7 @@ def test_names_and_values_of_a_hundred_kilobytes(romeo, juliet, service, node): 
     assert condition(answer) == ("item-not-found",)
 
 
-def test_many_of_everything_is_refused(romeo, juliet, service, node):  # noqa: F811
+def test_many_of_everything_is_refused(romeo, juliet, service, node):
     rows = "".join(f"<affiliation jid='u{number}@a.example' affiliation='member'/>" for number in range(1001))
     many = romeo.iq("set", pubsub(f"<affiliations node='{node}'>{rows}</affiliations>", OWNER), to=service)
     assert condition(many) == ("policy-violation",)
@@ -87,7 +87,7 @@ def test_many_of_everything_is_refused(romeo, juliet, service, node):  # noqa: F
     assert condition(answer) == ("bad-request",)
 
 
-def test_a_deleted_node_leaves_nothing_to_the_next_of_its_name(romeo, juliet, service, node):  # noqa: F811
+def test_a_deleted_node_leaves_nothing_to_the_next_of_its_name(romeo, juliet, service, node):
     change = (
         f"<affiliations node='{node}'><affiliation jid='{juliet.bare}' affiliation='owner'/></affiliations>"
     )
@@ -142,7 +142,7 @@ def test_the_room_of_all_items_is_bounded(start_server, account, make_client):
     assert condition(publish(romeo, "n0", payload=tune("a"))) == ("result",)
 
 
-def test_a_ring_of_services_does_not_send_for_ever(romeo, juliet, service, node):  # noqa: F811
+def test_a_ring_of_services_does_not_send_for_ever(romeo, juliet, service, node):
     """A service that is subscribed to another one's node, or to its own, gets events and answers nothing."""
     services = (service, "pubsub.other.localhost")
     rows = "".join(f"<subscription jid='{jid}' subscription='subscribed'/>" for jid in services)
@@ -161,7 +161,7 @@ def test_a_ring_of_services_does_not_send_for_ever(romeo, juliet, service, node)
     juliet.nothing("<message/>")
 
 
-def test_temporary_subscriptions_end_with_presence(romeo, juliet, service, node):  # noqa: F811
+def test_temporary_subscriptions_end_with_presence(romeo, juliet, service, node):
     subscribe(juliet, node, service, expire="presence")
     publish(romeo, node, to=service)
     juliet.gets(f"<message><event xmlns='{EVENT}'/></message>", 10)
@@ -175,7 +175,7 @@ def test_temporary_subscriptions_end_with_presence(romeo, juliet, service, node)
     assert list(left.iter(f"{{{NS}}}subscription")) == []
 
 
-def test_the_last_item_comes_with_presence(romeo, juliet, service, node):  # noqa: F811
+def test_the_last_item_comes_with_presence(romeo, juliet, service, node):
     subscribe(juliet, node, service)
     publish(romeo, node, to=service)
     juliet.gets(f"<message><event xmlns='{EVENT}'/></message>", 10)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.pubsub.test_subscriptions import options, service, values  # noqa: F401
+from tests.pubsub.test_subscriptions import options, values
 from tests.pubsub.words import EVENT, NS, OWNER, condition, configure, form, ids, items, publish, pubsub
 
 pytestmark = pytest.mark.topology("one host", "two hosts")
@@ -46,7 +46,7 @@ steps = st.lists(
 class World:
     """The node, as a model and as the service has it. User 0 owns it."""
 
-    def __init__(self, clients, service):  # noqa: F811
+    def __init__(self, clients, service):
         self.clients, self.service = clients, service
         made = clients[0].iq(
             "set",
@@ -275,7 +275,7 @@ class World:
         return ("retract" if what[0].tag.endswith("retract") else "item"), what[0].get("id")
 
 
-def test_everybody_is_told_what_the_model_says(romeo, juliet, nurse, make_client, account, topology, service):  # noqa: F811
+def test_everybody_is_told_what_the_model_says(romeo, juliet, nurse, make_client, account, topology, service):
     tybalt = make_client(account("tybalt", topology.romeo), resource="street")
     clients = [romeo, juliet, nurse, tybalt]
 

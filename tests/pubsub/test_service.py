@@ -1,7 +1,5 @@
 """XEP-0060 at pubsub.HOST."""
 
-import pytest
-
 from tests.pubsub.words import (
     EVENT,
     INFO,
@@ -17,18 +15,6 @@ from tests.pubsub.words import (
     pubsub,
     tune,
 )
-
-
-@pytest.fixture
-def service(romeo):
-    return f"pubsub.{romeo.domain}"
-
-
-@pytest.fixture
-def node(romeo, service):
-    """A node of romeo's."""
-    answer = romeo.iq("set", pubsub("<create/>"), to=service)
-    return answer.find(f".//{{{NS}}}create").get("node")
 
 
 def subscribe(client, node, to, jid=None):

@@ -8,17 +8,6 @@ SHIM = "http://jabber.org/protocol/shim"
 OPTIONS = f"{NS}#subscribe_options"
 
 
-@pytest.fixture
-def service(romeo):
-    return f"pubsub.{romeo.domain}"
-
-
-@pytest.fixture
-def node(romeo, service):
-    answer = romeo.iq("set", pubsub("<create/>"), to=service)
-    return answer.find(f".//{{{NS}}}create").get("node")
-
-
 def options(**fields):
     rows = "".join(
         f"<field var='pubsub#{name.replace('show_', 'show-')}'>"
