@@ -9,11 +9,12 @@ from typing import Any
 import gevent
 
 from .. import log
-from ..hooks import Module, iq, on
+from ..hooks import HANDLED, Module, iq, on
 from ..jsm.notes import CAPS
 from ..jsm.session import Nobody, Session
 from ..net.turns import fairly
 from ..xdb import xdb
+from ..xmpp import forms
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
 from ..xmpp.jid import JID, parse
@@ -23,9 +24,11 @@ from . import discovery, people, publishing, store
 from .audience import NOTHING, Audience, Seen, seen_with
 from .commands import AccountCommands
 from .config import Config
+from .consent import question
 from .expiry import Expiry
 from .names import NS, OWNER
 from .notify import Outbox, Reader
+from .options import Subscription
 from .present import Presence
 from .readers import readers
 from .requests import Requests
@@ -46,7 +49,7 @@ class Pep(AccountCommands, Requests, Expiry, Module):
             60,
             "1.30.0",
             "Publish-Subscribe",
-            missing="digests, message bodies, tempsub, purge_offline; access model authorize of accounts",
+            missing="digests, message bodies, tempsub, purge_offline; get-pending of accounts",
         ),
         XEP(
             248,
@@ -64,7 +67,7 @@ class Pep(AccountCommands, Requests, Expiry, Module):
     tables = TABLES
 
     defaults = Config(access_model="presence", max_items=1, send_last_published_item="on_sub_and_presence")
-    access_models = ("open", "presence", "roster", "whitelist")
+    access_models = ("open", "presence", "roster", "whitelist", "authorize")
     auto_create = True
 
     def __init__(self, host: Any, settings: Mapping[str, Any] | None = None) -> None:
@@ -72,6 +75,7 @@ class Pep(AccountCommands, Requests, Expiry, Module):
         self.outbox = Outbox(host.router, self._lets)
         self.present = Audience()
         self.greetings: deque[tuple[str, str, frozenset[str]]] = deque()
+        self.listening = False
         self.last: tuple[bytes, Any] = (b"", None)  # a presence's inner XML, and the capabilities in it
 
     # -- requests ---------------------------------------------------------------------------------
@@ -133,6 +137,31 @@ class Pep(AccountCommands, Requests, Expiry, Module):
     def changed(self, owner: str, node: Node) -> None:
         super().changed(owner, node)
         self.host.hooks.tell("pep", owner, node.name)
+
+    # -- who may subscribe (access model authorize) -------------------------------------------------
+
+    def ask_owners(self, owner: str, node: Node, one: Subscription) -> None:
+        if not self.listening:  # no account has been asked yet: messages do without the call
+            self.listening = True
+            self.host.hooks.add("out", self.answered, "message")
+        self.outbox.send(question(owner, node, one).copy(to=owner))
+
+    def answered(self, session: Session, stanza: Element) -> bool | None:
+        """Event ``out``: the owner answers, with a message to the own account."""
+        if not stanza.has("x", forms.NS) or stanza.to not in (None, session.jid.bare):
+            return None
+        x = stanza.child("x", forms.NS)
+        return HANDLED if x is not None and self.decided(session.user, session.jid, x) else None
+
+    @on("initial")
+    def ask_again(self, session: Session) -> None:
+        """Whoever was not there is asked when he comes."""
+        user = session.user
+        for node in list(store.nodes_of(user).values()):
+            for mine in list(node.subscriptions.values()) if node.config.access_model == "authorize" else ():
+                for one in mine:
+                    if one.state == "pending":
+                        self.ask_owners(user, node, one)
 
     # -- in an account's name, for other modules --------------------------------------------------
 

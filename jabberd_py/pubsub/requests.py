@@ -6,14 +6,14 @@ from typing import Any, ClassVar
 
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
-from .management import Management
+from .consent import Consent
 from .names import NS, OWNER, unsupported
 
 UNSUPPORTED = {"redirect": "delete-nodes", "collection": "collections"}
 """Verbs that are not here, and the feature that they belong to."""
 
 
-class Requests(Management):
+class Requests(Consent):
     """Answers for nodes of any owner. ``methods``: (namespace, type of the IQ, verb) -> the name of the method."""
 
     methods: ClassVar[dict[tuple[str, str, str], str]] = {

@@ -17,7 +17,7 @@ WAITING = ("not-authorized", "not-subscribed")
 NOT_HERE = ("feature-not-implemented", "unsupported")
 
 AFFILIATIONS = ("none", "member", "publisher", "publish-only", "outcast")
-MODELS = ("open", "presence", "roster", "whitelist")  # of accounts; services have authorize, too
+MODELS = ("open", "presence", "roster", "whitelist", "authorize")
 READ = {"member": OK, "publisher": OK, "publish-only": FORBIDDEN, "outcast": FORBIDDEN}
 WRITE = {"publisher": OK, "publish-only": OK}
 ALL = {"open": OK, "whitelist": CLOSED, "authorize": WAITING}
@@ -112,7 +112,7 @@ def test_at_an_account(romeo, juliet, who):
 def test_at_a_service(romeo, juliet, who):
     to = f"pubsub.{romeo.domain}"
     know(romeo, juliet, who)
-    for model, affiliation in itertools.product((*MODELS, "authorize"), AFFILIATIONS):
+    for model, affiliation in itertools.product(MODELS, AFFILIATIONS):
         node = f"{model}-{affiliation}-{romeo.user}"
         fields = form("node_config", access_model=model, roster_groups_allowed="Friends")
         create = f"<create node='{node}'/><configure>{fields}</configure>"
@@ -122,11 +122,11 @@ def test_at_a_service(romeo, juliet, who):
         try_all(node, to, juliet, model, affiliation, NOBODY[who][model])
 
 
-def test_accounts_have_no_access_model_authorize(romeo):
+def test_accounts_have_no_collections(romeo):
     refused = ("not-acceptable", "unsupported-access-model")
-    assert condition(publish(romeo, "n", access_model="authorize")) == refused
+    assert condition(publish(romeo, "n", access_model="nobody")) == refused
     publish(romeo, "n")
-    assert condition(configure(romeo, "n", access_model="authorize")) == refused
+    assert condition(configure(romeo, "n", access_model="nobody")) == refused
     assert condition(configure(romeo, "n", node_type="collection")) == NOT_HERE
 
 

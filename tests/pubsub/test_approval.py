@@ -3,7 +3,7 @@
 import pytest
 
 from tests.client import subscribe_both
-from tests.pubsub.test_subscriptions import service, subid, subscribe, values  # noqa: F401
+from tests.pubsub.test_subscriptions import subscribe, values
 from tests.pubsub.words import (
     EVENT,
     INFO,
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.topology("one host", "two servers")
 
 
 @pytest.fixture
-def node(romeo, service):  # noqa: F811
+def node(romeo, service):
     inner = f"<create/><configure>{form('node_config', access_model='authorize')}</configure>"
     return romeo.iq("set", pubsub(inner), to=service).find(f".//{{{NS}}}create").get("node")
 
@@ -41,7 +41,7 @@ def question(owner, node, jid):
     return said
 
 
-def answer(owner, service, said, allow=None, type="submit"):  # noqa: F811
+def answer(owner, service, said, allow=None, type="submit"):
     fields = {"FORM_TYPE": AUTHORIZATION}
     if allow is not None:
         fields |= {f"pubsub#{name}": said[name][0] for name in ("subid", "node", "subscriber_jid")}
@@ -54,7 +54,7 @@ def state(node, state):
     return f"<message><event xmlns='{EVENT}'><subscription node='{node}' subscription='{state}'/></event></message>"
 
 
-def test_an_owner_approves(romeo, juliet, service, node):  # noqa: F811
+def test_an_owner_approves(romeo, juliet, service, node):
     made = subscribe(juliet, node, service)
     assert made.find(f".//{{{NS}}}subscription").get("subscription") == "pending"
     said = question(romeo, node, juliet.bare)
@@ -78,7 +78,7 @@ def test_an_owner_approves(romeo, juliet, service, node):  # noqa: F811
     romeo.gets("<message type='error' id='a1'><error><item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/>...</error>...</message>", 10)  # fmt: skip  # noqa: E501
 
 
-def test_an_owner_denies_and_nobody_else_answers(romeo, juliet, service, node):  # noqa: F811
+def test_an_owner_denies_and_nobody_else_answers(romeo, juliet, service, node):
     subscribe(juliet, node, service)
     said = question(romeo, node, juliet.bare)
     answer(juliet, service, said, "1")
@@ -90,7 +90,7 @@ def test_an_owner_denies_and_nobody_else_answers(romeo, juliet, service, node): 
     assert condition(items(juliet, node, service)) == ("not-authorized", "not-subscribed")
 
 
-def test_pending_ones_follow_affiliation_and_access_model(romeo, juliet, nurse, service, node):  # noqa: F811
+def test_pending_ones_follow_affiliation_and_access_model(romeo, juliet, nurse, service, node):
     change = "<affiliations node='{}'><affiliation jid='{}' affiliation='{}'/></affiliations>"
     for reader, affiliation, outcome in ((juliet, "publisher", "subscribed"), (nurse, "outcast", "none")):
         subscribe(reader, node, service)
@@ -103,7 +103,7 @@ def test_pending_ones_follow_affiliation_and_access_model(romeo, juliet, nurse, 
     nurse.gets(state(node, "subscribed"), 10)
 
 
-def test_an_owner_asks_who_waits(romeo, juliet, service, node):  # noqa: F811
+def test_an_owner_asks_who_waits(romeo, juliet, service, node):
     def command(client, inner="", **attrs):
         more = "".join(f" {key}='{value}'" for key, value in attrs.items())
         xml = f"<command xmlns='{COMMANDS}' node='{PENDING}' action='execute'{more}>{inner}</command>"
@@ -134,7 +134,7 @@ def test_an_owner_asks_who_waits(romeo, juliet, service, node):  # noqa: F811
 
 
 @pytest.mark.topology("one host", "two hosts")
-def test_nodes_at_the_service_for_the_owners_contacts(romeo, juliet, service):  # noqa: F811
+def test_nodes_at_the_service_for_the_owners_contacts(romeo, juliet, service):
     for model, groups in (("presence", []), ("roster", ["Friends"])):
         fields = form("node_config", access_model=model, roster_groups_allowed=groups)
         made = romeo.iq("set", pubsub(f"<create/><configure>{fields}</configure>"), to=service)
@@ -162,7 +162,7 @@ def test_nodes_at_the_service_for_the_owners_contacts(romeo, juliet, service):  
 
 
 @pytest.mark.topology("two servers")
-def test_those_on_other_servers_are_asked_for_their_presence(romeo, juliet, service):  # noqa: F811
+def test_those_on_other_servers_are_asked_for_their_presence(romeo, juliet, service):
     node = romeo.iq("set", pubsub("<create/>"), to=service).find(f".//{{{NS}}}create").get("node")
     subscribe(juliet, node, service, show_values=["online"])
     juliet.iq("get", "<query xmlns='jabber:iq:roster'/>")
@@ -183,3 +183,42 @@ def test_those_on_other_servers_are_asked_for_their_presence(romeo, juliet, serv
     told = juliet.gets(f"<message from='{service}'><event xmlns='{EVENT}'/></message>", 10)
     assert told.find(f".//{{{EVENT}}}item").get("id") == "while-online"
     juliet.nothing("<message/>")
+
+
+def test_an_account_approves_and_is_asked_again_when_it_comes(romeo, juliet):
+    node = f"diary-{romeo.user}"
+    assert condition(publish(romeo, node, "a", access_model="authorize")) == ("result",)
+    assert condition(items(juliet, node, romeo.bare)) == ("not-authorized", "not-subscribed")
+    made = subscribe(juliet, node, romeo.bare)
+    assert made.find(f".//{{{NS}}}subscription").get("subscription") == "pending"
+    question(romeo, node, juliet.bare)
+    romeo.send("<presence type='unavailable'/>")
+    romeo.available()
+    said = question(romeo, node, juliet.bare)
+    answer(juliet, romeo.bare, said, "true")  # a forged answer is a message like any other
+    assert condition(items(juliet, node, romeo.bare)) == ("not-authorized", "not-subscribed")
+    answer(romeo, romeo.bare, said, "perhaps")
+    romeo.gets("<message type='error' id='a1'><error><bad-request xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></message>", 10)  # fmt: skip  # noqa: E501
+    answer(romeo, romeo.bare, said, "true")
+    juliet.gets(state(node, "subscribed"), 10)
+    juliet.gets(
+        f"<message><event xmlns='{EVENT}'><items node='{node}'><item id='a'/></items></event></message>", 10
+    )
+    assert ids(items(juliet, node, romeo.bare)) == ["a"]
+    publish(romeo, node, "b")
+    juliet.gets(
+        f"<message><event xmlns='{EVENT}'><items node='{node}'><item id='b'/></items></event></message>", 10
+    )
+
+
+def test_an_account_denies(romeo, juliet):
+    node = f"diary-{romeo.user}"
+    publish(romeo, node, "a", access_model="authorize")
+    subscribe(juliet, node, romeo.bare)
+    answer(romeo, romeo.bare, question(romeo, node, juliet.bare), "0")
+    juliet.gets(state(node, "none"), 10)
+    assert condition(items(juliet, node, romeo.bare)) == ("not-authorized", "not-subscribed")
+    romeo.send(
+        f"<message to='{romeo.bare}' id='n'><x xmlns='jabber:x:data' type='submit'/><body>a note</body></message>"
+    )
+    romeo.gets("<message id='n'><body>a note</body></message>")  # other forms pass

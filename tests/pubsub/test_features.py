@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import gevent
 import pytest
 
-from tests.pubsub.test_subscriptions import options, service, subid, subscribe, values  # noqa: F401
+from tests.pubsub.test_subscriptions import subid, subscribe, values
 from tests.pubsub.words import (
     EVENT,
     INFO,
@@ -211,7 +211,7 @@ PROBES = {
 ORDER = {"urn:xmpp:order-by:1": ordered, f"urn:xmpp:order-by:1@{NS}": ordered}
 BY_PRESENCE = {"auto-subscribe", "filtered-notifications"}
 """Those of accounts: test_pep.py."""
-NOT_FOR_ACCOUNTS = {"access-authorize", "collections", "multi-collection", "multi-collections", "get-pending"}
+NOT_FOR_ACCOUNTS = {"collections", "multi-collection", "multi-collections", "get-pending"}
 
 
 def in_two(site):
@@ -227,7 +227,7 @@ def works(site, names):
     return [name for name in sorted(names) if not PROBES[name](site)]
 
 
-def test_the_service(romeo, service):  # noqa: F811
+def test_the_service(romeo, service):
     site, found = Site(romeo, service), announced(romeo, service)
     names = {each.removeprefix(PUBSUB) for each in found if each.startswith(PUBSUB)} - {"owner"}
     assert names == PROBES.keys() - {"auto-create"}
@@ -254,7 +254,7 @@ def until(found, wanted):
     raise AssertionError((found(), wanted))
 
 
-def test_items_and_subscriptions_end_by_themselves(romeo, service):  # noqa: F811
+def test_items_and_subscriptions_end_by_themselves(romeo, service):
     site = Site(romeo, service)
     node = site.create(item_expire="1")
     site.publish(node)
