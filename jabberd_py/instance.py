@@ -132,6 +132,15 @@ class Instance:
         section 4.7.2.1). None: this process does not know. Does not block."""
         return None
 
+    def shuns(self, remote: str) -> bool:
+        """Does it refuse streams with that server?"""
+        return False
+
+    def links(self, domain: str) -> dict[str, list[str]]:
+        """Of the uplink: the servers with which that domain of ours has streams -> the direction of each: incoming, outgoing,
+        bidi."""
+        return {}
+
     def pace(self, jid: JID) -> Pace:
         """How to go through many items and send each to that full address. By default in turns with all other work."""
         return fairly

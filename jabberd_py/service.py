@@ -79,6 +79,9 @@ class Service(Section, Instance, Discoverable):
     def shown_on(self, host: str) -> bool:
         return bool(host == self.host.domain)
 
+    def shuns(self, remote: str) -> bool:
+        return bool(self.host.shuns(remote))
+
     def is_admin(self, jid: Any) -> bool:
         """May they administer the host that the service belongs to?"""
         return bool(self.host.is_admin(jid))

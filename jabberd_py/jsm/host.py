@@ -230,6 +230,10 @@ class Host(Instance):
     def has_session(self, jid: JID) -> bool | None:
         return self.sessions.find(jid) is not None if cluster.here(jid.user) else None
 
+    def shuns(self, remote: str) -> bool:
+        lists: Any = self.modules.get("blocklists")
+        return lists is not None and bool(lists.shuns(remote))
+
     def presence_of(self, jid: JID) -> list[str] | None:
         if not cluster.here(jid.user):
             return None

@@ -92,7 +92,7 @@ class Incoming(Connection):
                 raise StreamError("invalid-from")
             if sender in uplink.router.instances:
                 raise StreamError("invalid-from", f"{sender} is here")
-            if not uplink.options.permits(sender):
+            if not uplink.admits(sender, to):
                 self.header()
                 raise StreamError("policy-violation", f"this server does not talk to {sender}")
         self.remote = sender or ""
@@ -252,7 +252,7 @@ class Incoming(Connection):
         error = None
         if ours not in uplink.router.instances:
             error = StanzaError("item-not-found", f"{ours} is not here")
-        elif theirs in uplink.router.instances or not o.permits(theirs):
+        elif theirs in uplink.router.instances or not uplink.admits(theirs, ours):
             error = StanzaError("forbidden", f"this server does not talk to {theirs}")
         elif o.require_tls and not self.secure:
             error = StanzaError("policy-violation", "TLS is required")

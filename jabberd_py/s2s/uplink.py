@@ -264,6 +264,10 @@ class Uplink(Instance):
 
     # -- incoming streams --------------------------------------------------------------------------
 
+    def admits(self, remote: str, local: str) -> bool:
+        """May that server begin a stream to that domain of ours?"""
+        return self.options.permits(remote) and not self.router.instances[local].shuns(remote)
+
     def leave(self, domain: str) -> bool:
         """Ends the streams of a domain of ours that is removed, with ``host-gone``. False while there are still some."""
         streams = [
@@ -325,6 +329,17 @@ class Uplink(Instance):
     @property
     def connections(self) -> list[Connection]:
         return [*self.outgoing.values(), *self.incoming]
+
+    def links(self, domain: str) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for each in self.outgoing.values():
+            for pair in each.pairs:
+                if pair.local == domain:
+                    found.setdefault(pair.remote, []).append("bidi" if each.bidi else "outgoing")
+        for other in self.incoming:
+            for remote in other.remotes if other.local == domain else ():
+                found.setdefault(remote, []).append("bidi" if other.bidi else "incoming")
+        return found
 
     def stop(self, deadline: float) -> None:
         """Ends all streams. Until ``deadline`` (`time.monotonic`) they may still acknowledge what they got. Blocks until

@@ -2,9 +2,11 @@
 
 import hashlib
 
+import gevent
 import pytest
 
-from tests.conftest import CONFIG, Place
+from tests.conftest import CONFIG, Account, Place
+from tests.dns import DNSServer
 from tests.muc.conftest import Room
 from tests.pubsub.words import condition, publish, pubsub
 
@@ -76,9 +78,41 @@ def test_who_is_listed_reaches_no_stranger_and_enters_no_room(start_server, acco
 
 
 def test_a_list_is_written_as_address_and_node():
-    from jabberd_py.pubsub.blocklists import BlockList, block_list
+    from jabberd_py.pubsub.blocklists import block_list
 
-    assert block_list("xmppbl.org muc_bans_sha256") == BlockList("xmppbl.org", "muc_bans_sha256")
+    assert block_list("xmppbl.org muc_bans_sha256") == ("xmppbl.org", "muc_bans_sha256")
     for odd in ("xmppbl.org", "a b c", "@ node"):
         with pytest.raises(ValueError):
             block_list(odd)
+
+
+def test_a_listed_server_gets_no_stream(start_server, make_client):
+    """Its users reach nobody, not even contacts; the node of the list is on a service of the host itself."""
+    with DNSServer() as names:
+
+        def start(domain, modules):
+            config = {**CONFIG, "modules": {**CONFIG["modules"], **modules}, "hosts": {domain: {}}, "s2s": {}}
+            server = start_server({**config, "dns": {"nameservers": [names.address]}}, domain)
+            for each in (domain, f"pubsub.{domain}", f"conference.{domain}"):
+                names.publish(each, *server.address("s2s"))
+            server.ctl("accounts", "add", f"me@{domain}", "--password", "secret")
+            return server, make_client(Account("me", "secret", Place(server, domain)))
+
+        here, romeo = start(
+            "verona.example", {"blocklists": {"lists": [f"pubsub.verona.example {DOMAINS}"], "streams": True}}
+        )
+        _, mallory = start("spam.example", {})
+        service = "pubsub.verona.example"
+        romeo.iq("set", pubsub(f"<create node='{DOMAINS}'/>"), to=service)
+        publish(romeo, DOMAINS, hashed("spam.example"), "<report xmlns='urn:xmpp:reporting:1'/>", to=service)
+        here.ctl("reload")
+        with gevent.Timeout(20):
+            while "a block list was read" not in here.log.read_text():
+                gevent.sleep(0.05)
+        for to in (romeo.bare, service):
+            answer = mallory.iq("get", "<ping xmlns='urn:xmpp:ping'/>", to=to, timeout=20)
+            assert condition(answer)[0] in (
+                "remote-server-not-found",
+                "remote-server-timeout",
+                "forbidden",
+            ), to
