@@ -41,6 +41,7 @@ ORDER = (
     "mod_disco",
     "mod_caps",
     "mod_contact",
+    "pubsub.serverinfo",
     "mod_ping",
     "mod_version",
     "mod_time",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from ..hooks import Module, Option, list_of
 from ..xmpp.element import Element
 from ..xmpp.forms import Form
@@ -31,11 +34,18 @@ class Contact(Module):
     status = Option[list[str]](list_of(uri), [], "where to read about outages")
     support = Option[list[str]](list_of(uri), [], "where to find help")
 
+    def __init__(self, host: Any, settings: Mapping[str, Any] | None = None) -> None:
+        """``more``: fields that other modules add to the form, with their values."""
+        super().__init__(host, settings)
+        self.more: dict[str, str] = {}
+
     def disco_forms(self) -> list[Element]:
         given = [(name, getattr(self, name)) for name in self.options() if getattr(self, name)]
-        if not given:
+        if not given and not self.more:
             return []
         form = Form("result", form_type=SERVER_INFO)
+        for name, value in self.more.items():
+            form.field(name, "text-single", value=value)
         for name, addresses in given:
             form.field(f"{name}-addresses", "list-multi", value=addresses)
         return [form.element()]

@@ -23,6 +23,9 @@ class Version(Module):
 
     @iq("get", NS, "query")
     def version(self, request: Element) -> Element:
+        return self.describe()
+
+    def describe(self) -> Element:
         return Element(
             "query", NS,
             Element("name", NS, "jabberd_py"),
