@@ -42,6 +42,7 @@ ORDER = (
     "mod_caps",
     "mod_contact",
     "pubsub.serverinfo",
+    "mod_multicast",
     "mod_ping",
     "mod_version",
     "mod_time",
