@@ -64,7 +64,7 @@ ORDER = (
 )  # fmt: skip
 
 
-SERVICES = ("muc.service", "pubsub.service", "services.upload", "services.echo")
+SERVICES = ("muc.service", "pubsub.service", "services.upload", "services.directory", "services.echo")
 """What a host can have beside itself, each on a domain of its own: the files, from the package's top."""
 
 
