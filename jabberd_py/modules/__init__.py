@@ -23,6 +23,7 @@ ORDER = (
     "mod_roster",
     "mod_subscription",
     "mod_presence",
+    "pubsub.groups",
     # components: what users see of them, what they may do in users' names
     "mod_gateway",
     "mod_privilege",

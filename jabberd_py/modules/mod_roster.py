@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from operator import attrgetter
@@ -149,6 +149,9 @@ class Roster(Module):
     limit = Option(int, 1000, "contacts one user may have", min=1)
     groups = Option(int, 50, "groups one contact may be in", min=0)
 
+    shared: Callable[[str, str], Set[str]] = staticmethod(lambda user, jid: frozenset())
+    """The groups in which the server keeps that contact of the user (a module says so). Neither goes by the user's wish."""
+
     # -- for other modules: `user` and `jid` are bare addresses as text ---------------------------
 
     def item(self, user: str, jid: str) -> Item | None:
@@ -172,6 +175,20 @@ class Roster(Module):
             self._keep(user, jid, item, request)
             if push:
                 self.push(user, jid, item)
+
+    def amend(
+        self, user: str, jid: str, change: Callable[[Item], Item], also: Callable[[], object]
+    ) -> tuple[Item, Item]:
+        """Changes a contact as the server wishes, whatever the limit, and pushes it. Returns it before and after. Blocks until
+        that is stored; ``also`` runs in the same transaction. ``change`` must not block. Raises StoreError."""
+        old = roster(user).get(jid, Item())
+        item = change(old)
+        if item == old:
+            xdb.save(also)
+        else:
+            self._keep(user, jid, item, also=also, limited=False)
+            self.push(user, jid, item if item.listed else old, removed=not item.listed)
+        return old, item
 
     def subscribers(self, user: str) -> list[str]:
         """The contacts who see the user's presence."""
@@ -258,6 +275,7 @@ class Roster(Module):
         if jid == user:
             raise StanzaError("not-allowed", "nobody is a contact of his own")
         name, groups = element.attrs.get("name", ""), self._groups(element)
+        groups += tuple(sorted(self.shared(user, jid) - set(groups)))
         if len(name.encode()) > LONGEST:
             raise StanzaError("not-acceptable", f"a name of more than {LONGEST} bytes")
         item = replace(roster(user).get(jid, Item()), listed=True, name=name, groups=groups)
@@ -284,9 +302,17 @@ class Roster(Module):
         item = roster(user).get(jid)
         if item is None or not item.listed:
             raise StanzaError("item-not-found", "no such contact")
+        self.check_free(user, jid)
         self._keep(user, jid, Item())
         self.push(user, jid, item, removed=True)
         self._part(user, jid, item)
+
+    def check_free(self, user: str, jid: str) -> None:
+        """Raises StanzaError (not-allowed): the server keeps the contact there."""
+        for group in sorted(self.shared(user, jid)):
+            raise StanzaError(
+                "not-allowed", f"the contact is in your group {group!r}, which the server keeps"
+            )
 
     @on("deleting")
     def part(self, user: str) -> None:
@@ -305,13 +331,22 @@ class Roster(Module):
     def _send(self, user: str, jid: str, type: str) -> None:
         self.host.router.deliver(Element("presence", CLIENT, from_=user, to=jid, type=type))
 
-    def _keep(self, user: str, jid: str, item: Item, request: str | None = None) -> None:
+    def _keep(
+        self,
+        user: str,
+        jid: str,
+        item: Item,
+        request: str | None = None,
+        also: Callable[[], object] | None = None,
+        limited: bool = True,
+    ) -> None:
         """Changes the item in memory, then in the store. Removes an item that is neither listed nor has a request. Blocks."""
         contacts = roster(user)
         old = contacts.get(jid)
         seen = item.listed or (old is not None and old.listed)
         gone = not item.listed and not item.state.pending_in
-        if item.listed and not (old and old.listed) and sum(1 for _ in contacts.listed()) >= self.limit:
+        new = item.listed and not (old and old.listed)
+        if new and limited and sum(1 for _ in contacts.listed()) >= self.limit:
             raise StanzaError("resource-constraint", "the roster is full")
         if gone:
             contacts.pop(jid, None)
@@ -320,7 +355,7 @@ class Roster(Module):
         if seen:
             contacts.version = contacts.version + 1 if contacts.version else int(time.time())
         try:
-            xdb.save(_write, user, jid, item, request, gone, contacts.version if seen else None)
+            xdb.save(_write, user, jid, item, request, gone, contacts.version if seen else None, also)
         except BaseException:
             roster.forget(user)
             raise
@@ -331,7 +366,17 @@ class Roster(Module):
         self.host.hooks.tell("roster", user, jid)
 
 
-def _write(owner: str, jid: str, item: Item, request: str | None, gone: bool, version: int | None) -> None:
+def _write(
+    owner: str,
+    jid: str,
+    item: Item,
+    request: str | None,
+    gone: bool,
+    version: int | None,
+    also: Callable[[], object] | None,
+) -> None:
+    if also is not None:
+        also()
     mine = (RosterItem.owner == owner) & (RosterItem.jid == jid)
     if gone:
         RosterItem.delete().where(mine).execute()

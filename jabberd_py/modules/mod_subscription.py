@@ -15,6 +15,7 @@ from ..xmpp.subscription import TYPES, SubscriptionState, inbound, outbound
 from .mod_roster import roster
 
 PRE_APPROVAL = "urn:xmpp:features:pre-approval"
+ENDING = frozenset(("unsubscribe", "unsubscribed"))
 
 
 class Subscription(Module):
@@ -42,6 +43,8 @@ class Subscription(Module):
         user, jid = session.user, stanza.to.user
         if jid == user:
             raise StanzaError("not-allowed", "everybody sees his own presence anyway")
+        if type in ENDING:
+            self.host["roster"].check_free(user, jid)
         roster(user)  # fills the cache, and may block; from here to `set_state` nothing blocks
         old = self.host["roster"].state(user, jid)
         new, route = outbound(old, type)
