@@ -67,6 +67,8 @@ class Discovery(Feature):
             each.room_info(room, form)
         form.field("muc#roominfo_occupants", None, None, len(room.occupants))
         query.append(form.element())
+        for each in self.host.own:
+            query.append(*each.room_forms(room))
         return query
 
     def _features(self, room: Room) -> Iterable[str]:

@@ -25,6 +25,10 @@ class Feature(Module):
     def room_info(self, room: Room, form: forms.Form) -> None:
         """Adds fields of `muc#roominfo` (XEP-0128)."""
 
+    def room_forms(self, room: Room) -> list[Element]:
+        """Data forms beside `muc#roominfo`."""
+        return []
+
     def room_node(self, room: Room, request: Element, node: str) -> Element | None:
         """The <query/> that answers for a node of the room, or None: not mine. Raises StanzaError."""
         return None

@@ -67,6 +67,7 @@ class Rooms(Service):
         "relay",
         # what a room is, and what those who come in get
         "description",
+        "space",
         "hidden",
         "persistent",
         "archive",
