@@ -9,7 +9,7 @@ monkey.patch_all()
 
 import os  # noqa: E402
 import sys  # noqa: E402
-from collections.abc import Iterable, Iterator  # noqa: E402
+from collections.abc import Iterable, Iterator, Set  # noqa: E402
 from importlib import import_module  # noqa: E402
 from pathlib import Path  # noqa: E402
 
@@ -17,6 +17,7 @@ from .. import config, modules  # noqa: E402
 from ..events import ARGUMENTS, EVENTS, Event  # noqa: E402
 from ..schema import configuration, schema  # noqa: E402
 from ..xmpp.protocols import Protocol  # noqa: E402
+from .suites import ROWS  # noqa: E402
 
 PACKAGE = Path(__file__).parent.parent
 ROOT = PACKAGE.parent
@@ -86,7 +87,30 @@ def protocols() -> str:
         )
     return (
         "# Protocols\n\nWhat the server offers, as its files declare it (`xmpp/protocols.py`).\n\n"
-        "| | version | | left out | where |\n|---|---|---|---|---|\n" + "\n".join(rows) + "\n"
+        "| | version | | left out | where |\n|---|---|---|---|---|\n"
+        + "\n".join(rows)
+        + "\n"
+        + compliance({each.name for declared in files.values() for each in declared})
+    )
+
+
+def compliance(offered: Set[str]) -> str:
+    """What XEP-0479 asks of servers. ``offered``: names of protocols."""
+    rows = []
+    for row in ROWS:
+        met, level = row.met(offered), "Advanced" if row.advanced else "Core"
+        file, _, test = row.test.partition("::")
+        proof = f"[`{test}`](../{file})" if met else ""
+        providers = ", ".join(row.providers)
+        rows.append(
+            f"| {row.suite} | {row.feature} | {level} | {providers} | {'yes' if met else 'no'} | {proof} |"
+        )
+    return (
+        "\n## Compliance\n\nWhat [XEP-0479](https://xmpp.org/extensions/xep-0479.html) (XMPP Compliance Suites 2023) asks of "
+        "servers (`ctl/suites.py`); a server of level Advanced needs the rows of level Core, too.\n\n"
+        "| suite | feature | level | protocols | | proof |\n|---|---|---|---|---|---|\n"
+        + "\n".join(rows)
+        + "\n"
     )
 
 

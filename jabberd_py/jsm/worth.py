@@ -8,7 +8,10 @@ from ..xmpp.element import Element
 from ..xmpp.protocols import XEP
 from ..xmpp.subscription import TYPES
 
-PROTOCOLS = (XEP(334, "1.0.0", "Message Processing Hints"),)
+PROTOCOLS = (
+    XEP(249, "1.2", "Direct MUC Invitations"),
+    XEP(334, "1.0.0", "Message Processing Hints"),
+)
 
 SPOOLED, ARCHIVED = 1, 2
 _worthy = frozenset(
