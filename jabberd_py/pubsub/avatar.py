@@ -127,19 +127,21 @@ class Avatars(Module):
 
     @on("out", kind="presence")
     def say(self, session: Session, stanza: Element) -> None:
-        """Section 5: the hash, in all available presence, unless the client says that it has no photo to show."""
+        """Section 5: the hash, in all available presence, unless the client says that it has no photo to show. If the user has
+        taken the avatar away there is no photo, and contacts with older clients see that, too (XEP-0153 section 4.1)."""
         if stanza.type is not None or self.host.options.anonymous:
             return
         avatar = avatar_of(session.user)
-        if avatar is None or avatar.hash is None:
+        if avatar is None:
             return
+        hash = avatar.hash or ""
         x = stanza.child("x", UPDATE) if stanza.has("x", UPDATE) else None
         if x is not None:
             photo = x.child("photo", UPDATE)
-            if photo is not None and photo.text.strip() in ("", avatar.hash):
+            if photo is not None and photo.text.strip() in ("", hash):
                 return
             stanza.remove(x)
-        stanza.append(Element("x", UPDATE, Element("photo", UPDATE, avatar.hash)))
+        stanza.append(Element("x", UPDATE, Element("photo", UPDATE, hash or None)))
 
     @on("pep")
     def changed(self, user: str, node: str) -> None:

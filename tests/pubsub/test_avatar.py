@@ -55,7 +55,7 @@ def test_contacts_hear_the_hash(romeo, juliet):
     publish(romeo, METADATA, "none", f"<metadata xmlns='{METADATA}'/>")
     romeo.send("<presence><show>xa</show></presence>")
     found = juliet.gets(f"<presence from='{romeo.jid}'><show>xa</show></presence>", 10)
-    assert found.find(f"{{{UPDATE}}}x") is None
+    assert found.find(f"{{{UPDATE}}}x/{{{UPDATE}}}photo").text is None  # no photo, and contacts shall know it
 
 
 def test_a_photo_in_the_vcard_becomes_the_avatar(romeo, juliet):
