@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from functools import lru_cache
 
 import gevent
 
 from .. import log
 from ..pages import Answer, Page, Refusal, Request
-from ..xdb import xdb
 from ..xmpp.errors import StreamError
-from ..xmpp.parser import Limits
 from ..xmpp.protocols import XEP
-from .bosh_session import WAIT, Session, Wrong, number, read, terminate
+from .bosh_body import Wrong, number, read, terminate
+from .bosh_session import TYPE, Session
+from .handler import Handler
 from .listener import Web
 from .mailbox import Body, MailboxStream
+from .routes import CORS, SAFE
 from .websocket import Clients
 from .wellknown import BOSH as PATH
 
@@ -29,7 +30,13 @@ LARGEST = 1 << 53
 """Of a rid (section 14.1)."""
 ENVELOPE = 4096
 """Bytes that a body may have beside its stanzas."""
-XML = {"Content-Type": "text/xml; charset=utf-8", "Cache-Control": "no-store"}
+
+
+@lru_cache(maxsize=100)
+def headers(kind: str) -> dict[str, str]:
+    """Of an answer of that media type. What others have written is no page of this site, whatever the client calls it."""
+    policy = {"Content-Security-Policy": "default-src 'none'; sandbox"}
+    return {"Content-Type": kind, "Cache-Control": "no-store", **policy, **CORS, **SAFE}
 
 
 class Bosh:
@@ -41,42 +48,51 @@ class Bosh:
         web.routes.add(Page(PATH, ("POST",), cors=True), self.talk, quiet=True)
 
     def talk(self, request: Request) -> Answer:
-        """One request; blocks until there is an answer, `WAIT` seconds at most. Raises Refusal."""
-        options = self.clients.options
-        data = request.body(2 * options.max_stanza + ENVELOPE)
+        """One request. Blocks until there is an answer. Raises Refusal. Requests with the same head then come to `_answer`
+        directly."""
+        handler: Handler = request.environ["jabberd.handler"]
+        handler.repeats(lambda data: self._answer(request, data), self._most)
+        return self._answer(request, request.body(self._most))
+
+    @property
+    def _most(self) -> int:
+        """Bytes of a body."""
+        return 2 * self.clients.limits.bytes + ENVELOPE
+
+    def _answer(self, request: Request, data: bytes) -> Answer:
+        kind = TYPE
         try:
-            limits = Limits(options.max_stanza, options.max_depth, options.max_attributes)
-            attrs, items = read(data, limits)
+            attrs, items = read(data, self.clients.limits)
             content = Body(data)
             content.items = items
             rid = number(attrs.get("rid", ""), 0, LARGEST)
-            if "sid" in attrs:
-                answer = self._go_on(rid, attrs, content)
-            else:
-                answer = self._begin(rid, attrs, content, request)
+            session = self._session(rid, attrs, content, request)
+            kind = session.type
+            said = session.take(rid, attrs, content).wait()
         except StreamError as error:
-            return Answer(200, terminate(_condition(error)), XML)
+            said = terminate(_condition(error))
         except Wrong as wrong:
-            return Answer(200, terminate(str(wrong)), XML)
-        xdb.release()
-        try:
-            return Answer(200, answer.get(timeout=2 * WAIT), XML)
-        except gevent.Timeout:
-            raise Refusal(504) from None
+            said = terminate(str(wrong))
+        return Answer(200, said, headers(kind))
 
-    def _go_on(self, rid: int, attrs: dict[str, str], content: Body) -> Any:
+    def _session(self, rid: int, attrs: dict[str, str], content: Body, request: Request) -> Session:
+        """That the request is for. Raises Refusal and Wrong."""
+        if "sid" not in attrs:
+            return self._begin(rid, attrs, content, request)
         session = self.sessions.get(attrs["sid"])
         if session is None:
             raise Wrong("item-not-found")
+        if session.stream.secure and not request.secure:
+            raise Refusal(403, "this session began encrypted")  # section 18.1; who was heard must not end it
         if "stream" in attrs:  # there is one only, and it has no name
             session.fail("item-not-found")
             raise Wrong("item-not-found")
         if len(content) > 2 * session.stream.parser.limits.bytes + ENVELOPE:
             session.fail("policy-violation")
             raise Wrong("policy-violation")
-        return session.take(rid, attrs, content)
+        return session
 
-    def _begin(self, rid: int, attrs: dict[str, str], content: Body, request: Request) -> Any:
+    def _begin(self, rid: int, attrs: dict[str, str], content: Body, request: Request) -> Session:
         """A new session. Raises Refusal and Wrong."""
         self.web.admit(request, self.clients)
         if content.items:
@@ -87,9 +103,8 @@ class Bosh:
         stream.sheltered = request.secure
         session.carry(stream)
         self.sessions[session.sid] = session
-        answer = session.take(rid, attrs, content)
         gevent.spawn_raw(self.clients.serve, stream, request.address)
-        return answer
+        return session
 
     def _gone(self, session: Session) -> None:
         self.sessions.pop(session.sid, None)

@@ -10,18 +10,18 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
-from gevent.event import AsyncResult
+import gevent
+from greenlet import getcurrent, greenlet
 
 from ..heartbeat import heartbeat
 from ..xmpp import ns
-from ..xmpp.element import Element
 from ..xmpp.parser import Close, Header, Limits, Parser
-from ..xmpp.serialise import attributes
+from .bosh_body import EMPTY, REPEATED, XBOSH, Wrong, body, boolean, number, terminate
 from .mailbox import Body, Mailbox, MailboxStream
 from .websocket import header
 
-HTTPBIND, XBOSH = "http://jabber.org/protocol/httpbind", "urn:xmpp:xbosh"
-VERSION = "1.11"
+VERSION = (1, 11)
+TYPE = "text/xml; charset=utf-8"
 WAIT = 60
 """Seconds that a request waits for something to answer it with, at most."""
 HOLD = 2
@@ -40,50 +40,62 @@ DIRECT = (
     "system-shutdown",
 )
 """Stream errors that are conditions of BOSH, too (section 17.2)."""
+RESTART = f"{{{XBOSH}}}restart"
+_TYPE = re.compile(r"[A-Za-z0-9.+-]+/[A-Za-z0-9.+-]+(; ?charset=utf-8)?", re.IGNORECASE | re.ASCII).fullmatch
+_VERSION = re.compile(r"[0-9]{1,4}\.[0-9]{1,4}", re.ASCII).fullmatch
 
 
-class Wrong(Exception):
-    """The session ends with this condition of section 17.2."""
+class Reply:
+    """The body of an answer, for the one greenlet that waits for it."""
 
+    __slots__ = ("body", "reader")
 
-def body(payload: bytes, attrs: dict[str, Any]) -> bytes:
-    """A ``<body/>``."""
-    said = attributes({name: str(value) for name, value in attrs.items()}).encode()
-    head = b"<body xmlns='%b' xmlns:xmpp='%b' xmlns:stream='%b'%b" % (
-        HTTPBIND.encode(), XBOSH.encode(), ns.STREAM.encode(), said,
-    )  # fmt: skip
-    return b"%b>%b</body>" % (head, payload) if payload else head + b"/>"
+    def __init__(self, body: bytes | None = None) -> None:
+        self.body = body
+        self.reader: greenlet | None = None
 
+    def give(self, body: bytes) -> None:
+        """Only the first one counts. Never blocks."""
+        if self.body is None:
+            self.body = body
+            if self.reader is not None:
+                gevent.get_hub().loop.run_callback(self._wake)
 
-def terminate(condition: str) -> bytes:
-    """The answer to who has no session."""
-    return body(b"", {"type": "terminate", "condition": condition})
+    def _wake(self) -> None:
+        if self.reader is not None:
+            self.reader.switch()
 
-
-def number(text: str | None, default: int, most: int) -> int:
-    """Of an attribute. Raises Wrong."""
-    if text is None:
-        return default
-    if not (text.isascii() and text.isdigit() and len(text) <= 16):
-        raise Wrong("bad-request")
-    return min(int(text), most)
+    def wait(self) -> bytes:
+        """Blocks until it is there: the session gives it after `WAIT` seconds, or at its own end."""
+        while self.body is None:
+            self.reader = getcurrent()
+            try:
+                gevent.get_hub().switch()
+            finally:
+                self.reader = None
+        return self.body
 
 
 class Pending:
-    """A request that has not been answered. ``answer``: the body of the answer."""
+    """A request that has not been answered. ``reply``: for who asked it last. ``until``: when it has waited long enough."""
+
+    __slots__ = ("rid", "attrs", "content", "until", "reply")
 
     def __init__(self, rid: int, attrs: dict[str, str], content: Body, until: float) -> None:
         self.rid, self.attrs, self.content, self.until = rid, attrs, content, until
-        self.answer: Any = AsyncResult()
+        self.reply = Reply()
 
 
 class Session:
     """
+    type      media type of the answers
     next      the ``rid`` that comes next
     early     rid -> a request that came before its turn
     held      requests that wait for something to answer them with
-    answers   rid -> the answer, of the last requests, in case that it was lost
+    answers   rid -> the key of the request and the answer, of the last requests, in case that the answer was lost
     quiet     since when no request is held
+    polled    when the last request came, if both it and its answer were empty
+    leaving   has the client said that it ends the session?
     """
 
     slot = 0
@@ -94,6 +106,9 @@ class Session:
         """Raises Wrong."""
         self.sid = secrets.token_urlsafe(24)
         self.attrs = attrs
+        self.type = attrs.get("content", TYPE)
+        if _TYPE(self.type) is None:
+            raise Wrong("bad-request")
         self.next = rid
         self.wait = number(attrs.get("wait"), WAIT, WAIT)
         self.hold = min(number(attrs.get("hold"), 1, HOLD), HOLD if self.wait else 0)
@@ -104,9 +119,9 @@ class Session:
         self.gone = gone
         self.early: dict[int, Pending] = {}
         self.held: list[Pending] = []
-        self.answers: OrderedDict[int, bytes] = OrderedDict()
+        self.answers: OrderedDict[int, tuple[str | None, bytes]] = OrderedDict()
         self.quiet = self.polled = 0.0
-        self.begun = self.ended = False
+        self.begun = self.leaving = self.ended = False
         self.mailbox = Mailbox()
         self.mailbox.taken, self.mailbox.closed = self._advance, self.end
         self.stream: MailboxStream
@@ -119,26 +134,34 @@ class Session:
 
     # -- requests ---------------------------------------------------------------------------
 
-    def take(self, rid: int, attrs: dict[str, str], content: Body) -> Any:
+    def take(self, rid: int, attrs: dict[str, str], content: Body) -> Reply:
         """A request. Returns what will have the answer. Raises Wrong; the session has ended then."""
-        if rid in self.answers:  # the answer was lost
-            found: Any = AsyncResult()
-            found.set(self.answers[rid])
-            return found
-        known = next((each for each in [*self.held, *self.early.values()] if each.rid == rid), None)
-        if known is not None:
-            return known.answer
         try:
-            if self.ended or not self.next <= rid < self.next + self.requests:
+            if rid < self.next or rid in self.early:
+                return self._repeat(rid, attrs)
+            more = 1 if "pause" in attrs or attrs.get("type") == "terminate" else 0
+            if self.ended or rid >= self.next + self.requests + more:
                 raise Wrong("item-not-found")
-            if len(self.held) + len(self.early) > self.requests:
+            if len(self.held) + len(self.early) > self.requests + more:
                 raise Wrong("policy-violation")
             pending = self.early[rid] = Pending(rid, attrs, content, time.monotonic() + self.wait)
             self._advance()
         except Wrong as wrong:
             self.fail(str(wrong))
             raise
-        return pending.answer
+        return pending.reply
+
+    def _repeat(self, rid: int, attrs: dict[str, str]) -> Reply:
+        """Section 14.3: the client has not seen the answer of this request. Raises Wrong."""
+        for pending in [*self.held, *self.early.values()]:
+            if pending.rid == rid and pending.attrs.get("key") == attrs.get("key"):
+                pending.reply.give(REPEATED)
+                pending.reply = Reply()
+                return pending.reply
+        key, answer = self.answers.get(rid, (None, None))
+        if answer is None or key != attrs.get("key"):
+            raise Wrong("item-not-found")
+        return Reply(answer)
 
     def _advance(self) -> None:
         """Handles the requests whose turn it is, one after the other as the stream takes them."""
@@ -151,33 +174,35 @@ class Session:
                 self.fail(str(wrong))
 
     def _handle(self, pending: Pending) -> None:
-        attrs, now = pending.attrs, time.monotonic()
-        if self.begun:
+        attrs, content, begun = pending.attrs, pending.content, self.begun
+        if begun:
             self._unlock(attrs)
         self.next += 1
-        empty = not pending.content.items and not attrs.keys() & {"type", "pause", f"{{{XBOSH}}}restart"}
-        if empty and self.begun and not self.hold and not self.stream.out and now - self.polled < POLLING:
+        empty = not content.items and not attrs.keys() & {"type", "pause", RESTART}
+        if empty and not self.hold and time.monotonic() - self.polled < POLLING and not self.stream.out:
             raise Wrong("policy-violation")
-        self.polled = now if empty and self.begun else 0.0
+        self.polled = 0.0
         if self.acks and "ack" in attrs:
             for rid in [rid for rid in self.answers if rid <= number(attrs["ack"], 0, 1 << 53)]:
                 del self.answers[rid]
         self.silence = self.inactivity
-        items = pending.content.items
-        if not self.begun or attrs.get(f"{{{XBOSH}}}restart") == "true":
-            items.insert(0, self._header(attrs))
+        if not begun or boolean(attrs.get(RESTART)):
+            content.items = [self._header(attrs)]
         if attrs.get("type") == "terminate":
-            items.append(Close.parsed("stream", ns.STREAM, {}))
+            self.leaving = True
+            content.items.append(Close.parsed("stream", ns.STREAM, {}))
         self.held.append(pending)
-        if items:
-            self.mailbox.put(pending.content)
-        if "pause" in attrs:
+        if content.items:
+            self.mailbox.put(content)
+        if begun and "pause" in attrs:
             self.silence = number(attrs["pause"], 0, MAXPAUSE)
             while self.held:
                 self._answer()
-        elif self.begun:
-            while len(self.held) > self.hold and (self.hold or attrs.get("type") != "terminate"):
+        elif begun and not self.leaving:
+            while len(self.held) > self.hold:
                 self._answer()
+            if empty and not self.hold and self.answers[pending.rid][1] == EMPTY:
+                self.polled = time.monotonic()
             if self.stream.out:
                 self._ready()
         self._schedule()
@@ -201,7 +226,10 @@ class Session:
 
     def _ready(self) -> None:
         """Something waits for the client."""
-        if self.held and (self.begun or self.stream.opening is not None or self.stream.ending is not None):
+        stream = self.stream
+        if stream.ending is None and (self.leaving or not (self.begun or stream.opening is not None)):
+            return
+        if self.held:
             self._answer()
             self._schedule()
 
@@ -209,32 +237,50 @@ class Session:
         """Answers the first request that is held, with what there is."""
         pending = self.held.pop(0)
         stream = self.stream
-        payload = b"".join(stream.collect(ANSWER))
         attrs: dict[str, Any] = {}
+        if "pause" in pending.attrs:
+            payload = b""
+        else:
+            payload = b"".join(stream.collect(ANSWER))
         if not self.begun and stream.opening is not None:
             self.begun = True
-            attrs |= {
-                "sid": self.sid, "wait": self.wait, "hold": self.hold, "requests": self.requests, "ver": VERSION,
-                "inactivity": int(self.inactivity), "polling": POLLING, "maxpause": MAXPAUSE,
-                "from": stream.opening.get("from", ""), "authid": stream.opening.get("id", ""),
-                "secure": str(stream.secure).lower(), "xmpp:version": "1.0", "xmpp:restartlogic": "true",
-            }  # fmt: skip
+            attrs |= self._first(stream.opening)
             if self.acks:
                 attrs["ack"] = pending.rid
         elif self.acks and self.next - 1 != pending.rid:
             attrs["ack"] = self.next - 1
         if stream.ending is not None and not stream.out:
-            attrs |= _end(stream.ending, payload)
-            self.mailbox.end()
-        self._give(pending, body(payload, attrs))
-
-    def _give(self, pending: Pending, answer: bytes) -> None:
-        self.answers[pending.rid] = answer
+            self._last(stream.ending, payload, attrs)
+        answer = body(payload, attrs)
+        self.answers[pending.rid] = pending.attrs.get("key"), answer
         while len(self.answers) > self.requests:
             self.answers.popitem(last=False)
         if not self.held:
             self.quiet = time.monotonic()
-        pending.answer.set(answer)
+        pending.reply.give(answer)
+
+    def _first(self, opening: dict[str, str]) -> dict[str, Any]:
+        """What the answer to the first request tells the client."""
+        said = self.attrs.get("ver", "")
+        version = tuple(map(int, said.split("."))) if _VERSION(said) else VERSION
+        major, minor = min(version, VERSION)
+        return {
+            "sid": self.sid, "wait": self.wait, "hold": self.hold, "requests": self.requests,
+            "ver": f"{major}.{minor}", "inactivity": int(self.inactivity), "polling": POLLING, "maxpause": MAXPAUSE,
+            "from": opening.get("from", ""), "authid": opening.get("id", ""),
+            "secure": str(self.stream.secure).lower(), "xmpp:version": "1.0", "xmpp:restartlogic": "true",
+        }  # fmt: skip
+
+    def _last(self, failure: str, payload: bytes, attrs: dict[str, Any]) -> None:
+        """The end of the session: the oldest request is told by ``attrs``, all others are answered here (section 13)."""
+        attrs["type"] = "terminate"
+        if failure:
+            direct = (each for each in DIRECT if b"<%b xmlns=" % each.encode() in payload)
+            attrs["condition"] = next(direct, failure)
+        for pending in self.held:
+            pending.reply.give(terminate(attrs["condition"]) if failure else EMPTY)
+        self.held = []
+        self.mailbox.end()
 
     # -- time, and the end ------------------------------------------------------------------------
 
@@ -249,106 +295,27 @@ class Session:
         if not self.held:
             self.mailbox.end()
             return None
+        if not self.begun and self.stream.opening is None:
+            return now + 1  # an answer without a name of the session would be of no use
         while self.held and self.held[0].until <= now:
             self._answer()
         return self.held[0].until if self.held else self.quiet + self.silence
 
     def fail(self, condition: str) -> None:
         """The client has broken the rules: the session ends, every request is answered so."""
-        answer = terminate(condition)
-        for pending in [*self.held, *self.early.values()]:
-            pending.answer.set(answer)
-        self.held, self.early = [], {}
+        self._refuse(condition)
         self.stream.cut_off(f"BOSH: {condition}")
 
     def end(self) -> None:
         """The stream is over."""
-        if self.ended:
-            return
-        self.ended = True
-        heartbeat.cancel(self)
-        answer = terminate("item-not-found")
+        if not self.ended:
+            self.ended = True
+            heartbeat.cancel(self)
+            self._refuse("item-not-found")
+            self.gone(self)
+
+    def _refuse(self, condition: str) -> None:
+        """Ends the requests that wait."""
         for pending in [*self.held, *self.early.values()]:
-            pending.answer.set(answer)
+            pending.reply.give(terminate(condition))
         self.held, self.early = [], {}
-        self.gone(self)
-
-
-def _end(failure: str, payload: bytes) -> dict[str, str]:
-    found = {"type": "terminate"}
-    if failure:
-        direct = (each for each in DIRECT if b"<%b xmlns=" % each.encode() in payload)
-        found["condition"] = next(direct, failure)
-    return found
-
-
-_head = re.compile(rb"""<body((?:\s+[a-z:]+=(?:'[^'<&]*'|"[^"<&]*"))*)\s*(/?)>""").match
-_attrs: Callable[..., list[tuple[bytes, bytes, bytes]]] = re.compile(
-    rb"""([a-z:]+)=(?:'([^']*)'|"([^"]*)")"""
-).findall
-_prefixed = re.compile(rb"[<\s/](?:xmpp|stream):").search
-_SPACE = HTTPBIND.encode()
-_USUAL = {b"xmlns": _SPACE, b"xmlns:xmpp": XBOSH.encode(), b"xmlns:stream": ns.STREAM.encode()}
-_readers: list[Parser] = []
-"""Parsers that stand inside of a stream, one for each body that is just read."""
-
-
-def read(data: bytes, limits: Limits) -> tuple[dict[str, str], list[Element]]:
-    """The attributes of a ``<body/>``, and the elements in it. Raises StreamError or Wrong."""
-    return _read_usual(data, limits) or _read_any(data, limits)
-
-
-def _read_usual(data: bytes, limits: Limits) -> tuple[dict[str, str], list[Element]] | None:
-    """None where it is not as nearly every body is: with a start tag that declares nothing unusual, and elements that need
-    nothing of it. They are then cut as on a stream, without a parser of their own and without a tree."""
-    head = _head(data)
-    if head is None:
-        return None
-    attrs: dict[str, str] = {}
-    for name, one, two in _attrs(head[1]):
-        value = one or two
-        if name in _USUAL:
-            if value != _USUAL[name]:
-                return None
-        elif name.startswith(b"xmlns") or not value.isascii():
-            return None
-        else:
-            key = name.decode()
-            attrs[f"{{{XBOSH}}}{key[5:]}" if key.startswith("xmpp:") else key] = value.decode()
-    if head[1].count(_SPACE) != 1 or len(attrs) < head[1].count(b"=") - head[1].count(b"xmlns"):
-        return None  # not in that namespace, or an attribute twice
-    rest = data[head.end() :].rstrip()
-    if head[2]:
-        return None if rest else (attrs, [])
-    inner = rest.removesuffix(b"</body>")
-    if len(inner) == len(rest) or _prefixed(inner):
-        return None
-    if not inner:
-        return attrs, []
-    reader = _readers.pop() if _readers else None
-    if reader is None:
-        reader = Parser(limits)
-        reader.feed(header({}))
-    reader.limits = limits
-    items, fault = reader.feed(inner)
-    ended = bool(items) and isinstance(items[-1], Close)
-    if fault is not None or ended or reader.worker is not None:
-        reader.reset()
-        return None
-    _readers.append(reader)
-    return attrs, items
-
-
-def _read_any(data: bytes, limits: Limits) -> tuple[dict[str, str], list[Element]]:
-    parser = Parser(limits)
-    items, fault = parser.feed(data)
-    parser.reset()
-    if fault is not None:
-        raise fault
-    if (
-        len(items) < 2
-        or not isinstance(items[-1], Close)
-        or (items[0].name, items[0].ns) != ("body", HTTPBIND)
-    ):
-        raise Wrong("bad-request")
-    return items[0].attrs, items[1:-1]

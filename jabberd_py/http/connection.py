@@ -80,6 +80,12 @@ class Connection(Stream):
         del self.came[:size]
         return found
 
+    def take_out(self, start: int, size: int) -> bytes:
+        """The ``size`` bytes behind the first ``start`` bytes; they are there. What stands before is dropped."""
+        found = bytes(self.came[start : start + size])
+        del self.came[: start + size]
+        return found
+
     def readline(self, limit: int = STEP) -> bytes:
         """Up to a line feed, ``limit`` bytes or the end."""
         looked = 0

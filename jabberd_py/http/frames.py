@@ -17,6 +17,8 @@ NORMAL, GOING_AWAY, PROTOCOL, UNSUPPORTED, NOT_UTF8, POLICY, TOO_BIG = (
     1008,
     1009,
 )
+_CODES = (1000, 1001, 1002, 1003, *range(1007, 1015))
+"""Codes below 3000 that a close frame may have (section 7.4)."""
 FRAGMENTS = 1000
 """Frames that one message may have."""
 
@@ -117,3 +119,17 @@ def closing(code: int, reason: str = "") -> bytes:
     """A close frame."""
     payload = code.to_bytes(2, "big") + reason.encode()[:123]
     return head(CLOSE, len(payload)) + payload
+
+
+def closed(payload: bytes) -> int:
+    """The code in a close frame of the peer; 0: there is none (section 5.5.1). Raises Broken."""
+    if not payload:
+        return 0
+    code = int.from_bytes(payload[:2], "big")
+    if len(payload) == 1 or not (code in _CODES or 3000 <= code < 5000):
+        raise Broken(PROTOCOL, "no code for a close frame")
+    try:
+        payload[2:].decode()
+    except UnicodeDecodeError:
+        raise Broken(NOT_UTF8, "a reason that is not UTF-8") from None
+    return code

@@ -12,9 +12,10 @@ from typing import Any
 from gevent.pywsgi import Input, WSGIHandler
 
 from .. import log
-from ..pages import Refusal
+from ..pages import Answer, Refusal
 from .connection import Connection
 from .proxies import Proxies
+from .repeats import Repeats
 
 logger = log.get(__name__)
 
@@ -89,12 +90,19 @@ class _Errors:
 
 
 class Handler(WSGIHandler):
-    """Serves a connection. ``upgrade``: goes on with it as something else (a WebSocket), once `handle` has returned."""
+    """Serves a connection.
+
+    upgrade   goes on with it as something else (a WebSocket), once `handle` has returned
+    lines     of the head of the last request, with their ends
+    repeated  what answers requests with a known head; None: no page has said so
+    """
 
     def __init__(self, connection: Connection, address: str, site: Site) -> None:
         super().__init__(connection, (address, 0), site, connection)
         self.connection = connection
         self.upgrade: Callable[[], bool | None] | None = None
+        self.repeated: Repeats | None = None
+        self.lines: list[bytes] = []
         self.status: Any = None
         self._orig_status: str | None = None
         self.socket: Any = connection
@@ -116,6 +124,7 @@ class Handler(WSGIHandler):
         line: bytes = connection.readline(LINE)
         if line in (b"\r\n", b"\n"):  # RFC 9112 section 2.2
             line = connection.readline(LINE)
+        self.lines = [line]
         if line and not line.endswith(b"\n") and len(line) < LINE:
             return ""  # the end, in the middle
         return line.decode("latin-1")
@@ -146,10 +155,12 @@ class Handler(WSGIHandler):
                 raise Refusal(431 if len(line) >= LINE else 408 if self.connection.late else 400)
             if left < 0 or len(head) >= MOST:
                 raise Refusal(431)
+            self.lines.append(line)
             line = line.removesuffix(b"\n").removesuffix(b"\r")
             if not _FIELD(line):
                 raise Refusal(400)
             head.append(line)
+        self.lines.append(line)
         return b"\r\n".join([*head, b"", b""])
 
     def _measure(self) -> None:
@@ -184,6 +195,54 @@ class Handler(WSGIHandler):
         environ["wsgi.url_scheme"] = "https" if secure else "http"
         environ["jabberd.handler"] = self
         return environ
+
+    # -- requests with a known head --------------------------------------------------------------
+
+    def repeats(self, answer: Callable[[bytes], Answer], most: int) -> None:
+        """A page says: requests that are like this one, but for the body and its length, are answered by ``answer`` (see
+        `Repeats`)."""
+        plain = not self.close_connection and self.request_version == "HTTP/1.1"
+        if plain and not self.wsgi_input.chunked_input and self.wsgi_input.socket is None:
+            self.repeated = Repeats.of(self.lines, answer, most)
+
+    def handle_one_request(self) -> Any:
+        connection, repeated = self.connection, self.repeated
+        if repeated is None:
+            return super().handle_one_request()
+        if not connection.came:
+            connection.until(self.server.idle_timeout)
+            if not connection._more():
+                return None
+        found = repeated.find(connection.came)
+        if found is None:
+            return super().handle_one_request()
+        connection.purse.stanzas -= 1
+        start, size = found
+        if len(connection.came) < start + size:
+            connection.expect(connection.patience)
+            while len(connection.came) < start + size:
+                if not connection._more():
+                    return self._handle_client_error(Refusal(408)) if connection.late else None
+        body = connection.take_out(start, size)
+        connection.relax()
+        return self._answer_repeated(repeated, body)
+
+    def _answer_repeated(self, repeated: Repeats, body: bytes) -> Any:
+        try:
+            answer = repeated.answer(body)
+            data = repeated.written(answer)
+            self.connection.sendall(data)
+        except OSError:
+            return None
+        except Refusal as refusal:
+            return self._handle_client_error(refusal)
+        except Exception:
+            logger.exception("a page failed", address=self.asker, path=self.path.partition("?")[0][:200])
+            return self._handle_client_error(Refusal(500))
+        if logger.debugging:
+            self.response_length, self._orig_status = len(data), answer.line
+            self.log_request()
+        return True
 
     # -- answering -----------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ from ..xmpp import ns
 from ..xmpp.element import Element, from_text
 from ..xmpp.errors import StreamError
 from ..xmpp.frame import FRAMING, TCP, WEBSOCKET
-from ..xmpp.parser import Close
+from ..xmpp.parser import Close, Limits
 from ..xmpp.protocols import RFC
 from . import frames
 from .frames import Broken, Frames
@@ -36,6 +36,8 @@ class Clients(Protocol):
     """The listener of clients, which serves their streams, whatever carries them."""
 
     options: Any
+    limits: Limits
+    """Of stanzas, after the login."""
 
     def admits(self) -> bool:
         """Is there room for one who has not logged in yet?"""
@@ -126,6 +128,8 @@ class WebSocket(Stream):
         """The attributes of an element of RFC 7395. Raises StreamError."""
         try:
             element = from_text(message.decode())
+        except UnicodeDecodeError:
+            raise StreamError("unsupported-encoding") from None
         except ValueError:
             raise StreamError("not-well-formed") from None
         if (element.name, element.ns) != (name, FRAMING):
@@ -138,7 +142,7 @@ class WebSocket(Stream):
             super().send(frames.head(frames.PONG, len(payload)) + payload)
         elif opcode == frames.CLOSE:
             if self.over is None:
-                said = int.from_bytes(payload[:2], "big") if len(payload) >= 2 else 0
+                said = frames.closed(payload)
                 self.over = (
                     f"the client closed the WebSocket ({said})" if said else "the client closed the WebSocket"
                 )
@@ -150,8 +154,9 @@ class WebSocket(Stream):
     # -- writing -------------------------------------------------------------------------------
 
     def send(self, data: bytes) -> None:
-        data = self.frame.element(data)
-        super().send(frames.head(frames.TEXT, len(data)) + data)
+        if self.over is None:  # RFC 6455 section 5.5.1: nothing comes behind our close frame
+            data = self.frame.element(data)
+            super().send(frames.head(frames.TEXT, len(data)) + data)
 
     def close(self, last: bytes = b"") -> None:
         if self.watcher is None or self.closing:

@@ -1,6 +1,7 @@
 """A client over BOSH for tests. `Bosh` posts bodies; `BoshClient` is a `tests.client.Client` that does so by itself."""
 
 import itertools
+from base64 import b64encode
 from typing import Any, Self
 from xml.etree.ElementTree import Element, fromstring
 
@@ -8,6 +9,7 @@ import gevent
 
 from tests.client import Client
 from tests.http.web import Answer, Web
+from tests.match import show
 from tests.server import ServerProcess
 
 HTTPBIND, XBOSH = "http://jabber.org/protocol/httpbind", "urn:xmpp:xbosh"
@@ -121,3 +123,16 @@ class BoshClient(Client):
         self.lost = True
         for web in self.bosh.idle:
             web.close()
+
+
+def logged_in(bosh: Bosh, who: Any, **attrs: str) -> str:
+    """By hand, up to the bound resource."""
+    bosh.begin(**attrs)
+    proof = b64encode(f"\0{who.user}\0{who.password}".encode()).decode()
+    sasl = "urn:ietf:params:xml:ns:xmpp-sasl"
+    assert "success" in show(bosh.post(f"<auth xmlns='{sasl}' mechanism='PLAIN'>{proof}</auth>"))
+    assert "xmpp-bind" in show(bosh.post(xmpp_restart="true", to="localhost"))
+    answer = bosh.post(
+        "<iq xmlns='jabber:client' type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>"
+    )
+    return answer.findtext(".//{*}jid") or ""

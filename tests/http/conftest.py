@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import CONFIG, Place
+from tests.http.bosh import Bosh
 from tests.http.web import Web
 from tests.http.ws import WebSocketClient
 from tests.server import ServerProcess
@@ -66,3 +67,18 @@ def browser(web_server: ServerProcess, anybody: Any) -> Iterator[Callable[..., W
     yield start
     for each in opened:
         each.close()
+
+
+@pytest.fixture
+def bosh(web_server: ServerProcess) -> Iterator[Callable[..., Bosh]]:
+    """`bosh(domain="localhost", kind="https")`: bodies by hand."""
+    opened: list[Bosh] = []
+
+    def start(*arguments: str) -> Bosh:
+        opened.append(Bosh(web_server, *arguments))
+        return opened[-1]
+
+    yield start
+    for each in opened:
+        for web in each.idle:
+            web.close()

@@ -1,31 +1,15 @@
 """BOSH (XEP-0124, XEP-0206)."""
 
 import hashlib
-from base64 import b64encode
 
 import gevent
 import pytest
 
-from tests.http.bosh import HTTPBIND, Bosh, BoshClient
+from tests.http.bosh import HTTPBIND, Bosh, BoshClient, logged_in
 from tests.http.conftest import TIMEOUT
 from tests.match import show
 
 SM = "urn:xmpp:sm:3"
-
-
-@pytest.fixture
-def bosh(web_server):
-    """`bosh()`: bodies by hand."""
-    opened = []
-
-    def start(*arguments):
-        opened.append(Bosh(web_server, *arguments))
-        return opened[-1]
-
-    yield start
-    for each in opened:
-        for web in each.idle:
-            web.close()
 
 
 @pytest.fixture
@@ -48,19 +32,6 @@ def poller(web_server, anybody):
         each.close()
 
 
-def logged_in(bosh, who, **attrs):
-    """By hand, up to the bound resource."""
-    bosh.begin(**attrs)
-    proof = b64encode(f"\0{who.user}\0{who.password}".encode()).decode()
-    sasl = "urn:ietf:params:xml:ns:xmpp-sasl"
-    assert "success" in show(bosh.post(f"<auth xmlns='{sasl}' mechanism='PLAIN'>{proof}</auth>"))
-    assert "xmpp-bind" in show(bosh.post(xmpp_restart="true", to="localhost"))
-    answer = bosh.post(
-        "<iq xmlns='jabber:client' type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>"
-    )
-    return answer.findtext(".//{*}jid")
-
-
 @pytest.mark.parametrize("kind", ["http", "https"])
 def test_romeo_over_bosh_and_juliet_over_tcp(poller, make_client, anybody, kind):
     romeo, juliet = poller(kind=kind), make_client(anybody("juliet"))
@@ -77,7 +48,7 @@ def test_romeo_over_bosh_and_juliet_over_tcp(poller, make_client, anybody, kind)
 def test_the_answer_to_the_first_request(bosh):
     answer = bosh().begin(hold="1", wait="3600", ack="1", xml_lang="de")
     assert answer.get("wait") == "60" and answer.get("hold") == "1" and answer.get("requests") == "2"
-    assert answer.get("from") == "localhost" and answer.get("ver") == "1.11" and answer.get("authid")
+    assert answer.get("from") == "localhost" and answer.get("ver") == "1.6" and answer.get("authid")
     assert (
         answer.get("{urn:xmpp:xbosh}version") == "1.0"
         and answer.get("{urn:xmpp:xbosh}restartlogic") == "true"
@@ -204,7 +175,7 @@ def test_more_requests_than_agreed(bosh, anybody):
     rid = one.rid
     early = [one.later(rid=rid + 2), one.later(rid=rid + 2)]  # the same twice is one
     assert one.post(rid=rid + 3).get("condition") == "item-not-found"
-    assert all(b"terminate" in each.get(timeout=5).body for each in early)
+    assert sorted(b"terminate" in each.get(timeout=5).body for each in early) == [False, True]
 
 
 def test_a_client_that_polls_too_fast(bosh):

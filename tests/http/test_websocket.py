@@ -118,6 +118,23 @@ def test_a_ping_and_a_message_in_fragments_with_pings_between(browser):
     assert romeo.pongs[0] == b"0" and len(romeo.pongs) == (len(text) + 99) // 100
 
 
+def test_nothing_comes_behind_the_close_frame(browser):
+    """Browsers call that a failure: what the client has said before is handled, and not answered any more."""
+    romeo = browser()
+    ping = "<iq xmlns='jabber:client' type='get' id='late'><ping xmlns='urn:xmpp:ping'/></iq>"
+    heard, take = [], romeo.ws.receive_data
+    romeo.ws.receive_data = lambda data: take(heard.append(data) or data)
+    romeo.raw(frame(0x81, ping.encode()) + frame(0x88, b"\x03\xe9"))
+    romeo.closed()
+    assert romeo.code == 1000 and b"".join(heard).endswith(b"\x88\x02\x03\xe8")
+
+
+def test_compression_is_not_agreed_on(web):
+    offers = {"Sec_WebSocket_Extensions": "permessage-deflate; client_max_window_bits"}
+    answer = web().get("/xmpp-websocket?previd=1", **UPGRADE | offers)
+    assert answer.status == 101 and "sec-websocket-extensions" not in answer.headers
+
+
 def test_large_messages_both_ways(browser, make_client, anybody):
     romeo, juliet = browser(), make_client(anybody("juliet"))
     for size in (125, 126, 65_535, 65_536, 250_000):
@@ -153,6 +170,12 @@ def frame(first: int, payload: bytes = b"", masked: bool = True, length: bytes |
     (frame(0x81, b"<iq xmlns='jabber:client' id='\xff'/>"), 1007),
     (frame(0x01, b"<a>") + 5000 * frame(0x00), 1008),
     (frame(0x01, b"<a>") + 200 * frame(0x00, b"x" * 100), 1009),
+    (frame(0x81, b"<open \xff/>"), 1007),
+    (frame(0x01, b"<iq xmlns='jabber:client' id='\xe2") + frame(0x80, b"\x28\xa1'/>"), 1007),
+    (frame(0x88, b"\x03"), 1002),
+    (frame(0x88, b"\x03\xed"), 1002),  # 1005: no code that may be sent
+    (frame(0x88, b"\x13\x88"), 1002),  # 5000
+    (frame(0x88, b"\x03\xe8\xff"), 1007),
 ])  # fmt: skip
 def test_frames_that_break_the_rules(browser, web, data, code):
     romeo = browser(login=False)
