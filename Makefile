@@ -12,7 +12,7 @@ STORING = tests/c2s/test_sasl.py tests/c2s/test_sm.py tests/c2s/test_stream.py t
     tests/ctl/test_jabberctl.py tests/ctl/test_portable.py tests/modules tests/rfc6121
 
 # Under three minutes: of rows that are alike one.
-QUICK_ROWS = login,chat 1,chat 8,chat TLS 8,chat +,chat by,presence,room,offline,idle,users,many sessions plain,fairness: messages,fairness: archive,fairness: never,fairness: roster
+QUICK_ROWS = login,chat 1,chat 8,chat TLS 8,chat +,chat by,chat WebSocket 1,chat BOSH,file,presence,room,offline,idle,users,many sessions plain,fairness: messages,fairness: archive,fairness: never,fairness: roster
 
 .DEFAULT_GOAL := help
 .PHONY: run account install uninstall must-be-root test test-slow test-quick test-databases test-mariadb test-postgres lint docs conf load swarm bench profile help clean

@@ -135,12 +135,12 @@ KINDS: dict[str, Callable[..., None]] = {
 }
 
 
-def main(host: str, port: str, kind: str, seconds: str) -> None:
+def main(kinds: dict[str, Callable[..., None]], host: str, port: str, kind: str, seconds: str) -> None:
     with suppress(OSError):
         os.nice(10)
     found: Found = {"stanzas": 0, "MB": 0, "cut": 0}
     try:
-        KINDS[kind]((host, int(port)), sys.stdin.readline().strip(), float(seconds), found)
+        kinds[kind]((host, int(port)), sys.stdin.readline().strip(), float(seconds), found)
     except (logins.Failed, OSError) as error:
         print(f"{kind}: {str(error)[:200]}", file=sys.stderr)
         found["cut"] = 1
@@ -148,4 +148,4 @@ def main(host: str, port: str, kind: str, seconds: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main(KINDS, *sys.argv[1:])

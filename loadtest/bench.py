@@ -26,8 +26,9 @@ from .held import HELD
 from .peers.base import Peer, Unavailable
 from .rooms import ROOMS
 from .rows import ROWS, Bed, Row, Setup, Size
+from .web import ROWS as WEB
 
-ALL = (*ROWS, *ROOMS, *EVENTING, *CURVES, *CASES, HELD)
+ALL = (*ROWS, *WEB, *ROOMS, *EVENTING, *CURVES, *CASES, HELD)
 
 
 def arguments() -> argparse.Namespace:

@@ -19,7 +19,9 @@ RESOURCE = "bench"
 
 
 class Client:
-    """One connection; its socket does not block."""
+    """One connection; its socket does not block. ``held``: it can send nothing before something comes (BOSH)."""
+
+    held = False
 
     def __init__(self, name: str, password: str, resource: str = RESOURCE) -> None:
         self.name, self.password, self.resource = name, password, resource
@@ -32,6 +34,10 @@ class Client:
     def enter(self, sock: Any, jid: str, tls: bool) -> None:
         """Is logged in."""
         self.socket, self.jid, self.tls, self.tail = sock, jid, tls, b""
+
+    def packed(self, stanza: bytes) -> bytes:
+        """A stanza as `send` takes it; several may follow each other."""
+        return stanza
 
     def send(self, data: bytes) -> None:
         if data and self.socket.send(data) != len(data):

@@ -13,6 +13,7 @@ from .peers.base import Rosters, Users
 from .pinger import Pinger
 from .rooms import enter
 from .rows import CONTACTS, PASSWORD, Bed, Row, Setup, Size, accounts
+from .web_attacks import KINDS as WEB
 
 PINGERS = 20
 BIG_ROSTER = 10_000
@@ -42,9 +43,10 @@ def case(kind: str, bed: Bed) -> float:
             pinger.mark()
             loop.run(lambda *_: None, lambda: False, seconds)
             quiet, before = pinger.mark(), bed.peer.pss()
-            host, port = bed.peer.address
+            host, port = bed.peer.web if kind in WEB else bed.peer.address
+            module = "loadtest.web_attacks" if kind in WEB else "loadtest.attacker"
             attack = subprocess.Popen(
-                [sys.executable, "-m", "loadtest.attacker", host, str(port), kind, str(seconds)],
+                [sys.executable, "-m", module, host, str(port), kind, str(seconds)],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[1],
             )  # fmt: skip
             try:
@@ -70,8 +72,12 @@ def case(kind: str, bed: Bed) -> float:
 
 
 SETUP = Setup(fill, archive=True, fresh=True, limits=True, rooms=True)
+ON_THE_WEB = Setup(fill, archive=True, fresh=True, limits=True, rooms=True, web=True)
 CASES = tuple(
     Row(f"fairness: {kind}", "ms", functools.partial(case, kind), 50, SETUP, once=True,
         only="jabberd_py")
     for kind in KINDS
+) + tuple(
+    Row(f"fairness: {kind}", "ms", functools.partial(case, kind), 50, ON_THE_WEB, once=True, only="jabberd_py")
+    for kind in WEB
 )  # fmt: skip

@@ -20,6 +20,7 @@ from . import peers
 from .eventing import EVENTING
 from .rooms import ROOMS
 from .rows import ROWS, Bed, Row, Size
+from .web import ROWS as WEB
 
 PARTS = {
     "libpython": "interpreter", "python3": "interpreter", "kernel": "kernel", "pyexpat": "expat", "libexpat": "expat",
@@ -77,11 +78,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m loadtest.profile", description=(__doc__ or "").partition("\n")[0]
     )
-    parser.add_argument("row", help="; ".join(row.name for row in (*ROWS, *ROOMS, *EVENTING)))
+    parser.add_argument("row", help="; ".join(row.name for row in (*ROWS, *WEB, *ROOMS, *EVENTING)))
     parser.add_argument("--seconds", type=float, default=6.0, help="of traffic")
     parser.add_argument("--symbols", action="store_true", help="functions, too")
     options = parser.parse_args()
-    rows = [row for row in (*ROWS, *ROOMS, *EVENTING) if row.name == options.row and row.measure is not None]
+    rows = [
+        row for row in (*ROWS, *WEB, *ROOMS, *EVENTING) if row.name == options.row and row.measure is not None
+    ]
     if not rows or shutil.which("perf") is None:
         parser.error("no such row" if not rows else "perf is not installed (Debian package linux-perf)")
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})

@@ -48,6 +48,8 @@ class Setup:
     """The first user is an administrator, who can write to all."""
     rooms: bool = False
     """It has a service of rooms, which keeps what is said if ``archive`` is set."""
+    web: bool = False
+    """It listens for HTTP, and takes files."""
     watched: bool = False
     """Every module is on, and the server's folder tells how long its loop was held (loadtest/watched.py)."""
 
@@ -69,6 +71,10 @@ class Bed:
                 client.send(b"<presence/>")
             self.quiet(Loop(clients, b">"))
         return clients
+
+    def over_tcp(self, tls: bool) -> Callable[[Users, int], list[Client]]:
+        """A function that logs users in, for `idle`."""
+        return lambda users, first: self.login(users, tls, first=first)
 
     def idle_pss(self) -> int:
         """Bytes of memory once nobody has done anything for a moment."""
@@ -159,7 +165,7 @@ def play(bed: Bed, routes: dict[Client, Client], starters: list[Client], in_flig
     for sender, receiver in routes.items():
         start = f"<message to='{receiver.jid}' type='chat' id='b{sender.name}'><body>"
         end = "</body></message>"
-        message = (start + "x" * (MESSAGE - len(start) - len(end)) + end).encode()
+        message = sender.packed((start + "x" * (MESSAGE - len(start) - len(end)) + end).encode())
         blocks[sender] = [message * count for count in range(in_flight + 1)]
     loop = Loop(list(routes), b"</message>")
     sent = 0
@@ -178,7 +184,8 @@ def play(bed: Bed, routes: dict[Client, Client], starters: list[Client], in_flig
         nonlocal sent, stop
         sent = loop.received = 0
         stop = time.monotonic() + seconds
-        for client in starters:
+        for starter in starters:
+            client = routes[starter] if starter.held else starter
             client.send(blocks[client][in_flight])
             sent += in_flight
         if not loop.run(answer, lambda: loop.received >= sent, seconds + PATIENCE) or loop.received != sent:
@@ -317,16 +324,16 @@ def offline_store(bed: Bed) -> float:
         bed.settle()
 
 
-def idle(bed: Bed, tls: bool) -> float:
+def idle(bed: Bed, enter: Callable[[Users, int], list[Client]]) -> float:
     """KiB of memory (PSS) of an idle session: what each one adds to a server that has seen a few. Others have half as many:
-    their logins take long, and say no more."""
-    driver.close(bed.login(accounts(50), tls))  # caches are filled, code is loaded
+    their logins take long, and say no more. ``enter``: logs users in; the number of the first one's address."""
+    driver.close(enter(accounts(50), 0))  # caches are filled, code is loaded
     before = bed.idle_pss()
     clients: list[Client] = []
     try:
         for count in steps(bed.size.sessions // (1 if bed.peer.name == OURS else 2)):
             new = accounts(count)[len(clients) :]
-            clients += bed.login(new, tls, first=len(clients))
+            clients += enter(new, len(clients))
             bed.points.append((count, bed.idle_pss() / 1e6))
         bed.details |= {"sessions": len(clients), "empty MB": before / 1e6}
         bed.details["idle CPU %"] = idling(bed, clients, 2.0)
@@ -384,6 +391,6 @@ ROWS = (
     Row("presence", "µs", lambda bed: presence(bed, False), 10),
     Row("fan-out to 1,000 sessions", "µs", fan_out, 6, FAN_OUT, only="jabberd_py"),
     Row("offline store", "µs", offline_store, 40, also="offline delivery", also_goal=20),
-    Row("idle session plain", "KiB", lambda bed: idle(bed, False), 12, IDLE, once=True),
-    Row("idle session TLS", "KiB", lambda bed: idle(bed, True), 28, IDLE, once=True),
+    Row("idle session plain", "KiB", lambda bed: idle(bed, bed.over_tcp(False)), 12, IDLE, once=True),
+    Row("idle session TLS", "KiB", lambda bed: idle(bed, bed.over_tcp(True)), 28, IDLE, once=True),
 )

@@ -29,6 +29,7 @@ class Peer(Program):
     def __init__(self, folder: Path) -> None:
         super().__init__(folder, ["taskset", "-c", "0"])
         self.address = ("127.0.0.1", 0)
+        self.web = ("127.0.0.1", 0)
 
     def start(self, users: Users, rosters: Rosters, options: Mapping[str, object]) -> None:
         raise NotImplementedError

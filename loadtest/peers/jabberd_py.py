@@ -36,6 +36,11 @@ class Server(Peer):
         if not options.get("limits"):
             config["c2s"] |= {"idle_timeout": "1h", "streams_per_address": MANY, "logins_per_address": MANY,
                               "logins_in_all": MANY}  # fmt: skip
+        if options.get("web"):
+            config["http"] = {"port": 0, "tls_port": None, "url": "http://localhost"}
+            config["services"]["upload"] = {"per_day": "1 TiB", "quota": "1 TiB"}
+            if not options.get("limits"):
+                config["http"] |= {"connections_per_address": MANY, "rate_requests": MANY}
         if options.get("watched"):
             config["modules"] |= {"register": True, "echo": True}
             config["hosts"]["localhost"] = {"admins": ["owner@localhost"]}
@@ -67,7 +72,9 @@ class Server(Peer):
                 for line in said.splitlines():
                     if line.startswith("listening c2s "):
                         self.address = ("127.0.0.1", int(line.split()[-1]))
-                        return
+                    if line.startswith("listening http "):
+                        self.web = ("127.0.0.1", int(line.split()[-1]))
+                return
             time.sleep(0.05)
         raise Unavailable(f"jabberd_py does not start: {self.said()}")
 

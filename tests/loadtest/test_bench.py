@@ -86,7 +86,8 @@ def test_rows_of_every_kind_run(tmp_path):
         "--minute",
         "0.1",
     ]
-    rows = "login TLS,chat 8,presence,offline,idle session TLS,fairness: never,room that,many sessions plain"
+    rows = "login TLS,chat 8,chat BOSH,chat WebSocket 8,file,"
+    rows += "presence,offline,idle session TLS,fairness: never,room that,many sessions plain"
     out = tmp_path / "out.json"
     command = [
         sys.executable,
