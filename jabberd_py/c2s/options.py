@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..hooks import Option, Section, duration, list_of, optional, size
+from ..net.proxyprotocol import proxy_protocol
 from .mechanisms import MECHANISMS
 
 
@@ -14,6 +15,7 @@ class C2S(Section):
         optional(int), 5222, "port for STARTTLS; 0 takes any free one, null none", min=0, max=65535
     )
     direct_port = Option[int | None](optional(int), 5223, "port for direct TLS (XEP-0368)", min=0, max=65535)
+    proxy_protocol = proxy_protocol()
     require_tls = Option(bool, True, "refuse to log anybody in on an unencrypted stream")
     tls = Option(
         bool, True, "offer STARTTLS; without it (behind a proxy, in benchmarks) require_tls must be off, too"

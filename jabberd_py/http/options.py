@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from typing import Any
 
 from ..hooks import Option, Section, duration, list_of, optional, size
-
-
-def network(value: Any) -> str:
-    """An address or a network, such as ``10.0.0.0/8``."""
-    return str(ipaddress.ip_network(str(value)))
+from ..net.networks import network
+from ..net.proxyprotocol import proxy_protocol
 
 
 def origin(value: Any) -> str:
@@ -54,6 +50,7 @@ class HTTPOptions(Section):
         ["127.0.0.1", "::1"],
         "addresses and networks of proxies: who the client is, they say (Forwarded, X-Forwarded-For)",
     )
+    proxy_protocol = proxy_protocol()
     origins = Option(
         list_of(origin), ["*"], "sites whose scripts may log in by WebSocket and BOSH; '*' is any"
     )

@@ -7,6 +7,10 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ..net.networks import Networks
+
+PLAIN = ("http", "ws")
+"""What a proxy calls a connection without TLS; Traefik says ``ws`` of a WebSocket."""
 _pairs = re.compile(r'\s*([A-Za-z-]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^;,"\s]*)\s*')
 
 
@@ -14,27 +18,23 @@ class Proxies:
     """``networks``: of those whom we believe."""
 
     def __init__(self, networks: Iterable[str]) -> None:
-        self.networks = [ipaddress.ip_network(each) for each in networks]
+        self.networks = Networks(networks)
 
     def trusts(self, address: str) -> bool:
-        try:
-            found = ipaddress.ip_address(address)
-        except ValueError:
-            return False
-        return any(found in each for each in self.networks if each.version == found.version)
+        return address in self.networks
 
     def client(self, peer: str, environ: Mapping[str, Any], tls: bool) -> tuple[str, bool]:
         """The address of the client, and whether nobody on the way can read what it says. ``peer``: who has connected; ``tls``:
         with TLS of ours? Each proxy adds an address at the end, so the last one that is no proxy of ours is the client's; what
-        stands before it may be made up."""
+        stands before it may be made up. Forwarded counts only without X-Forwarded-For: most proxies add the one and pass on the
+        other as the client has sent it."""
         if not self.trusts(peer):
             return peer, tls
-        if "HTTP_FORWARDED" in environ:
-            hops, schemes = _forwarded(environ["HTTP_FORWARDED"])
-        else:
-            hops = [each.strip() for each in environ.get("HTTP_X_FORWARDED_FOR", "").split(",")]
-            schemes = [each.strip().lower() for each in environ.get("HTTP_X_FORWARDED_PROTO", "").split(",")]
-        secure = not any(each == "http" for each in schemes)
+        hops, schemes = _forwarded(environ.get("HTTP_FORWARDED", ""))
+        schemes += [each.strip().lower() for each in environ.get("HTTP_X_FORWARDED_PROTO", "").split(",")]
+        if "HTTP_X_FORWARDED_FOR" in environ:
+            hops = [each.strip() for each in environ["HTTP_X_FORWARDED_FOR"].split(",")]
+        secure = not any(each in PLAIN for each in schemes)
         for hop in reversed(hops):
             address = _address(hop)
             if address is None:

@@ -13,11 +13,16 @@ from gevent.server import StreamServer
 
 from .. import log
 from ..options import OptionError
+from .networks import Networks
 from .ports import listen
+from .proxyprotocol import read_header
 
 logger = log.get(__name__)
 
 BACKLOG = 4096
+PATIENCE = 10.0
+"""Seconds that a proxy has for its PROXY header."""
+NOBODY = Networks()
 Serve = Callable[[socket.socket, str], bool | None]
 """Called with a socket and the IP address of its peer. Returns True if the connection goes on after this greenlet has ended."""
 
@@ -29,7 +34,8 @@ def _always() -> bool:
 class Listener(StreamServer):
     """Calls ``serve(sock, address)`` in a new greenlet for every connection. The socket is a plain non-blocking one: a stream
     has watchers of its own, and gevent's socket object would only cost memory. While ``admits()`` is false no connection is
-    accepted: new ones wait in the queue of the kernel until `go_on` is called. ``name`` stands in the log."""
+    accepted: new ones wait in the queue of the kernel until `go_on` is called. ``name`` stands in the log. ``proxies``: from
+    there a connection begins with a PROXY header, which tells the address."""
 
     max_accept = 1  # so that the greenlet of a connection begins, and `admits` counts it, before the next
 
@@ -38,6 +44,7 @@ class Listener(StreamServer):
     ) -> None:
         self.name = name
         self.admits = admits
+        self.proxies = NOBODY
         self.bound = (address, port)
         listening = listen(address, port, BACKLOG)
         self.bound = listening.getsockname()[:2]
@@ -70,15 +77,28 @@ class Listener(StreamServer):
     def _guarded(self, sock: Any, address: str) -> None:
         goes_on = None
         try:
-            goes_on = self._handle(sock, address)
+            client = self._client(sock, address) if address in self.proxies else address
+            goes_on = client is not None and self._handle(sock, client)
         except Exception:
             logger.exception("a connection failed", kind=self.name, address=address)
         if not goes_on:
             sock.close()
 
+    def _client(self, sock: Any, proxy: str) -> str | None:
+        """The address that a PROXY header tells. Blocks. None: there is no header."""
+        try:
+            with gevent.Timeout(PATIENCE):
+                return read_header(sock, proxy)
+        except (EOFError, OSError) as error:  # a look at our health, perhaps
+            logger.debug("no PROXY header", kind=self.name, address=proxy, reason=str(error))
+        except (ValueError, gevent.Timeout) as error:
+            logger.info("no PROXY header", kind=self.name, address=proxy, reason=str(error))
+        return None
+
 
 class Wanted(NamedTuple):
-    """An address and port on which a part of the server is to listen. ``option``: the option that gives the port."""
+    """An address and port on which a part of the server is to listen. ``option``: the option that gives the port; ``proxies``:
+    who sends PROXY headers."""
 
     name: str
     address: str
@@ -86,6 +106,7 @@ class Wanted(NamedTuple):
     option: str
     serve: Serve
     admits: Callable[[], bool] = _always
+    proxies: Networks = NOBODY
 
 
 def with_direct(
@@ -93,8 +114,9 @@ def with_direct(
 ) -> list[Wanted]:
     """What a part with the options ``address``, ``port`` and ``direct_port`` wants: ``serve`` for STARTTLS at the one port,
     ``direct`` for direct TLS at the other, at every address. A port that is None is not wanted."""
+    proxies = Networks(options.proxy_protocol)
     return [
-        Wanted(each, address, port, option, handler, admits)
+        Wanted(each, address, port, option, handler, admits, proxies)
         for address in options.address
         for each, port, option, handler in (
             (name, options.port, "port", serve),
@@ -116,8 +138,10 @@ class Ports:
         """Binds the ports that are not bound yet. Nothing is accepted there before the second step, which is returned.
         ``undo`` closes them again. Raises OptionError."""
         new: dict[tuple[str, str, int], Listener] = {}
-        for name, address, port, option, serve, admits in wanted:
+        believed: dict[tuple[str, str, int], Networks] = {}
+        for name, address, port, option, serve, admits, proxies in wanted:
             key = (name, address, port)
+            believed[key] = proxies
             if key in self.listeners:
                 new[key] = self.listeners[key]
                 continue
@@ -133,6 +157,8 @@ class Ports:
             for key, listener in old.items():
                 if key not in new:
                     listener.close()
+            for key, listener in new.items():
+                listener.proxies = believed[key]
             if self.running:
                 self.start()
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from ..hooks import Option, Section, duration, list_of, optional, size
 from ..net.connect import parse_route
 from ..net.karma import Rates
+from ..net.proxyprotocol import proxy_protocol
 from ..xmpp.parser import Limits
 from ..xmpp.prep import domainprep
 
@@ -54,6 +55,7 @@ class S2S(Section):
     direct_port = Option[int | None](
         optional(int), None, "port for direct TLS (XEP-0368), usually 5270", min=0, max=65535
     )
+    proxy_protocol = proxy_protocol()
     require_tls = Option(bool, True, "talk to no server that does not encrypt")
     certificates = Option(
         str,

@@ -168,6 +168,8 @@ def test_who_a_proxy_says_it_is(web, web_server):
         ({"X-Forwarded-For": "192.0.2.3, 127.0.0.1"}, "192.0.2.3"),
         ({"Forwarded": 'for="[2001:db8::1]:80";proto=https'}, "2001:db8::1"),
         ({"X-Forwarded-For": "nonsense"}, "127.0.0.1"),
+        # a proxy adds the one; the other is from the client
+        ({"X-Forwarded-For": "192.0.2.4", "Forwarded": "for=203.0.113.9"}, "192.0.2.4"),
     ]:
         start = web_server.log.stat().st_size
         one.get("/nothing", **headers)

@@ -14,15 +14,21 @@ class Answer(NamedTuple):
 
 
 class Web:
-    """One connection. ``kind``: "http" or "https"; ``name``: what SNI and Host say."""
+    """One connection. ``kind``: "http" or "https"; ``name``: what SNI and Host say; ``place``: the listener, if it is another;
+    ``first``: what is sent before all else."""
 
-    def __init__(self, server: ServerProcess, kind: str = "http", name: str = "localhost") -> None:
+    def __init__(
+        self, server: ServerProcess, kind: str = "http", name: str = "localhost", alpn: str | None = "http/1.1",
+        place: str | None = None, first: bytes = b"",
+    ) -> None:  # fmt: skip
         self.name = name
-        self.socket: Any = socket.create_connection(server.address(kind), 10)
+        self.socket: Any = socket.create_connection(server.address(place or kind), 10)
+        self.socket.sendall(first)
         if kind == "https":
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
             context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-            context.set_alpn_protocols(["http/1.1"])
+            if alpn:
+                context.set_alpn_protocols([alpn])
             self.socket = context.wrap_socket(self.socket, server_hostname=name)
         self.buffer = b""
 

@@ -1,0 +1,28 @@
+"""Addresses and networks of whom we believe: proxies in front of this server."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable
+from typing import Any
+
+
+def network(value: Any) -> str:
+    """An address or a network, such as ``10.0.0.0/8``. Raises ValueError."""
+    return str(ipaddress.ip_network(str(value)))
+
+
+class Networks:
+    """``address in networks``: is the IP address, as text, in one of them?"""
+
+    def __init__(self, networks: Iterable[str] = ()) -> None:
+        self.networks = [ipaddress.ip_network(each) for each in networks]
+
+    def __contains__(self, address: str) -> bool:
+        if not self.networks:
+            return False
+        try:
+            found = ipaddress.ip_address(address)
+        except ValueError:
+            return False
+        return any(found in each for each in self.networks if each.version == found.version)
