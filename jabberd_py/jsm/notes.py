@@ -54,5 +54,10 @@ CAPS = Note(
 STATUS = Note("last", "the status of its last unavailable presence (XEP-0012)", lasting=True)
 PICKING = Note("offline: flexible", "it picks its offline messages one by one (XEP-0013)", lasting=True)
 SENT = Note("archive: sent", "the row number that its message will have in the sender's archive")
+EXTERNAL = Note(
+    "urn:xmpp:extdisco:2",
+    "it has asked for external services of that type, empty for all, and is told of changes (XEP-0215)",
+    lasting=True,
+)
 REGISTERED = Note("registered", "of a stream: how many accounts it has made (XEP-0077)")
 ANSWERS = Note("answers", "the requests whose long answers wait for their turn: a deque")

@@ -33,6 +33,7 @@ TEXTS += [
     "something",
     "[127.0.0.9]",
     "a.example=127.0.0.9",
+    "turn:example.org",
 ]
 
 
