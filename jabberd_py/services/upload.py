@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unicodedata import category
 from urllib.parse import quote
 
 import gevent
@@ -26,10 +27,16 @@ from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
 from ..xmpp.forms import Form
 from ..xmpp.protocols import XEP
-from ..xmpp.stamp import utc
+from ..xmpp.stamp import parse, utc
 
 logger = log.get(__name__)
 NS = "urn:xmpp:http:upload:0"
+PURPOSE = "urn:xmpp:http:upload:purpose:0"
+FLEETING = ("message", "ephemeral")
+"""Purposes of files that `expire`."""
+INVISIBLE = {"Cc", "Cs", "Zl", "Zp"}
+"""Categories of Unicode that no name of a file has: control characters, ends of lines."""
+YEAR = 365 * 86400
 ENCRYPTED = 16
 """Bytes that encryption (XEP-0454) adds to a file."""
 PIECE = 256 * 1024
@@ -41,6 +48,7 @@ _type = re.compile(r"[a-z0-9][a-z0-9.+-]*/[a-z0-9][a-z0-9.+-]*").fullmatch
 _shown = re.compile(r"(?:audio|video)/.*|image/(?!svg).*|text/plain").fullmatch
 """Types that a browser may show; all others are saved as a file."""
 _range = re.compile(r"bytes=(\d{0,18})-(\d{0,18})").fullmatch
+"""Of a header that asks for one part; one that asks for several gets the whole file."""
 SAFE = {
     "Content-Security-Policy": "default-src 'none'; sandbox",
     "Cross-Origin-Resource-Policy": "cross-origin",
@@ -49,7 +57,8 @@ SAFE = {
 
 
 class Upload(Table):
-    """A slot, or once it is ``done`` a file. ``made``: Unix time of the slot."""
+    """A slot, or once it is ``done`` a file. ``made``: Unix time of the slot. ``until``: Unix time from which on nobody may get
+    it, as its owner wants; 0: none."""
 
     key = CharField(max_length=64, unique=True)
     name = TextField()
@@ -57,6 +66,8 @@ class Upload(Table):
     size = BigIntegerField()
     made = BigIntegerField(index=True)
     done = BooleanField(default=False)
+    purpose = CharField(max_length=20, default="message")
+    until = BigIntegerField(default=0)
 
 
 class Uploads(Service):
@@ -64,7 +75,7 @@ class Uploads(Service):
 
     name = "upload"
     category, type, title = "store", "file", "Files"
-    protocols = (XEP(363, "1.2.0", "HTTP File Upload", missing="purposes"),)
+    protocols = (XEP(363, "1.2.0", "HTTP File Upload"),)
     tables = (Upload,)
 
     prefix = Option(
@@ -74,6 +85,17 @@ class Uploads(Service):
     quota = Option(size, "1 GiB", "bytes that the files of one account may have together", min=1)
     per_day = Option(size, "500 MiB", "bytes that one account may upload in 24 hours", min=1)
     expire = Option(duration, "30d", "age at which a file is removed; 0 is never")
+    profile_max_size = Option(
+        size, "1 MiB", "largest file for a profile (an avatar, say); these do not expire", min=1
+    )
+    profile_quota = Option(
+        size, "10 MiB", "bytes that the files of one account for its profile may have together"
+    )
+    permanent_quota = Option(
+        size,
+        0,
+        "bytes that one account may keep for ever (blogs); 0: nobody may, and clients are not offered it",
+    )
     slot = Option(duration, "5m", "time to begin an upload in", min=1)
 
     def __init__(self, *args: Any) -> None:
@@ -83,6 +105,18 @@ class Uploads(Service):
 
     def disco_forms(self) -> list[Element]:
         return [Form("result", form_type=NS).field("max-file-size", value=str(self.max_size)).element()]
+
+    @property
+    def purposes(self) -> dict[str, int]:
+        """Section "Upload purpose": purpose -> bytes that an account may have for it. The first two share theirs."""
+        found = {
+            "message": self.quota, "ephemeral": self.quota, "profile": self.profile_quota, "permanent": self.permanent_quota,
+        }  # fmt: skip
+        return {purpose: most for purpose, most in found.items() if most}
+
+    @property
+    def features(self) -> tuple[str, ...]:  # type: ignore[override]
+        return tuple(f"{PURPOSE}#{each}" for each in self.purposes)
 
     # -- slots --------------------------------------------------------------------------------
 
@@ -97,27 +131,54 @@ class Uploads(Service):
         number = wish.attrs.get("size", "")
         if not (number.isascii() and number.isdigit() and len(number) < 19 and int(number) > 0):
             raise StanzaError("bad-request", "a file has a size")
-        if not 0 < len(name) <= NAME or "/" in name or not name.isprintable() or name in (".", ".."):
+        if (
+            not 0 < len(name) <= NAME
+            or "/" in name
+            or name in (".", "..")
+            or not INVISIBLE.isdisjoint(map(category, name))
+        ):
             raise StanzaError("bad-request", "no name for a file")
         length = int(number)
-        if length > self.max_size + ENCRYPTED:
-            most = Element("max-file-size", NS, str(self.max_size))
+        purpose, until = self._purpose(wish)
+        largest = min(self.max_size, self.profile_max_size) if purpose == "profile" else self.max_size
+        if length > largest + ENCRYPTED:
+            most = Element("max-file-size", NS, str(largest))
             raise StanzaError("not-acceptable", "the file is too large", Element("file-too-large", NS, most))
-        self._check_quota(sender.user, length)
+        self._check_quota(sender.user, length, purpose)
         key = secrets.token_urlsafe(24)
         kind = kind if _type(kind) and len(kind) < 128 else ""
-        xdb.save(_reserve, sender.user, key, name, kind, length)
+        xdb.save(_reserve, sender.user, key, name, kind, length, purpose, until)
         url = f"{self.router.base(self.host.domain)}/upload/{key}/{quote(name)}"
         return Element("slot", NS, Element("put", NS, url=url), Element("get", NS, url=url))
 
-    def _check_quota(self, user: str, length: int) -> None:
+    def _purpose(self, wish: Element) -> tuple[str, int]:
+        """What the file is for, and until when it may be there (0: no matter). Raises StanzaError."""
+        named = next((each for each in wish.elements() if each.ns == PURPOSE), None)
+        if named is None:
+            return "message", 0
+        if named.name not in self.purposes:
+            raise StanzaError(
+                "feature-not-implemented", f"no files are kept for the purpose {named.name!r:.30}"
+            )
+        if named.name != "ephemeral":
+            return named.name, 0
+        try:
+            until = int(parse(named.attrs.get("expire-before", "")))
+        except ValueError:
+            raise StanzaError("bad-request", "expire-before is a date and time") from None
+        if until <= time.time():
+            raise StanzaError("bad-request", "expire-before is over")
+        return named.name, until
+
+    def _check_quota(self, user: str, length: int, purpose: str) -> None:
         """Raises StanzaError. What waits for its file counts like a file."""
         now = int(time.time())
         mine = (Upload.owner == user) & (Upload.done | (Upload.made > now - self.slot))
-        total = Upload.select(fn.SUM(Upload.size)).where(mine).scalar() or 0
+        alike = FLEETING if purpose in FLEETING else (purpose,)
+        total = Upload.select(fn.SUM(Upload.size)).where(mine & Upload.purpose.in_(alike)).scalar() or 0
         today = Upload.select(fn.SUM(Upload.size)).where(mine & (Upload.made > now - DAY)).scalar() or 0
         waiting = Upload.select().where(mine & ~Upload.done).count()
-        if total + length > self.quota:
+        if total + length > self.purposes[purpose]:
             raise StanzaError("resource-constraint", "your files have no more room")
         if today + length > self.per_day or waiting >= SLOTS:
             soon = now + (int(self.slot) if waiting >= SLOTS else DAY)
@@ -174,7 +235,8 @@ class Uploads(Service):
         return Answer(201)
 
     def _get(self, request: Request, row: Upload) -> Answer:
-        if not row.done or (self.expire and row.made < time.time() - self.expire):
+        left = self._left(row)
+        if not row.done or left <= 0:
             raise Refusal(404)
         kind = row.type or "application/octet-stream"
         shown = "inline" if _shown(kind) else "attachment"
@@ -182,18 +244,16 @@ class Uploads(Service):
         headers = {
             "Content-Type": "text/plain; charset=utf-8" if kind == "text/plain" else kind,
             "Content-Disposition": f"{shown}; filename*=UTF-8''{quote(row.name, safe='')}",
-            "ETag": tag, "Accept-Ranges": "bytes", "Cache-Control": "private, max-age=31536000, immutable", **SAFE,
+            "ETag": tag, "Accept-Ranges": "bytes",
+            "Cache-Control": f"private, max-age={int(min(left, YEAR))}, immutable", **SAFE,
         }  # fmt: skip
         if tag in request.header("If-None-Match"):
             return Answer(304, headers=headers)
         start, end, status = 0, row.size, 200
-        if request.header("Range") and request.header("If-Range") in ("", tag):
-            asked = _cut(request.header("Range"), row.size)
-            if asked is None:
-                raise Refusal(416, Content_Range=f"bytes */{row.size}")
-            if asked != (0, row.size):
-                start, end = asked
-                status, headers["Content-Range"] = 206, f"bytes {start}-{end - 1}/{row.size}"
+        asked = _range(request.header("Range").strip()) if request.header("If-Range") in ("", tag) else None
+        if asked is not None and (asked[1] or asked[2]):
+            start, end = _cut(asked[1], asked[2], row.size)
+            status, headers["Content-Range"] = 206, f"bytes {start}-{end - 1}/{row.size}"
         headers["Content-Length"] = str(end - start)
         path = place(row.key)
         try:
@@ -204,6 +264,12 @@ class Uploads(Service):
             handle.close()
             return Answer(status, iter(()), headers)
         return Answer(status, _read(handle, start, end), headers)
+
+    def _left(self, row: Upload) -> float:
+        """Seconds that the file may still be there."""
+        now = time.time()
+        left = row.until - now if row.until else float("inf")
+        return min(left, row.made + self.expire - now) if self.expire and row.purpose in FLEETING else left
 
     # -- the end ----------------------------------------------------------------------------------
 
@@ -219,8 +285,9 @@ class Uploads(Service):
         """Removes what is too old."""
         now = int(time.time())
         old = ~Upload.done & (Upload.made < now - self.slot - DAY)
+        old |= (Upload.until > 0) & (Upload.until <= now)
         if self.expire:
-            old |= Upload.made < now - self.expire
+            old |= Upload.purpose.in_(FLEETING) & (Upload.made < now - self.expire)
         mine = Upload.owner.endswith("@" + self.host.domain)
         while keys := [row.key for row in Upload.select(Upload.key).where(mine & old).limit(200)]:
             xdb.save(_forget, keys)
@@ -275,21 +342,28 @@ def _read(handle: Any, start: int, end: int) -> Iterator[bytes]:
         handle.close()
 
 
-def _cut(text: str, size: int) -> tuple[int, int] | None:
-    """What a header Range asks for, as (begin, end); None: nothing that there is. Several ranges are one whole file."""
-    found = _range(text.strip())
-    if found is None or not (found[1] or found[2]):
-        return 0, size
-    if not found[1]:
-        last = int(found[2])
-        return (max(0, size - last), size) if last else None
-    start = int(found[1])
-    end = min(size, int(found[2]) + 1) if found[2] else size
-    return (start, end) if start < end else None
+def _cut(first: str, last: str, size: int) -> tuple[int, int]:
+    """The part of a file that a header Range asks for, as (begin, end). Raises Refusal: there is nothing of it."""
+    if first:
+        start, end = int(first), min(size, int(last) + 1) if last else size
+    else:
+        start, end = max(0, size - int(last)), size
+    if start >= end:
+        raise Refusal(416, Content_Range=f"bytes */{size}")
+    return start, end
 
 
-def _reserve(owner: str, key: str, name: str, type: str, size: int) -> None:
-    Upload.insert(owner=owner, key=key, name=name, type=type, size=size, made=int(time.time())).execute()
+def _reserve(owner: str, key: str, name: str, type: str, size: int, purpose: str, until: int) -> None:
+    Upload.insert(
+        owner=owner,
+        key=key,
+        name=name,
+        type=type,
+        size=size,
+        made=int(time.time()),
+        purpose=purpose,
+        until=until,
+    ).execute()
 
 
 def _complete(key: str) -> int:

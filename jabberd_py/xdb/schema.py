@@ -97,6 +97,13 @@ def nodes_with_options(db: Any) -> None:
             db.execute_sql(f"CREATE INDEX {table}_{name} ON {table} ({columns})")
 
 
+def uploads_with_purposes(db: Any) -> None:
+    """Files say what they are for, and until when they may be there."""
+    if db.table_exists("upload"):
+        db.execute_sql("ALTER TABLE upload ADD COLUMN purpose VARCHAR(20) NOT NULL DEFAULT 'message'")
+        db.execute_sql("ALTER TABLE upload ADD COLUMN until BIGINT NOT NULL DEFAULT 0")
+
+
 Migration = tuple[int, str, Callable[[Any], None]]
 INCOMPLETE = 1_000_000  # stands in schema_version while a copy into the store is under way
 MIGRATIONS: list[Migration] = [
@@ -106,6 +113,7 @@ MIGRATIONS: list[Migration] = [
     (4, "resumable streams of a node", resumable_streams_of_a_node),
     (5, "messages with the streams that took them", messages_with_taken),
     (6, "nodes with creators, subscriptions with options", nodes_with_options),
+    (7, "uploads with purposes", uploads_with_purposes),
 ]
 
 

@@ -1,7 +1,9 @@
 """Files by HTTP (XEP-0363)."""
 
+import time
 from urllib.parse import urlsplit
 
+import gevent
 import pytest
 
 from tests.client import Client
@@ -17,7 +19,8 @@ NS = "urn:xmpp:http:upload:0"
 def files(tmp_path_factory, databases):
     """A server of files, with little room."""
     folder = tmp_path_factory.mktemp("files")
-    services = {"upload": {"max_size": 100_000, "quota": 1_000_000, "per_day": 220_000}}
+    upload = {"max_size": 100_000, "quota": 1_000_000, "per_day": 220_000}
+    services = {"upload": {**upload, "profile_max_size": 20_000, "profile_quota": 30_000}}
     process = ServerProcess({**databases(folder), **CONFIG, "services": services}, folder)
     yield process
     assert process.stop() == 0, process.tail()
@@ -32,12 +35,19 @@ class Slot:
     """A slot of somebody's. `put`, `get`: paths."""
 
     def __init__(
-        self, files, who, name="tr%C3%A8s cool.jpg", size=5, type="image/jpeg", plain="très cool.jpg"
+        self,
+        files,
+        who,
+        name="tr%C3%A8s cool.jpg",
+        size=5,
+        type="image/jpeg",
+        plain="très cool.jpg",
+        inner="",
     ):
         self.files = files
         answer = who.iq(
             "get",
-            f"<request xmlns='{NS}' filename='{plain}' size='{size}' content-type='{type}'/>",
+            f"<request xmlns='{NS}' filename='{plain}' size='{size}' content-type='{type}'>{inner}</request>",
             to="upload.localhost",
         )
         self.answer = answer
@@ -86,6 +96,10 @@ def test_a_file_goes_and_comes_back(files, romeo):
     ("bytes=1-", 206, b"ello", "bytes 1-4/5"),
     ("bytes=-2", 206, b"lo", "bytes 3-4/5"),
     ("bytes=2-99999", 206, b"llo", "bytes 2-4/5"),
+    ("bytes=0-", 206, b"hello", "bytes 0-4/5"),  # players that want to know whether they can seek
+    ("bytes=-99", 206, b"hello", "bytes 0-4/5"),
+    ("bytes=-0", 416, None, "bytes */5"),
+    ("bytes=-", 200, b"hello", None),
     ("bytes=5-", 416, None, "bytes */5"),
     ("bytes=3-1", 416, None, "bytes */5"),
     ("bytes=0-1,3-4", 200, b"hello", None),
@@ -160,11 +174,23 @@ def test_an_upload_that_breaks_off(files, romeo):
     ("size='1'", "bad-request"),
     ("filename='../a' size='1'", "bad-request"),
     ("filename='a&#10;b' size='1'", "bad-request"),
+    ("filename='a&#x2028;b' size='1'", "bad-request"),
+    ("filename='..' size='1'", "bad-request"),
 ])  # fmt: skip
 def test_slots_that_nobody_gets(romeo, attrs, condition):
     answer = show(romeo.iq("get", f"<request xmlns='{NS}' {attrs}/>", to="upload.localhost"))
     assert condition in answer
     assert ("file-too-large" in answer and "100000" in answer) == (condition == "not-acceptable")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["Screenshot at 9.41.00\u202fAM.png", "\U0001f468\u200d\U0001f469.png", "100%.png", "a&#39;b?c#d.png"],
+)
+def test_names_of_files(files, romeo, name):
+    """Macs write a narrow space into the names of screenshots; a family is three characters."""
+    slot = Slot(files, romeo, plain=name)
+    assert slot.upload().status == 201 and slot.download().body == b"hello"
 
 
 def test_encryption_adds_sixteen_bytes(files, romeo):
@@ -192,3 +218,74 @@ def test_files_go_with_the_account(files, romeo):
     files.ctl("accounts", "delete", romeo.bare)
     assert slot.download().status == 404
     assert not list(files.data.glob(f"uploads/*/{key}"))
+
+
+# -- purposes (XEP-0363 section "Upload purpose") ----------------------------------------------------------
+
+PURPOSE = "urn:xmpp:http:upload:purpose:0"
+
+
+def wish(files, who, purpose, size=5, attrs=""):
+    """A slot for that purpose."""
+    return Slot(files, who, size=size, inner=f"<{purpose} xmlns='{PURPOSE}'{attrs}/>")
+
+
+def test_the_purposes_are_found(romeo):
+    info = show(
+        romeo.iq("get", "<query xmlns='http://jabber.org/protocol/disco#info'/>", to="upload.localhost")
+    )
+    for each in ("message", "ephemeral", "profile"):
+        assert f"'{PURPOSE}#{each}'" in info
+    assert "#permanent" not in info  # nobody has room for that here
+
+
+def test_a_file_for_a_message(files, romeo):
+    slot = wish(files, romeo, "message")
+    assert slot.upload().status == 201 and slot.download().body == b"hello"
+
+
+def test_a_picture_for_a_profile(files, romeo):
+    """Small, and with room of its own."""
+    answer = show(wish(files, romeo, "profile", size=20_017).answer)
+    assert "not-acceptable" in answer and "20000" in answer
+    slot = wish(files, romeo, "profile", size=20_000)
+    assert slot.upload(20_000 * b"x").status == 201
+    assert wish(files, romeo, "profile", size=10_000).answer.get("type") == "result"
+    assert "resource-constraint" in show(wish(files, romeo, "profile").answer)
+    assert wish(files, romeo, "message").answer.get("type") == "result"
+
+
+@pytest.mark.parametrize("attrs", ["", " expire-before='soon'", " expire-before='2020-01-01T00:00:00Z'"])
+def test_an_ephemeral_file_without_an_end(files, romeo, attrs):
+    assert "bad-request" in show(wish(files, romeo, "ephemeral", attrs=attrs).answer)
+
+
+def test_a_purpose_that_there_is_not(files, romeo):
+    for each in ("permanent", "ransom"):
+        assert "feature-not-implemented" in show(wish(files, romeo, each).answer)
+
+
+def test_an_ephemeral_file_ends_in_time(files, romeo):
+    stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 600))
+    slot = wish(files, romeo, "ephemeral", attrs=f" expire-before='{stamp}'")
+    assert slot.upload().status == 201
+    kept = slot.download().headers["cache-control"]
+    assert 0 < int(kept.partition("max-age=")[2].partition(",")[0]) <= 600  # by others, too
+
+    end = int(time.time() + 3)
+    stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(end))
+    slot = wish(files, romeo, "ephemeral", attrs=f" expire-before='{stamp}'")
+    assert slot.upload().status == 201
+    with gevent.Timeout(20):
+        while slot.download().status != 404:
+            gevent.sleep(0.2)
+    assert time.time() >= end
+
+
+def test_a_body_that_does_not_come(web_server, anybody, make_client):
+    """The time is for each 64 KiB; then the slot is as good as new."""
+    slot = Slot(web_server, make_client(anybody("slow")), size=100)
+    one = Web(web_server, "https")
+    one.raw(f"PUT {slot.put.path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\nhello".encode())
+    assert one.answer().status == 408 and one.ended()
+    assert slot.upload(100 * b"x").status == 201

@@ -91,6 +91,7 @@ def test_a_tab_that_is_closed_can_be_resumed(browser, anybody):
     ({"Sec_WebSocket_Key": "short"}, 400),
     ({"Sec_WebSocket_Protocol": "mqtt"}, 400),
     ({"X_Forwarded_Proto": "http"}, 403),
+    ({"X_Forwarded_Proto": "ws"}, 403),  # as Traefik says it
 ])  # fmt: skip
 def test_what_is_no_websocket(web, wrong, status):
     assert web().get("/xmpp-websocket", **UPGRADE | wrong).status == status
