@@ -16,8 +16,8 @@ from ..jsm.host import Host
 from ..jsm.notes import Note
 from ..jsm.session import Session
 from ..jsm.stream import ClientStream
-from ..net.channel import Channel
-from ..net.entity import Entity, fault
+from ..net.channel import HTTP, Channel
+from ..net.entity import Entity, fault, limits
 from ..net.karma import Purse
 from ..net.stream import Closed, Resting, Stream
 from ..xdb import StoreError, xdb
@@ -140,7 +140,10 @@ class Client(Entity):
         lost, reason = True, ""  # without a goodbye
         try:
             if self.direct and not stream.secure:
-                stream.start_tls(Channel(self.service.certificates.direct()))
+                channel = Channel(self.service.certificates.direct())
+                stream.start_tls(channel)
+                if channel.protocol == HTTP:
+                    raise Closed("it wants to speak HTTP")
             if refusal is not None:
                 raise refusal
             self._loop()
@@ -281,7 +284,8 @@ class Client(Entity):
         if header.attrs.get("version", "0").partition(".")[0] != "1":
             raise StreamError("unsupported-version", "XMPP 1.0 is spoken here")
         assert self.negotiation is not None
-        features = Element("features", ns.STREAM, *self.negotiation.features())
+        bounds = limits(self.stream.parser.limits.bytes, self.service.options.idle_timeout)
+        features = Element("features", ns.STREAM, *self.negotiation.features(), bounds)
         host.hooks.tell("features", self, features)
         self.send(self.stream.frame.features(features))
 

@@ -75,6 +75,13 @@ class Connection(Stream):
             return False
         return True
 
+    @property
+    def first(self) -> bytes:
+        """The first byte that waits to be read; empty at the end. Blocks."""
+        if not self.came:
+            self._more()
+        return bytes(self.came[:1])
+
     def _cut(self, size: int) -> bytes:
         found = bytes(self.came[:size])
         del self.came[:size]

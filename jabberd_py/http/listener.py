@@ -10,9 +10,10 @@ from typing import Any
 
 from .. import log
 from ..net.accept import Ports, Wanted
-from ..net.channel import Channel
+from ..net.channel import XMPP, Channel, Secure
 from ..net.crowd import Crowd
 from ..net.karma import Rates
+from ..net.networks import Networks
 from ..net.stream import Closed
 from ..net.tls import Certificates
 from ..pages import Refusal, Request
@@ -31,10 +32,12 @@ BURST = 10
 
 
 class Web:
-    """The web server. ``routes``: its pages."""
+    """The web server. ``routes``: its pages. ``clients``: the listener of clients' streams, which may come to the port with
+    TLS, too."""
 
     def __init__(self, options: HTTPOptions, router: Router, certificates: Certificates) -> None:
         self.certificates = certificates
+        self.clients: Any = None
         self.routes = Routes(router)
         self.site = Site(self.routes)
         self.ports = Ports()
@@ -57,8 +60,9 @@ class Web:
 
     def prepare(self, options: HTTPOptions, undo: ExitStack) -> Callable[[], None]:
         """The first step of a change, see `Ports`. Raises OptionError. Returns the second step."""
+        proxies = Networks(options.proxy_protocol)
         wanted = [
-            Wanted(name, address, port, option, serve, self._admits)
+            Wanted(name, address, port, option, serve, self._admits, proxies)
             for name, addresses, port, option, serve in (
                 ("http", options.address, options.port, "port", self._plain),
                 ("https", options.tls_address, options.tls_port, "tls_port", self._tls),
@@ -128,16 +132,18 @@ class Web:
         trusted = self.site.proxies.trusts(address)
         connection = Connection(sock, self.options.timeout, Rates() if trusted else self.rates)
         self.connections.add(connection)
-        handler = None
+        go_on: Callable[[], bool | None] | None = None
         try:
             if not self.crowd.enter(address) and not trusted:
                 connection.abort()
                 logger.info("too many connections", address=address)
                 return False
-            if tls:
-                connection.start_tls(Channel(self.certificates.direct()))
-            handler = Handler(connection, address, self.site)
-            handler.handle()
+            if tls and self._secure(connection):
+                go_on = lambda: self._stream(*connection.hand_over(), address)  # noqa: E731
+            else:
+                handler = Handler(connection, address, self.site)
+                handler.handle()
+                go_on = handler.upgrade
         except (Closed, StreamError, OSError) as error:  # ssl.SSLError is an OSError
             level = logger.info if isinstance(error, ssl.SSLError) else logger.debug
             level("a connection failed", address=address, reason=getattr(error, "reason", None) or str(error))
@@ -145,9 +151,30 @@ class Web:
             self.connections.discard(connection)
             self.crowd.leave(address, True)
             self._go_on()
-            if handler is None or handler.upgrade is None:
+            if go_on is None:
                 connection.closed = True
                 if connection.closing:
                     connection.finish()
                 connection.abort()
-        return bool(handler is not None and handler.upgrade is not None and handler.upgrade())
+        return bool(go_on is not None and go_on())
+
+    def _secure(self, connection: Connection) -> bool:
+        """Begins TLS. True: the client does not speak HTTP but XMPP (XEP-0368). It says so by ALPN, or else by its first byte.
+        Blocks. Raises Closed, ssl.SSLError."""
+        channel = Channel(self.certificates.direct())
+        connection.start_tls(channel)
+        if channel.protocol is not None or self.clients is None:
+            return channel.protocol == XMPP and self.clients is not None
+        connection.until(self.options.idle_timeout)
+        return connection.first == b"<"
+
+    def _stream(self, sock: socket.socket, channel: Secure | None, came: bytes, address: str) -> bool:
+        """Serves a client's stream until it ends. Blocks. True: it goes on after this greenlet."""
+        stream = self.clients.stream(sock)
+        stream.channel = channel
+        if not self.clients.admits():
+            stream.abort()
+            return False
+        if came:
+            stream.take(came)
+        return bool(self.clients.serve(stream, address, direct=True))

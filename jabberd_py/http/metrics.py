@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import hmac
 import socket
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 from gevent.pywsgi import WSGIServer
-from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector, make_wsgi_app
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    PlatformCollector,
+    ProcessCollector,
+    generate_latest,
+    make_wsgi_app,
+)
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
 from .. import log
 from ..hooks import Option, Section, list_of, optional
 from ..net.ports import listen
 from ..options import OptionError
+from ..pages import Answer, Refusal, Request
 
 logger = log.get(__name__)
 
@@ -21,13 +30,31 @@ PREFIX = "jabberd_"
 WAITING = 20
 """Connections at a time; more are closed. Who scrapes needs one."""
 
+SHORTEST = 16
+"""Characters of a token."""
+
+
+def token(text: str) -> str:
+    """A secret that nobody guesses."""
+    if len(text) < SHORTEST or not text.isascii() or not text.isprintable() or " " in text:
+        raise ValueError(
+            f"must be at least {SHORTEST} letters and digits, such as `openssl rand -hex 16` prints"
+        )
+    return text
+
 
 class MetricsOptions(Section):
-    """Metrics for Prometheus, over plain HTTP: for this machine, or behind a proxy that asks who is there."""
+    """Metrics for Prometheus: at a port of their own without a password, for this machine; and at ``/metrics`` of the web
+    server for who has the token."""
 
     address = Option(list_of(str), ["127.0.0.1"], "addresses to listen on")
     port = Option[int | None](
         optional(int), None, "port, usually 9273; 0 takes any free one, null none", min=0, max=65535
+    )
+    token = Option[str | None](
+        optional(token),
+        None,
+        "what a request for /metrics of the web server must have: Authorization: Bearer TOKEN",
     )
 
 
@@ -56,6 +83,30 @@ class _Collector:
             yield family
 
 
+def registry(figures: Callable[[], Iterable[Figure]]) -> CollectorRegistry:
+    """``figures`` is asked anew for every request."""
+    found = CollectorRegistry()
+    found.register(_Collector(figures))
+    ProcessCollector(registry=found)
+    PlatformCollector(registry=found)
+    return found
+
+
+def page(token: str, figures: Callable[[], Iterable[Figure]]) -> Callable[[Request], Answer]:
+    """The page of the web server. Without the token it raises Refusal."""
+    source = registry(figures)
+
+    def metrics(request: Request) -> Answer:
+        scheme, _, said = request.header("Authorization").partition(" ")
+        if scheme.lower() != "bearer" or not hmac.compare_digest(said.strip().encode(), token.encode()):
+            raise Refusal(401, WWW_Authenticate="Bearer")
+        return Answer(
+            200, generate_latest(source), {"Content-Type": CONTENT_TYPE_LATEST, "Cache-Control": "no-store"}
+        )
+
+    return metrics
+
+
 class _Errors:
     """Where pywsgi writes what went wrong."""
 
@@ -72,13 +123,10 @@ class Place(NamedTuple):
 
 
 class Metrics:
-    """``figures`` is asked anew for every request. Takes its port at once; raises OptionError."""
+    """The port of its own. Takes it at once; raises OptionError."""
 
     def __init__(self, options: MetricsOptions, figures: Callable[[], Iterable[Figure]]) -> None:
-        registry = CollectorRegistry()
-        registry.register(_Collector(figures))
-        ProcessCollector(registry=registry)
-        PlatformCollector(registry=registry)
+        application = make_wsgi_app(registry(figures))
         self.servers: list[WSGIServer] = []
         port = options.port or 0
         for address in options.address:
@@ -91,7 +139,7 @@ class Metrics:
                 ) from None
             listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # an answer is two writes
             self.servers.append(
-                WSGIServer(listening, make_wsgi_app(registry), spawn=WAITING, log=None, error_log=_Errors())
+                WSGIServer(listening, application, spawn=WAITING, log=None, error_log=_Errors())
             )
         self.listeners = [Place("metrics", each.socket.getsockname()[:2]) for each in self.servers]
 

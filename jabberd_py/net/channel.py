@@ -7,6 +7,8 @@ from contextlib import suppress
 from typing import Any, Protocol
 
 END_POINT = "tls-server-end-point"
+XMPP, HTTP = "xmpp-client", "http/1.1"
+"""What a client may want to speak inside of TLS (ALPN, RFC 7301)."""
 PIECE = 16 * 1024
 SLICE = 2 * 1024
 """A MemoryBIO keeps its largest size for ever: written and emptied in slices a TLS session costs 20 KB instead of 56."""
@@ -65,6 +67,11 @@ class Channel:
     @property
     def certificate(self) -> bytes | None:
         return self.tls.getpeercert(True) or None
+
+    @property
+    def protocol(self) -> str | None:
+        """`XMPP` or `HTTP`, as the client wants; None if it has named neither."""
+        return self.tls.selected_alpn_protocol()
 
     @property
     def bindings(self) -> dict[str, bytes]:

@@ -18,6 +18,12 @@ from ..xdb import StoreError
 from ..xmpp import ns
 from ..xmpp.element import Element
 from ..xmpp.errors import StreamError
+from ..xmpp.protocols import XEP
+
+PROTOCOLS = (
+    XEP(478, "0.2.0", "Stream Limits Advertisement", missing="the limits of other servers are not looked at"),
+)
+LIMITS = "urn:xmpp:stream-limits:0"
 
 
 class Entity:
@@ -62,6 +68,12 @@ class Entity:
         if self.stream.closing:
             self.stream.finish()
         self.stream.abort()
+
+
+def limits(octets: int, idle: float) -> Element:
+    """The stream feature that tells the peer what we take (XEP-0478): bytes of an element, and seconds of silence; 0: any."""
+    idle_seconds = Element("idle-seconds", LIMITS, str(int(idle))) if idle else None
+    return Element("limits", LIMITS, Element("max-bytes", LIMITS, str(octets)), idle_seconds)
 
 
 def fault(error: Exception) -> StreamError:

@@ -21,7 +21,7 @@ from ..xmpp.jid import parse
 from ..xmpp.prep import domainprep
 from ..xmpp.protocols import RFC
 from . import certfiles
-from .channel import Context
+from .channel import HTTP, XMPP, Context
 from .identity import a_label_form, identities
 from .peertls import PeerContext
 
@@ -160,7 +160,7 @@ class Certificates:
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
         context.options |= ssl.OP_NO_TICKET
-        context.set_alpn_protocols(["xmpp-client"])
+        context.set_alpn_protocols([XMPP, HTTP])
         context.num_tickets = 0  # a full ECDSA handshake costs less than two tickets for each login
         try:
             context.set_ciphers(options.ciphers)

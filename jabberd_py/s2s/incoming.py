@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import gevent
 
 from .. import log
+from ..net.entity import limits
 from ..net.karma import Purse, Rates
 from ..net.stream import Stream
 from ..xdb import xdb
@@ -119,6 +120,7 @@ class Incoming(Connection):
             found.append(Element("sm", SM))
             if o.bidi:
                 found.append(Element("bidi", BIDI_FEATURE))
+        found.append(limits(o.max_stanza, o.idle_timeout))
         return found
 
     # -- TLS, SASL, bidi -----------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from gevent.event import AsyncResult
 
 from .. import log
 from ..net.dnsrv import Target
+from ..net.entity import limits
 from ..net.stream import Stream
 from ..xmpp import ns
 from ..xmpp.element import Element
@@ -158,7 +159,7 @@ class Outgoing(Connection):
         self.external = self.external and "EXTERNAL" in offered
         if self.both_ways and features.has("bidi", BIDI_FEATURE) and not self.bidi:
             self.bidi = True
-            self.send(b"<bidi xmlns='%b'/>" % BIDI.encode())
+            self.send(Element("bidi", BIDI, limits(o.max_stanza, o.idle_timeout)).to_bytes())
         self.step("stream", "up")
         self._begin_proofs()
 

@@ -275,6 +275,22 @@ def test_a_mistake_changes_nothing(start_server, fault):
     client.close()
 
 
+# -- limits ------------------------------------------------------------------------------------------------
+
+
+def test_the_limits_of_the_stream_are_told(server, account):
+    """XEP-0478: before the login they are others than afterwards."""
+    romeo = account("romeo")
+    client = Client(server.address()).connect()
+    for size in ("10240", "262144"):
+        limits = client.features.find("{urn:xmpp:stream-limits:0}limits")
+        told = {each.tag.partition("}")[2]: each.text for each in limits}
+        assert told == {"max-bytes": size, "idle-seconds": "1800"}
+        if not client.user:
+            client.auth(romeo.user, romeo.password)
+    client.close()
+
+
 # -- two hosts ---------------------------------------------------------------------------------------------
 
 

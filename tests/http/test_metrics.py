@@ -4,6 +4,8 @@ import urllib.request
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.http.web import Web
+
 
 def scrape(server):
     host, port = server.address("metrics")
@@ -14,6 +16,32 @@ def scrape(server):
         for family in text_string_to_metric_families(text)
         for sample in family.samples
     }
+
+
+def test_the_page_of_the_web_server(start_server):
+    """Only for who has the token."""
+    token = "0123456789abcdef"
+    server = start_server({"hosts": {"localhost": {}}, "metrics": {"token": token}})
+    assert "metrics" not in server.listeners
+    one = Web(server)
+    for said in (
+        {},
+        {"Authorization": "Bearer wrong"},
+        {"Authorization": f"Basic {token}"},
+        {"Authorization": token},
+    ):
+        answer = one.get("/metrics", **said)
+        assert (answer.status, answer.headers["www-authenticate"]) == (401, "Bearer")
+    answer = one.get("/metrics", Authorization=f"bearer {token}")
+    assert answer.status == 200 and b'jabberd_sessions{host="localhost"} 0' in answer.body
+    assert (
+        answer.headers["content-type"].startswith("text/plain")
+        and answer.headers["cache-control"] == "no-store"
+    )
+
+
+def test_without_a_token_there_is_no_page(web):
+    assert web().get("/metrics").status == 404
 
 
 def test_sessions_stanzas_and_the_store(start_server, make_client, account):
