@@ -18,6 +18,6 @@ ENV JABBERD_CONFIG=/etc/jabberd/jabberd.yaml \
 USER jabberd
 WORKDIR /var/lib/jabberd
 VOLUME /var/lib/jabberd
-EXPOSE 5222 5223 5269 5281
+EXPOSE 5222 5223 5269 5281 7777
 HEALTHCHECK --interval=1m --timeout=10s --start-period=1m CMD ["jabberctl", "stats"]
 ENTRYPOINT ["/opt/jabberd/bin/jabberd"]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from .http.metrics import Figure
 from .muc.service import Rooms
+from .services.bytestreams import bytestreams
 
 if TYPE_CHECKING:
     from .server import Server
@@ -69,6 +70,11 @@ def figures(server: Server) -> list[Figure]:
                 "service",
             ),
         ]
+    passed = bytestreams.passed + sum(each.passed for each in bytestreams.streams.values())
+    found += [
+        Figure("bytestreams", "bytestreams between clients, by proxies", [(None, len(bytestreams.streams))]),
+        Figure("bytestreams_bytes", "bytes that have passed by them", [(None, passed)], total=True),
+    ]
     uplink = server.uplink
     if uplink is not None:
         streams = [("in", float(len(uplink.incoming))), ("out", float(len(uplink.outgoing)))]

@@ -20,6 +20,7 @@ from .net.tls import TLSOptions
 from .options import Option, Schema, Section, list_of, optional
 from .outbox import Outbox
 from .s2s.options import S2S
+from .services.bytestreams import BytestreamOptions
 from .xdb import Table
 from .xdb.options import StoreOptions
 from .xmpp.prep import domainprep
@@ -66,6 +67,7 @@ def schema() -> Schema:
             "dns": DNS,
             "component": ListenerOptions,
             "http": HTTPOptions,
+            "bytestreams": BytestreamOptions,
             "metrics": MetricsOptions,
             "tls": TLSOptions,
             "ctl": ControlOptions,

@@ -30,7 +30,7 @@ from .hello import say_hello
 from .hosting import Hosting, fixed
 from .http.bosh import Bosh
 from .http.listener import Web
-from .http.metrics import Figure, Metrics
+from .http.metrics import Figure, Metrics, page
 from .http.websocket import Door
 from .jsm.host import Host
 from .net import certfiles
@@ -39,11 +39,13 @@ from .net.dnsrv import Resolver
 from .net.stream import Stream
 from .net.tls import Certificates
 from .options import OptionError
+from .pages import Page
 from .ready import notify
 from .router import Router
 from .s2s.commands import Federation
 from .s2s.uplink import Uplink
 from .schema import configuration, tables
+from .services.bytestreams import bytestreams
 from .xdb import Store, StoreError, StoreInUse, numbers, xdb
 
 logger = log.get(__name__)
@@ -81,6 +83,7 @@ class Server:
         self.components = Components(self.router)
         self.web = Web(self.config["http"], self.router, self.certificates)
         self.router.base = self.web.base
+        self.web.clients = self.c2s
         Door(self.web, self.c2s)
         Bosh(self.web, self.c2s)
         self.metrics: Metrics | None = None
@@ -94,6 +97,9 @@ class Server:
             switch()
             if self.config["metrics"].port is not None:
                 self._make_metrics()
+            if self.config["metrics"].token:
+                metrics = page(self.config["metrics"].token, self.figures)
+                self.web.routes.add(Page("/metrics"), metrics, quiet=True)
             self._make_data()
             database = self.config.top.database or "sqlite:///jabberd.sqlite"  # type: ignore[attr-defined]
             try:
@@ -130,6 +136,8 @@ class Server:
             steps.append(self.components.prepare(settings["component"], wanted, settings.hosts, undo))
             section = "http"
             steps.append(self.web.prepare(settings["http"], undo))
+            section = "bytestreams"
+            steps.append(bytestreams.prepare(settings["bytestreams"], undo))
         except Conflict as error:
             raise settings.error(str(error), "components", error.component, error.option) from None
         except OptionError as error:
@@ -196,6 +204,7 @@ class Server:
             self.uplink.start()
         self.components.start()
         self.web.start()
+        bytestreams.start()
         if self.metrics is not None:
             self.metrics.start()
         logger.info("serving", version=__version__, hosts=" ".join(self.config.hosts))
@@ -237,6 +246,7 @@ class Server:
         while (self.c2s.clients or self.components.connections) and time.monotonic() < deadline:
             gevent.sleep(0.02)
         self.web.stop()
+        bytestreams.stop()
         self.components.save()
         if self.uplink is not None:
             self.uplink.stop(deadline)
@@ -273,7 +283,7 @@ class Server:
 
     @property
     def listeners(self) -> list[Listener]:
-        ports = [self.c2s.ports, self.components.ports, self.web.ports]
+        ports = [self.c2s.ports, self.components.ports, self.web.ports, bytestreams.ports]
         if self.uplink is not None:
             ports.insert(1, self.uplink.ports)
         return [listener for each in ports for listener in each.listeners.values()]

@@ -118,10 +118,13 @@ class ServerProcess:
         return done.stdout if done.returncode == 0 else done.stdout + done.stderr
 
 
-HTTP = {"JABBERD_HTTP__PORT": "0", "JABBERD_HTTP__TLS_PORT": "0", "JABBERD_HTTP__TLS_ADDRESS": "127.0.0.1"}
-"""Every server has a web server, also those that other programs start: any ports."""
+ANY_PORT = {
+    "JABBERD_HTTP__PORT": "0", "JABBERD_HTTP__TLS_PORT": "0", "JABBERD_HTTP__TLS_ADDRESS": "127.0.0.1",
+    "JABBERD_BYTESTREAMS__PORT": "0", "JABBERD_BYTESTREAMS__ADDRESS": "127.0.0.1",
+}  # fmt: skip
+"""Every server has a web server and a port for bytestreams, also those that other programs start."""
 
 
 def environment() -> dict[str, str]:
-    """Ours, without options for the server but `HTTP`."""
-    return {key: value for key, value in os.environ.items() if not key.startswith("JABBERD")} | HTTP
+    """Ours, without options for the server but `ANY_PORT`."""
+    return {key: value for key, value in os.environ.items() if not key.startswith("JABBERD")} | ANY_PORT

@@ -11,7 +11,7 @@ from jabberd_py.schema import schema
 
 ECHO: dict[str, Any] = {
     "hosts": {"localhost": {}, "other.localhost": {"services": {"echo": {"address": "parrot.localhost"}}}},
-    "services": {"echo": True, "pubsub": False, "rooms": False, "upload": False},
+    "services": {"echo": True, "proxy": False, "pubsub": False, "rooms": False, "upload": False},
     "modules": {"register": {"enabled": True, "per_address": 0}},
 }
 

@@ -44,6 +44,7 @@ ORDER = (
     "mod_contact",
     "pubsub.serverinfo",
     "mod_multicast",
+    "mod_external",
     "mod_ping",
     "mod_version",
     "mod_time",
@@ -65,7 +66,9 @@ ORDER = (
 )  # fmt: skip
 
 
-SERVICES = ("muc.service", "pubsub.service", "services.upload", "services.directory", "services.echo")
+SERVICES = (
+    "muc.service", "pubsub.service", "services.upload", "services.proxy", "services.directory", "services.echo",
+)  # fmt: skip
 """What a host can have beside itself, each on a domain of its own: the files, from the package's top."""
 
 

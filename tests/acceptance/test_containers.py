@@ -101,7 +101,7 @@ def test_the_server_takes_what_compose_sets(files: tuple[str, ...]) -> None:
     given = environment() | services["jabberd"]["environment"]
     config = load(str(ROOT / "conf/jabberd.yaml.example"), [], given, schema=schema())
     assert list(config.hosts) == ["example.org"]
-    ports = {str(config["c2s"].port), str(config["c2s"].direct_port), str(config["s2s"].port), "5281"}
+    ports = {str(config["c2s"].port), str(config["c2s"].direct_port), str(config["s2s"].port), "5281", "7777"}
     assert set(all_of("Dockerfile", "EXPOSE")[0].split()) == ports
     assert {each.partition(":")[2] for each in services["jabberd"]["ports"]} == ports
     if len(files) > 1:

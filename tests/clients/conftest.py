@@ -6,11 +6,12 @@ what happens to it, and "did" when it has done what it was told:
 
 -> ["chat", jid, body]   ["carbons"]   ["pages", size]   ["pages back", size]   ["block", jid]   ["unblock", jid]
    ["blocklist"]   ["quit"]
+   ["bytes", full jid, text]
    of a room: ["join", room, nick]   ["configure", room, name]   ["say", room, body]   ["subject", room, text]
    ["invite", room, jid]   ["kick", room, nick]   ["ban", room, jid]   ["self-ping", room]   ["room pages", room, size]
 <- ["online", full jid]   ["resumed"]   ["chat", bare jid, body]   ["copy", "sent" or "received", from, to, body]
    ["page", body, ...]   ["push", "blocked" or "unblocked", jid, ...]   ["blocklist", jid, ...]   ["did", action]
-   ["joined", nick]   ["said", nick, body]
+   ["joined", nick]   ["said", nick, body]   ["bytes", text]
    ["failed", reason]
 """
 

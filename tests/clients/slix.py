@@ -20,6 +20,10 @@ class Person(slixmpp.ClientXMPP):
         self.ca_certs, self.port, self.leaving = Path(ca), port, False
         for plugin in ("xep_0030", "xep_0191", "xep_0198", "xep_0280", "xep_0313", "xep_0084", "xep_0402"):
             self.register_plugin(plugin)
+        self.register_plugin("xep_0065", {"auto_accept": True})
+        self.came = bytearray()
+        self.add_event_handler("socks5_data", self.came.extend)
+        self.add_event_handler("socks5_closed", lambda _: say("bytes", bytes(self.came).decode()))
         self.add_event_handler("session_start", self.on_session)
         self.add_event_handler("session_resumed", lambda _: say("resumed"))
         self.add_event_handler("message", self.on_message)
@@ -79,6 +83,12 @@ class Person(slixmpp.ClientXMPP):
         await pubsub.purge(address, node)
         await pubsub.delete_node(address, node)
 
+    async def send_bytes(self, to: str, text: str) -> None:
+        """By a proxy that it finds itself."""
+        stream = await self.plugin["xep_0065"].handshake(slixmpp.JID(to))
+        await stream.write(text.encode())
+        stream.transport.close()
+
     async def pages(self, size: str) -> None:
         async for page in self.plugin["xep_0313"].retrieve(iterator=True, rsm={"max": int(size)}):
             say("page", *bodies(page))
@@ -105,6 +115,8 @@ class Person(slixmpp.ClientXMPP):
                 await self.pages_back(words[0])
             case "avatar":
                 await self.publish_avatar(words[0])
+            case "bytes":
+                await self.send_bytes(*words)
             case "service":
                 await self.service(words[0])
             case "block":
