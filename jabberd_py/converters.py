@@ -128,7 +128,10 @@ def converter(convert: Convert[T]) -> Converter[T]:
 
 class _Plain(Converter[T]):
     def __call__(self, value: Any) -> T:
-        return self.parse(value)
+        try:
+            return self.parse(value)
+        except (TypeError, AttributeError):
+            raise ValueError(f"must be text, not {brief(value)}") from None
 
 
 def list_of(convert: Convert[T]) -> Converter[list[T]]:

@@ -55,6 +55,18 @@ WRONG_FILES = {
         "hosts:\n  localhost:\n    admins: [joe]\n",
         "FILE:3: hosts.localhost.admins: 'joe' is no account's address, it has no @: write joe@DOMAIN",
     ),
+    "a number for an address": (
+        "modules:\n  contact:\n    abuse: [5]\n",
+        "FILE:3: modules.contact.abuse: must be text, not 5",
+    ),
+    "a service for calls without a host": (
+        "modules:\n  external:\n    enabled: true\n    services:\n      - {type: turn, hst: a}\n",
+        "FILE:4: modules.external.services: a service has no 'hst' (did you mean 'host'?)",
+    ),
+    "a network for the PROXY protocol that is none": (
+        "http: {proxy_protocol: everybody}\n",
+        "FILE:1: http.proxy_protocol: 'everybody' does not appear to be an IPv4 or IPv6 network",
+    ),
     "an admin's resource": (
         "hosts:\n  localhost:\n    admins: [joe@localhost/desk]\n",
         "FILE:3: hosts.localhost.admins: 'joe@localhost/desk': an account's address ends before the /",

@@ -24,7 +24,20 @@ PLACES: dict[str, type[Any]] = {
 OPTIONS = {
     prefix + name: option for prefix, owner in PLACES.items() for name, option in options_of(owner).items()
 }
-TEXTS = ["no", "yes", "17", "6000", "12000", "3h", "70ms", "128 KiB", "debug", "json", "SCRAM-SHA-1"]
+TEXTS = [
+    "no",
+    "yes",
+    "17",
+    "6000",
+    "12000",
+    "3h",
+    "70ms",
+    "128 KiB",
+    "debug",
+    "json",
+    "SCRAM-SHA-1",
+    "0123456789abcdef",
+]
 TEXTS += [
     "[romeo@example.org]",
     "mailto:you@example.org",
@@ -100,7 +113,7 @@ def test_a_second_server_beside_the_first(
     else:
         environ = {"JABBERD_" + name.upper().replace(".", "__"): text for name, text in wanted.items()}
         second = run(make=True, **environ)
-    for each in ("s2s", "http", "https"):
+    for each in ("s2s", "http", "https", "bytestreams"):
         del second.listeners[each]
     assert second.listeners == {"c2s": ("127.0.0.1", port), "c2s_direct": ("127.0.0.1", direct)}
     assert (tmp_path / "second/certificates/second.example.pem").exists()
