@@ -47,6 +47,7 @@ def test_the_certificate_is_ecdsa_p256_for_the_domain(first_run: Running) -> Non
         "conference.localhost",
         "pubsub.localhost",
         "upload.localhost",
+        "proxy.localhost",
     ]
 
 
@@ -59,7 +60,7 @@ def test_the_database_has_all_migrations(first_run: Running) -> None:
 
 
 def test_it_says_where_it_listens(first_run: Running) -> None:
-    assert set(first_run.listeners) == {"c2s", "c2s_direct", "s2s", "http", "https"}
+    assert set(first_run.listeners) == {"c2s", "c2s_direct", "s2s", "http", "https", "bytestreams"}
     assert "hosts: localhost" in first_run.said
     for kind, tls in (("c2s", "starttls"), ("c2s_direct", "direct")):
         Client(first_run.listeners[kind], "localhost", tls).connect().close()
