@@ -21,7 +21,7 @@ from ..net.accept import Ports, Wanted
 from ..net.crowd import Crowd
 from ..net.karma import Purse
 from ..net.plain import exactly
-from ..options import Option, Section, duration, list_of, optional, size
+from ..options import Option, OptionError, Section, duration, list_of, optional, size
 from ..xmpp.errors import StanzaError
 from ..xmpp.prep import domainprep
 from .relay import Bytestream, Leg, rates
@@ -119,13 +119,24 @@ class Bytestreams:
         self._go_on()
 
     def prepare(self, options: BytestreamOptions, undo: ExitStack) -> Callable[[], None]:
-        """The first step of a change, see `Ports`. Raises OptionError. Returns the second step."""
+        """The first step of a change, see `Ports`. Raises OptionError. Returns the second step. If the usual port is taken, and
+        the configuration does not name it, there are no proxies: another server on this machine may have them."""
         wanted = [
             Wanted("bytestreams", address, options.port, "port", self._serve, self._admits)
             for address in options.address
             if options.port is not None
         ]
-        listen = self.ports.prepare(wanted, undo)
+        try:
+            with ExitStack() as bound:
+                listen = self.ports.prepare(wanted, bound)
+                undo.push(bound.pop_all())
+        except OptionError as error:
+            if "port" in options.settings:
+                raise
+            logger.warning(
+                "no proxies for files between clients", option="bytestreams.port", reason=str(error)
+            )
+            listen = self.ports.prepare([], undo)
 
         def switch() -> None:
             self.configure(options)

@@ -5,10 +5,13 @@ import secrets
 import socket
 import struct
 import time
+from contextlib import ExitStack
 
 import gevent
 import pytest
 
+from jabberd_py.options import OptionError
+from jabberd_py.services.bytestreams import BytestreamOptions, Bytestreams
 from tests.client import Client
 from tests.conftest import CONFIG, Place
 from tests.match import show
@@ -90,6 +93,22 @@ def test_example_10_without_a_port_there_is_no_proxy(start_server, account, make
     assert condition(romeo.iq("get", f"<query xmlns='{NS}'/>", to=PROXY)) == "not-allowed"
     items = romeo.iq("get", "<query xmlns='http://jabber.org/protocol/disco#items'/>", to="localhost")
     assert PROXY not in [item.get("jid") for item in items[0]]
+
+
+def test_a_usual_port_that_is_taken(monkeypatch):
+    """A second server on the machine starts, without proxies; only a port that was named must be free."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        monkeypatch.setattr(BytestreamOptions.port, "default", port)
+        for named in ({}, {"port": port}):
+            service, options = Bytestreams(), BytestreamOptions({"address": "127.0.0.1", **named})
+            with ExitStack() as undo:
+                if named:
+                    with pytest.raises(OptionError):
+                        service.prepare(options, undo)
+                else:
+                    service.prepare(options, undo)()
+                    assert service.places("localhost") == []
 
 
 # -- a transfer -----------------------------------------------------------------------------------------
