@@ -35,14 +35,14 @@ from ..xdb import Ticket, xdb
 from ..xdb.numbers import next_id
 from ..xmpp.element import Element
 from . import messages, stones
-from .query import EXTENDED, FULLTEXT, GROUPCHAT_FIELD, NS, Query, form, read
+from .query import EXTENDED, FULLTEXT, GROUPCHAT_AVAILABLE, GROUPCHAT_FIELD, NS, Query, form, read
 from .results import Reader, answer, metadata
 from .retention import TRIM, purge, remove, trim, trim_upto
 from .stamps import SID, genuine, stamped
 
 __all__ = [
-    "EXTENDED", "FEATURES", "FULLTEXT", "GROUPCHAT_FIELD", "NS", "SID", "TRIM", "Kept", "Query", "Reader", "answer", "bury",
-    "form", "genuine", "keep", "metadata", "next_id", "purge", "read", "remove", "stamped", "trim", "trim_upto",
+    "EXTENDED", "FEATURES", "FULLTEXT", "GROUPCHAT_AVAILABLE", "GROUPCHAT_FIELD", "NS", "SID", "TRIM", "Kept", "Query", "Reader",
+    "answer", "bury", "form", "genuine", "keep", "metadata", "next_id", "purge", "read", "remove", "stamped", "trim", "trim_upto",
 ]  # fmt: skip
 
 logger = log.get(__name__)

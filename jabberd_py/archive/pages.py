@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from peewee import fn
+from peewee import PostgresqlDatabase, fn
 
 from ..net.turns import pause
 from ..xdb import spoilt
@@ -39,16 +39,24 @@ class Page:
     count: int | None
 
 
-def _matching(user: str, query: Query, resource: bool = True) -> list[Any]:
-    """The conditions for a row, without the bounds of its number."""
+def _matching(user: str, query: Query, rough: bool = False) -> list[Any]:
+    """The conditions for a row, without the bounds of its number. ``rough``: without those that no index serves."""
     found = [Message.owner == user, Message.archived == 1]
     if query.peer is not None:
         found.append(Message.peer == query.peer.user)
-        if resource and query.peer.resource is not None:
+        if query.peer.resource is not None and not rough:
             found.append(Message.resource == query.peer.resource)
     if query.ids is not None:
         found.append(Message.id.in_(query.ids))
+    if not query.groupchat and not rough:
+        found.append(~_start_tag().contains(" type='groupchat'"))
     return found
+
+
+def _start_tag() -> Any:
+    """The start tag of a stored message. Its values stand in single quotes, and have none in them."""
+    find = fn.STRPOS if isinstance(Message._meta.database, PostgresqlDatabase) else fn.INSTR
+    return fn.SUBSTR(Message.xml, 1, find(Message.xml, "'>"))
 
 
 def _bounds(query: Query) -> tuple[int, int]:
@@ -73,7 +81,7 @@ def page(user: str, query: Query, limit: int) -> Page:
     whole = above, below = _bounds(query)
     asked = query.page
     if limit == 0:
-        count = None if words else _count(matching, *whole, LAST)
+        count = None if words or not query.groupchat else _count(matching, *whole, LAST)
         return Page([], False, count)
     if asked.after:
         above = max(above, parse_id(asked.after))
@@ -82,7 +90,7 @@ def page(user: str, query: Query, limit: int) -> Page:
     backwards = asked.before is not None
     if words:
         ids = _search(user, words, matching, above, below, backwards, limit + 1)
-    elif query.peer is not None and query.peer.resource is not None:
+    elif not query.groupchat or query.peer is not None and query.peer.resource is not None:
         ids = _sliced(user, query, matching, above, below, backwards, limit + 1)
     else:
         ids = _ids(matching, above, below, backwards, limit + 1)
@@ -91,7 +99,7 @@ def page(user: str, query: Query, limit: int) -> Page:
     count = None
     if complete and not asked.after and not asked.before:
         count = len(ids)
-    elif not words:
+    elif not words and query.groupchat:
         count = _count(matching, *whole, COUNTED)
     if backwards:
         ids.reverse()
@@ -121,13 +129,14 @@ def _search(
 def _sliced(
     user: str, query: Query, matching: list[Any], above: int, below: int, backwards: bool, limit: int
 ) -> list[int]:
-    """For a query with a resource. No index has the resources, so the conversation is read in slices, in turns with others."""
+    """For a query with a resource, or without groupchat. No index has these, so the conversation is read in slices, in turns
+    with others."""
     found: list[int] = []
-    rough = _matching(user, query, resource=False)
+    rough, size = _matching(user, query, rough=True), SLICE if query.groupchat else SLICE // 10
     while True:
         order = Message.id.desc() if backwards else Message.id
         rows = Message.select(Message.id).where(*rough, Message.id > above, Message.id < below)
-        edge = rows.order_by(order).offset(SLICE).limit(1).scalar()
+        edge = rows.order_by(order).offset(size).limit(1).scalar()
         start, end = (above, below) if edge is None else (edge - 1, below) if backwards else (above, edge + 1)
         found += _ids(matching, start, end, backwards, limit - len(found))
         if edge is None or len(found) >= limit:

@@ -19,6 +19,7 @@ from ..xmpp.stamp import utc
 NS = "urn:xmpp:mam:2"
 EXTENDED = f"{NS}#extended"
 GROUPCHAT_FIELD = f"{NS}#groupchat-field"
+GROUPCHAT_AVAILABLE = f"{NS}#groupchat-available"
 FULLTEXT = "urn:xmpp:fulltext:0"
 VALIDATE = "http://jabber.org/protocol/xdata-validate"
 FIELDS = {
@@ -45,6 +46,7 @@ class Query:
     ids            only these row numbers
     text           only messages with these words
     flip           the newest message of a page comes first
+    groupchat      also messages of type groupchat, which rooms have sent to the account (section 4.1.6)
     known          row numbers that must be in the archive; else the answer is item-not-found
     """
 
@@ -58,6 +60,7 @@ class Query:
     text: str
     flip: bool
     page: rsm.Page
+    groupchat: bool = True
 
     @property
     def known(self) -> list[int]:
@@ -74,7 +77,8 @@ def parse_id(id: str) -> int:
 
 
 def read(query: Element, fulltext: bool = True) -> Query:
-    """Raises StanzaError."""
+    """``fulltext``: it is for the archive of an account; that of a room has no such search, and nothing but groupchat. Raises
+    StanzaError."""
     x = query.child("x", forms.NS)
     try:
         page = rsm.read(query) or rsm.Page()
@@ -91,8 +95,7 @@ def read(query: Element, fulltext: bool = True) -> Query:
         raise StanzaError("policy-violation", f"a query may name {IDS} messages")
     try:
         start, end, peer = (_one(fields, name) for name in ("start", "end", "with"))
-        if fields.get("include-groupchat"):
-            forms.boolean(fields["include-groupchat"])  # no archive of an account has any here
+        groupchat = forms.boolean(fields.get("include-groupchat") or ["1"])
         return Query(
             query.attrs.get("queryid"),
             0 if start is None else _row(math.ceil(parse_stamp(start) * 1000 - 1e-3)),
@@ -104,6 +107,7 @@ def read(query: Element, fulltext: bool = True) -> Query:
             _one(fields, f"{{{FULLTEXT}}}fulltext") or "",
             query.has("flip-page", NS),
             page,
+            groupchat or not fulltext,
         )
     except ValueError as error:
         raise StanzaError("bad-request", str(error)) from None

@@ -87,7 +87,8 @@ class Archive(Module):
     )
     features = (RETRACT,)
     account_features = (
-        NS, archive.EXTENDED, archive.GROUPCHAT_FIELD, archive.FULLTEXT, RETRACT, f"{RETRACT}#tombstone",
+        NS, archive.EXTENDED, archive.GROUPCHAT_FIELD, archive.GROUPCHAT_AVAILABLE, archive.FULLTEXT, RETRACT,
+        f"{RETRACT}#tombstone",
     )  # fmt: skip
     needs = ("roster",)
     tables = (ArchivePreferences, ArchiveText)

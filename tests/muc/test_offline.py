@@ -21,6 +21,18 @@ def register(room: Room, client: Client, nick: str, offline: str) -> Element:
     return client.iq("set", form, to=room.address)
 
 
+def archived(client: Client, groupchat: str) -> list[str | None]:
+    """The bodies in the archive of the account. ``groupchat``: of the query's field include-groupchat."""
+    fields = {"FORM_TYPE": MAM, "include-groupchat": groupchat}
+    inner = "".join(f"<field var='{var}'><value>{value}</value></field>" for var, value in fields.items())
+    client.inbox.clear()
+    answer = client.iq("set", f"<query xmlns='{MAM}'><x xmlns='{DATA}' type='submit'>{inner}</x></query>")
+    assert condition(answer) == "result"
+    found = [each.findtext(".//{jabber:client}body") for each in client.inbox]
+    client.inbox.clear()
+    return [each for each in found if each]
+
+
 def says(room: Room, client: Client, text: str) -> None:
     room.say(client, text)
     client.gets(f"<message from='{room}/first'><body>{text}</body></message>")
@@ -57,6 +69,7 @@ def test_who_has_registered_so_gets_messages_while_away(
     juliet.iq("set", f"<query xmlns='{MAM}'/>")
     kept = [each.findtext(".//{jabber:client}body") for each in juliet.inbox]
     assert [each for each in kept if each] == ["one", "three"]
+    assert archived(juliet, "true") == ["one", "three"] and archived(juliet, "false") == []
     assert condition(register(room, juliet, "second", "0")) == "result"
     says(room, romeo, "four")
     juliet.nothing("<message><body>four</body></message>")
@@ -69,6 +82,24 @@ def test_without_such_a_registration_a_room_cannot_send_to_the_bare_address(
     juliet.send(f"<message to='{romeo.bare}' type='groupchat' id='g'><body>spam</body></message>")
     assert condition(juliet.gets("<message type='error' id='g'/>")) == "service-unavailable"
     romeo.nothing("<message><body>spam</body></message>")
+
+
+@ONE
+def test_an_account_reads_its_archive_without_what_rooms_said(
+    room: Room, romeo: Client, juliet: Client
+) -> None:
+    """XEP-0313 section 4.1.6: whatever stands in a message, only its type counts."""
+    room.open(romeo, "a&gt; type=&apos;chat&apos;")
+    register(room, juliet, "second", "1")
+    room.say(romeo, "public")
+    juliet.gets("<message type='groupchat'><body>public</body></message>")
+    tricky = "<message xmlns='jabber:client' type='groupchat'/>"
+    for kind in ("chat", "normal"):
+        romeo.send(f"<message to='{juliet.bare}' type='{kind}'><body>type='groupchat' {kind}</body>{tricky}</message>")
+        juliet.gets(f"<message type='{kind}'><body>...</body></message>")
+    private = ["type='groupchat' chat", "type='groupchat' normal"]
+    assert archived(juliet, "false") == private
+    assert archived(juliet, "1") == ["public", *private]
 
 
 @ONE
