@@ -106,13 +106,14 @@ class Archive(Feature):
     # -- who reads it ----------------------------------------------------------------------------------
 
     def _readable(self, request: Element) -> Room:
-        """The room whose archive the sender may read: occupants, members, and everybody where it is public."""
+        """The room whose archive the sender may read: occupants, members, subscribers, and everybody where it is public."""
         room: Room = self.host.room(request)
         asker: Any = request.from_
         if not self.keeps(room):
             raise StanzaError("service-unavailable", "this room has no archive")
         power = room.power(asker)
-        if power == "outcast" or not (self.logged(room) or at_least(power, "member") or room.of(asker.user)):
+        knows = at_least(power, "member") or room.of(asker.user) or self.host.subscribed(room, asker.user)
+        if power == "outcast" or not (self.logged(room) or knows):
             raise StanzaError("forbidden", "the archive is for those who are in the room")
         return room
 

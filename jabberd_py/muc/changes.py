@@ -46,6 +46,8 @@ def affiliate(
 ) -> Ticket | None:
     """Another affiliation for a bare address or a domain. ``nick``: the one to reserve; empty: none; None: as it is. Does not
     wait; returns the ticket of what was written, or None: nothing has changed."""
+    if room.gone:  # meanwhile; the next room of that name must not have it
+        return None
     old = room.affiliations.get(user, NOBODY)
     kept = "" if affiliation in ("outcast", "none") else old.nick if nick is None else nick
     new = Affiliation(affiliation, kept, reason or (old.reason if affiliation == old.affiliation else ""))

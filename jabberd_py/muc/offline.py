@@ -86,6 +86,7 @@ class Offline(Feature):
         if away and stanza.has("body"):
             room.sending.all(stanza, away)
 
+    @on("returned")
     def returned(self, room: Room, stanza: Element) -> None:
         """A message to a bare address came back. Users of this server have it switched off by their registration or with their
         account; other servers may not know how to take it."""

@@ -35,5 +35,5 @@ class Persistent(Feature):
     @on("configured")
     def look(self, room: Room, before: dict[str, Any], statuses: set[int]) -> None:
         """A room that nobody is in and that is to last no longer goes."""
-        if not room.sessions and not self.lasting(room) and not room.gone:
+        if not room.sessions and not self.host.lasts(room) and not room.gone:
             room.destroy()

@@ -80,6 +80,12 @@ def unavailable(
     return _dressed(room, occupant, bare, x, statuses, "unavailable")
 
 
+def ended(room: Room, venue: Element) -> Element:
+    """The room goes, as those hear it who are not in. ``venue``: <destroy/>."""
+    x = Element("x", USER, Element("item", USER, affiliation="none", role="none"), venue)
+    return Element("presence", CLIENT, x, from_=room.address, type="unavailable")
+
+
 def _dressed(
     room: Room, occupant: Occupant, presence: Element, x: Element, statuses: Iterable[int], type: str | None
 ) -> Element:

@@ -17,8 +17,8 @@ from ..xmpp.errors import StanzaError
 from ..xmpp.jid import JID, parse
 from ..xmpp.ns import CLIENT
 from . import showing, store
-from .occupant import USER, Occupant, added, cleaned, skeleton
-from .presence import GOES, Leave, available, unavailable
+from .occupant import USER, Occupant, added, lean, skeleton
+from .presence import GOES, Leave, available, ended, unavailable
 from .ranks import ROLE_OF, ROLES
 from .seats import Seat, Seats, Snapshot
 from .store import Affiliation, Loaded
@@ -349,15 +349,18 @@ class Room:
         if statuses:
             x = Element("x", USER, *(Element("status", USER, code=code) for code in statuses))
             stanza = Element("message", CLIENT, x, from_=self.address, type="groupchat")
+            self.service.hooks.tell("shown", self, stanza)
             self.sending.add((stanza, self.everyone))
 
     def destroy(self, venue: Element | None = None) -> None:
         """The room goes, for good (section 10.9). ``venue``: the <destroy/> that its occupants get."""
         self.gone = True
-        leave = Leave(more=venue if venue is not None else Element("destroy", USER))
+        venue = Element("destroy", USER) if venue is None else venue
+        leave = Leave(more=venue)
         for occupant in list(self.occupants.values()):
             stanza = unavailable(self, occupant, occupant.shown, leave, (110,))
             self.sending.all(stanza, tuple(occupant.sessions))
+        self.service.hooks.tell("shown", self, ended(self, venue))
         for full, occupant in list(self.sessions.items()):
             self._rise(occupant, full)
         for each in (self.occupants, self.taken):

@@ -83,6 +83,7 @@ class Rooms(Service):
         # how it is run
         "admin",
         "owner",
+        "subscriptions",
         "versions",
         "adhoc",
         "hats",
@@ -142,11 +143,14 @@ class Rooms(Service):
             kept = store.load(address)
             room = self.rooms.get(address)  # somebody else may have been faster
             if room is None and kept is not None:
-                room = Room(self, address, kept.created)
-                room.load(kept)
-                self.rooms[address] = room
-                if not room.sessions:
-                    self.empty(room)
+                made = Room(self, address, kept.created)
+                made.load(kept)
+                self.hooks.tell("loaded", made)  # it may block
+                room = self.rooms.get(address)
+                if room is None and address not in self.going:
+                    room = self.rooms[address] = made
+                    if not room.sessions:
+                        self.empty(room)
         return room
 
     def room(self, stanza: Element) -> Room:
@@ -239,7 +243,17 @@ class Rooms(Service):
 
     def lasts(self, room: Room) -> bool:
         """Does it last when nobody is in?"""
-        return self._says("persistent", room, False)
+        return self._says("persistent", room, False) or self._says("subscriptions", room, False)
+
+    def subscribed(self, room: Room, user: str) -> bool:
+        """Has that bare address subscribed to the room?"""
+        module: Any = self.modules.get("subscriptions")
+        return module is not None and user in module.of(room)
+
+    def speaker(self, room: Room, stanza: Element) -> Occupant | None:
+        """As whom a session that is not in the room may speak, or None. May block. Raises StanzaError."""
+        module: Any = self.modules.get("subscriptions")
+        return None if module is None else module.speaker(room, stanza)
 
     def broadcasts(self, room: Room, occupant: Occupant) -> bool:
         """Do all see the presence of that occupant?"""

@@ -32,6 +32,7 @@ def spread(room: Room, occupant: Occupant, plain: Element | Copies, full: Elemen
     """One of the two to every session of others: ``full`` to who may see real addresses."""
     if room.service.open_to_all(room):
         plain = full
+    room.service.hooks.tell("shown", room, plain)
     own, here = frozenset(occupant.sessions.values()), room.everyone
 
     def variants() -> Iterator[Variant]:

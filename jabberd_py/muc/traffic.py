@@ -152,6 +152,8 @@ def _message(service: Rooms, room: Room | None, stanza: Element, to: JID) -> Non
         raise StanzaError("item-not-found", "there is no such room")
     occupant = room.sessions.get(stanza.attrs["from"])
     if to.resource is None:
+        if occupant is None:
+            occupant = service.speaker(room, stanza)
         if stanza.type == "groupchat":
             if occupant is None:
                 raise StanzaError("not-acceptable", "you are not in this room")
@@ -210,8 +212,7 @@ def _error(room: Room, stanza: Element) -> None:
     """What the room sent came back."""
     full = str(stanza.from_)
     if full not in room.sessions:
-        if "offline" in room.service.modules:
-            room.service["offline"].returned(room, stanza)
+        room.service.hooks.tell("returned", room, stanza)
         return
     # a session that is still there only blocks somebody in the room (XEP-0191)
     jid = stanza.from_

@@ -7,6 +7,7 @@ import pytest
 from tests.c2s.test_sm import SM, back, enable
 from tests.conftest import HERE, Place
 from tests.muc.conftest import USER, Room
+from tests.muc.test_subscriptions import event, said, subscribe
 
 
 @pytest.mark.parametrize("how", ["restart", "kill9"])
@@ -54,10 +55,11 @@ def test_who_resumes_is_in_the_room_as_before(
 def test_who_did_not_resume_is_no_ghost(start_server: Any, account: Any, make_client: Any) -> None:
     server = start_server()
     place = Place(server, "localhost")
-    people = [account(name, place) for name in ("romeo", "juliet")]
-    romeo, juliet = [make_client(each) for each in people]
-    room = Room("conference.localhost").open(romeo, "first", persistentroom=True)
+    people = [account(name, place) for name in ("romeo", "juliet", "nurse")]
+    romeo, juliet, nurse = [make_client(each) for each in people]
+    room = Room("conference.localhost").open(romeo, "first", allow_subscription=True)
     room.enter(juliet, "second")
+    assert subscribe(room, nurse, "third").get("type") == "result"
     juliet.sync()
     server.kill9()
     server.start()
@@ -66,6 +68,11 @@ def test_who_did_not_resume_is_no_ghost(start_server: Any, account: Any, make_cl
     romeo.gets("<message><subject/></message>")
     seen = {each.get("from") for each in romeo.inbox if each.find(f"{{{USER}}}x") is not None}
     assert f"{room}/second" not in seen
+    nurse = make_client(people[2])  # a subscriber has no session to lose
+    room.say(romeo, "hello")
+    event(room, nurse, "messages", said(room, "first", "hello"))
+    room.say(nurse, "still subscribed")
+    romeo.gets(f"<message from='{room}/third'><body>still subscribed</body></message>")
 
 
 @pytest.mark.topology("two servers")
