@@ -1,6 +1,7 @@
 """Occupants of other servers who were silent for long are asked whether they are still there (XEP-0410 seen from the room).
 
-Only an error that says that nobody is there takes somebody out; who is slow, or does not answer, stays.
+An error that says that nobody is there takes somebody out. Who does not answer may be slow, and stays; but then their server
+is asked, too. If for long nothing at all comes from that server, its occupants are out: it takes stanzas and answers none.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from ..instance import Instance
 from ..xdb import xdb
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
+from ..xmpp.jid import JID, parse
 from ..xmpp.ns import CLIENT, HINTS, PING
 from .feature import Feature
 from .occupant import Occupant
@@ -32,25 +34,29 @@ OF_ONE = 4
 """...and those of one server among them: one that never answers keeps nobody else from being asked."""
 LATER = 5.0
 """Seconds until who could not be asked has another turn."""
+REMEMBERED = 1000
+"""Servers that do not answer, at most; with more, all have their time once more."""
 UNCLEAR = frozenset(("service-unavailable", "feature-not-implemented"))
 """Says a client that knows no pings, or a server whose user is away."""
 
 
 class Watch:
-    """The silence of one session. ``slot`` belongs to the wheel of deadlines."""
+    """The silence of one session. ``asked``: when it was asked last (`time.monotonic`). ``slot`` belongs to the wheel of
+    deadlines."""
 
-    __slots__ = ("feature", "room", "seat", "slot")
+    __slots__ = ("asked", "feature", "room", "seat", "slot")
 
     def __init__(self, feature: Alive, room: Room, seat: Seat) -> None:
-        self.feature, self.room, self.seat, self.slot = feature, room, seat, 0
+        self.feature, self.room, self.seat, self.slot, self.asked = feature, room, seat, 0, 0
         heartbeat.at(seat.heard + (feature.silence or 0), self)
 
     def due(self, now: float) -> float | None:
         silence = self.feature.silence
         if self.seat.left or silence is None:
             return None
-        if self.seat.heard + silence > now:
-            return float(self.seat.heard + silence)
+        again = max(self.seat.heard, self.asked) + silence
+        if again > now:
+            return again
         return None if self.feature.ask(self) else now + LATER
 
 
@@ -62,6 +68,10 @@ class Alive(Feature):
         "15m",
         "silence after which an occupant of another server is asked; none: never",
         min=1,
+    )
+    patience = Option(duration, "30s", "time that an occupant, or its server, has for an answer", min=0.1)
+    given_up = Option(
+        duration, "1h", "time without a sign of another server after which its silent occupants are out", min=1
     )
 
     def __init__(self, host: Instance, settings: Mapping[str, Any] | None = None) -> None:
@@ -98,19 +108,38 @@ class Alive(Feature):
         return True
 
     def _ask(self, watch: Watch, domain: str) -> None:
-        seat, room = watch.seat, watch.room
-        ping = Element("iq", CLIENT, Element("ping", PING), type="get", from_=room.address, to=seat.jid)
+        seat, room, began = watch.seat, watch.room, time.monotonic()
         try:
             with xdb.unit():
-                self._heard(room, seat, self.host.ask(ping))
-        except StanzaError:
-            pass  # no answer: a slow one
+                answer = self._answer(room.address, seat.jid)
+                if answer is not None:
+                    self._heard(room, seat, answer)
+                elif self._is_silent(domain, began) and not seat.left:
+                    room.leave(str(seat.jid), Leave((333,), "nothing comes from its server"))
         finally:
             self.asking[domain] -= 1
             if not self.asking[domain]:
                 del self.asking[domain]
-            seat.heard = int(time.monotonic())
-            heartbeat.at(seat.heard + (self.silence or LATER), watch)
+            watch.asked = int(time.monotonic())
+            heartbeat.at(watch.asked + (self.silence or LATER), watch)
+
+    def _answer(self, sender: str, to: JID) -> Element | None:
+        """To a ping; an error is an answer, too. None: there is none in time."""
+        ping = Element("iq", CLIENT, Element("ping", PING), type="get", from_=sender, to=to)
+        try:
+            return self.host.ask(ping, self.patience)
+        except StanzaError:
+            return None
+
+    def _is_silent(self, domain: str, since: float) -> bool:
+        """Has nothing come from that server for long? ``since``: when an occupant was asked who has not answered."""
+        silent = self.host.silent
+        if len(silent) >= REMEMBERED:
+            silent.clear()
+        silent.setdefault(domain, since)
+        if self._answer(self.host.domain, parse(domain)) is not None:
+            silent.pop(domain, None)
+        return time.monotonic() - silent.get(domain, time.monotonic()) >= self.given_up
 
     def _heard(self, room: Room, seat: Seat, answer: Element) -> None:
         found = conditions(answer) if answer.type == "error" else set()

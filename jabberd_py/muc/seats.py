@@ -21,7 +21,7 @@ class Seat:
     jid       its full address
     presence  its last one, as the room shows it (without ``to`` and ``from``)
     left      when it was taken out, in the count of `Seats`; 0: it is in
-    heard     when something came from it last (`time.monotonic`, whole seconds)
+    heard     when it last spoke, or changed its presence (`time.monotonic`, whole seconds)
     watched   is it asked for signs of life?
     """
 

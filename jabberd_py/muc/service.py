@@ -112,6 +112,8 @@ class Rooms(Service):
         self.tally = Tally()
         self.going: dict[str, Ticket] = {}
         """Rooms that are gone, and that the store still has."""
+        self.silent: dict[str, float] = {}
+        """Other servers that do not answer -> since when (`time.monotonic`). Whatever comes from one takes it out."""
         self.reserved: frozenset[str] = frozenset((f"{MUC} x", f"{USER} x", HATS))
         """Children of a stanza, as `Element.kids` has them, that only the room itself may send."""
 
@@ -292,6 +294,12 @@ class Rooms(Service):
         """Clients would wait for ever."""
         if stanza.type is None and stanza.has("x", MUC):
             raise StanzaError("jid-malformed", "which room? room@service/nick")
+
+    def answered(self, stanza: Element) -> None:
+        """Also an answer that comes too late is a sign of life."""
+        if stanza.from_ is not None:
+            self.silent.pop(stanza.from_.domain, None)
+        super().answered(stanza)
 
     def cleaned(self, room: Room, stanza: Element) -> Element:
         """A message without what only the room may say: its own marks, and stanza-ids in its name (XEP-0359)."""

@@ -37,6 +37,8 @@ FULL = 4
 
 def deliver(service: Rooms, stanza: Element, to: JID) -> None:
     """Blocks if the room is busy. Raises StanzaError."""
+    if service.silent and stanza.from_ is not None:
+        service.silent.pop(stanza.from_.domain, None)
     room = service.rooms.get(to.user)
     if room is not None and room.sending.busy and stanza.name != "iq":
         _busy(room, stanza)

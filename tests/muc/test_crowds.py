@@ -8,7 +8,7 @@ import pytest
 
 from tests.client import Client
 from tests.component.component import Component
-from tests.conftest import CONFIG
+from tests.conftest import CONFIG, Place
 from tests.http.test_metrics import scrape
 from tests.muc.conftest import MUC, USER, Room, condition
 from tests.server import ServerProcess
@@ -202,3 +202,27 @@ def test_who_answers_stays_also_one_that_knows_no_pings(
     )  # a server's answer
     assert silent.find(f"{{{USER}}}x") is None
     room.shows(romeo, "old", "", 333, gone=True)
+
+
+def test_when_a_server_takes_everything_and_answers_nothing_its_occupants_are_out(
+    start_server: Any, account: Any, make_client: Any
+) -> None:
+    """One that answers, if only for itself, keeps its silent occupants: they may be slow."""
+    alive = {"silence": "1s", "patience": 0.1, "given_up": "4s"}
+    components = {"component": {"port": 0}, "components": {GATEWAY: {"secret": "secret"}}}
+    server = start_server({**CONFIG, **components, "services": {"rooms": {"modules": {"alive": alive}}}})
+    gateway = Component(server.address("component"), GATEWAY).join()
+    romeo = make_client(account("romeo", Place(server, "localhost")))
+    room = Room("conference.localhost").open(romeo, "first")
+    full = come(room, gateway, "hole")
+    room.shows(romeo, "hole")
+    asks = f"<iq type='get' from='{room.service}' to='{GATEWAY}'><ping xmlns='urn:xmpp:ping'/></iq>"
+    ping(room, gateway, full)
+    number = gateway.gets(asks).get("id")
+    gateway.gets(asks)  # the first answer is late, and counts all the same
+    answer = error("service-unavailable")
+    gateway.send(f"<iq type='error' id='{number}' from='{GATEWAY}' to='{room.service}'>{answer}</iq>")
+    gateway.gets(asks)
+    romeo.nothing(f"<presence from='{room}/hole' type='unavailable'/>")
+    room.shows(romeo, "hole", "", 333, gone=True)
+    gateway.close()
