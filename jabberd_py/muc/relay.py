@@ -18,8 +18,10 @@ from .occupant import Occupant
 from .room import Room
 
 MAX_ID = 512
-ASKED_OF_ACCOUNTS = frozenset(("vcard-temp",))
-"""What is asked of somebody's account, as the client itself does not know."""
+ASKED_OF_ACCOUNTS = frozenset(
+    ("vcard-temp", "urn:ietf:params:xml:ns:vcard-4.0", "http://jabber.org/protocol/pubsub")
+)
+"""What is asked of somebody's account, as the client itself does not know: vCards, avatars, keys of OMEMO."""
 
 
 class Relay(Feature):
@@ -28,7 +30,7 @@ class Relay(Feature):
     protocols = (XEP(410, "1.2.0", "MUC Self-Ping"),)
     needs = ("occupant_id",)
     room_namespaces = ("http://jabber.org/protocol/muc#self-ping-optimization",)
-    allowed = Field("allow_query_users", "boolean", True, "Occupants may send requests to other occupants")
+    allowed = Field("allow_query_users", "boolean", True, "Occupants may send requests to others' clients")
 
     def room_info(self, room: Room, form: forms.Form) -> None:
         form.field(self.allowed.var, "boolean", None, self.allowed(room))
@@ -40,14 +42,15 @@ class Relay(Feature):
         if target is occupant and (namespace, name) == (PING, "ping"):
             self.host.router.reply(stanza.reply())
             return HANDLED
-        if not self.allowed(room) and occupant.role != "moderator":
+        account = namespace in ASKED_OF_ACCOUNTS
+        if not (self.allowed(room) or account or occupant.role == "moderator"):
             raise StanzaError("forbidden", "this room passes no requests on")
         if not target.sessions:
             raise StanzaError("recipient-unavailable")
         id = f"{self._mark(room, str(stanza.from_))}-{stanza.id}"
         if len(id) > MAX_ID:
             raise StanzaError("policy-violation", "the id is too long")
-        to = target.user if namespace in ASKED_OF_ACCOUNTS else target.shown
+        to = target.user if account else target.shown
         self.host.router.deliver(stanza.copy(from_=room.at(occupant.nick), to=to, id=id))
         return HANDLED
 
