@@ -24,8 +24,6 @@ from .occupant import MUC, Occupant, added
 from .room import Room
 
 ADDRESS = "http://jabber.org/protocol/address"
-ASKED = 20
-"""Messages that who says nothing gets."""
 
 
 class Said(NamedTuple):
@@ -41,6 +39,10 @@ class History(Feature):
     """Those who enter get the last messages."""
 
     length = Number("muc#maxhistoryfetch", 20, "Most messages that those who enter get", least=0, most=1000)
+    usual = Number(
+        "muc#roomconfig_defaulthistorymessages", 20, "Messages that those get who do not say how many",
+        least=0, most=1000,
+    )  # fmt: skip
     most = Option(int, 100, "messages of each room that are remembered", min=0, max=1000)
 
     @on("said")
@@ -87,30 +89,38 @@ class History(Feature):
 
     @on("entered")
     def show(self, room: Room, occupant: Occupant, full: str, stanza: Element) -> None:
-        for each in self.wanted(room, stanza):
-            said = each.stanza.copy(to=full)
-            if each.by and self.host.open_to_all(room):
-                address = Element("address", ADDRESS, type="ofrom", jid=each.by)
-                said = added(said, Element("addresses", ADDRESS, address).to_bytes(), f"{ADDRESS} addresses")
+        """Subscribers have got it already."""
+        if self.host.subscribed(room, occupant.user):
+            return
+        for said in self.wanted(room, full, stanza):
             room.sending.one(said)
 
-    def wanted(self, room: Room, stanza: Element) -> list[Said]:
+    def _for(self, room: Room, full: str, said: Said) -> Element:
+        """The message as that session gets it."""
+        stanza = said.stanza.copy(to=full)
+        if said.by and self.host.open_to_all(room):
+            address = Element("address", ADDRESS, type="ofrom", jid=said.by)
+            stanza = added(stanza, Element("addresses", ADDRESS, address).to_bytes(), f"{ADDRESS} addresses")
+        return stanza
+
+    def wanted(self, room: Room, full: str, stanza: Element) -> list[Element]:
         """The last messages, as few as every limit says: the client's, the room's, the service's."""
         kept: deque[Said] = room.memory.get("history") or deque()
         x = stanza.child("x", MUC) if stanza.has("x", MUC) else None
         asked = None if x is None else x.child("history", MUC)
         attrs = {} if asked is None else asked.attrs
-        most = min(self.length(room), _number(attrs.get("maxstanzas"), ASKED if not attrs else 10**6))
+        most = min(self.length(room), _number(attrs.get("maxstanzas"), 10**6 if attrs else self.usual(room)))
         chars = _number(attrs.get("maxchars"), 10**9)
         since = time.time() - _number(attrs.get("seconds"), 10**9)
         with suppress(KeyError, ValueError):
             since = max(since, parse(attrs["since"]))
-        found: list[Said] = []
+        found: list[Element] = []
         for each in islice(reversed(kept), most):
-            chars -= len(str(each.stanza))
+            said = self._for(room, full, each)
+            chars -= len(str(said)) if "maxchars" in attrs else 0
             if each.when < since or chars < 0:
                 break
-            found.append(each)
+            found.append(said)
         return found[::-1]
 
 

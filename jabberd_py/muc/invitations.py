@@ -14,8 +14,10 @@ from .fields import Field
 from .occupant import USER, Occupant
 from .ranks import at_least
 from .room import Room
+from .traffic import GONE, conditions
 
 CONFERENCE = "jabber:x:conference"
+NOBODY = GONE - {"remote-server-not-found", "remote-server-timeout"}
 REMEMBERED = 500
 """Invitations of one room that may be declined."""
 
@@ -67,8 +69,8 @@ class Invitations(Feature):
                 changes.affiliate(room, to.user, "member", occupant.nick)
                 del room.memory["inviting"]
             self.send(room, to, str(stanza.from_), self._text(invite), invite.child("continue", USER))
-            sent: dict[tuple[str, str], None] = room.memory.setdefault("invitations", {})
-            sent[to.user, stanza.from_.user] = None
+            sent: dict[tuple[str, str], str] = room.memory.setdefault("invitations", {})
+            sent[to.user, stanza.from_.user] = stanza.id or ""
             if len(sent) > REMEMBERED:
                 del sent[next(iter(sent))]
 
@@ -87,7 +89,7 @@ class Invitations(Feature):
         to = _address(declined)
         target = room.occupants.get(to.resource or "") if to.user == room.address else None
         user = to.user if target is None else target.user
-        sent: dict[tuple[str, str], None] = room.memory.get("invitations", {})
+        sent: dict[tuple[str, str], str] = room.memory.get("invitations", {})
         if (stanza.from_.user, user) not in sent:
             raise StanzaError("item-not-found", "there is no such invitation")
         del sent[stanza.from_.user, user]
@@ -100,6 +102,19 @@ class Invitations(Feature):
             room.sending.one(
                 Element("message", CLIENT, Element("x", USER, said), from_=room.address, to=each)
             )
+
+    @on("returned")
+    def returned(self, room: Room, stanza: Element) -> None:
+        """There is no such address: who has invited it learns so (section 7.8.2)."""
+        jid, sent = stanza.from_, room.memory.get("invitations", {})
+        if jid is None or not conditions(stanza) & NOBODY:
+            return
+        for invited, by in [each for each in sent if each[0] == jid.user]:
+            id = sent.pop((invited, by))
+            error = StanzaError("item-not-found", "there is no such address").element()
+            x = Element("x", USER, Element("invite", USER, to=invited))
+            bounced = Element("message", CLIENT, x, error, from_=room.address, type="error", id=id or None)
+            room.sending.all(bounced, [each for occupant in room.of(by) for each in occupant.sessions])
 
     def _text(self, element: Element) -> str:
         return (element.text_of("reason", USER) or "")[: self.reason]

@@ -42,9 +42,13 @@ class Lock(Feature):
         if self.locked(room):
             raise StanzaError("item-not-found", "set up the room first")
 
+    def given_up(self, room: Room) -> bool:
+        """Does the last session go before the room is set up? The room goes with it (section 10.1.3)."""
+        return self.locked(room) and len(room.sessions) == 1
+
     @on("left")
     def give_up(self, room: Room, occupant: Occupant) -> None:
-        """Its owner has left before it was set up (section 10.1.3)."""
+        """Its owner was lost before it was set up."""
         if self.locked(room) and not room.sessions and not room.gone:
             room.destroy()
 

@@ -13,7 +13,7 @@ from ..xmpp.ns import CLIENT
 from . import changes
 from .feature import Feature
 from .fields import Field
-from .occupant import Occupant
+from .occupant import Occupant, without
 from .room import Room
 
 REQUEST = "http://jabber.org/protocol/muc#request"
@@ -28,6 +28,9 @@ class Moderated(Feature):
 
     active = Field("muc#roomconfig_moderatedroom", "boolean", False, "Only those who have voice may speak")
     requests = Field("muc#roomconfig_allowvoicerequests", "boolean", True, "Visitors may ask for voice")
+    statuses = Field(
+        "muc#roomconfig_allowvisitorstatus", "boolean", True, "The status texts of visitors are shown"
+    )
 
     patience = Option(
         duration, "1m", "time after which a visitor may ask for voice again, in the long run", min=1
@@ -63,6 +66,12 @@ class Moderated(Feature):
     def check(self, room: Room, occupant: Occupant, stanza: Element) -> None:
         if occupant.role == "visitor":
             raise StanzaError("forbidden", "you have no voice in this room")
+
+    def modest(self, room: Room, occupant: Occupant, presence: Element) -> Element:
+        """The presence as the room shows it."""
+        if occupant.role != "visitor" or not presence.has("status") or self.statuses(room):
+            return presence
+        return without(presence, f"{CLIENT} status")
 
     @on("configured")
     def set_up(self, room: Room, before: dict[str, Any], statuses: set[int]) -> None:

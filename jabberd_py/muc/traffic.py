@@ -12,10 +12,11 @@ from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
 from ..xmpp.jid import JID
 from ..xmpp.ns import CLIENT, STANZAS
-from .occupant import MUC, USER, cleaned
+from .occupant import MUC, USER
 from .presence import GOES, Leave, available
 
 if TYPE_CHECKING:
+    from .occupant import Occupant
     from .room import Room
     from .service import Rooms
 
@@ -83,9 +84,7 @@ def _presence(service: Rooms, room: Room | None, stanza: Element, to: JID) -> No
     occupant = None if room is None else room.sessions.get(full)
     if type == "unavailable":
         if room is not None and occupant is not None:
-            said = cleaned(stanza, service.reserved)
-            limits: Any = service.modules.get("limits")
-            room.leave(full, GOES, said if limits is None or limits.bears(said) else None)
+            _goes(service, room, occupant, stanza)
     elif type == "probe":
         if room is not None and occupant is not None and to.resource is not None:
             _probed(room, stanza, to.resource)
@@ -105,6 +104,16 @@ def _presence(service: Rooms, room: Room | None, stanza: Element, to: JID) -> No
             room.again(occupant, full, stanza)
         else:
             room.update(occupant, full, stanza)
+
+
+def _goes(service: Rooms, room: Room, occupant: Occupant, stanza: Element) -> None:
+    lock: Any = service.modules.get("lock")
+    if lock is not None and lock.given_up(room):
+        room.destroy(Element("destroy", USER, Element("reason", USER, "The room was not set up.")))
+        return
+    said = service.presentable(room, occupant, stanza)
+    limits: Any = service.modules.get("limits")
+    room.leave(str(stanza.from_), GOES, said if limits is None or limits.bears(said) else None)
 
 
 def _come(service: Rooms, room: Room | None, stanza: Element, to: JID, joins: bool) -> None:

@@ -37,6 +37,9 @@ FIELDS: dict[str, tuple[str, list[str], list[str] | None]] = {
     "muc#roomconfig_allowregistration": ("boolean", ["0"], ["x"]),
     "muc#roomconfig_allowvoicerequests": ("boolean", ["0"], ["x"]),
     "muc#roomconfig_allowvisitornickchange": ("boolean", ["0"], ["x"]),
+    "muc#roomconfig_allowvisitorstatus": ("boolean", ["0"], ["x"]),
+    "muc#roomconfig_allow_subscription": ("boolean", ["1"], ["x"]),
+    "muc#roomconfig_defaulthistorymessages": ("text-single", ["2"], ["-1"]),
     "x-muc#roomconfig_reservednick": ("boolean", ["1"], ["x"]),
     "x-muc#roomconfig_canchangenick": ("boolean", ["0"], ["x"]),
     "x-muc#roomconfig_membershiprequests": ("boolean", ["1"], ["x"]),
@@ -127,3 +130,38 @@ def test_requests_to_other_occupants_may_be_forbidden(room: Room, romeo: Client,
     assert condition(juliet.iq("get", version, to=f"{room}/first")) == "forbidden"
     ping = "<ping xmlns='urn:xmpp:ping'/>"
     assert condition(juliet.iq("get", ping, to=f"{room}/second")) == "result"  # oneself: XEP-0410
+    romeo.iq("set", "<vCard xmlns='vcard-temp'><FN>Romeo</FN></vCard>")
+    card = juliet.iq("get", "<vCard xmlns='vcard-temp'/>", to=f"{room}/first")  # processone/ejabberd#4489: of the account
+    assert card.findtext(".//{vcard-temp}FN") == "Romeo" and card.get("from") == f"{room}/first"
+
+
+def test_the_status_texts_of_visitors_are_not_shown_where_the_room_says_so(
+    room: Room, romeo: Client, juliet: Client
+) -> None:
+    room.open(romeo, "first", moderatedroom=True, allowvisitorstatus=False)
+    hidden, status = "<show>away</show><status>!absent</status>", "<show>away</show><status>buy my things</status>"
+    room.enter(juliet, "second", more=status)
+    room.shows(romeo, "second", more=hidden)
+    for x in ("", f"<x xmlns='{MUC}'/>"):  # also of who enters anew
+        juliet.send(f"<presence to='{room}/second'><status>again</status><show>away</show>{x}</presence>")
+        room.shows(juliet, "second", "", 110, more=hidden)
+    juliet.send(f"<presence to='{room}/second' type='unavailable'>{status}</presence>")
+    room.shows(romeo, "second", gone=True, more="<status>!absent</status>")
+    room.admin(romeo, f"jid='{juliet.bare}' affiliation='member'")
+    room.enter(juliet, "second", more=status)
+    room.shows(romeo, "second", more=status)
+
+
+def test_how_much_history_those_get_who_do_not_say(room: Room, romeo: Client, juliet: Client) -> None:
+    room.open(romeo, "first", defaulthistorymessages=2)
+    for body in ("one", "two", "three"):
+        room.say(romeo, body)
+        romeo.gets(f"<message><body>{body}</body></message>")
+    for asked, wanted in (("", ["two", "three"]), ("<history maxstanzas='3'/>", ["one", "two", "three"])):
+        room.ask(juliet, "second", asked)
+        juliet.gets(f"<message from='{room}'><subject/></message>")
+        said = [each.findtext("{jabber:client}body") for each in juliet.inbox]
+        assert [each for each in said if each] == wanted
+        juliet.send(f"<presence to='{room}/second' type='unavailable'/>")
+        room.shows(juliet, "second", "", 110, gone=True)
+        juliet.inbox.clear()

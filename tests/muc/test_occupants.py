@@ -119,7 +119,7 @@ def test_example_33_36_history(room: Room, romeo: Client, juliet: Client) -> Non
 @pytest.mark.parametrize(
     ("wish", "number"),
     [("maxchars='0'", 0), ("maxstanzas='2'", 2), ("seconds='180'", 3), ("since='1970-01-01T00:00:00Z'", 3),
-     ("since='2999-01-01T00:00:00Z'", 0), ("maxchars='400'", 1), ("maxstanzas='1' seconds='180'", 1), ("maxstanzas='x'", 3)],
+     ("since='2999-01-01T00:00:00Z'", 0), ("maxchars='500'", 1), ("maxstanzas='1' seconds='180'", 1), ("maxstanzas='x'", 3)],
 )  # fmt: skip
 def test_example_35_to_39_less_history(
     room: Room, romeo: Client, juliet: Client, wish: str, number: int
@@ -237,6 +237,29 @@ def test_example_56_to_59_an_invitation(room: Room, romeo: Client, juliet: Clien
     romeo.gets(f"<message from='{room}'><x xmlns='{USER}'>{decline}</x></message>")
     nurse.send(f"<message to='{room}' id='d'><x xmlns='{USER}'><decline to='{romeo.bare}'/></x></message>")
     assert condition(nurse.gets("<message type='error' id='d'/>")) == "item-not-found"
+
+
+def test_who_invites_nobody_learns_so(room: Room, romeo: Client) -> None:
+    """Section 7.8.2: an address that does not exist."""
+    room.open(romeo, "first")
+    nobody = f"nobody@{romeo.domain}"
+    romeo.send(f"<message to='{room}' id='i'><x xmlns='{USER}'><invite to='{nobody}'/></x></message>")
+    error = romeo.gets(
+        f"<message from='{room}' type='error' id='i'><x xmlns='{USER}'><invite to='{nobody}'/></x></message>"
+    )
+    assert condition(error) == "item-not-found"
+
+
+@ONE
+def test_who_leaves_before_the_room_is_set_up_learns_that_it_goes(
+    room: Room, romeo: Client, juliet: Client
+) -> None:
+    """Section 10.1.3."""
+    room.enter(romeo, "first")
+    romeo.send(f"<presence to='{room}/first' type='unavailable'/>")
+    gone = f"<x xmlns='{USER}'><item affiliation='none' role='none'/><destroy><reason>...</reason></destroy></x>"
+    romeo.gets(f"<presence from='{room}/first' type='unavailable'>{gone}</presence>")
+    room.enter(juliet, "second")  # whoever comes next makes it anew
 
 
 def test_example_65_to_76_registration(room: Room, romeo: Client, juliet: Client, nurse: Client) -> None:
@@ -359,6 +382,28 @@ def test_an_iq_between_occupants_shows_no_address(room: Room, romeo: Client, jul
     juliet.gets(f"<iq type='result' id='v1' from='{room}/first'><query xmlns='jabber:iq:version'/></iq>")
     card = juliet.iq("get", "<vCard xmlns='vcard-temp'/>", to=f"{room}/first")
     assert card.get("from") == f"{room}/first" and condition(card) == "service-unavailable"
+
+
+def test_who_asks_an_occupant_for_keys_gets_those_of_the_account(
+    room: Room, romeo: Client, juliet: Client
+) -> None:
+    """processone/ejabberd#4093: OMEMO, vCard4 and avatars are nodes of the account (XEP-0163), whatever client is in."""
+    room.open(romeo, "first")
+    room.enter(juliet, "second")
+    node, ns = "urn:xmpp:omemo:2:devices", "http://jabber.org/protocol/pubsub"
+    options = f"<field var='FORM_TYPE'><value>{ns}#publish-options</value></field>"
+    options += "<field var='pubsub#access_model'><value>open</value></field>"
+    for access, wanted in (("open", "result"), ("presence", "presence-subscription-required")):
+        item = "<item id='current'><devices xmlns='urn:xmpp:omemo:2'><device id='7'/></devices></item>"
+        form = f"<x xmlns='jabber:x:data' type='submit'>{options.replace('>open<', f'>{access}<')}</x>"
+        publish = f"<publish node='{node}:{access}'>{item}</publish><publish-options>{form}</publish-options>"
+        assert condition(romeo.iq("set", f"<pubsub xmlns='{ns}'>{publish}</pubsub>")) == "result"
+        answer = juliet.iq("get", f"<pubsub xmlns='{ns}'><items node='{node}:{access}'/></pubsub>", to=f"{room}/first")
+        assert answer.get("from") == f"{room}/first"
+        if wanted == "result":
+            assert answer.find(".//{urn:xmpp:omemo:2}device").get("id") == "7"  # type: ignore[union-attr]
+        else:
+            assert answer.find(f".//{{{ns}#errors}}{wanted}") is not None
 
 
 def test_xep_0421_the_same_id_under_any_nick(room: Room, romeo: Client, juliet: Client) -> None:

@@ -142,7 +142,7 @@ def test_section_5_1_1_privileges_of_roles(room: Room, romeo: Client, make_clien
         if role != "none":
             room.enter(client, role)
             room.admin(romeo, f"nick='{role}' role='{role}'")
-    invite = f"<x xmlns='{USER}'><invite to='hecate@example.org'/></x>"
+    invite = f"<x xmlns='{USER}'><invite to='{romeo.bare}'/></x>"
     table = {
         "messages to all": ("not-acceptable", "forbidden", "result", "result"),
         "private messages": ("not-acceptable", "result", "result", "result"),
