@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 logger = log.get(__name__)
 PLAIN = re.compile(r"[^&<>'\t\n\r]*").fullmatch
+FORMS = {name: (b"%b%b'>%b</" + name.encode() + b">", b"%b%b'/>%b") for name in ("message", "presence", "iq")}
+"""Name of a stanza -> its form with something in it, and with nothing: start tag up to the value of ``to``, reader, content."""
 WAITING = 200_000
 """Copies of one sender that may wait: about a second's work. Who sends more waits until some were delivered (`Fan.wait`)."""
 HELD = 4 * 1024 * 1024
@@ -65,8 +67,8 @@ class Copies:
         self.attrs = {key: value for key, value in stanza.attrs.items() if key != "to"}
         xmlns = "" if stanza.ns == ns.CLIENT else attributes({"xmlns": stanza.ns})
         self.start = f"<{stanza.name}{xmlns}{attributes(self.attrs)} to='".encode()
-        name = self.name.encode()
-        self.form = b"%b%b'>%b</" + name + b">" if self.inner else b"%b%b'/>%b"
+        full, empty = FORMS[stanza.name]
+        self.form = full if self.inner else empty
         self.noted: Any = (None,)
         self._shared: Element | None = None
 

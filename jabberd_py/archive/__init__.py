@@ -41,8 +41,9 @@ from .retention import TRIM, purge, remove, trim, trim_upto
 from .stamps import SID, genuine, stamped
 
 __all__ = [
-    "EXTENDED", "FEATURES", "FULLTEXT", "GROUPCHAT_AVAILABLE", "GROUPCHAT_FIELD", "NS", "SID", "TRIM", "Kept", "Query", "Reader",
-    "answer", "bury", "form", "genuine", "keep", "metadata", "next_id", "purge", "read", "remove", "stamped", "trim", "trim_upto",
+    "EXTENDED", "FEATURES", "FULLTEXT", "GROUPCHAT_AVAILABLE", "GROUPCHAT_FIELD", "NS", "SID", "TRIM", "Kept", "Query",
+    "Reader", "answer", "bury", "form", "genuine", "keep", "metadata", "next_id", "purge", "read", "remove", "stamped", "trim",
+    "trim_upto",
 ]  # fmt: skip
 
 logger = log.get(__name__)

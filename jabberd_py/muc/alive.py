@@ -71,7 +71,10 @@ class Alive(Feature):
     )
     patience = Option(duration, "30s", "time that an occupant, or its server, has for an answer", min=0.1)
     given_up = Option(
-        duration, "1h", "time without a sign of another server after which its silent occupants are out", min=1
+        duration,
+        "1h",
+        "time without a sign of another server after which its silent occupants are out",
+        min=1,
     )
 
     def __init__(self, host: Instance, settings: Mapping[str, Any] | None = None) -> None:

@@ -32,7 +32,11 @@ EVENTS = tuple(
                     "room occupant",
                     "an occupant has the role of its affiliation; another may be set",
                 ),
-                ("loaded", "room", "a room was read from the store; what features keep of it may be read now"),
+                (
+                    "loaded",
+                    "room",
+                    "a room was read from the store; what features keep of it may be read now",
+                ),
                 ("coming", "room", "somebody wants to enter; what the store has for them may be read now"),
                 ("greeting", "room occupant full stanza", "a session enters, and has got nothing yet"),
                 ("entered", "room occupant full stanza", "a session has entered, and knows who is there"),

@@ -1,4 +1,5 @@
-"""MUC/Sub (`urn:xmpp:mucsub:0`, as ejabberd documents it): what a subscription is, where it is kept, and what events look like."""
+"""MUC/Sub (`urn:xmpp:mucsub:0`, as ejabberd documents it): what a subscription is, where it is kept, and what events
+look like."""
 
 from __future__ import annotations
 

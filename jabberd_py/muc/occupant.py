@@ -26,7 +26,7 @@ class Occupant:
     hats      XML of the <hats/> (XEP-0317) that its presence bears, or nothing
     badge     XML that everything bears which goes out in the occupant's name, and its `Element.kids`
     seen      have the others been shown its presence?
-    look      what the room remembers of how it looks to those who come (`Room.look`)
+    look      how it looks to those who come, while some do (`showing.look`)
     """
 
     __slots__ = ("badge", "hats", "look", "nick", "role", "seen", "sessions", "shown", "user")
@@ -68,6 +68,18 @@ def cleaned(stanza: Element, reserved: frozenset[str]) -> Element:
     return stanza if reserved.isdisjoint(stanza.kids) else without(stanza, *reserved)
 
 
+def lean(presence: Element) -> Element:
+    """What is kept of a presence: not who has sent it to whom. Equal lists of children are one list."""
+    attrs = {key: value for key, value in presence.attrs.items() if key in ("id", "xml:lang")}
+    kids = presence.kids
+    if len(_kids) > 1000:
+        _kids.clear()
+    return Element.raw("presence", presence.ns, attrs, presence.inner, _kids.setdefault(tuple(kids), kids))
+
+
+_kids: dict[tuple[str, ...], list[str]] = {}
+
+
 def added(stanza: Element, xml: bytes, *kids: str) -> Element:
     """The stanza with more XML at its end, which stands by itself in ``jabber:client``: nothing is parsed."""
     return Element.raw(stanza.name, stanza.ns, stanza.attrs, stanza.inner + xml, [*stanza.kids, *kids])
@@ -90,6 +102,7 @@ def skeleton(nick: str) -> str:
     """What nicks have in common that people take for the same: case, width, spaces, letters of other scripts that look alike
     (section 13.7, mimicking). Two of one skeleton conflict."""
     folded = unicodedata.normalize("NFKC", nick).casefold().translate(_LOOKALIKES)
-    return "".join(
+    shape = "".join(
         each for each in folded if not each.isspace() and unicodedata.category(each) not in ("Cf", "Cc")
     )
+    return nick if shape == nick else shape  # one text is kept, not two

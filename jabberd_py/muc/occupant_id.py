@@ -15,6 +15,7 @@ from .room import Room
 
 NS = "urn:xmpp:occupant-id:0"
 KEPT = "jabberd_py:rooms-secret"
+KIDS = (f"{NS} occupant-id",)
 
 
 class OccupantId(Feature):
@@ -48,4 +49,4 @@ class OccupantId(Feature):
     @on("seated")
     def mark(self, room: Room, occupant: Occupant) -> None:
         xml = f"<occupant-id xmlns='{NS}' id='{self.id(room, occupant.user)}'/>"
-        occupant.badge = xml.encode(), (f"{NS} occupant-id",)
+        occupant.badge = xml.encode(), KIDS

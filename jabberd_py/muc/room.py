@@ -273,7 +273,7 @@ class Room:
     # -- presence --------------------------------------------------------------------------------------
 
     def _shows(self, occupant: Occupant, full: str, stanza: Element) -> None:
-        presence, seat = cleaned(stanza, self.service.reserved), occupant.sessions.get(full)
+        presence, seat = lean(self.service.presentable(self, occupant, stanza)), occupant.sessions.get(full)
         if seat is None:
             self._sit(occupant, parse(full), presence)
         else:

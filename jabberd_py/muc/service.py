@@ -27,7 +27,7 @@ from . import room as rooms
 from .events import ARGUMENTS, EVENTS
 from .feature import Feature
 from .fields import Field
-from .occupant import HATS, MUC, USER, Occupant
+from .occupant import HATS, MUC, USER, Occupant, cleaned, lean
 from .presence import Leave
 from .room import Room
 
@@ -305,11 +305,17 @@ class Rooms(Service):
         """A message without what only the room may say: its own marks, and stanza-ids in its name (XEP-0359)."""
         if not STAMPS.isdisjoint(stanza.kids):
             stanza = genuine(stanza, room.address)
-        return rooms.cleaned(stanza, self.reserved)
+        return cleaned(stanza, self.reserved)
+
+    def presentable(self, room: Room, occupant: Occupant, presence: Element) -> Element:
+        """A presence of the occupant as the room shows it."""
+        moderated: Any = self.modules.get("moderated")
+        presence = cleaned(presence, self.reserved)
+        return presence if moderated is None else moderated.modest(room, occupant, presence)
 
     def read(self, presence: str) -> Element:
         """A presence that was kept."""
-        return from_text(presence)
+        return lean(from_text(presence))
 
     # -- the life of the service -----------------------------------------------------------------------
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from ..fanout import Copies, Variant
+from ..heartbeat import heartbeat
 from ..xmpp.element import Element
 from .occupant import Occupant
 from .presence import available
@@ -16,6 +18,23 @@ if TYPE_CHECKING:
 
 AT_ONCE = 32
 """Presences for one who comes that are made by the same rules of the room."""
+REMEMBERED = 3.0
+"""Seconds after the last who came for which a room remembers how its occupants look: more than a KiB of each."""
+
+
+class Looks:
+    """How the occupants of a room look, while people come. ``slot`` belongs to the wheel of deadlines."""
+
+    __slots__ = ("room", "slot")
+
+    def __init__(self, room: Room) -> None:
+        self.room, self.slot = room, 0
+
+    def due(self, now: float) -> None:
+        """Nobody comes any more."""
+        for each in self.room.occupants.values():
+            each.look = None
+        self.room.memory.pop("looks", None)
 
 
 def look(room: Room, occupant: Occupant, open: bool) -> Copies:
@@ -25,6 +44,10 @@ def look(room: Room, occupant: Occupant, open: bool) -> Copies:
     key = (occupant.presence, occupant.nick, occupant.role, occupant.badge, occupant.hats, affiliation, open)
     if occupant.look is None or occupant.look[0] != key:
         occupant.look = key, Copies(available(room, occupant, open))
+        looks = room.memory.get("looks")
+        if looks is None:
+            looks = room.memory["looks"] = Looks(room)
+        heartbeat.at(time.monotonic() + REMEMBERED, looks)
     return occupant.look[1]
 
 

@@ -156,7 +156,7 @@ class Subscriptions(Feature):
             self._check_other(room, user, asker)
         return user
 
-    def _check_other(self, room: Room, user: str, asker: JID) -> None:
+    def _check_other(self, room: Room, user: str, asker: JID | None) -> None:
         """May a moderator subscribe that address, which was not asked? Raises StanzaError."""
         if "@" not in user:
             raise StanzaError("jid-malformed", "a domain cannot subscribe")
@@ -167,7 +167,7 @@ class Subscriptions(Feature):
         if not self.host["invitations"].karma.spend((room.address, asker.user)):
             raise StanzaError("resource-constraint", "too many at once", type="wait")
 
-    def _moderates(self, room: Room, asker: JID) -> bool:
+    def _moderates(self, room: Room, asker: JID | None) -> bool:
         return room.role(asker) == "moderator" or at_least(room.power(asker), "admin")
 
     def _check(self, room: Room, user: str, nick: str, password: str | None) -> None:
@@ -317,7 +317,10 @@ class Subscriptions(Feature):
 
     @on("affiliating")
     def changed(self, room: Room, change: Change) -> None:
-        sees, lists = self.host["admin"].sees, [each for each in (change.before, change.after) if each != "none"]
+        sees, lists = (
+            self.host["admin"].sees,
+            [each for each in (change.before, change.after) if each != "none"],
+        )
         readers = [
             jid
             for jid in self._readers(room, "affiliations")
@@ -326,7 +329,9 @@ class Subscriptions(Feature):
         if readers:
             item = Element("item", USER, affiliation=change.after, jid=change.user, role="none")
             x = Element("x", USER, item)
-            self._tell(room, "affiliations", readers, mucsub.whole(Element("message", CLIENT, x, from_=room.address)))
+            self._tell(
+                room, "affiliations", readers, mucsub.whole(Element("message", CLIENT, x, from_=room.address))
+            )
         self._weed(room, [change.user] if "@" in change.user else self.of(room))
 
     def _tell_subscribers(self, room: Room, what: str, user: str, nick: str) -> None:

@@ -38,7 +38,7 @@ class JID:
         put(self, "domain", sys.intern(domain))
         put(self, "resource", resource)
         put(self, "_bare", bare)
-        text = f"{node}@{domain}" if node else domain
+        text = bare.user if bare is not None else f"{node}@{domain}" if node else domain
         put(self, "user", text)
         put(self, "_text", f"{text}/{resource}" if resource else text)
 

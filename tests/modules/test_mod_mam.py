@@ -79,7 +79,14 @@ def five(romeo, juliet):
 
 def test_the_account_says_that_it_has_an_archive(romeo):
     info = romeo.iq("get", "<query xmlns='http://jabber.org/protocol/disco#info'/>", romeo.bare)
-    wanted = {NS, f"{NS}#extended", f"{NS}#groupchat-field", f"{NS}#groupchat-available", "urn:xmpp:fulltext:0", f"{RETRACT}#tombstone"}
+    wanted = {
+        NS,
+        f"{NS}#extended",
+        f"{NS}#groupchat-field",
+        f"{NS}#groupchat-available",
+        "urn:xmpp:fulltext:0",
+        f"{RETRACT}#tombstone",
+    }
     assert wanted <= {each.get("var") for each in info[0]}
 
 

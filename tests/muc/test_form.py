@@ -131,7 +131,9 @@ def test_requests_to_other_occupants_may_be_forbidden(room: Room, romeo: Client,
     ping = "<ping xmlns='urn:xmpp:ping'/>"
     assert condition(juliet.iq("get", ping, to=f"{room}/second")) == "result"  # oneself: XEP-0410
     romeo.iq("set", "<vCard xmlns='vcard-temp'><FN>Romeo</FN></vCard>")
-    card = juliet.iq("get", "<vCard xmlns='vcard-temp'/>", to=f"{room}/first")  # processone/ejabberd#4489: of the account
+    card = juliet.iq(
+        "get", "<vCard xmlns='vcard-temp'/>", to=f"{room}/first"
+    )  # processone/ejabberd#4489: of the account
     assert card.findtext(".//{vcard-temp}FN") == "Romeo" and card.get("from") == f"{room}/first"
 
 
@@ -139,7 +141,10 @@ def test_the_status_texts_of_visitors_are_not_shown_where_the_room_says_so(
     room: Room, romeo: Client, juliet: Client
 ) -> None:
     room.open(romeo, "first", moderatedroom=True, allowvisitorstatus=False)
-    hidden, status = "<show>away</show><status>!absent</status>", "<show>away</show><status>buy my things</status>"
+    hidden, status = (
+        "<show>away</show><status>!absent</status>",
+        "<show>away</show><status>buy my things</status>",
+    )
     room.enter(juliet, "second", more=status)
     room.shows(romeo, "second", more=hidden)
     for x in ("", f"<x xmlns='{MUC}'/>"):  # also of who enters anew

@@ -257,7 +257,9 @@ def test_who_leaves_before_the_room_is_set_up_learns_that_it_goes(
     """Section 10.1.3."""
     room.enter(romeo, "first")
     romeo.send(f"<presence to='{room}/first' type='unavailable'/>")
-    gone = f"<x xmlns='{USER}'><item affiliation='none' role='none'/><destroy><reason>...</reason></destroy></x>"
+    gone = (
+        f"<x xmlns='{USER}'><item affiliation='none' role='none'/><destroy><reason>...</reason></destroy></x>"
+    )
     romeo.gets(f"<presence from='{room}/first' type='unavailable'>{gone}</presence>")
     room.enter(juliet, "second")  # whoever comes next makes it anew
 
@@ -398,7 +400,9 @@ def test_who_asks_an_occupant_for_keys_gets_those_of_the_account(
         form = f"<x xmlns='jabber:x:data' type='submit'>{options.replace('>open<', f'>{access}<')}</x>"
         publish = f"<publish node='{node}:{access}'>{item}</publish><publish-options>{form}</publish-options>"
         assert condition(romeo.iq("set", f"<pubsub xmlns='{ns}'>{publish}</pubsub>")) == "result"
-        answer = juliet.iq("get", f"<pubsub xmlns='{ns}'><items node='{node}:{access}'/></pubsub>", to=f"{room}/first")
+        answer = juliet.iq(
+            "get", f"<pubsub xmlns='{ns}'><items node='{node}:{access}'/></pubsub>", to=f"{room}/first"
+        )
         assert answer.get("from") == f"{room}/first"
         if wanted == "result":
             assert answer.find(".//{urn:xmpp:omemo:2}device").get("id") == "7"  # type: ignore[union-attr]

@@ -95,7 +95,9 @@ def test_an_account_reads_its_archive_without_what_rooms_said(
     juliet.gets("<message type='groupchat'><body>public</body></message>")
     tricky = "<message xmlns='jabber:client' type='groupchat'/>"
     for kind in ("chat", "normal"):
-        romeo.send(f"<message to='{juliet.bare}' type='{kind}'><body>type='groupchat' {kind}</body>{tricky}</message>")
+        romeo.send(
+            f"<message to='{juliet.bare}' type='{kind}'><body>type='groupchat' {kind}</body>{tricky}</message>"
+        )
         juliet.gets(f"<message type='{kind}'><body>...</body></message>")
     private = ["type='groupchat' chat", "type='groupchat' normal"]
     assert archived(juliet, "false") == private

@@ -23,7 +23,9 @@ def events(kinds: tuple[str, ...]) -> str:
 
 def subscribe(room: Room, client: Client, nick: str, *kinds: str, more: str = "") -> Element:
     inner = events(kinds or ("messages",))
-    return client.iq("set", f"<subscribe xmlns='{NS}' nick='{nick}' {more}>{inner}</subscribe>", to=room.address)
+    return client.iq(
+        "set", f"<subscribe xmlns='{NS}' nick='{nick}' {more}>{inner}</subscribe>", to=room.address
+    )
 
 
 def event(room: Room, client: Client, kind: str, item: str) -> Element:
@@ -35,7 +37,9 @@ def event(room: Room, client: Client, kind: str, item: str) -> Element:
 
 
 def said(room: Room, nick: str, text: str) -> str:
-    return f"<message xmlns='jabber:client' from='{room}/{nick}' type='groupchat'><body>{text}</body></message>"
+    return (
+        f"<message xmlns='jabber:client' from='{room}/{nick}' type='groupchat'><body>{text}</body></message>"
+    )
 
 
 def subscribers(room: Room, client: Client) -> dict[str | None, str | None]:
@@ -71,7 +75,9 @@ def test_a_subscriber_gets_messages_and_speaks_without_being_in(
     juliet = make_client(juliet.account)
     event(room, juliet, "messages", said(room, "first", "three"))
     assert archived(juliet, "false") == ["one", "two", "three"]
-    answer = juliet.iq("set", f"<query xmlns='{MAM}'/>", to=room.address)  # the archive of the room is for subscribers
+    answer = juliet.iq(
+        "set", f"<query xmlns='{MAM}'/>", to=room.address
+    )  # the archive of the room is for subscribers
     assert condition(answer) == "result"
     assert condition(juliet.iq("set", f"<unsubscribe xmlns='{NS}'/>", to=room.address)) == "result"
     room.say(romeo, "four")
@@ -106,7 +112,9 @@ def test_who_is_subscribed_where(room: Room, romeo: Client, juliet: Client, nurs
     assert subscribers(room, romeo) == {"second": juliet.bare, "third": nurse.bare}
     assert subscribers(room, juliet) == {"second": None, "third": None}  # addresses are for moderators
     listed = juliet.iq("get", f"<subscriptions xmlns='{NS}'/>", to=room.service)[0]
-    assert [(each.get("nick"), each.get("jid"), len(each)) for each in listed] == [("second", room.address, 2)]
+    assert [(each.get("nick"), each.get("jid"), len(each)) for each in listed] == [
+        ("second", room.address, 2)
+    ]
     nurse.iq("set", f"<unsubscribe xmlns='{NS}'/>", to=room.address)
     event(room, juliet, "subscribers", f"<unsubscribe xmlns='{NS}' nick='third'/>")
     answer = nurse.iq("get", f"<subscriptions xmlns='{NS}'/>", to=room.address)
@@ -125,7 +133,9 @@ def test_a_subscriber_hears_of_everything(room: Room, romeo: Client, juliet: Cli
     told = f"<x xmlns='{USER}'><item affiliation='member' jid='{nurse.bare}'/></x>"
     event(room, juliet, "affiliations", f"<message xmlns='jabber:client' from='{room}'>{told}</message>")
     nurse.send(f"<presence to='{room}/third' type='unavailable'/>")
-    event(room, juliet, "presence", f"<presence xmlns='jabber:client' from='{room}/third' type='unavailable'/>")
+    event(
+        room, juliet, "presence", f"<presence xmlns='jabber:client' from='{room}/third' type='unavailable'/>"
+    )
     room.setup(romeo, roomname="A cave")
     told = f"<x xmlns='{USER}'><status code='104'/></x>"
     event(room, juliet, "config", f"<message xmlns='jabber:client' from='{room}'>{told}</message>")
@@ -226,7 +236,9 @@ def test_a_temporary_room_lasts_as_long_as_its_subscribers(room: Room, romeo: Cl
     room.say(juliet, "is nobody in?")
     event(room, juliet, "messages", said(room, "second", "is nobody in?"))
     room.ask(romeo, "first")
-    romeo.gets(f"<message from='{room}/second'><body>is nobody in?</body><delay xmlns='urn:xmpp:delay'/></message>")
+    romeo.gets(
+        f"<message from='{room}/second'><body>is nobody in?</body><delay xmlns='urn:xmpp:delay'/></message>"
+    )
     romeo.send(f"<presence to='{room}/first' type='unavailable'/>")
     room.shows(romeo, "first", "", 110, gone=True)
     juliet.iq("set", f"<unsubscribe xmlns='{NS}'/>", to=room.address)
