@@ -71,10 +71,15 @@ def test_the_account_offers(romeo: Client, feature: str) -> None:
     assert feature in features(romeo, romeo.bare)
 
 
-def test_rooms_and_upload_are_found(romeo: Client) -> None:
+def test_rooms_upload_and_proxy_are_found(romeo: Client) -> None:
     items = romeo.iq("get", f"<query xmlns='{ITEMS}'/>", to=romeo.domain)
     found = {each.get("jid"): features(romeo, each.get("jid")) for each in items.iter(f"{{{ITEMS}}}item")}
-    for feature in ("http://jabber.org/protocol/muc", "urn:xmpp:http:upload:0", PUBSUB):
+    for feature in (
+        "http://jabber.org/protocol/muc",
+        "urn:xmpp:http:upload:0",
+        "http://jabber.org/protocol/bytestreams",
+        PUBSUB,
+    ):
         assert [jid for jid, features in found.items() if feature in features], feature
 
 

@@ -58,5 +58,6 @@ ROWS = (
     Row("Mobile", "Client state indication", False, ("XEP-0352",),
         "tests/modules/test_mod_csi.py::test_presence_waits_and_only_the_last_comes"),
     Row("Mobile", "Third party push notifications", True, ("XEP-0357",), ""),
-    Row("A/V calling", "STUN/TURN server discovery", False, ("XEP-0215",), ""),
+    Row("A/V calling", "STUN/TURN server discovery", False, ("XEP-0215",),
+        "tests/modules/test_mod_external.py::test_examples_1_and_2_all_services"),
 )  # fmt: skip
