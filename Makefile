@@ -38,19 +38,27 @@ else
 	$(PY) -m pytest $(ARGS)
 endif
 
+# Runs pytest with these arguments. Several runs on one machine disturb each other: what failed runs once more, and
+# the run fails if it fails again. `last-failed` keeps the list, and both reports are printed.
+define with_others
+	@$(PY) -m pytest -o cache_dir=.pytest_cache/$@ $(1) $(ARGS) || { code=$$?; [ $$code = 1 ] || exit $$code; \
+	    echo "$@: these failed beside another run; once more:"; \
+	    $(PY) -m pytest -o cache_dir=.pytest_cache/$@ --last-failed --last-failed-no-failures none $(1) $(ARGS); }
+endef
+
 # All tests in two halves: most of their time they wait.
 test-slow: $(VENV)/dev.stamp  ## the tests that wait for other people's programs, for pip and for disks
-	$(PY) -m pytest $(SLOW) $(ARGS)
+	$(call with_others,$(SLOW))
 
 test-quick: $(VENV)/dev.stamp  ## all others
-	$(PY) -m pytest tests $(addprefix --ignore=,$(SLOW)) $(ARGS)
+	$(call with_others,tests $(addprefix --ignore=,$(SLOW)))
 
 # Each in a process of its own, both at a time: most of their time they wait.
 test-databases:  ## the tests that keep something, on MariaDB and on PostgreSQL
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync test-mariadb test-postgres
 
 test-mariadb test-postgres: test-%: $(VENV)/dev.stamp
-	$(PY) -m pytest -q --database $* $(STORING) $(ARGS)
+	$(call with_others,-q --database $* $(STORING))
 
 lint: $(VENV)/dev.stamp  ## style, types, layers, file sizes, generated files up to date
 	$(PY) -m ruff check .
