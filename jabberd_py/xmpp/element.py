@@ -8,7 +8,7 @@ by inheritance."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from xml.parsers import expat
 
 from . import ns as _ns
@@ -26,15 +26,14 @@ class Element:
     `append` and `remove`, because the serialised form is kept.
     """
 
-    __slots__ = ("name", "ns", "attrs", "uid", "session", "kids", "_children", "_inner")
+    __slots__ = ("name", "ns", "attrs", "uid", "session", "_children", "_inner", "_kids")
 
     name: str
     ns: str
     attrs: dict[str, str]
-    kids: list[str]
-    """The direct children as ``"uri name"``. Never builds the tree."""
     _children: list[Element | str] | None
     _inner: bytes | None
+    _kids: list[str] | None
     uid: int
     """Of a message that is kept for its recipient: the number of its row, which is its stanza-id; else 0."""
     session: Any
@@ -47,15 +46,15 @@ class Element:
         self.ns = namespace
         self.attrs = {key.rstrip("_"): str(value) for key, value in attrs.items() if value is not None}
         self._children = [child for child in children if child is not None]
-        self._inner = None
+        self._inner = self._kids = None
         self.uid = 0
         self.session = None
 
-    @classmethod
-    def raw(cls, name: str, namespace: str, attrs: dict[str, str], inner: bytes, kids: list[str]) -> Element:
+    @staticmethod
+    def raw(name: str, namespace: str, attrs: dict[str, str], inner: bytes, kids: list[str]) -> Raw:
         """From the wire: ``inner`` is well-formed and stands by itself in ``jabber:client``; ``kids`` are the
         direct children as ``"uri name"``."""
-        self = cls.__new__(cls)
+        self = _new(Raw)
         self.name = name
         self.ns = namespace
         self.attrs = attrs
@@ -74,7 +73,7 @@ class Element:
         self.ns = namespace
         self.attrs = attrs
         self._children = []
-        self._inner = None
+        self._inner = self._kids = None
         self.uid = 0
         self.session = None
         return self
@@ -106,22 +105,18 @@ class Element:
         """Is there such a child? Never builds the tree."""
         return (f"{namespace} {name}" if namespace else name) in self.kids
 
-    if not TYPE_CHECKING:
+    @property
+    def kids(self) -> list[str]:
+        """The direct children as ``"uri name"``."""
+        if self._kids is None:
+            self._kids = self._names()
+        return self._kids
 
-        def __getattr__(self, name: str) -> list[str]:
-            """``kids`` is found when somebody asks for the first time. A property would be a call for every look at a message
-            from the wire, which has it already; this is one only where the slot is empty."""
-            if name != "kids":
-                raise AttributeError(name)
-            self.kids = [f"{e.ns} {e.name}" if e.ns else e.name for e in self.elements()]
-            return self.kids
+    def _names(self) -> list[str]:
+        return [f"{e.ns} {e.name}" if e.ns else e.name for e in self.elements()]
 
     def _changed(self) -> None:
-        self._inner = None
-        try:
-            del self.kids
-        except AttributeError:
-            return  # nobody has asked
+        self._inner = self._kids = None
 
     @property
     def payload(self) -> Element | None:
@@ -269,6 +264,21 @@ class Element:
 
     def __repr__(self) -> str:
         return f"Element({str(self)!r})"
+
+
+class Raw(Element):
+    """An element from the wire, or a copy. Its ``kids`` are a slot: a look at them builds no tree and costs no call, and each
+    message gets some ten looks. (``__getattr__`` would do without this class, but makes every attribute slower.)"""
+
+    __slots__ = ("kids",)
+    kids: list[str]
+
+    def _changed(self) -> None:
+        self._inner = None
+        self.kids = self._names()
+
+
+_new = object.__new__
 
 
 # -- trees -----------------------------------------------------------------------

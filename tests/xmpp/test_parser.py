@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from jabberd_py.xmpp import element as elements
 from jabberd_py.xmpp import ns, parser, root
-from jabberd_py.xmpp.element import Element
+from jabberd_py.xmpp.element import Element, Raw
 from jabberd_py.xmpp.errors import StreamError
 from jabberd_py.xmpp.parser import Close, Header, Limits, Parser, Skipped, reread
 from tests.xmpp.wire import CLIENT, ROOT, ROOTS, STREAM, meant, pieces, stanzas
@@ -186,7 +186,7 @@ def test_elements_that_are_no_stanzas():
 def test_the_end_of_a_stream():
     out, fault = inside("<message/> </stream:stream>")
     assert fault is None
-    assert [type(e) for e in out] == [Element, Close]
+    assert [type(e) for e in out] == [Raw, Close]
 
 
 def test_white_space_between_stanzas_is_free():
