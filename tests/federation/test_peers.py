@@ -91,7 +91,9 @@ def handed_over(server, domain, timeout=60.0):
     """Waits until our server has sent all that waited for this domain. Who logs in while ejabberd still takes the first
     message may miss that one until his next login: ejabberd looks for his session, then stores."""
     with gevent.Timeout(timeout):
-        while any(domain in each["remote"] and each["waiting"] for each in json.loads(server.ctl("--json", "s2s"))):
+        while any(
+            domain in each["remote"] and each["waiting"] for each in json.loads(server.ctl("--json", "s2s"))
+        ):
             gevent.sleep(0.3)
 
 
