@@ -9,6 +9,7 @@ is an `converters.Converter`: it converts text as well as values, and raises Val
 from __future__ import annotations
 
 import inspect
+import re
 import types
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
@@ -69,10 +70,15 @@ def path(value: Any) -> Path:
 
 
 def text(value: Any) -> str:
+    """Text of characters that XML can have (XML 1.0 section 2.2): it may go to clients."""
     if not isinstance(value, str):
         raise ValueError(f"must be text, not {brief(value)}")
-    return value
+    if _no_xml(value):
+        raise ValueError("has a control character")
+    return value.replace("\r\n", "\n")
 
+
+_no_xml = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]").search
 
 ACCOUNT, SESSION, PASSWORD = converter(account), converter(session), converter(password)
 Address = Annotated[JID, converter(address)]
@@ -84,12 +90,16 @@ Domain = Annotated[str, converter(domain)]
 Password = Annotated[str, PASSWORD]
 Lines = Annotated[str, Converter("lines", "text", text)]
 """A text of several lines."""
+Private = Annotated[str, Converter("private", "text", text)]
+"""A text that the log does not keep."""
 Size = Annotated[int, size]
 Duration = Annotated[float, duration]
 
 FIELDS = {"account": "jid-single", "session": "jid-single", "address": "jid-single", "password": "text-private",
-          "choice": "list-single", "flag": "boolean", "lines": "text-multi"}  # fmt: skip
+          "choice": "list-single", "flag": "boolean", "lines": "text-multi", "stanza": "text-multi"}  # fmt: skip
 """Converter -> the type of its field in a data form (XEP-0004). All others are text-single."""
+MASKED = ("password", "private", "stanza")
+"""Kinds of arguments that the log does not keep."""
 PLAIN: dict[Any, Converter[Any]] = {
     str: converter(text), Path: converter(path), int: CONVERTERS[int], float: CONVERTERS[float],
     bool: Converter("flag", "yes or no", CONVERTERS[bool].parse),

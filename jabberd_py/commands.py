@@ -19,7 +19,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import log
-from .arguments import ACCOUNT, HOST, PASSWORD, SESSION, Argument, argument
+from .arguments import ACCOUNT, HOST, MASKED, SESSION, Argument, argument
 from .cluster import cluster
 from .hooks import Command, Progress
 from .instance import Instance
@@ -58,13 +58,16 @@ class Caller:
 
 
 class CommandError(Exception):
-    """``str()`` is one line for a person, ``kind`` is for programs; ``argument`` is the name of a wrong one."""
+    """``str()`` is one line for a person, ``kind`` is for programs; ``argument`` is the name of a wrong one. ``condition`` is
+    that of a stanza error (RFC 6120 section 8.3.3); empty: there is none that fits."""
 
     kind = "failed"
+    condition = ""
 
-    def __init__(self, message: str, argument: str | None = None) -> None:
+    def __init__(self, message: str, argument: str | None = None, condition: str = "") -> None:
         super().__init__(message)
         self.argument = argument
+        self.condition = condition or self.condition
 
 
 class Failed(CommandError):
@@ -73,16 +76,33 @@ class Failed(CommandError):
 
 class WrongArgument(CommandError):
     kind = "wrong argument"
+    condition = "bad-request"
 
 
 class NoSuchThing(CommandError):
     """No such command, host, account..."""
 
     kind = "no such thing"
+    condition = "item-not-found"
 
 
 class NotAllowed(CommandError):
     kind = "not allowed"
+    condition = "forbidden"
+
+
+class Conflict(CommandError):
+    """There is such a thing already."""
+
+    kind = "conflict"
+    condition = "conflict"
+
+
+KINDS: dict[str, type[CommandError]] = {
+    "item-not-found": NoSuchThing, "forbidden": NotAllowed, "not-allowed": NotAllowed, "conflict": Conflict,
+    "bad-request": WrongArgument, "not-acceptable": WrongArgument, "jid-malformed": WrongArgument,
+}  # fmt: skip
+"""Condition of a StanzaError -> what it is as the error of a command. All others are `Failed`."""
 
 
 def one_line(error: BaseException) -> str:
@@ -100,13 +120,11 @@ def typed(error: Exception) -> CommandError:
         return error
     line = one_line(error)
     if isinstance(error, StanzaError):
-        if error.condition == "item-not-found":
-            return NoSuchThing(line)
-        return NotAllowed(line) if error.condition in ("forbidden", "not-allowed") else Failed(line)
+        return KINDS.get(error.condition, Failed)(line, condition=error.condition)
     if isinstance(error, ValueError):
         return WrongArgument(line)
     if isinstance(error, StoreError | OSError):
-        return Failed(line)
+        return Failed(line, condition="resource-constraint" if isinstance(error, StoreError) else "")
     logger.exception("a command failed", exc_info=error)
     return Failed(f"the command failed, see the log: {line or type(error).__name__}")
 
@@ -141,6 +159,11 @@ class Bound(NamedTuple):
     def account(self) -> Argument | None:
         """The argument that says on which host the command runs."""
         return next((each for each in self.arguments.values() if each.converter in (ACCOUNT, SESSION)), None)
+
+    @property
+    def local(self) -> bool:
+        """Only for who sits at the machine: it reads or writes files there, or its result has no end."""
+        return self.command.live or any(each.converter.name == "path" for each in self.arguments.values())
 
     def call(self, caller: Caller, values: Mapping[str, Any]) -> Any:
         parameter = _signature(self.method.__func__)[1]  # type: ignore[attr-defined]
@@ -186,9 +209,21 @@ class Registry:
                 arguments.setdefault("host", HOST)
             found.append({
                 "name": name, "help": " ".join(command.help.split()), "access": command.access, "changes": command.changes,
-                "needs": command.needs, "arguments": [each.describe() for each in arguments.values()],
+                "needs": command.needs, "local": bound[0].local, "arguments": [each.describe() for each in arguments.values()],
             })  # fmt: skip
         return found
+
+    def at(self, caller: Caller, place: Instance) -> dict[str, Bound]:
+        """The commands for other faces than jabberctl that the caller may run at that domain, by name: its own, and at a host
+        with users also those of the server as a whole and of federation."""
+        found = dict(self.top) if place.has_users else {}
+        for each in (self.router.uplink, place) if place.has_users else (place,):
+            found |= {name: Bound(*command, each) for name, command in each.commands.items()}
+        return {
+            name: bound
+            for name, bound in sorted(found.items())
+            if not bound.local and self._permits(caller, bound)
+        }
 
     def run(self, caller: Caller, name: str, args: Mapping[str, Any]) -> Iterator[Any]:
         """Runs a command. Yields `Progress`; the last item is the result: plain data, or a `log.Tail`. Raises CommandError. A
@@ -207,8 +242,11 @@ class Registry:
         finally:
             if audit:
                 shown = {key: _shown(bound[0].arguments.get(key), value) for key, value in args.items()}
-                logger.info("command", command=name, by=caller.name, via=caller.face, where=caller.where,
-                            arguments=shown, result=outcome)  # fmt: skip
+                _note(caller, name, shown, outcome)
+
+    def refused(self, caller: Caller, name: str) -> None:
+        """A face has not let the caller begin with that command: the log shall have it."""
+        _note(caller, name, {}, f"{caller.name} may not run '{name}'")
 
     def _choose(
         self, caller: Caller, bound: list[Bound], args: Mapping[str, Any]
@@ -254,7 +292,8 @@ class Registry:
             return False
         if access == "owner" and bound.account is not None:
             jid = caller.jid if values is None else values.get(bound.account.name)
-            if jid is not None and jid.user == caller.jid.user:
+            at_home = bound.place is not None and caller.jid.domain == bound.place.domain
+            if jid is not None and jid.user == caller.jid.user and at_home:
                 return True
         place = self.router if bound.place is None else bound.place
         return place.is_admin(caller.jid)
@@ -288,7 +327,13 @@ def convert(wanted: Mapping[str, Argument], args: Mapping[str, Any]) -> dict[str
 
 def _shown(known: Argument | None, value: Any) -> Any:
     """The value as the log may have it."""
-    return MASK if known is not None and known.converter is PASSWORD and value is not None else value
+    return MASK if known is not None and known.converter.name in MASKED and value is not None else value
+
+
+def _note(caller: Caller, name: str, arguments: Mapping[str, Any], result: str) -> None:
+    """The line in the log."""
+    logger.info("command", command=name, by=caller.name, via=caller.face, where=caller.where,
+                arguments=arguments, result=result)  # fmt: skip
 
 
 def _everywhere(caller: Caller, runs: list[tuple[Bound, dict[str, Any]]]) -> Iterator[Any]:

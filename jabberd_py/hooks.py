@@ -143,6 +143,7 @@ class Command(NamedTuple):
     access   who may run it; "owner" means the owner of the account that it is about, and every administrator
     changes  it changes something, so the log keeps who has run it
     needs    "server": it needs the running server. "store", "config": the store or the configuration of a stopped one is enough
+    live     its result goes on without an end, so only jabberctl can show it
     """
 
     name: str
@@ -150,6 +151,7 @@ class Command(NamedTuple):
     access: Access = "admin"
     changes: bool = False
     needs: Needs = "server"
+    live: bool = False
 
 
 def command(
@@ -159,12 +161,15 @@ def command(
     access: Access = "admin",
     changes: bool = False,
     needs: Needs = "server",
+    live: bool = False,
 ) -> Callable[[F], F]:
     """A command such as ``accounts add``. The method's parameters, with their annotations (`commands`) and defaults, are
     the command's arguments; its docstring is the help. It returns plain data (dict, list, text, None). Or it is a generator
     that yields ``Progress``, and the data last."""
     return lambda method: _mark(
-        method, "commands", Command(name, help or (method.__doc__ or "").strip(), access, changes, needs)
+        method,
+        "commands",
+        Command(name, help or (method.__doc__ or "").strip(), access, changes, needs, live),
     )
 
 

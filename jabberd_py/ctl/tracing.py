@@ -88,7 +88,7 @@ class Tracing:
     def __init__(self, server: Server) -> None:
         self.server = server
 
-    @command("trace", changes=True)
+    @command("trace", changes=True, live=True)
     def trace(self, jid: Address) -> Watched:
         """Show what goes over the streams of an account, a session, a host, another server or a component: XML without
         passwords and keys. The log keeps who watched."""
