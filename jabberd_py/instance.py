@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import gevent
 from gevent.event import AsyncResult
 
+from .adhoc import Dialogue
 from .events import Event
 from .hooks import HANDLED, LATER, Command, Hooks, Module
 from .net.turns import Pace, fairly
@@ -60,6 +61,8 @@ class Instance:
         self.commands: dict[str, tuple[Command, Callable[..., Any]]] = {}
         self.jobs: list[tuple[float, Callable[[], Any]]] = []
         self.pages: dict[str, tuple[Page, PageHandler]] = {}
+        self.dialogues: dict[str, Callable[[Element], Dialogue | None]] = {}
+        """Ad-hoc commands (XEP-0050) in addition to `commands`: node -> a function of the request, None: not for who asks."""
         self.modules: dict[str, Module] = {}
         self.asked: dict[str, tuple[JID | None, JID | None, Any]] = {}
 

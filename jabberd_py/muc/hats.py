@@ -6,6 +6,7 @@ import hashlib
 import json
 from typing import Any, NamedTuple
 
+from ..adhoc import refusal
 from ..hooks import Option, on
 from ..xmpp import forms
 from ..xmpp.element import Element
@@ -193,7 +194,7 @@ def _one(values: dict[str, list[str]], var: str) -> str:
     """Raises StanzaError."""
     text = (values.get(var) or [""])[0].strip()
     if not text:
-        raise StanzaError("bad-request", f"{var} is missing")
+        raise refusal("bad-payload", f"{var} is missing")
     return text
 
 

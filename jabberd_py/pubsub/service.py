@@ -18,7 +18,7 @@ from .approval import Approval
 from .commands import ServiceCommands
 from .config import ACCESS_MODELS, Config
 from .expiry import Expiry
-from .names import FILTER, NS, OWNER
+from .names import FILTER, GET_PENDING, NS, OWNER
 from .notify import Outbox, Reader
 from .present import Presence
 from .readers import readers
@@ -51,6 +51,7 @@ class PubSub(ServiceCommands, Presence, Approval, Expiry, Service):
         super().__init__(router, host, domain, settings)
         self.outbox = Outbox(self.router)
         self.seen = {}
+        self.dialogues[GET_PENDING] = self.pending
 
     @on("start")
     def begin(self) -> None:
@@ -135,9 +136,6 @@ class PubSub(ServiceCommands, Presence, Approval, Expiry, Service):
 
     def disco_node(self, request: Element, name: str) -> Element | None:
         node, asker = self.nodes(self.domain).get(name), request.from_
-        command = self.command_node(request, self.domain, name)
-        if command is not None:
-            return command
         if node is None or asker is None or not self.reads(self.domain, node, asker):
             return None
         if request.payload.ns == DISCO_INFO:

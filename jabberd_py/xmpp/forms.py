@@ -8,7 +8,7 @@ from .protocols import XEP
 PROTOCOLS = (
     XEP(4, "2.13.2", "Data Forms"),
     XEP(68, "1.3.0", "Field Standardization for Data Forms"),
-    XEP(122, "1.0.2", "Data Forms Validation", missing="only ranges of whole numbers, in forms of rooms"),
+    XEP(122, "1.0.2", "Data Forms Validation", missing="datatypes and ranges of numbers only"),
 )
 
 NS = "jabber:x:data"
@@ -48,13 +48,16 @@ class Form:
         required: bool = False,
         desc: str | None = None,
         range: tuple[int, int] | None = None,
+        datatype: str | None = None,
     ) -> "Form":
-        """Add a field; `options` are (value, label) pairs. `range`: the least and the most that a whole number may be
-        (XEP-0122). Returns the form itself."""
+        """Add a field; `options` are (value, label) pairs. `range`: the least and the most that a whole number may be;
+        `datatype`: what kind of text it is (XEP-0122). Returns the form itself."""
         field = Element("field", NS, *_values(value), var=var, type=type, label=label)
         if range is not None:
             bounds = Element("range", VALIDATE, min=str(range[0]), max=str(range[1]))
             field.append(Element("validate", VALIDATE, bounds, datatype="xs:integer"))
+        elif datatype is not None:
+            field.append(Element("validate", VALIDATE, Element("basic", VALIDATE), datatype=datatype))
         if desc is not None:
             field.append(Element("desc", NS, desc))
         if required:
