@@ -11,7 +11,7 @@ import click
 
 from . import __version__
 from .config import FILE
-from .server import USUAL, run
+from .server import AGAIN, USUAL, run
 
 # the writer's thread must not wait 5 ms for the interpreter each time it comes back from the database
 sys.setswitchinterval(0.001)
@@ -30,7 +30,11 @@ sys.setswitchinterval(0.001)
               help="Set one option, such as c2s.port=5333; wins over file and environment.")  # fmt: skip
 def main(path: str | None, overrides: tuple[str, ...]) -> None:
     """Runs the Jabber server in the foreground."""
-    sys.exit(run(path or os.environ.get(FILE), list(overrides)))
+    code = run(path or os.environ.get(FILE), list(overrides))
+    if code == AGAIN:
+        sys.stdout.flush()
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+    sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -67,7 +67,7 @@ class Server:
         self.started = time.time()
         self.router = Router()
         self.jobs: list[Callable[[], None]] = []
-        self.ending = False
+        self.ending = self.again = False
         self.stopping = Event()
         self.data = Path(self.config.top.data)  # type: ignore[attr-defined]
         self.fresh: Path | None = None
@@ -231,14 +231,15 @@ class Server:
             logger.warning("these options change with the next start", options=" ".join(restart))
         return restart
 
-    def stop(self) -> None:
-        """Streams are closed with ``system-shutdown``, what is written is committed, then everything is closed."""
+    def stop(self, again: bool = False) -> None:
+        """Streams are closed with ``system-shutdown``, what is written is committed, then everything is closed. ``again``: the
+        process starts anew then (`run`)."""
         if self.ending:
             return  # the second signal: make passes on what a terminal has sent to all
-        self.ending = True
+        self.ending, self.again = True, again
         Stream.linger = LINGER
         logger.info("stopping")
-        notify("STOPPING=1")
+        notify("RELOADING=1" if again else "STOPPING=1")
         self.web.ports.close()
         self.c2s.stop()
         self.components.stop()
@@ -289,12 +290,15 @@ class Server:
         return [listener for each in ports for listener in each.listeners.values()]
 
 
+AGAIN = -1
+"""What `run` returns if the process is to start anew."""
 USUAL = "conf/jabberd.yaml"
 """The configuration, where nobody names another one."""
 
 
 def run(path: str | None, overrides: list[str]) -> int:
-    """Serves until SIGTERM or SIGINT; the exit code. ``path``: the configuration; None: `USUAL`, if it is there."""
+    """Serves until SIGTERM, SIGINT or a command; the exit code, or `AGAIN`. ``path``: the configuration; None: `USUAL`,
+    if it is there."""
 
     def settings() -> Config:
         # also one that `make conf` has made since the start
@@ -330,7 +334,7 @@ def run(path: str | None, overrides: list[str]) -> int:
     gc.set_threshold(20_000, 10, 10)
     say_hello(server, path, overrides)
     server.stopping.wait()
-    return 0
+    return AGAIN if server.again else 0
 
 
 def _one_line(error: BaseException) -> str:

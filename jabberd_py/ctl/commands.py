@@ -13,17 +13,22 @@ from typing import TYPE_CHECKING, Any, Literal
 import gevent
 
 from .. import __version__, log
-from ..commands import Caller, Failed
+from ..arguments import Duration, Lines
+from ..commands import Caller, Failed, outcome
 from ..hooks import Progress, command
 from ..xdb import Store, archive, health
 
 if TYPE_CHECKING:
     from ..server import Server
 
+LATEST = 86400.0
+"""Seconds that a stop can be delayed."""
+
 
 class Commands:
     def __init__(self, server: Server) -> None:
         self.server = server
+        self.end: gevent.Greenlet | None = None
 
     @command("stats")
     def stats(self) -> dict[str, Any]:
@@ -58,11 +63,25 @@ class Commands:
         return f"done; these change with the next start: {', '.join(restart)}" if restart else None
 
     @command("stop", changes=True)
-    def stop(self) -> None:
-        """Stop the server."""
-        gevent.spawn(self.server.stop)
+    def stop(self, caller: Caller, delay: Duration = 0.0, announcement: Lines = "") -> None:
+        """Stop the server, after a delay if wanted; all who are online are told the announcement before."""
+        self._end(caller, delay, announcement, False)
 
-    @command("watch")
+    @command("restart", changes=True)
+    def restart(self, caller: Caller, delay: Duration = 0.0, announcement: Lines = "") -> None:
+        """Stop the server and start it again, with its configuration read anew."""
+        self._end(caller, delay, announcement, True)
+
+    def _end(self, caller: Caller, delay: float, announcement: str, again: bool) -> None:
+        if delay > LATEST:
+            raise ValueError(f"delay: at most {LATEST:.0f} seconds")
+        if announcement:
+            outcome(self.server.router.commands.run(caller, "announce", {"text": announcement}))
+        before, self.end = self.end, gevent.spawn_later(delay, self.server.stop, again)
+        if before is not None:
+            before.kill(block=False)  # what was said last counts
+
+    @command("watch", live=True)
     def watch(self, level: Literal["debug", "info", "warning", "error"] = "info") -> log.Tail:
         """Show the log as it is written."""
         return log.tail(level)

@@ -29,7 +29,7 @@ OTHERS = {
     "adduser": "accounts add", "register": "accounts add", "useradd": "accounts add", "deluser": "accounts delete",
     "unregister": "accounts delete", "passwd": "accounts passwd", "change_password": "accounts passwd",
     "registered_users": "accounts list", "users": "accounts list", "connected_users": "sessions list",
-    "kick_user": "accounts kick", "kick": "accounts kick", "shutdown": "stop", "restart": "stop", "log": "watch",
+    "kick_user": "accounts kick", "kick": "accounts kick", "shutdown": "stop", "log": "watch",
     "logs": "watch", "tail": "watch", "top": "status", "info": "status", "dump": "backup", "accounts remove": "accounts delete",
     "accounts rm": "accounts delete", "accounts del": "accounts delete", "accounts create": "accounts add",
     "accounts new": "accounts add", "accounts password": "accounts passwd", "accounts ban": "accounts suspend",

@@ -84,6 +84,8 @@ class Host(Instance):
         self.member: Callable[[str, str], bool] | None = None
         """Does the user want messages of that room at the bare address (a module says so)?"""
         self.marks = self.spool.marks
+        self.more_admins: list[str] = []
+        """Administrators beside those of the configuration."""
         # of RFC 3921; older clients insist on it
         self.add_iq(("server", "set", ns.SESSION, "session"), lambda request: None)
 
@@ -349,7 +351,7 @@ class Host(Instance):
 
     @property
     def admins(self) -> list[str]:
-        return self.options.admins
+        return [*self.options.admins, *self.more_admins]
 
     def push(self, session: Session, type: str, payload: Element) -> None:
         """An IQ from the account to one of its own sessions (a roster push, say)."""

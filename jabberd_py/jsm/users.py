@@ -200,7 +200,7 @@ class Users:
 
     def check_admin_stays(self, user: str) -> None:
         """Raises StanzaError (not-allowed) if without this account nobody could administer the host."""
-        admins = self.host.options.admins
+        admins = self.host.admins
         others = (each for each in admins if each != user)
         if user in admins and not any(self._can_administer(each) for each in others):
             raise StanzaError("not-allowed", f"{user} is the last administrator of {self.host.domain}")

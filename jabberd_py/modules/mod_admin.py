@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 import xmltodict
 
@@ -16,23 +16,40 @@ from ..jsm.users import Account
 from ..net.turns import fairly
 from ..options import brief
 from ..xdb import xdb
+from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
 from ..xmpp.stamp import utc
 
+VCARD = "vcard-temp"
 MOST = 1_000_000
 """At most this many accounts one command makes."""
+
+
+State = Literal["registered", "disabled", "online", "active", "idle"]
 
 
 class Admin(Module):
     """Accounts and sessions, as an administrator sees them."""
 
     @command("accounts add", changes=True, needs="store")
-    def add(self, jid: AccountAddress, password: Password, count: int = 1) -> Iterator[Any]:
-        """Make an account; with a count, that many: name1@domain, name2@domain..."""
+    def add(
+        self,
+        jid: AccountAddress,
+        password: Password,
+        count: int = 1,
+        email: str = "",
+        given_name: str = "",
+        surname: str = "",
+    ) -> Iterator[Any]:
+        """Make an account; with a count, that many: name1@domain, name2@domain... Names and the e-mail address stand in the
+        vCard of one account."""
         if not 1 <= count <= MOST:
             raise ValueError(f"count: must be from 1 to {MOST}")
+        card = vcard(email, given_name, surname)
         if count == 1:
             self.host.users.create(jid.user, password)
+            if card is not None and "vcard" in self.host.modules:
+                self.host["vcard"].keep(jid.user, card, str(card))
             yield {"jid": jid.user}
             return
         for number in range(1, count + 1):
@@ -41,7 +58,7 @@ class Admin(Module):
             yield Progress(number, count, name)
         yield {"created": count}
 
-    @command("accounts passwd", changes=True, needs="store")
+    @command("accounts passwd", access="owner", changes=True, needs="store")
     def passwd(self, jid: AccountAddress, password: Password) -> None:
         """Set another password."""
         self.host.users.set_password(jid.user, password)
@@ -51,7 +68,7 @@ class Admin(Module):
         """Keep an account, but let nobody log in to it; its sessions end."""
         self.host.users.disable(jid.user)
 
-    @command("accounts kick", changes=True)
+    @command("accounts kick", access="owner", changes=True)
     def kick(self, jid: SessionAddress, reason: str = "") -> dict[str, int]:
         """End all sessions of an account, or the one of romeo@example.org/garden."""
         found = self.host.sessions.of(jid.user)
@@ -64,15 +81,61 @@ class Admin(Module):
         return {"sessions": len(found)}
 
     @command("accounts list", needs="store")
-    def everybody(self) -> list[dict[str, Any]]:
-        """All accounts."""
+    def everybody(self, state: State = "registered", most: int = 0) -> list[dict[str, Any]]:
+        """All accounts, or those that are disabled, online, active or idle (away, or not heard of); 0: all of them."""
+        if most < 0:
+            raise ValueError("most: cannot be negative")
         rows: list[dict[str, Any]] = []
         for page in self.host.users.pages():
-            last = self._last([account.owner for account in page])
-            rows += [self._row(account, last) for account in page]
+            chosen = [account for account in page if self._is(account, state)]
+            last = self._last([account.owner for account in chosen]) if chosen else {}
+            rows += [self._row(account, last) for account in chosen]
+            if most and len(rows) >= most:
+                return rows[:most]
         return rows
 
-    @command("accounts show", needs="store")
+    @command("accounts count")
+    def count(self) -> dict[str, int]:
+        """How many accounts there are, and how many are disabled, online, active and idle."""
+        mine = Account.owner.endswith("@" + self.host.domain)
+        users = list(self.host.sessions.users)
+        active = sum(self._active(user) for user in fairly(users))
+        return {
+            "registered": Account.select().where(mine).count(),
+            "disabled": Account.select().where(mine, Account.disabled == True).count(),  # noqa: E712
+            "online": len(users), "active": active, "idle": len(users) - active,
+        }  # fmt: skip
+
+    @command("accounts stats")
+    def stats(self, jid: AccountAddress) -> dict[str, Any]:
+        """What an account uses: its sessions, their IP addresses, the number of its contacts."""
+        if not self.host.users.exists(jid.user):
+            raise StanzaError("item-not-found", "there is no such account")
+        sessions = self.host.sessions.of(jid.user)
+        addresses = (str(each.transport.info.get("address", "")) for each in sessions)
+        roster = self.host.modules.get("roster")
+        return {
+            "addresses": list(dict.fromkeys(filter(None, addresses))),
+            "contacts": 0 if roster is None else len(roster.contacts(jid)),
+            "resources": [each.jid.resource for each in sessions],
+        }
+
+    def _is(self, account: Account, state: str) -> bool:
+        user = account.owner
+        match state:
+            case "disabled":
+                return bool(account.disabled)
+            case "registered":
+                return True
+        online = user in self.host.sessions.users
+        return online and (state == "online" or (state == "active") == self._active(user))
+
+    def _active(self, user: str) -> bool:
+        """Is the user at one of the sessions?"""
+        presences = (each.presence for each in self.host.sessions.of(user))
+        return any(each is not None and each.text_of("show") not in ("away", "xa") for each in presences)
+
+    @command("accounts show", access="owner", needs="store")
     def show(self, jid: AccountAddress) -> dict[str, Any]:
         """One account with its sessions and its vCard."""
         user = jid.user
@@ -100,6 +163,11 @@ class Admin(Module):
         """Everybody who is connected."""
         return [self._session(session) for session in fairly(list(self.host.sessions))]
 
+    @command("sessions show", access="owner")
+    def own_sessions(self, jid: AccountAddress) -> list[dict[str, Any]]:
+        """The sessions of an account."""
+        return [self._session(session) for session in self.host.sessions.of(jid.user)]
+
     def _last(self, users: list[str]) -> dict[str, tuple[float, str]]:
         """The last login of each: when, and from where."""
         logins = self.host.modules.get("logins")
@@ -125,3 +193,13 @@ class Admin(Module):
             "priority": session.priority,
             "seconds": round(time.time() - session.began_at),
         } | session.transport.info
+
+
+def vcard(email: str, given_name: str, surname: str) -> Element | None:
+    """A vCard (XEP-0054) with what is known of somebody; None: nothing is."""
+    if not (email or given_name or surname):
+        return None
+    name = Element("N", VCARD, Element("FAMILY", VCARD, surname), Element("GIVEN", VCARD, given_name))
+    full = Element("FN", VCARD, f"{given_name} {surname}".strip())
+    mail = Element("EMAIL", VCARD, Element("USERID", VCARD, email)) if email else None
+    return Element("vCard", VCARD, full, name, mail)

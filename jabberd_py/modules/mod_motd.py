@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 
+import gevent
 from peewee import CharField
 
 from ..arguments import Lines
 from ..hooks import Module, Option, command, on
 from ..jsm.session import Session
+from ..net.turns import fairly
 from ..xdb import OWNER_LENGTH, Table, cached, xdb
 from ..xmpp import ns
 from ..xmpp.element import Element
@@ -60,9 +62,18 @@ class Motd(Module):
         return {"text": self.text}
 
     @command("motd set", changes=True)
-    def set(self, text: Lines) -> None:
-        """Set the message of the day: users get it when they next come online. Empty: no message."""
+    def set(self, text: Lines, at_once: bool = False) -> None:
+        """Set the message of the day: users get it when they next come online; with --at-once also those who are online.
+        Empty: no message."""
         self._keep(text)
+        if at_once:
+            gevent.spawn(self._greet_all)
+
+    def _greet_all(self) -> None:
+        with xdb.unit():
+            for session in fairly(list(self.host.sessions)):
+                if session.presence is not None:
+                    self.greet(session)
 
     @command("motd reset", changes=True)
     def reset(self) -> None:

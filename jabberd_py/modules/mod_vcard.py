@@ -53,9 +53,13 @@ class VCard(Module):
         text = payload_text(request)
         if len(text.encode()) > self.max_size:
             raise StanzaError("policy-violation", f"a vCard may have {self.max_size} bytes")
-        xdb.set(request.from_.user, NS, text if card.payload is not None else None)  # an empty one removes it
+        self.keep(request.from_.user, card, text)
+
+    def keep(self, user: str, card: Element, text: str) -> None:
+        """Blocks until it is stored. ``text``: the card as XML. An empty card removes the one that is kept."""
+        xdb.set(user, NS, text if card.payload is not None else None)
         for view in self.views:
-            view.stored(request.from_.user, card)
+            view.stored(user, card)
 
     @iq("set", NS, "vCard", to="user")
     def forbid(self, request: Element) -> None:
