@@ -90,6 +90,7 @@ EVENTS = (
     _life("unblocked", "user jids", "a user has unblocked addresses"),
     _life("component", "component", "a component has connected"),
     _life("component_gone", "component", "a component has been away for too long"),
+    _life("uploaded", "user size", "a user has uploaded a file"),
     _life("created", "user", "an account is made"),
     _life("imported", "user", "an account was read from a file (XEP-0227)"),
     _life("deleting", "user", "an account is about to go, data and all"),
@@ -116,6 +117,7 @@ ARGUMENTS = {
     "report": "the <report/>, an `Element`",
     "component": "a `Component`",
     "address": "an IP address, as text",
+    "size": "a number of bytes",
 }
 """What the arguments are."""
 
