@@ -1,6 +1,9 @@
 """Metrics as a monitoring system reads them."""
 
+import json
+import re
 import urllib.request
+from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -62,3 +65,12 @@ def test_sessions_stanzas_and_the_store(start_server, make_client, account):
     assert after["jabberd_store_commits_total",] > before["jabberd_store_commits_total",]
     assert after["process_resident_memory_bytes",] > 1 << 20
     client.close()
+    assert shown() <= {name for name, *_ in after}
+    assert {name for name, *_ in after if name.startswith("jabberd_")} <= shown()
+
+
+def shown():
+    """The metrics in Grafana's dashboard."""
+    dashboard = json.loads(Path("conf/grafana-dashboard.json").read_text())
+    words = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+    return set(re.findall(r"(?:jabberd|process)_[a-z0-9_]+", " ".join(words)))
