@@ -174,7 +174,7 @@ def _list(state: str, var: str, ask: Ask, values: Values) -> list[Element]:
     ):
         raise refusal("bad-payload", "max_items is a number, or none")
     most = MOST if wanted == "none" else min(int(wanted), MOST)
-    jids = [row["jid"] for row in ask.do("accounts list", state=state, most=most + 1)]
+    jids = [row["jid"] for row in ask.do("accounts list", state=state, first=most + 1)]
     form = _result().field(var, "jid-multi", f"The list of {state} users", jids[:most]).element()
     return [form, note(f"only the first {most}", "warn")] if len(jids) > most else [form]
 

@@ -140,7 +140,7 @@ class Webhooks(Module):
             xdb.set(self.host.domain, STORED, text)
         return b64decode(text)
 
-    def tell(self, event: str, **data: Any) -> None:
+    def put(self, event: str, **data: Any) -> None:
         """Does not block."""
         if not self.receivers or event not in self.events:
             return
@@ -151,23 +151,23 @@ class Webhooks(Module):
 
     @on("created")
     def created(self, user: str) -> None:
-        self.tell("account.created", jid=user)
+        self.put("account.created", jid=user)
 
     @on("deleting")
     def deleting(self, user: str) -> None:
-        self.tell("account.deleted", jid=user)
+        self.put("account.deleted", jid=user)
 
     @on("session")
     def session(self, session: Session) -> None:
-        self.tell("login", jid=session.full, address=str(session.transport.info.get("address", "")))
+        self.put("login", jid=session.full, address=str(session.transport.info.get("address", "")))
 
     @on("uploaded")
     def uploaded(self, user: str, size: int) -> None:
-        self.tell("upload", jid=user, size=size)
+        self.put("upload", jid=user, size=size)
 
     @on("reported")
     def reported(self, user: str, jid: str, report: Element) -> None:
-        self.tell("report", by=user, jid=jid, reason=report.attrs.get("reason", "").rpartition(":")[2][:50])
+        self.put("report", by=user, jid=jid, reason=report.attrs.get("reason", "").rpartition(":")[2][:50])
 
     # -- commands ----------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ from ..service import Service
 
 ORDER = (
     # filters come before what they filter
+    "mod_blacklist",
     "mod_privacy",
     "mod_blocking",
     "mod_report",
@@ -40,6 +41,7 @@ ORDER = (
     "mod_csi",
     # small services
     "mod_disco",
+    "admin.adhoc",
     "mod_caps",
     "mod_contact",
     "pubsub.serverinfo",
@@ -62,6 +64,11 @@ ORDER = (
     "mod_logins",
     "mod_standing",
     "mod_admin",
+    "mod_admins",
+    "admin.tokens",
+    "admin.stanzas",
+    "admin.api",
+    "admin.webhooks",
     "mod_echo",
 )  # fmt: skip
 

@@ -81,17 +81,18 @@ class Admin(Module):
         return {"sessions": len(found)}
 
     @command("accounts list", needs="store")
-    def everybody(self, state: State = "registered", most: int = 0) -> list[dict[str, Any]]:
-        """All accounts, or those that are disabled, online, active or idle (away, or not heard of); 0: all of them."""
-        if most < 0:
-            raise ValueError("most: cannot be negative")
+    def everybody(self, state: State = "registered", first: int = 0) -> list[dict[str, Any]]:
+        """All accounts, or those that are disabled, online, active or idle (away, or not heard of), the first so many of
+        them; 0: all."""
+        if first < 0:
+            raise ValueError("first: cannot be negative")
         rows: list[dict[str, Any]] = []
         for page in self.host.users.pages():
             chosen = [account for account in page if self._is(account, state)]
             last = self._last([account.owner for account in chosen]) if chosen else {}
             rows += [self._row(account, last) for account in chosen]
-            if most and len(rows) >= most:
-                return rows[:most]
+            if first and len(rows) >= first:
+                return rows[:first]
         return rows
 
     @command("accounts count")
