@@ -26,7 +26,7 @@ from ..xdb import Table, xdb
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
 from ..xmpp.forms import Form
-from ..xmpp.jid import parse
+from ..xmpp.jid import parse as parse_jid
 from ..xmpp.protocols import XEP
 from ..xmpp.stamp import parse, utc
 
@@ -233,7 +233,7 @@ class Uploads(Service):
         finally:
             self.running.discard(row.key)
         logger.info("uploaded", user=row.owner, size=row.size, address=request.address)
-        owner = self.router.instances.get(parse(row.owner).domain)
+        owner = self.router.instances.get(parse_jid(row.owner).domain)
         if owner is not None:  # any upload service may be asked
             owner.hooks.tell("uploaded", row.owner, row.size)
         return Answer(201)
