@@ -19,6 +19,7 @@ from ..xdb import xdb
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
 from ..xmpp.stamp import utc
+from .mod_roster import roster
 
 VCARD = "vcard-temp"
 MOST = 1_000_000
@@ -114,12 +115,22 @@ class Admin(Module):
             raise StanzaError("item-not-found", "there is no such account")
         sessions = self.host.sessions.of(jid.user)
         addresses = (str(each.transport.info.get("address", "")) for each in sessions)
-        roster = self.host.modules.get("roster")
         return {
             "addresses": list(dict.fromkeys(filter(None, addresses))),
-            "contacts": 0 if roster is None else len(roster.contacts(jid)),
+            "contacts": sum(1 for _ in roster(jid.user).listed()),
             "resources": [each.jid.resource for each in sessions],
         }
+
+    @command("accounts roster", access="owner")
+    def contacts(self, jid: AccountAddress) -> list[dict[str, Any]]:
+        """The contacts of an account."""
+        if not self.host.users.exists(jid.user):
+            raise StanzaError("item-not-found", "there is no such account")
+        return [
+            {"jid": contact, "name": item.name, "subscription": item.subscription,
+             "ask": "subscribe" if item.state.ask else "", "groups": list(item.groups)}
+            for contact, item in fairly(sorted(roster(jid.user).listed()))
+        ]  # fmt: skip
 
     def _is(self, account: Account, state: str) -> bool:
         user = account.owner

@@ -13,8 +13,7 @@ from typing import Any
 
 from peewee import BigIntegerField, BooleanField, CharField, TextField
 
-from ..arguments import AccountAddress
-from ..hooks import Module, Option, command, iq, on
+from ..hooks import Module, Option, iq, on
 from ..jsm.notes import INTERESTED
 from ..jsm.stream import ClientStream
 from ..net.turns import fairly
@@ -226,17 +225,6 @@ class Roster(Module):
                 presence = Element("presence", CLIENT, from_=session.full, to=jid, type="unavailable")
             if self.host.lets_out(session, presence):
                 self.host.router.deliver(presence)
-
-    @command("accounts roster", access="owner")
-    def contacts(self, jid: AccountAddress) -> list[dict[str, Any]]:
-        """The contacts of an account."""
-        if not self.host.users.exists(jid.user):
-            raise StanzaError("item-not-found", "there is no such account")
-        return [
-            {"jid": contact, "name": item.name, "subscription": item.subscription,
-             "ask": "subscribe" if item.state.ask else "", "groups": list(item.groups)}
-            for contact, item in fairly(sorted(roster(jid.user).listed()))
-        ]  # fmt: skip
 
     # -- from clients ---------------------------------------------------------------------------------
 
