@@ -54,7 +54,8 @@ class Routes:
             request.environ[QUIET] = True
         if not page.allows(request.method):
             if request.method != "OPTIONS":
-                return Refusal(405, Allow=page.allowed).answer
+                answer = Refusal(405, Allow=page.allowed).answer
+                return answer._replace(headers=extra | dict(answer.headers))
             if page.cors:
                 extra = CORS | PREFLIGHT | {"Access-Control-Allow-Methods": page.allowed}
             return Answer(204, headers={"Allow": page.allowed, **extra})

@@ -289,3 +289,31 @@ def test_a_body_that_does_not_come(web_server, anybody, make_client):
     one.raw(f"PUT {slot.put.path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\nhello".encode())
     assert one.answer().status == 408 and one.ended()
     assert slot.upload(100 * b"x").status == 201
+
+
+def test_a_client_that_asks_before_it_sends(files, romeo):
+    """Expect: 100-continue, as curl does with a large file: what is refused is not sent at all."""
+    slot = Slot(files, romeo)
+    one = Web(files, "https")
+    head = f"PUT {slot.put.path} HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: "
+    one.raw(f"{head}6\r\n\r\n".encode())
+    assert one.answer().status == 413
+    one = Web(files, "https")
+    one.raw(f"{head}5\r\n\r\n".encode())
+    assert one.head()[0] == 100
+    assert one.raw(b"hello").answer().status == 201
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"), [("PUT", "", 411), ("GET", "x", 404), ("POST", "", 405)]
+)
+def test_a_script_of_another_site_sees_why(files, romeo, method, path, status):
+    """Without the header of CORS a browser tells the script nothing but that it failed."""
+    slot = Slot(files, romeo)
+    one = Web(files, "https")
+    said = "Transfer-Encoding: chunked\r\n" if status == 411 else ""
+    one.raw(
+        f"{method} {slot.put.path}{path} HTTP/1.1\r\nHost: localhost\r\nOrigin: https://x.example\r\n{said}\r\n".encode()
+    )
+    answer = one.answer()
+    assert answer.status == status and answer.headers["access-control-allow-origin"] == "*"
