@@ -159,7 +159,9 @@ class Archive(Feature):
         retract = Element("retract", RETRACT, moderated, why, id=id)
         said = Element("message", CLIENT, retract, from_=room.address, type="groupchat", id=f"moderated-{id}")
         kept = archive.keep(room.address, room.address, "", str(said))
-        room.sending.all(archive.stamped(said, room.address, kept.number), room.everyone)
+        said = archive.stamped(said, room.address, kept.number)
+        self.host.hooks.tell("shown", room, said)
+        room.sending.all(said, room.everyone)
 
     def _moderated(self, room: Room, asker: JID | None) -> Element:
         here = room.sessions.get(str(asker)) or next(iter(room.of(asker.user)), None)

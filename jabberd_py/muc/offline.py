@@ -6,6 +6,8 @@ only.
 
 from __future__ import annotations
 
+from typing import Any
+
 from ..hooks import Option, on
 from ..xmpp import forms
 from ..xmpp.element import Element
@@ -16,6 +18,8 @@ from .occupant import Occupant
 from .room import Room
 
 OFFLINE = "{http://tigase.org/protocol/muc}offline"
+RETRACT = "urn:xmpp:message-retract:1 retract"
+"""A child of a stanza, as `Element.kids` has it."""
 
 
 class Offline(Feature):
@@ -77,13 +81,23 @@ class Offline(Feature):
 
     @on("said")
     def tell(self, room: Room, occupant: Occupant, stanza: Element) -> None:
+        if stanza.has("body"):
+            self._send(room, stanza)
+
+    @on("shown")
+    def moderated(self, room: Room, stanza: Any) -> None:
+        """A moderator has taken back what somebody said (XEP-0425)."""
+        if RETRACT in stanza.kids:
+            self._send(room, stanza)
+
+    def _send(self, room: Room, stanza: Element) -> None:
         if not room.notes.get("offline"):
             return
         away: list[str] | None = room.memory.get("away")
         if away is None:
             here = {each.user for each in room.occupants.values()}
             away = room.memory["away"] = [each for each in room.notes["offline"] if each not in here]
-        if away and stanza.has("body"):
+        if away:
             room.sending.all(stanza, away)
 
     @on("returned")

@@ -27,6 +27,7 @@ from .feature import Feature
 from .fields import Field
 from .mucsub import KINDS, NODES, NS, Subscription
 from .occupant import MUC, USER, Occupant, skeleton
+from .offline import RETRACT
 from .ranks import at_least
 from .room import Room
 from .subject import changes as is_subject
@@ -310,7 +311,8 @@ class Subscriptions(Feature):
             rest = [jid for jid in self._readers(room, "system") if jid not in known]
             self._tell(room, "system", rest, mucsub.whole(stanza))
             return
-        kind = "presence" if stanza.name == "presence" else "config"
+        notice = "messages" if RETRACT in stanza.kids else "config"
+        kind = "presence" if stanza.name == "presence" else notice
         readers = self._readers(room, kind)
         if readers:
             self._tell(room, kind, readers, mucsub.whole(stanza))

@@ -7,6 +7,7 @@ import pytest
 
 from tests.client import Client
 from tests.muc.conftest import OWNER, USER, Room, condition
+from tests.muc.test_archive import MODERATE, RETRACT
 from tests.muc.test_features import info
 from tests.muc.test_offline import MAM, archived, register
 
@@ -244,3 +245,26 @@ def test_a_temporary_room_lasts_as_long_as_its_subscribers(room: Room, romeo: Cl
     juliet.iq("set", f"<unsubscribe xmlns='{NS}'/>", to=room.address)
     found = juliet.iq("get", "<query xmlns='http://jabber.org/protocol/disco#info'/>", to=room.address)
     assert condition(found) == "item-not-found"
+
+
+@ONE
+def test_who_is_away_learns_what_moderators_do(
+    room: Room, romeo: Client, juliet: Client, nurse: Client
+) -> None:
+    """processone/ejabberd#4507: a message was moderated meanwhile; #1345: an owner who is only subscribed sets the subject."""
+    room.open(romeo, "first", allow_subscription=True, persistentroom=True)
+    subscribe(room, juliet, "second", "messages", "subject")
+    register(room, nurse, "third", "1")
+    room.say(romeo, "nonsense")
+    id = romeo.gets(f"<message from='{room}/first'><body>nonsense</body></message>")[-1].get("id")
+    ask = f"<moderate xmlns='{MODERATE}' id='{id}'><retract xmlns='{RETRACT}'/></moderate>"
+    assert condition(romeo.iq("set", ask, to=room.address)) == "result"
+    retract = f"<retract xmlns='{RETRACT}' id='{id}'><moderated xmlns='{MODERATE}'/></retract>"
+    event(room, juliet, "messages", f"<message xmlns='jabber:client' from='{room}'>{retract}</message>")
+    nurse.gets(f"<message from='{room}' to='{nurse.bare}' type='groupchat'>{retract}</message>")
+    subscribe(room, romeo, "first", "subject")
+    romeo.send(f"<presence to='{room}/first' type='unavailable'/>")
+    room.shows(romeo, "first", "", 110, gone=True)
+    romeo.send(f"<message to='{room}' type='groupchat'><subject>quiet</subject></message>")
+    for each in (romeo, juliet):
+        event(room, each, "subject", "<message xmlns='jabber:client'><subject>quiet</subject></message>")
