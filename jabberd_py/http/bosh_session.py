@@ -24,8 +24,10 @@ VERSION = (1, 11)
 TYPE = "text/xml; charset=utf-8"
 WAIT = 60
 """Seconds that a request waits for something to answer it with, at most."""
-HOLD = 2
-"""Requests that wait at a time, at most."""
+HOLD = 1
+"""Requests that wait at a time, at most. A client may ask for two and have no third one to send something with (stanza)."""
+REQUESTS = 3
+"""Requests that a client may have under way, at most."""
 MAXPAUSE = 120
 POLLING = 2
 """Seconds between two empty requests of a client that does not let them wait."""
@@ -111,8 +113,8 @@ class Session:
             raise Wrong("bad-request")
         self.next = rid
         self.wait = number(attrs.get("wait"), WAIT, WAIT)
-        self.hold = min(number(attrs.get("hold"), 1, HOLD), HOLD if self.wait else 0)
-        self.requests = self.hold + 1
+        wanted = number(attrs.get("hold"), 1, REQUESTS - 1) if self.wait else 0
+        self.hold, self.requests = min(wanted, HOLD), wanted + 1
         self.inactivity = self.silence = inactivity
         self.acks = attrs.get("ack") == "1"
         self.key = attrs.get("newkey")

@@ -67,6 +67,11 @@ class HTTPOptions(Section):
     )
     connections_per_address = Option(int, 200, "connections that one address (IPv6: one /64) may have", min=1)
     rate_requests = Option(int, 100, "requests a second on one connection, not of a proxy", min=1)
+    channel_binding = Option(
+        bool,
+        False,
+        "offer SCRAM with channel binding over WebSocket: no browser can do it, and stanza tries and fails",
+    )
     bosh_inactivity = Option(
         duration, "60s", "silence after which a BOSH session ends (or waits to be resumed)", min=1
     )

@@ -56,21 +56,26 @@ def header(attrs: dict[str, str]) -> bytes:
 
 
 class WebSocket(Stream):
-    """``sheltered``: a proxy has seen to TLS. ``code``: of our close frame. ``over``: why there is nothing more to read."""
+    """``sheltered``: a proxy has seen to TLS. ``binds``: is channel binding offered? ``code``: of our close frame.
+    ``over``: why there is nothing more to read."""
 
-    __slots__ = ("frames", "sheltered", "code", "over")
+    __slots__ = ("frames", "sheltered", "binds", "code", "over")
     frame = WEBSOCKET
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self.frames = Frames()
-        self.sheltered = False
+        self.sheltered = self.binds = False
         self.code = frames.NORMAL
         self.over: str | None = None
 
     @property
     def secure(self) -> bool:
         return self.channel is not None or self.sheltered
+
+    @property
+    def bindings(self) -> dict[str, bytes]:
+        return super().bindings if self.binds else {}
 
     # -- reading -----------------------------------------------------------------------------
 
@@ -212,6 +217,7 @@ class Door:
         stream = self.clients.stream(sock, WebSocket)
         assert isinstance(stream, WebSocket)
         stream.channel, stream.sheltered = channel, sheltered
+        stream.binds = self.web.options.channel_binding
         if came:
             stream.take(came)
         return self.clients.serve(stream, address)

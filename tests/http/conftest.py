@@ -19,6 +19,7 @@ def web_server(tmp_path_factory: pytest.TempPathFactory, databases: Any) -> Iter
     folder = tmp_path_factory.mktemp("web")
     http = {
         "timeout": f"{TIMEOUT}s", "connections_per_address": 30, "proxies": ["127.0.0.1"],
+        "channel_binding": True,
         "security_contact": "mailto:security@example.org",
     }  # fmt: skip
     process = ServerProcess({**databases(folder), **CONFIG, "log": {"level": "debug"}, "http": http}, folder)

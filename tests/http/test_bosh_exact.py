@@ -40,6 +40,15 @@ def test_a_session_for_nobody(bosh):
     assert (answer.get("type"), answer.get("condition")) == ("terminate", "improper-addressing")
 
 
+@pytest.mark.parametrize(
+    ("asked", "held", "requests"), [("0", "0", "1"), ("1", "1", "2"), ("2", "1", "3"), ("9", "1", "3")]
+)
+def test_one_request_is_held(bosh, asked, held, requests):
+    """Whoever asks for more may have no other one to send something with."""
+    answer = bosh().begin(hold=asked)
+    assert (answer.get("hold"), answer.get("requests")) == (held, requests)
+
+
 def test_a_restart_that_brings_a_stanza(bosh):
     """The stanza is ignored, and 1 is true."""
     one = bosh()
