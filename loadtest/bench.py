@@ -117,7 +117,8 @@ class Bench:
         empty: dict[str, Any] = {"rounds": [], "details": [], "points": [], "failure": ""}
         return self.results.setdefault(row.name, {}).setdefault(name, empty)
 
-    def measure(self, peer: Peer, row: Row) -> None:
+    def measure(self, peer: Peer, row: Row, again: bool = False) -> None:
+        """What fails is measured once more, as a busy machine may be too slow for a moment."""
         result = self.result(row, peer.name)
         if result["failure"] or row.measure is None:
             return
@@ -126,8 +127,12 @@ class Bench:
         try:
             value = row.measure(bed)
         except (Failed, OSError) as error:
-            result["failure"] = " ".join(str(error).split())[:300]
-            print(f"{peer.name}: {row.name}: {result['failure']} {brief(bed.details)}", file=sys.stderr)
+            failure = " ".join(str(error).split())[:300]
+            print(f"{peer.name}: {row.name}: {failure} {brief(bed.details)}", file=sys.stderr)
+            if again:
+                result["failure"] = failure
+            else:
+                self.measure(peer, row, again=True)
             return
         bed.details |= noise.heard()
         result["rounds"].append(value)
