@@ -133,12 +133,12 @@ class Multicast(Module):
         if session is not None:
             session.work += len(recipients)  # karma
         shown = [each.shown() for each in addresses if not each.hidden]
-        plain = _with(stanza, shown)
+        rest = _without(stanza)  # serialised once for all
+        plain = _with(rest, shown)
         with xdb.unit():
             for each in fairly(recipients):
-                to = str(each.jid)
-                copy = _with(stanza, [*shown, each.element]) if each.hidden else plain
-                self._send(session, sender, copy.copy(to=to))
+                copy = _with(rest, [*shown, each.element]) if each.hidden else plain
+                self._send(session, sender, copy.copy(to=each.jid))
 
     def _send(self, session: Any, sender: JID, copy: Element) -> None:
         if session is not None:
@@ -152,14 +152,23 @@ class Multicast(Module):
                 self.host.router.bounce(copy, error)
 
 
-def _with(stanza: Element, addresses: list[Element]) -> Element:
-    """The stanza with these addresses instead of its own; without any, it has no <addresses/>."""
-    fresh = Element(stanza.name, stanza.ns)
-    fresh.attrs = dict(stanza.attrs)
-    for child in stanza.children:
-        if isinstance(child, Element) and (child.name, child.ns) == ("addresses", NS):
-            if addresses:
-                fresh.append(Element("addresses", NS, *addresses))
-        else:
-            fresh.append(child)
-    return fresh
+def _without(stanza: Element) -> Element:
+    """The stanza without <addresses/>."""
+    rest = Element(stanza.name, stanza.ns)
+    rest.attrs = dict(stanza.attrs)
+    rest.append(*(
+        child
+        for child in stanza.children
+        if not isinstance(child, Element) or (child.name, child.ns) != ("addresses", NS)
+    ))  # fmt: skip
+    return rest
+
+
+def _with(rest: Element, addresses: list[Element]) -> Element:
+    """The stanza with these addresses; without any, it has no <addresses/>."""
+    if not addresses:
+        return rest
+    header = Element("addresses", NS, *addresses)
+    return Element.raw(
+        rest.name, rest.ns, rest.attrs, header.to_bytes() + rest.inner, [f"{NS} addresses", *rest.kids]
+    )
