@@ -84,6 +84,7 @@ def test_the_user_cannot_end_what_the_server_keeps_but_may_name_it(romeo, juliet
 def test_who_knew_each_other_before_stay_contacts_afterwards(romeo, juliet, nurse, ctl, group):
     subscribe_both(romeo, juliet)
     romeo.send(f"<presence to='{nurse.bare}' type='subscribe'/>")  # she has not answered
+    romeo.sync()
     for client in (romeo, juliet, nurse):
         ctl("groups", "add", group, client.bare)
     romeo.inbox.clear()
