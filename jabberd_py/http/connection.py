@@ -10,7 +10,7 @@ import socket
 from gevent.event import Event
 
 from ..heartbeat import heartbeat
-from ..net.channel import Secure
+from ..net.channel import Channel, Secure
 from ..net.karma import Rates
 from ..net.stream import Closed, Stream
 from ..xmpp.errors import StreamError
@@ -58,6 +58,11 @@ class Connection(Stream):
         """Nothing is expected of the client: it is our turn."""
         self.login_deadline = None
         heartbeat.cancel(self)
+
+    def carry_much(self) -> None:
+        """A large body is to come or to go."""
+        if isinstance(self.channel, Channel):
+            self.channel.carry_much()
 
     # -- a file for reading ------------------------------------------------------------------
 
@@ -118,6 +123,8 @@ class Connection(Stream):
 
     def sendall(self, data: bytes) -> None:
         """Queues the bytes. Blocks while much waits for the client. Raises OSError."""
+        if len(data) > STEP:
+            self.carry_much()
         for at in range(0, len(data), STEP):
             if self.closing:
                 raise BrokenPipeError("the connection is closed")

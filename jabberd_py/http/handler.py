@@ -13,7 +13,7 @@ from gevent.pywsgi import Input, WSGIHandler
 
 from .. import log
 from ..pages import Answer, Refusal
-from .connection import Connection
+from .connection import STEP, Connection
 from .proxies import Proxies
 from .repeats import Repeats
 
@@ -187,6 +187,8 @@ class Handler(WSGIHandler):
         self.wsgi_input = Body(self.rfile, self.content_length, self.socket if asked else None, chunked)
         if not chunked and not self.content_length:
             self.connection.relax()
+        elif (self.content_length or 0) > STEP:
+            self.connection.carry_much()
         environ["wsgi.input"], environ["wsgi.input_terminated"] = self.wsgi_input, True
         self.asker, secure = self.server.proxies.client(
             self.client_address[0], environ, self.connection.secure

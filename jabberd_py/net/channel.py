@@ -52,13 +52,18 @@ class Context(ssl.SSLContext):
 class Channel:
     """A TLS connection with a client. If the client has shown a certificate, the handshake has verified it."""
 
-    __slots__ = ("tls", "incoming", "outgoing")
+    __slots__ = ("tls", "incoming", "outgoing", "slice")
 
     def __init__(
         self, context: ssl.SSLContext, server_side: bool = True, hostname: str | None = None
     ) -> None:
         self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self.tls = context.wrap_bio(self.incoming, self.outgoing, server_side, hostname)
+        self.slice = SLICE
+
+    def carry_much(self) -> None:
+        """Much is to come or to go: from here on speed counts for more than memory."""
+        self.slice = PIECE
 
     @property
     def version(self) -> str | None:
@@ -89,10 +94,11 @@ class Channel:
 
     def decrypt(self, data: bytes) -> tuple[bytes, ssl.SSLError | None]:
         """Decrypts bytes. Returns the plain bytes, and the error that ended TLS behind them or None."""
-        if len(data) > SLICE:
+        size = self.slice
+        if len(data) > size:
             plain = []
-            for at in range(0, len(data), SLICE):
-                piece, fault = self.decrypt(data[at : at + SLICE])
+            for at in range(0, len(data), size):
+                piece, fault = self.decrypt(data[at : at + size])
                 plain.append(piece)
                 if fault is not None:
                     return b"".join(plain), fault
@@ -114,12 +120,13 @@ class Channel:
 
     def encrypt(self, data: bytes) -> bytes:
         """Encrypts bytes. Raises ssl.SSLError."""
-        if len(data) <= SLICE:
+        size = self.slice
+        if len(data) <= size:
             self.tls.write(data)
             return self.outgoing.read()
         pieces = []
-        for at in range(0, len(data), SLICE):
-            self.tls.write(data[at : at + SLICE])
+        for at in range(0, len(data), size):
+            self.tls.write(data[at : at + size])
             pieces.append(self.outgoing.read())
         return b"".join(pieces)
 
