@@ -51,7 +51,7 @@ class Commands(Feature):
 
     @command("rooms show")
     def show(self, room: AccountAddress) -> dict[str, Any]:
-        """One room: its settings, affiliations, and who is in."""
+        """One room: its settings, affiliations, who is in, and who is subscribed (MUC/Sub)."""
         found = self._room(room)
         return {
             "room": found.address,
@@ -65,6 +65,7 @@ class Commands(Feature):
                 {"nick": each.nick, "jid": each.user, "role": each.role, "sessions": len(each.sessions)}
                 for each in found.occupants.values()
             ],
+            "subscribers": self._subscribers(found),
         }
 
     @command("rooms create", changes=True)
@@ -144,6 +145,11 @@ class Commands(Feature):
         if found is None:
             raise StanzaError("item-not-found", "there is no such room")
         return found
+
+    def _subscribers(self, room: Room) -> dict[str, str]:
+        """Bare address -> nick."""
+        module: Any = self.host.modules.get("subscriptions")
+        return {} if module is None else {jid: each.nick for jid, each in module.of(room).items()}
 
     def _short(self, field: Field[Any]) -> str:
         return field.var.removeprefix(PREFIX).removeprefix("muc#")

@@ -7,6 +7,7 @@ import pytest
 
 from tests.client import Client
 from tests.muc.conftest import Room
+from tests.muc.test_subscriptions import subscribe
 
 pytestmark = pytest.mark.topology("one host")
 
@@ -23,7 +24,10 @@ def test_rooms_by_jabberctl(topology: Any, room: Room, romeo: Client, juliet: Cl
     ctl("rooms", "config", room.address, "roomname", "Cave")
     juliet.gets("<message><x xmlns='http://jabber.org/protocol/muc#user'><status code='104'/></x></message>")
     shown = json.loads(ctl("rooms", "show", room.address, "--json"))
-    assert shown["settings"]["roomname"] == "Cave"
+    assert shown["settings"]["roomname"] == "Cave" and shown["subscribers"] == {}
+    ctl("rooms", "config", room.address, "allow_subscription", "yes")
+    subscribe(room, juliet, "second")
+    assert json.loads(ctl("rooms", "show", room.address, "--json"))["subscribers"] == {juliet.bare: "second"}
     with pytest.raises(AssertionError, match="did you mean 'roomname'"):
         ctl("rooms", "config", room.address, "roomnam", "x")
     assert {each["nick"] for each in shown["occupants"]} == {"first", "second"}
