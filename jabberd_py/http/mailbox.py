@@ -171,7 +171,7 @@ class MailboxStream(Stream):
 
 
 _OPEN = f"<open xmlns='{FRAMING}'".encode()
-_CLOSE = f"<close xmlns='{FRAMING}'".encode()
+_CLOSE = MailboxStream.frame.goodbye()
 
 
 def _nothing() -> None:

@@ -88,7 +88,7 @@ class WebSocketFrame:
         return error.to_bytes().replace(b">", b" xmlns:stream='%b'>" % _STREAM, 1)
 
     def goodbye(self) -> bytes:
-        return b"<close xmlns='%b'/>" % FRAMING.encode()
+        return b'<close xmlns="%b" />' % FRAMING.encode()  # letter by letter what strophe.js looks for
 
     def element(self, data: bytes) -> bytes:
         """What stands in the content namespace without a word has to say so: nothing declares it here."""
