@@ -5,13 +5,13 @@ that port of 127.0.0.1, and comes back to it when its connection breaks. JSON li
 what happens to it, and "did" when it has done what it was told:
 
 -> ["chat", jid, body]   ["carbons"]   ["pages", size]   ["pages back", size]   ["block", jid]   ["unblock", jid]
-   ["blocklist"]   ["quit"]
-   ["bytes", full jid, text]
+   ["blocklist"]   ["roster"]   ["upload", file]   ["fetch", url]   ["bytes", full jid, text]   ["quit"]
    of a room: ["join", room, nick]   ["configure", room, name]   ["say", room, body]   ["subject", room, text]
    ["invite", room, jid]   ["kick", room, nick]   ["ban", room, jid]   ["self-ping", room]   ["room pages", room, size]
 <- ["online", full jid]   ["resumed"]   ["chat", bare jid, body]   ["copy", "sent" or "received", from, to, body]
-   ["page", body, ...]   ["push", "blocked" or "unblocked", jid, ...]   ["blocklist", jid, ...]   ["did", action]
-   ["joined", nick]   ["said", nick, body]   ["bytes", text]
+   ["page", body, ...]   ["roster", jid, ...]   ["url", url]   ["file", status, type, text]   ["bytes", text]
+   ["push", "blocked" or "unblocked", jid, ...]   ["blocklist", jid, ...]   ["did", action]
+   ["joined", nick]   ["said", nick, body]
    ["failed", reason]
 """
 
@@ -47,7 +47,8 @@ class Guest(Program):
             "port": self.wire.port,
             "ca": certificate,
         }
-        super().__init__(account.bare, [*command, json.dumps(setting)], NODE_EXTRA_CA_CERTS=certificate)
+        trust = {"NODE_EXTRA_CA_CERTS": certificate, "SSL_CERT_FILE": certificate}
+        super().__init__(account.bare, [*command, json.dumps(setting)], **trust)
         self.full = self.hears("online")[1]
 
     def does(self, *words: str) -> list[list[str]]:
@@ -64,12 +65,16 @@ class Guest(Program):
         self.wire.close()
 
 
-def xmppjs() -> list[str]:
-    """Installs it at first. Not even npm there: the test is skipped."""
+def npm() -> None:
+    """Installs what is written for node, if it is not there yet. Not even npm there: the test is skipped."""
     if not shutil.which("npm"):
         pytest.skip("npm is not installed")
     if not INSTALLED.exists() or INSTALLED.stat().st_mtime < (NODE / "package-lock.json").stat().st_mtime:
         subprocess.run(["npm", "ci", "--no-audit", "--no-fund"], cwd=NODE, check=True, timeout=100)
+
+
+def xmppjs() -> list[str]:
+    npm()
     return ["node", str(NODE / "xmppjs.mjs")]
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 import slixmpp
+from aiohttp import ClientSession
 
 
 def say(*words: Any) -> None:
@@ -18,7 +19,16 @@ class Person(slixmpp.ClientXMPP):
     def __init__(self, jid: str, password: str, port: int, ca: str) -> None:
         super().__init__(jid, password)
         self.ca_certs, self.port, self.leaving = Path(ca), port, False
-        for plugin in ("xep_0030", "xep_0191", "xep_0198", "xep_0280", "xep_0313", "xep_0084", "xep_0402"):
+        for plugin in (
+            "xep_0030",
+            "xep_0191",
+            "xep_0198",
+            "xep_0280",
+            "xep_0313",
+            "xep_0084",
+            "xep_0363",
+            "xep_0402",
+        ):
             self.register_plugin(plugin)
         self.register_plugin("xep_0065", {"auto_accept": True})
         self.came = bytearray()
@@ -102,6 +112,10 @@ class Person(slixmpp.ClientXMPP):
             page = await archive.retrieve(rsm=asked | {"before": page["mam_fin"]["rsm"]["first"]})
             say("page", *bodies(page))
 
+    async def fetch(self, url: str) -> None:
+        async with ClientSession() as session, session.get(url) as answer:
+            say("file", answer.status, answer.content_type, await answer.text())
+
     async def do(self, action: str, *words: str) -> None:
         blocking = self.plugin["xep_0191"]
         match action:
@@ -117,6 +131,10 @@ class Person(slixmpp.ClientXMPP):
                 await self.publish_avatar(words[0])
             case "bytes":
                 await self.send_bytes(*words)
+            case "upload":
+                say("url", await self.plugin["xep_0363"].upload_file(words[0]))
+            case "fetch":
+                await self.fetch(words[0])
             case "service":
                 await self.service(words[0])
             case "block":

@@ -105,3 +105,15 @@ def test_blocking(enter, romeo, juliet):
     assert guest.until("chat") == [["chat", juliet.bare, "it is not yet near day"]]
     juliet.nothing("<message type='chat'/>")
     guest.leave()
+
+
+@pytest.mark.parametrize("enter", ["slixmpp"], indirect=True)
+def test_a_file(enter, romeo, tmp_path):
+    """It finds the service by itself, uploads, and gets the file back."""
+    file = tmp_path / "très cool.txt"
+    file.write_text("But soft, what light\n" * 50_000)
+    guest = enter(romeo)
+    (url,) = [heard[1] for heard in guest.does("upload", str(file)) if heard[0] == "url"]
+    (found,) = [heard[1:] for heard in guest.does("fetch", url) if heard[0] == "file"]
+    assert found == ["200", "text/plain", file.read_text()]
+    guest.leave()

@@ -1,4 +1,4 @@
-// strophe.js, unmodified, over WebSocket or BOSH, in the protocol of conftest.py: "online", "chat", "quit".
+// strophe.js, unmodified, over WebSocket or BOSH, in the protocol of conftest.py; see test_web.py for what it is told.
 // The server's certificate: NODE_EXTRA_CA_CERTS in the environment.
 
 import { webcrypto } from "node:crypto";
@@ -36,16 +36,32 @@ globalThis.XMLHttpRequest = class {
         }
     }
 };
-const { Strophe, $msg, $pres } = createRequire(import.meta.url)("strophe.js");
+Object.defineProperty(new DOMParser().parseFromString("<a/>", "text/xml").documentElement.constructor.prototype, "firstElementChild", {
+    get() { return Array.from(this.childNodes).find((each) => each.nodeType === 1) ?? null; },
+});
+const { Strophe, $iq, $msg, $pres } = createRequire(import.meta.url)("strophe.js");
 
-console.debug = console.info = console.error;  // standard output is ours
+const MAM = "urn:xmpp:mam:2", RSM = "http://jabber.org/protocol/rsm", MUC = "http://jabber.org/protocol/muc";
+
+console.debug = console.info = console.warn = console.error;  // standard output is ours
 const say = (...words) => console.log(JSON.stringify(words));
 const setting = JSON.parse(process.argv[2]);
-const connection = new Strophe.Connection(setting.service);
+const connection = new Strophe.Connection(setting.service, setting.options);
+const all = (element, name) => Array.from(element.getElementsByTagName(name));
+const text = (element, name) => all(element, name)[0]?.textContent;
+const ask = (stanza) => new Promise((resolve, reject) => connection.sendIQ(stanza, resolve, reject));
+let found = [], entered;
+
 connection.addHandler((message) => {
-    const body = message.getElementsByTagName("body")[0];
-    if (body)
-        say("chat", Strophe.getBareJidFromJid(message.getAttribute("from")), body.textContent);
+    const from = message.getAttribute("from"), body = text(message, "body");
+    if (all(message, "result").some((each) => each.getAttribute("xmlns") === MAM))
+        found.push(body);
+    else if (message.getAttribute("type") !== "groupchat")
+        body && say("chat", Strophe.getBareJidFromJid(from), body);
+    else if (body)
+        say("said", Strophe.getResourceFromJid(from), body);
+    else if (all(message, "subject").length)
+        entered?.();
     return true;
 }, null, "message");
 connection.connect(setting.jid, setting.password, (status, reason) => {
@@ -60,10 +76,24 @@ connection.connect(setting.jid, setting.password, (status, reason) => {
 
 const actions = {
     chat: (to, body) => connection.send($msg({ to, type: "chat" }).c("body").t(body)),
+    say: (to, body) => connection.send($msg({ to, type: "groupchat" }).c("body").t(body)),
+    roster: async () => {
+        const answer = await ask($iq({ type: "get" }).c("query", { xmlns: "jabber:iq:roster" }));
+        say("roster", ...all(answer, "item").map((item) => item.getAttribute("jid")));
+    },
+    join: (room, nick) => new Promise((resolve) => {
+        entered = resolve;
+        connection.send($pres({ to: `${room}/${nick}` }).c("x", { xmlns: MUC }));
+    }),
+    pages: async (size) => {
+        found = [];
+        await ask($iq({ type: "set" }).c("query", { xmlns: MAM }).c("set", { xmlns: RSM }).c("max").t(size));
+        say("page", ...found);
+    },
     quit: () => connection.disconnect("bye"),
 };
 for await (const line of readline.createInterface({ input: process.stdin })) {
     const [action, ...words] = JSON.parse(line);
-    actions[action](...words);
+    await actions[action](...words);
     say("did", action);
 }

@@ -83,6 +83,10 @@ const set = (to, xmlns, ...children) => xmpp.iqCaller.set(xml("query", { xmlns }
 
 const actions = {
     chat: (to, body) => xmpp.send(xml("message", { to, type: "chat" }, xml("body", {}, body))),
+    roster: async () => {
+        const query = await xmpp.iqCaller.get(xml("query", { xmlns: "jabber:iq:roster" }));
+        say("roster", ...jids(query));
+    },
     carbons: () => xmpp.iqCaller.set(xml("enable", { xmlns: CARBONS })),
     pages: (size) => pages(size, "after"),
     "pages back": (size) => pages(size, "before", xml("before")),
