@@ -13,7 +13,7 @@ CONFIG: dict[str, Any] = {
     "hosts": {"localhost": {"admins": [BOSS]}},
     "modules": {
         "register": {"enabled": True, "per_address": 0},
-        "api": {"wrong_tokens": 12},
+        "api": {"wrong_tokens": 12, "refill": "1h"},
         "newcomers": {"welcome": "Hello {user}."},
     },
 }
