@@ -55,9 +55,9 @@ WRONG_FILES = {
         "hosts:\n  localhost:\n    admins: [joe]\n",
         "FILE:3: hosts.localhost.admins: 'joe' is no account's address, it has no @: write joe@DOMAIN",
     ),
-    "a number for an address": (
-        "modules:\n  contact:\n    abuse: [5]\n",
-        "FILE:3: modules.contact.abuse: must be text, not 5",
+    "a list for an address": (
+        "modules:\n  contact:\n    abuse: [[5]]\n",
+        "FILE:3: modules.contact.abuse: must be text, not ['5']",
     ),
     "a service for calls without a host": (
         "modules:\n  external:\n    enabled: true\n    services:\n      - {type: turn, hst: a}\n",
