@@ -19,7 +19,7 @@ from greenlet import getcurrent
 
 from ..hooks import Module, on
 from ..jsm.session import Session
-from ..net.turns import fairly
+from ..net.turns import fairly, queue
 from ..xdb import xdb
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
@@ -199,8 +199,13 @@ class Bookmarks(Module):
                 store.configure(user, {OLD: (replace(node.config, access_model="whitelist"), 1)})
                 pep.recheck(user, node)
             old = self._copy_of(user)
-            if old is not None and str(old) == str(storage):
-                return
+            if old is not None:
+                old.serialise(fairly)
+                storage.serialise(fairly)
+                if str(old) == str(storage):
+                    return
+        storage.serialise(fairly)
+        queue()
         payload = storage.to_bytes("\0").decode()
         pep.publish_for(user, OLD, COPY, [Item("current", user, time.time(), payload)])
 
@@ -243,7 +248,7 @@ class Bookmarks(Module):
             raise StanzaError("policy-violation", f"at most {pep.max_items} bookmarks")
         known = {item.id: bookmark for item, bookmark in self._all(user)}
         items = []
-        for jid, bookmark in wanted.items():
+        for jid, bookmark in fairly(wanted.items()):
             old = known.get(jid)
             if old is not None and read(old) == bookmark:
                 continue
@@ -251,6 +256,7 @@ class Bookmarks(Module):
             payload = write(bookmark, NODE, *more).to_bytes("\0").decode()
             items.append(Item(jid, user, time.time(), payload))
         if items:
+            queue()
             pep.publish_for(user, NODE, CONFIG, items)
         gone = [jid for jid in known if jid not in wanted]
         if gone:
@@ -263,5 +269,6 @@ class Bookmarks(Module):
             return []
         self.host["pep"].settle(user, node)
         items = store.page(user, NODE, self.host["pep"].max_items, Cut(), newest=False)
-        found = [(item, intact(user, "pubsub_item", item.payload)) for item in fairly(items)]
+        xdb.release()
+        found = [(item, intact(user, "pubsub_item", item.payload)) for _, item in fairly(items)]
         return [(item, bookmark) for item, bookmark in found if bookmark is not None]

@@ -6,6 +6,8 @@ import time
 from typing import Any, NamedTuple
 
 from ..hooks import LATER
+from ..net.turns import fairly, share
+from ..xdb import xdb
 from ..xmpp import rsm
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
@@ -76,7 +78,7 @@ class Reading(Engine):
         else:
             found, more = self._page(owner, asker, node, verb, request.payload)
         self.host.router.reply(
-            notify.items_answer(request, node.name, found, more, self.reply_to(owner, node))
+            notify.items_answer(request, node.name, fairly(found), more, self.reply_to(owner, node))
         )
         return LATER
 
@@ -144,21 +146,21 @@ class Reading(Engine):
         return row
 
     def _read(self, owner: str, node: Node, wanted: Wanted) -> tuple[list[Item], bool]:
-        """The items, and True where not all of them have room."""
+        """The items, and True where not all of them have room. Others have their turns between two chunks."""
         found: list[Item] = []
-        length, cut, start = 0, False, wanted.start
+        length, cut, start, began = 0, False, wanted.start, 0.0
         while len(found) < wanted.most and not cut:
             size = min(CHUNK, wanted.most - len(found))
             chunk = store.page(owner, node.name, size, wanted.cut(start), wanted.down)
-            for item in chunk:
+            xdb.release()
+            for number, item in chunk:
                 if found and length + len(item.payload) > wanted.room:
                     cut = True
                     break
                 found.append(item)
                 length += len(item.payload)
-            if len(chunk) < size or cut:
+                start = number
+            if len(chunk) < size:
                 break
-            start = store.number_of(owner, node.name, found[-1].id, wanted.order)
-            if start is None:
-                break  # removed meanwhile
+            began = share(began)
         return (found[::-1] if wanted.back else found), cut

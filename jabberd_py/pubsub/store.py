@@ -171,11 +171,13 @@ class Cut(NamedTuple):
         return mine if self.before is None else mine & (column < self.before)
 
 
-def page(owner: str, node: str, count: int, cut: Cut, newest: bool) -> list[Item]:
-    """At most ``count`` items, in order: the first of the cut, or the last (``newest``), which come in the opposite order."""
-    column = getattr(PubsubItem, cut.order)
-    query = _items().where(cut.where(owner, node)).order_by(column.desc() if newest else column)
-    return [Item(*row) for row in rows_of(query.limit(count))]
+def page(owner: str, node: str, count: int, cut: Cut, newest: bool) -> list[tuple[int, Item]]:
+    """At most ``count`` items, in order: the first of the cut, or the last (``newest``), which come in the opposite order. With
+    each comes the number where it stands."""
+    i, column = PubsubItem, getattr(PubsubItem, cut.order)
+    query = i.select(column, i.item, i.publisher, i.published, i.payload).where(cut.where(owner, node))
+    rows = rows_of(query.order_by(column.desc() if newest else column).limit(count))
+    return [(number, Item(*row)) for number, *row in rows]
 
 
 def count(owner: str, node: str, cut: Cut = Cut()) -> int:  # noqa: B008

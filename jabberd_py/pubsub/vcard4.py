@@ -11,6 +11,7 @@ from typing import Any
 
 from ..hooks import LATER, Module, iq, on
 from ..jsm.session import Session
+from ..net.turns import queue
 from ..xdb import xdb
 from ..xdb.table import Document
 from ..xmpp.element import Element
@@ -77,17 +78,29 @@ class VCard4(Module):
         item = self._card(user)
         if item is None:
             return None
-        card, old = intact(user, "pubsub_item", item.payload), intact(user, "document", text)
+        xdb.release()
+        card = intact(user, "pubsub_item", item.payload)
+        queue()  # a long vCard takes milliseconds at each step
+        old = intact(user, "document", text)
         if card is None:
             return text
-        if old is not None and str(to_vcard4(old, card)) == str(card):
-            return text  # as the client wrote it
+        queue()
+        if old is not None:
+            made = to_vcard4(old, card)
+            queue()
+            if str(made) == str(card):
+                return text  # as the client wrote it
+            queue()
         return str(to_temp(card, old))
 
     def stored(self, user: str, card: Element) -> None:
         """A vcard-temp was stored: it is the vCard now. Raises StanzaError, StoreError."""
         item, pep = self._card(user), self.host["pep"]
-        made = to_vcard4(card, None if item is None else intact(user, "pubsub_item", item.payload))
+        xdb.release()
+        before = None if item is None else intact(user, "pubsub_item", item.payload)
+        queue()
+        made = to_vcard4(card, before)
+        queue()
         if made.payload is None:
             if item is not None:
                 pep.retract_for(user, NODE, [item.id])
