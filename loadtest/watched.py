@@ -2,7 +2,8 @@
 
 A round is what happens between two waits of the loop for sockets: nobody else is served meanwhile. ``FOLDER/held`` holds two
 numbers (double): the CPU time and the time of the longest round, in seconds; whoever reads them sets them to 0 again.
-``FOLDER/iqs`` has a line for each IQ that the server answers: target, type, namespace and name of the payload, tabs between.
+``FOLDER/iqs`` has a line for each IQ that the server answers: domain, target, type, namespace and name of the payload, tabs
+between.
 """
 
 import jabberd_py.__main__ as server  # first: it lets gevent patch what the rest imports  # isort: skip
@@ -51,7 +52,7 @@ def note(file: Path) -> None:
     def noted(self: Instance, key: Any, handler: Any) -> None:
         add(self, key, handler)
         with open(file, "a") as out:
-            out.write("\t".join(key) + "\n")
+            out.write("\t".join((self.domain, *key)) + "\n")
 
     Instance.add_iq = noted  # type: ignore[method-assign]
 
