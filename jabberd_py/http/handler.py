@@ -12,6 +12,7 @@ from typing import Any
 from gevent.pywsgi import Input, WSGIHandler
 
 from .. import log
+from ..net.turns import queue
 from ..pages import Answer, Refusal
 from .connection import STEP, Connection
 from .proxies import Proxies
@@ -113,12 +114,14 @@ class Handler(WSGIHandler):
     # -- reading ---------------------------------------------------------------------------
 
     def read_requestline(self) -> str:
-        """The request line. Waits for its first byte longer than for the rest of the head."""
+        """The request line. Waits for its first byte longer than for the rest of the head. When many requests come at the same
+        time, those of one address perhaps, others have their turns in between."""
         connection = self.connection
         self.command = self.path = ""
         if not connection.came:
             connection.until(self.server.idle_timeout)
             connection._more()
+        queue()
         connection.purse.stanzas -= 1
         connection.expect(connection.patience)
         line: bytes = connection.readline(LINE)
@@ -218,6 +221,7 @@ class Handler(WSGIHandler):
         found = repeated.find(connection.came)
         if found is None:
             return super().handle_one_request()
+        queue()
         connection.purse.stanzas -= 1
         start, size = found
         if len(connection.came) < start + size:
