@@ -97,7 +97,7 @@ def bosh(address: tuple[str, int], password: str, seconds: float, found: Found) 
     ping = b"<iq xmlns='jabber:client' type='get' id='p'><ping xmlns='urn:xmpp:ping'/></iq>"
     while time.monotonic() < stop:
         client.post(100 * ping)
-        client.hear(b"</iq>")
+        client.hear(b"type='result'")
         found["stanzas"] += 100
     client.close()
 
