@@ -101,6 +101,14 @@ def _many(values: Values, var: str) -> list[str]:
     return list(dict.fromkeys(text.strip() for text in values.get(var, ()) if text.strip()))
 
 
+def _jids(values: Values) -> list[str]:
+    """Raises StanzaError: blanks are no address."""
+    jids = _many(values, "accountjids")
+    if not jids:
+        raise refusal("bad-payload", "accountjids is missing")
+    return jids
+
+
 def _lines(values: Values, var: str) -> str:
     return "\n".join(values.get(var, ()))
 
@@ -116,7 +124,7 @@ def _add(ask: Ask, values: Values) -> list[Element]:
 
 def _each(name: str, ask: Ask, values: Values) -> list[Element]:
     """Runs a command for every account. What cannot be is told of those; if none can be, that is the error."""
-    jids, errors = _many(values, "accountjids"), list[CommandError]()
+    jids, errors = _jids(values), list[CommandError]()
     for jid in jids:
         try:
             ask.do(name, jid=jid)
@@ -133,7 +141,7 @@ def _password(ask: Ask, values: Values) -> list[Element]:
 
 
 def _roster(ask: Ask, values: Values) -> Iterable[Element]:
-    for jid in _many(values, "accountjids"):
+    for jid in _jids(values):
         query = Element("query", ROSTER)
         for row in ask.do("accounts roster", jid=jid):
             groups = (Element("group", ROSTER, group) for group in row["groups"])
@@ -144,7 +152,7 @@ def _roster(ask: Ask, values: Values) -> Iterable[Element]:
 
 
 def _last_login(ask: Ask, values: Values) -> list[Element]:
-    jids = _many(values, "accountjids")
+    jids = _jids(values)
     times = [ask.do("accounts show", jid=jid)["last_login"] for jid in jids]
     form = _result().field("accountjids", "jid-multi", "The Jabber ID(s)", jids)
     notes = [

@@ -373,5 +373,10 @@ def test_a_form_of_another_kind_is_no_payload(boss: Client) -> None:
     )
 
 
+def test_blanks_are_no_accounts(boss: Client) -> None:
+    for node in ("delete-user", "end-user-session", "get-user-roster", "get-user-lastlogin"):
+        assert condition(admin(boss, node, {"accountjids": [" ", "\t"]})) == "bad-request bad-payload", node
+
+
 def test_services_have_no_accounts_to_administer(boss: Client) -> None:
     assert condition(send(boss, f"{ADMIN}#add-user", to="conference.localhost")) == "feature-not-implemented"
