@@ -111,14 +111,17 @@ class Talks:
         if action == "next":
             return self._show(request, talk, dialogue, talk.page + 1)
         self._close(talk)
-        return how(lambda: self._run(request, talk, dialogue))
+        try:
+            return how(lambda: self._run(request, talk, dialogue))
+        except StanzaError as error:
+            self._keep_for(error, talk, dialogue)
+            raise
 
     def _run(self, request: Element, talk: Talk, dialogue: Dialogue) -> Element:
         try:
             shown = [*dialogue.run(talk.values)]
         except StanzaError as error:
-            if error.type == "modify" and dialogue.pages:  # the user may send it again, without the mistake
-                self._keep(talk)
+            self._keep_for(error, talk, dialogue)
             raise
         return _answer(request, talk, "completed", *shown)
 
@@ -157,6 +160,11 @@ class Talks:
         sender: Any = request.from_
         parts = (number, str(sender), str(request.to or sender.bare), command.attrs.get("node", ""))
         return hmac.digest(self.secret, "\0".join(parts).encode(), "sha256").hex()[:32]
+
+    def _keep_for(self, error: StanzaError, talk: Talk, dialogue: Dialogue) -> None:
+        """The user may send it again, without the mistake or later: what was filled in stays. Raises StanzaError."""
+        if error.type in ("modify", "wait") and dialogue.pages:
+            self._keep(talk)
 
     def _keep(self, talk: Talk) -> None:
         """Raises StanzaError if there are too many sessions."""
