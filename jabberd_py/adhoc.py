@@ -9,6 +9,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, NamedTuple
 
 from .xmpp import forms
@@ -24,6 +25,10 @@ EACH = 10
 """Sessions of one user; the oldest goes."""
 MOST = 5000
 """Sessions of all users."""
+SWEEP = 60.0
+"""Seconds between two looks for sessions that are over."""
+FILLED = 200_000
+"""Characters that a session remembers."""
 LONGEST = 100
 """Characters of a session id."""
 Values = dict[str, list[str]]
@@ -80,6 +85,7 @@ class Talks:
         self.secret = secrets.token_bytes(16)
         self.open: dict[str, OrderedDict[str, Talk]] = {}
         self.count = 0
+        self.swept = 0.0
 
     def execute(self, request: Element, dialogue: Dialogue, how: Callable[[Work], Any] = at_once) -> Any:
         """For an @iq handler to return: the answer to a <command/>. ``how`` is given what runs the command: it may do so
@@ -107,7 +113,7 @@ class Talks:
             raise refusal("bad-action", "there is no next page")
         if action == "complete" and talk.page < last and not dialogue.short:
             raise refusal("bad-action", "there are more pages")
-        talk.values |= _read(x, dialogue.form_type)
+        talk.values = _together(talk.values, _read(x, dialogue.form_type))
         if action == "next":
             return self._show(request, talk, dialogue, talk.page + 1)
         self._close(talk)
@@ -169,12 +175,13 @@ class Talks:
     def _keep(self, talk: Talk) -> None:
         """Raises StanzaError if there are too many sessions."""
         now = time.monotonic()
-        if self.count >= MOST and talk.id not in self.open.get(talk.user, {}):
+        if now - self.swept > SWEEP:
+            self.swept = now
             for each in [each for mine in self.open.values() for each in mine.values()]:
                 if each.time + LIFETIME < now:
                     self._close(each)
-            if self.count >= MOST:
-                raise StanzaError("resource-constraint", "too many are giving commands", type="wait")
+        if self.count >= MOST and talk.id not in self.open.get(talk.user, {}):
+            raise StanzaError("resource-constraint", "too many are giving commands", type="wait")
         self._close(talk)
         mine = self.open.setdefault(talk.user, OrderedDict())
         if len(mine) >= EACH:
@@ -212,6 +219,19 @@ def _read(x: Element | None, form_type: str | None) -> Values:
     except ValueError as error:
         raise refusal("bad-payload", str(error)) from None
     values.pop("FORM_TYPE", None)
+    return values
+
+
+def _together(values: Values, more: Values) -> Values:
+    """What was filled in on all pages. Its size has bounds. Raises StanzaError."""
+    values = values | more
+    texts = [*values, *chain.from_iterable(values.values())]
+    if (
+        len(values) > forms.MAX_FIELDS
+        or len(texts) > forms.MAX_FIELDS + forms.MAX_VALUES
+        or sum(map(len, texts)) > FILLED
+    ):
+        raise refusal("bad-payload", "too much was filled in")
     return values
 
 
