@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
 from typing import Any, NamedTuple
-from urllib.parse import unquote
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS")
 BODY = 64 * 1024
@@ -55,7 +54,8 @@ class Request:
     def __init__(self, environ: dict[str, Any]) -> None:
         self.environ = environ
         self.method: str = environ["REQUEST_METHOD"]
-        self.path = unquote(environ["PATH_INFO"].encode("latin-1").decode("utf-8", "replace"))
+        path: str = environ["PATH_INFO"]  # decoded, each byte a character (PEP 3333)
+        self.path = path.encode("latin-1").decode("utf-8", "replace")
         self.below = ""
         self.address: str = environ["REMOTE_ADDR"]
         self.secure: bool = environ["wsgi.url_scheme"] == "https"

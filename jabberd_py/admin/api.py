@@ -6,7 +6,7 @@ import ipaddress
 import json
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl, quote, urlencode
 
 import gevent
 
@@ -93,7 +93,7 @@ class Api(Module):
         following = {**args, "limit": limit, "cursor": start + limit}
         if route.item is not None:
             following.pop(route.item)
-        next = f"{request.path}?{urlencode(following)}" if more else None
+        next = f"{quote(request.path, safe='/@')}?{urlencode(following)}" if more else None
         return _json(status, {"result": result[start : start + limit], "total": len(result), "next": next})
 
     # -- who asks ------------------------------------------------------------------------------------

@@ -86,6 +86,21 @@ def test_accounts_are_resources(api: Program, place: Place) -> None:
     assert api.ask("GET", path).status == 404
 
 
+def test_a_path_is_decoded_once(api: Program) -> None:
+    """An address with a percent sign in it is not somebody else's."""
+    names = ["ab@localhost", "a%62@localhost"]
+    for jid in names:
+        path = f"/accounts/{quote(jid, safe='')}"
+        made = api.ask("PUT", path, {"password": "secret-secret"})
+        assert made.status == 201 and json.loads(made.body)["result"]["jid"] == jid
+    assert api.ask("POST", "/messages/send", {"jid": names[1], "to": names[1], "body": "x"}).status == 200
+    first = json.loads(api.ask("GET", f"/archive/{quote(names[1])}?limit=1").body)
+    second = json.loads(api.ask("GET", first["next"].removeprefix(BASE)).body)
+    assert first["total"] == second["total"] >= 2  # the other account has the welcome only
+    assert api.ask("DELETE", f"/accounts/{quote(names[1])}").status == 200
+    assert api.get("/accounts/ab@localhost")["jid"] == "ab@localhost"
+
+
 def test_errors_are_problem_details(api: Program) -> None:
     for method, path, body, wanted in (
         ("GET", "/dance", None, 404), ("GET", "/accounts/", None, 404), ("POST", "/stats", {}, 405),
