@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -11,7 +10,6 @@ from ..net.networks import Networks
 
 PLAIN = ("http", "ws")
 """What a proxy calls a connection without TLS; Traefik says ``ws`` of a WebSocket."""
-_pairs = re.compile(r'\s*([A-Za-z-]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^;,"\s]*)\s*')
 
 
 class Proxies:
@@ -48,7 +46,10 @@ class Proxies:
 def _forwarded(text: str) -> tuple[list[str], list[str]]:
     hops, schemes = [], []
     for element in text.split(","):
-        pairs = {name.lower(): value.strip('"') for name, value in _pairs.findall(element)}
+        pairs = {}
+        for pair in element.split(";"):
+            name, _, value = pair.partition("=")
+            pairs[name.strip().lower()] = value.strip().strip('"')
         hops.append(pairs.get("for", ""))
         schemes.append(pairs.get("proto", "").lower())
     return hops, schemes
