@@ -62,6 +62,7 @@ def _address(hop: str) -> str | None:
     elif hop.count(":") == 1:
         hop = hop.partition(":")[0]
     try:
-        return str(ipaddress.ip_address(hop)).removeprefix("::ffff:")
+        ip = ipaddress.ip_address(hop)
     except ValueError:
         return None
+    return str(getattr(ip, "ipv4_mapped", None) or ip)
