@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS")
 BODY = 64 * 1024
+DEEPEST = 8
+"""Segments of the path of a page that answers for what is below it."""
 
 
 class Refusal(Exception):
@@ -115,6 +117,8 @@ class Page(NamedTuple):
             raise ValueError(f"@http({self.path!r}): a path begins with a slash and does not end with one")
         if wrong := [each for each in self.methods if each not in METHODS]:
             raise ValueError(f"@http({self.path!r}): no method {wrong[0]!r}; there are {', '.join(METHODS)}")
+        if self.below and self.path.count("/") > DEEPEST:
+            raise ValueError(f"@http({self.path!r}, below=True): at most {DEEPEST} segments")
 
     def allows(self, method: str) -> bool:
         return method in self.methods or (method == "HEAD" and "GET" in self.methods)
@@ -125,6 +129,13 @@ class Page(NamedTuple):
         return ", ".join(
             dict.fromkeys([*self.methods, *(["HEAD"] if "GET" in self.methods else []), "OPTIONS"])
         )
+
+
+def upwards(path: str) -> Iterator[str]:
+    """The path and the paths above it, the longest first; of a deeper one only those of `DEEPEST` segments and fewer."""
+    parts = path.split("/", DEEPEST + 1)[: DEEPEST + 1]
+    for end in range(len(parts), 0, -1):
+        yield "/".join(parts[:end])
 
 
 Handler = Callable[[Request], Answer]

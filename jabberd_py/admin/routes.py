@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
+from ..pages import upwards
+
 VERBS = {
     "list": "GET", "show": "GET", "add": "PUT", "create": "PUT", "set": "PUT", "delete": "DELETE", "destroy": "DELETE",
     "remove": "DELETE", "reset": "DELETE",
@@ -74,8 +76,7 @@ class Table:
         """The routes of a path by method, and the item that it names. Empty if there are none."""
         if path in self.whole:
             return self.whole[path], ""
-        prefix = path
-        while prefix := prefix.rpartition("/")[0]:
+        for prefix in upwards(path):
             item = path[len(prefix) + 1 :]
             if item and prefix in self.items:
                 return self.items[prefix], item

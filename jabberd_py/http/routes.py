@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from ..instance import Instance
-from ..pages import Answer, Handler, Page, Refusal, Request
+from ..pages import Answer, Handler, Page, Refusal, Request, upwards
 from ..router import Router
 from ..xdb import StoreError, xdb
 from .handler import QUIET
@@ -72,12 +72,7 @@ class Routes:
         if "\0" in request.path or any(part in (".", "..") for part in request.path.split("/")):
             return None
         for pages in self._places(request.host):
-            path = request.path
-            found = pages.get(path)
-            while found is None and path:
-                path = path.rpartition("/")[0]
-                if path in pages and pages[path][0].below:
-                    found = pages[path]
+            found = pages.get(request.path) or _above(pages, request.path)
             if found is not None:
                 request.below = request.path[len(found[0].path) :]
                 return found
@@ -95,6 +90,15 @@ class Routes:
         for each in instances.values():
             if each is not named and not beside(each, named):
                 yield each.pages
+
+
+def _above(pages: dict[str, Found], path: str) -> Found | None:
+    """The page that answers for what is below it."""
+    for each in upwards(path):
+        found = pages.get(each)
+        if found is not None and found[0].below:
+            return found
+    return None
 
 
 def beside(instance: Instance, host: Instance | None) -> bool:

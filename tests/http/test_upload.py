@@ -185,7 +185,13 @@ def test_slots_that_nobody_gets(romeo, attrs, condition):
 
 @pytest.mark.parametrize(
     "name",
-    ["Screenshot at 9.41.00\u202fAM.png", "\U0001f468\u200d\U0001f469.png", "100%.png", "100%41.png", "a&#39;b?c#d.png"],
+    [
+        "Screenshot at 9.41.00\u202fAM.png",
+        "\U0001f468\u200d\U0001f469.png",
+        "100%.png",
+        "100%41.png",
+        "a&#39;b?c#d.png",
+    ],
 )
 def test_names_of_files(files, romeo, name):
     """Macs write a narrow space into the names of screenshots; a family is three characters."""
