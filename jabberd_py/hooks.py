@@ -144,6 +144,7 @@ class Command(NamedTuple):
     changes  it changes something, so the log keeps who has run it
     needs    "server": it needs the running server. "store", "config": the store or the configuration of a stopped one is enough
     live     its result goes on without an end, so only jabberctl can show it
+    secret   its result is a secret: it is not sent where somebody on the way could read it
     """
 
     name: str
@@ -152,6 +153,7 @@ class Command(NamedTuple):
     changes: bool = False
     needs: Needs = "server"
     live: bool = False
+    secret: bool = False
 
 
 def command(
@@ -162,6 +164,7 @@ def command(
     changes: bool = False,
     needs: Needs = "server",
     live: bool = False,
+    secret: bool = False,
 ) -> Callable[[F], F]:
     """A command such as ``accounts add``. The method's parameters, with their annotations (`commands`) and defaults, are
     the command's arguments; its docstring is the help. It returns plain data (dict, list, text, None). Or it is a generator
@@ -169,7 +172,7 @@ def command(
     return lambda method: _mark(
         method,
         "commands",
-        Command(name, help or (method.__doc__ or "").strip(), access, changes, needs, live),
+        Command(name, help or (method.__doc__ or "").strip(), access, changes, needs, live, secret),
     )
 
 

@@ -43,7 +43,7 @@ class Ask:
         self.bound = place.router.commands.at(self.caller, place)
 
     def check_secure(self) -> None:
-        """Raises StanzaError if somebody on the way could read a password."""
+        """Raises StanzaError if somebody on the way could read a password, or another secret."""
         if self.session is not None and not self.session.transport.secure:
             raise StanzaError("not-authorized", "the stream is not encrypted", type="modify")
 
@@ -183,7 +183,7 @@ def _title(name: str) -> str:
 def _dialogue(ask: Ask, bound: Bound) -> Dialogue:
     """A command of the registry: one page for what is required, one for what is not."""
     arguments = {name: each for name, each in bound.arguments.items() if name != "host"}
-    if any(each.converter is PASSWORD for each in arguments.values()):
+    if bound.command.secret or any(each.converter is PASSWORD for each in arguments.values()):
         ask.check_secure()
     name = bound.command.name
     required = [each for each in arguments.values() if each.required]

@@ -69,7 +69,7 @@ class Tokens(Module):
 
     tables = (Token,)
 
-    @command("tokens add", access="owner", changes=True, needs="store")
+    @command("tokens add", access="owner", changes=True, needs="store", secret=True)
     def add(
         self,
         jid: AccountAddress,

@@ -180,7 +180,7 @@ class Webhooks(Module):
             for each in self.receivers.values()
         ]  # fmt: skip
 
-    @command("webhooks secret", changes=True)
+    @command("webhooks secret", changes=True, secret=True)
     def tell_secret(self) -> dict[str, str]:
         """The key by which receivers know that a webhook is from this host. The log keeps who has asked."""
         return {"secret": PREFIX + b64encode(self._kept()).decode()}

@@ -11,6 +11,7 @@ from tests.server import ServerProcess
 BOSS = "boss@localhost"
 CONFIG: dict[str, Any] = {
     "hosts": {"localhost": {"admins": [BOSS]}},
+    "c2s": {"require_tls": False},
     "modules": {
         "register": {"enabled": True, "per_address": 0},
         "api": {"wrong_tokens": 12, "refill": "1h"},

@@ -23,6 +23,7 @@ from tests.admin.dialogue import (
     types,
 )  # fmt: skip
 from tests.client import Client
+from tests.conftest import Account
 
 pytestmark = pytest.mark.topology("one host")
 OWN = {"accounts kick", "accounts passwd", "accounts roster", "accounts show", "archive show",
@@ -216,6 +217,17 @@ def test_a_form_tells_which_kind_each_argument_is(boss: Client) -> None:
     )
     assert check is not None and check.get("datatype") == "xs:integer"
     assert types(send(boss, "announce")) == {"text": "text-multi"}
+
+
+def test_no_secret_travels_in_the_clear(user: Client, make_client: Any, place: Any) -> None:
+    plain = make_client(user.account, resource="plain", tls="none")
+    for node in ("tokens add", "accounts passwd"):
+        whole = send(plain, node, submit({"jid": user.bare, "password": "x"}), action="complete")
+        assert condition(send(plain, node)) == condition(whole) == "not-authorized", node
+    assert status(run(plain, "tokens list", {"jid": user.bare})) == "completed"
+    plain_boss = make_client(Account("boss", "secret", place), resource="plain", tls="none")
+    for node in ("webhooks secret", f"{ADMIN}#add-user", f"{ADMIN}#change-user-password"):
+        assert condition(send(plain_boss, node)) == "not-authorized", node
 
 
 def test_a_control_character_is_no_text(boss: Client, place: Any) -> None:
