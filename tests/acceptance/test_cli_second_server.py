@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from jabberd_py.config import Config, Option, load, options_of
 from jabberd_py.schema import schema
@@ -24,6 +25,7 @@ PLACES: dict[str, type[Any]] = {
 OPTIONS = {
     prefix + name: option for prefix, owner in PLACES.items() for name, option in options_of(owner).items()
 }
+GROUPS = "{staff: [romeo@example.org]}"
 TEXTS = [
     "no",
     "yes",
@@ -47,15 +49,20 @@ TEXTS += [
     "[127.0.0.9]",
     "a.example=127.0.0.9",
     "turn:example.org",
+    GROUPS,
+    "pubsub.example.org staff The Staff",
 ]
+
+
+def meaning(text: str) -> Any:
+    return yaml.safe_load(text) if text == GROUPS else text.strip("[]") if text.startswith("[") else text
 
 
 def another(option: Option[Any]) -> str:
     """A text that means something else than the option's default."""
     for text in (*map(str, option.choices or ()), *TEXTS):
-        given = text.strip("[]") if text.startswith("[") else text
         try:
-            if option.convert(given) != option.default:
+            if option.convert(meaning(text)) != option.default:
                 return text
         except ValueError:
             continue
@@ -79,7 +86,7 @@ def value(config: Config, path: str) -> Any:
 @pytest.mark.parametrize("path", OPTIONS)
 def test_an_option_by_set_and_by_environment(path: str) -> None:
     option, text = OPTIONS[path], another(OPTIONS[path])
-    wanted = option.convert(text.strip("[]"))
+    wanted = option.convert(meaning(text))
     variable = "JABBERD_" + path.upper().replace(".", "__")
     assert value(load(None, [f"{path}={text}"], {}, schema=SCHEMA), path) == wanted
     assert value(load(None, [], {variable: text}, schema=SCHEMA), path) == wanted
