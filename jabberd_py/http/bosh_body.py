@@ -52,6 +52,8 @@ def boolean(text: str | None) -> bool:
     return text in ("true", "1")
 
 
+TAG = 4096
+"""Bytes of a start tag ``<body>``, at most."""
 _head = re.compile(rb"""<body((?:\s+[a-z:]+=(?:'[^'<&]*'|"[^"<&]*"))*)\s*(/?)>""").match
 _attrs: Callable[..., list[tuple[bytes, bytes, bytes]]] = re.compile(
     rb"""([a-z:]+)=(?:'([^']*)'|"([^"]*)")"""
@@ -71,7 +73,7 @@ def read(data: bytes, limits: Limits) -> tuple[dict[str, str], list[Element]]:
 def _read_usual(data: bytes, limits: Limits) -> tuple[dict[str, str], list[Element]] | None:
     """None where it is not as nearly every body is: with a start tag that declares nothing unusual, and elements that need
     nothing of it. They are then cut as on a stream, without a parser of their own and without a tree."""
-    head = _head(data)
+    head = _head(data, 0, TAG)
     if head is None:
         return None
     attrs: dict[str, str] = {}
@@ -111,7 +113,13 @@ def _read_usual(data: bytes, limits: Limits) -> tuple[dict[str, str], list[Eleme
 
 def _read_any(data: bytes, limits: Limits) -> tuple[dict[str, str], list[Element]]:
     parser = Parser(limits)
-    items, fault = parser.feed(data)
+    items, fault = parser.feed(data[:TAG])
+    if not items and fault is None and len(data) > TAG:
+        parser.reset()
+        raise Wrong("bad-request")
+    if fault is None and len(data) > TAG:
+        more, fault = parser.feed(data[TAG:])
+        items = [*items, *more]
     parser.reset()
     if fault is not None:
         raise fault

@@ -13,12 +13,15 @@ from typing import Any
 import gevent
 from greenlet import getcurrent, greenlet
 
+from .. import log
 from ..heartbeat import heartbeat
 from ..xmpp import ns
 from ..xmpp.parser import Close, Header, Limits, Parser
 from .bosh_body import EMPTY, REPEATED, XBOSH, Wrong, body, boolean, number, terminate
 from .mailbox import Body, Mailbox, MailboxStream
 from .websocket import header
+
+logger = log.get(__name__)
 
 VERSION = (1, 11)
 TYPE = "text/xml; charset=utf-8"
@@ -174,6 +177,10 @@ class Session:
             except Wrong as wrong:
                 self.held.append(pending)
                 self.fail(str(wrong))
+            except Exception:  # whoever asks must not wait for ever
+                logger.exception("a request of BOSH failed")
+                self.held.append(pending)
+                self.fail("internal-server-error")
 
     def _handle(self, pending: Pending) -> None:
         attrs, content, begun = pending.attrs, pending.content, self.begun
@@ -212,7 +219,7 @@ class Session:
     def _unlock(self, attrs: dict[str, str]) -> None:
         """Keys (section 15): each is the hash of the next one. Raises Wrong."""
         if self.key is not None:
-            if hashlib.sha1(attrs.get("key", "").encode()).hexdigest() != self.key.lower():
+            if "key" not in attrs or hashlib.sha1(attrs["key"].encode()).hexdigest() != self.key.lower():
                 raise Wrong("item-not-found")
             self.key = attrs.get("newkey") or attrs["key"]
 
@@ -220,9 +227,9 @@ class Session:
         said = {name: self.attrs[name] for name in ("to", "from", "xml:lang") if name in self.attrs}
         said |= {name: attrs[name] for name in ("to", "xml:lang") if name in attrs}
         items, _ = Parser(Limits()).feed(header(said | {"version": attrs.get(f"{{{XBOSH}}}version", "1.0")}))
-        found = items[0]
-        assert isinstance(found, Header)
-        return found
+        if not items or not isinstance(items[0], Header):
+            raise Wrong("bad-request")
+        return items[0]
 
     # -- answers -------------------------------------------------------------------------------
 

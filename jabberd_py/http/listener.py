@@ -156,7 +156,12 @@ class Web:
                 if connection.closing:
                     connection.finish()
                 connection.abort()
-        return bool(go_on is not None and go_on())
+        try:
+            return bool(go_on is not None and go_on())
+        except Closed as error:
+            logger.debug("a connection failed", address=address, reason=str(error))
+            connection.abort()
+            return False
 
     def _secure(self, connection: Connection) -> bool:
         """Begins TLS. True: the client does not speak HTTP but XMPP (XEP-0368). It says so by ALPN, or else by its first byte.

@@ -188,3 +188,19 @@ def test_a_last_request_of_a_known_connection(web):
     assert one.raw(request(nobody(1))).answer().status == 200
     assert one.raw(request(nobody(2), "Connection: close")).answer().status == 200
     assert one.ended()
+
+
+@pytest.mark.parametrize(
+    "said", ["to='\x01'", "to='localhost'" + 5000 * " ", " ".join(f"a{number}=''" for number in range(5000))]
+)
+def test_no_body(bosh, said):
+    assert b"condition='bad-request'" in bosh().raw(f"<body xmlns='{HTTPBIND}' rid='1' {said}/>").body
+
+
+def test_a_request_that_came_too_early_and_has_no_key_is_answered(bosh):
+    """It waited for the one before it; a fault of its own must not leave it without an answer."""
+    one = bosh()
+    one.begin(newkey=sha1(b"first").hexdigest())
+    early = one.later(rid=one.rid + 2)
+    one.post(PING.format("p"), key="first", newkey=sha1(b"").hexdigest())
+    assert b"condition='item-not-found'" in early.get(timeout=10).body
