@@ -33,6 +33,8 @@ from .room import Room
 from .subject import changes as is_subject
 from .traffic import conditions
 
+TOLD = 20
+"""If more subscriptions end at a time, each hears only of its own end."""
 UNREACHABLE = frozenset(("remote-server-not-found", "remote-server-timeout", "resource-constraint"))
 """Errors that end no subscription: the account may still be there."""
 
@@ -136,7 +138,9 @@ class Subscriptions(Feature):
         before = self.of(room).get(user)
         if before is None and (len(self.of(room)) >= self.most or held >= self.rooms):
             raise StanzaError("resource-constraint", "too many subscriptions", type="wait")
-        self._check(room, user, nick, None if before else payload.attrs.get("password", ""))
+        if room.sending.busy:
+            raise StanzaError("resource-constraint", "the room is busy", type="wait")
+        self._check(room, user, nick, payload.attrs.get("password", ""), before)
         if entry != before:
             self._put(room, user, entry).wait()
         return Element("subscribe", NS, *entry.events())
@@ -171,15 +175,19 @@ class Subscriptions(Feature):
     def _moderates(self, room: Room, asker: JID | None) -> bool:
         return room.role(asker) == "moderator" or at_least(room.power(asker), "admin")
 
-    def _check(self, room: Room, user: str, nick: str, password: str | None) -> None:
-        """May they subscribe under that nick? Who might come in may, and may again. ``password``: None if they are subscribed
-        already. Raises StanzaError."""
+    def _check(self, room: Room, user: str, nick: str, password: str, before: Subscription | None) -> None:
+        """May they subscribe under that nick? Who might come in may, and may again. ``before``: their subscription until now.
+        Raises StanzaError."""
         own = [each for each in room.of(user) if skeleton(each.nick) == skeleton(nick)]
         occupant = own[0] if own else Occupant(user, nick, "none")
         x = Element("x", MUC, Element("password", MUC, password) if password else None)
         asks = Element("presence", CLIENT, x, from_=user, to=room.at(nick))
-        if password is not None:
+        if before is None:
             self.host.hooks.call("entering", room, Occupant(user, nick, "none"), asks)
+        else:
+            known = Occupant(user, before.nick, "none")
+            room.rank(known)
+            self.host.hooks.call("updating", room, known, asks)
         kept = room.affiliations.get(user)
         if kept is not None and kept.nick and skeleton(kept.nick) != skeleton(nick):
             raise StanzaError("conflict", f"your nick in this room is {kept.nick}")
@@ -251,9 +259,25 @@ class Subscriptions(Feature):
 
     def _weed(self, room: Room, users: Iterable[str]) -> None:
         """Ends the subscriptions of those who might not come in any more. Does not wait."""
-        for user in list(users):
-            if user in self.of(room) and not (self.allowed(room) and self._may_stay(room, user)):
+        known = self.of(room)
+        gone = [
+            each
+            for each in users
+            if each in known and not (self.allowed(room) and self._may_stay(room, each))
+        ]
+        if len(gone) <= TOLD:
+            for user in gone:
                 self._put(room, user, None)
+            return
+        curious = {jid.user: jid for jid in self._readers(room, "subscribers")}
+        for user in gone:
+            before = known.pop(user)
+            if user in curious:
+                item = Element("unsubscribe", NS, nick=before.nick, jid=user).to_bytes()
+                self._tell(room, "subscribers", [curious[user]], item)
+            xdb.write(mucsub.keep, room.address, self.host.domain, user, None)
+        self._look_anew(room)
+        gevent.spawn(self._rest, room)
 
     @on("configured")
     def set_up(self, room: Room, before: dict[str, Any], statuses: set[int]) -> None:

@@ -6,7 +6,7 @@ from xml.etree.ElementTree import Element
 import pytest
 
 from tests.client import Client
-from tests.muc.conftest import OWNER, USER, Room, condition
+from tests.muc.conftest import DATA, MUC, OWNER, USER, Room, condition
 from tests.muc.test_archive import MODERATE, RETRACT
 from tests.muc.test_features import info
 from tests.muc.test_offline import MAM, archived, register
@@ -268,3 +268,37 @@ def test_who_is_away_learns_what_moderators_do(
     romeo.send(f"<message to='{room}' type='groupchat'><subject>quiet</subject></message>")
     for each in (romeo, juliet):
         event(room, each, "subject", "<message xmlns='jabber:client'><subject>quiet</subject></message>")
+
+
+def test_a_subscriber_takes_another_nick_as_an_occupant_does(
+    room: Room, romeo: Client, juliet: Client
+) -> None:
+    room.open(romeo, "first", allow_subscription=True)
+    subscribe(room, juliet, "second", "messages")
+    fields = "".join(
+        f"<field var='{var}'><value>{value}</value></field>"
+        for var, value in (("FORM_TYPE", f"{MUC}#roomconfig"), ("x-muc#roomconfig_canchangenick", "0"))
+    )
+    romeo.iq(
+        "set", f"<query xmlns='{OWNER}'><x xmlns='{DATA}' type='submit'>{fields}</x></query>", to=room.address
+    )
+    request = f"<subscribe xmlns='{NS}' nick='another'>{events(('messages',))}</subscribe>"
+    assert condition(juliet.iq("set", request, to=room.address)) == "not-acceptable"
+    assert subscribers(room, romeo) == {"second": juliet.bare}
+
+
+@ONE
+def test_all_subscriptions_end_at_a_time(room: Room, romeo: Client, juliet: Client) -> None:
+    """Where many end each hears of its own end only: else the work would grow with the square."""
+    room.open(romeo, "first", allow_subscription=True, persistentroom=True)
+    room.admin(romeo, f"jid='{juliet.bare}' affiliation='admin'")
+    subscribe(room, juliet, "second", "subscribers")
+    event(room, juliet, "subscribers", f"<subscribe xmlns='{NS}' nick='second'/>")
+    for number in range(25):
+        jid = f"user{number}@{juliet.domain}"
+        subscribe(room, romeo, f"user{number}", "messages", more=f" jid='{jid}'")
+        event(room, juliet, "subscribers", f"<subscribe xmlns='{NS}' nick='user{number}'/>")
+    room.setup(romeo, allow_subscription=False)
+    event(room, juliet, "subscribers", f"<unsubscribe xmlns='{NS}' nick='second'/>")
+    juliet.nothing(f"<message><event xmlns='{EVENT}'/></message>")
+    assert subscribers(room, romeo) == {}
