@@ -42,6 +42,7 @@ class Following:
 
     known  node -> its ids, as soon as it was read
     fresh  nodes that have changed since somebody began to read them
+    reading  nodes that are being read
     """
 
     def __init__(self, host: Any, what: str, most: int, told: Callable[[], object] = lambda: None) -> None:
@@ -49,6 +50,7 @@ class Following:
         self.wanted: Collection[Source] = ()
         self.known: dict[Source, set[str]] = {}
         self.fresh: set[Source] = set()
+        self.reading: set[Source] = set()
 
     def follow(self, wanted: Collection[Source]) -> None:
         """Subscribes to each node and reads it, in a greenlet of its own. A node that cannot be read stays as it was."""
@@ -61,10 +63,11 @@ class Following:
     def try_again(self) -> None:
         """Reads the nodes that could not be read yet."""
         for each in self.wanted:
-            if each not in self.known:
+            if each not in self.known and each not in self.reading:
                 gevent.spawn(self._read_whole, each)
 
     def _read_whole(self, each: Source) -> None:
+        self.reading.add(each)
         with xdb.unit():
             try:
                 subscribe = Element("subscribe", NS, node=each.node, jid=self.host.domain)
@@ -79,6 +82,8 @@ class Following:
                     f"{self.what} cannot be read", service=each.jid, node=each.node, reason=str(error)
                 )
                 return
+            finally:
+                self.reading.discard(each)
             if each in self.wanted:
                 self.known[each] = found
                 logger.info(f"{self.what} was read", service=each.jid, node=each.node, entries=len(found))

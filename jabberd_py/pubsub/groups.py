@@ -92,7 +92,9 @@ class Groups(Module):
         self.members: dict[str, dict[str, None]] = {}
         self.loaded = False
         self.busy = RLock()
-        self.following = Following(host, "the node of a group", IDS, lambda: gevent.spawn(self._settle))
+        self.waits = False
+        """Is `settle` about to begin? Then it need not be asked for again."""
+        self.following = Following(host, "the node of a group", IDS, self._settle_soon)
         host["roster"].shared = self.shared
 
     def shared(self, user: str, jid: str) -> set[str]:
@@ -105,7 +107,7 @@ class Groups(Module):
     @every(3600)
     def refresh(self) -> None:
         self.following.follow([each.source for each in self.nodes])
-        gevent.spawn(self._settle)
+        self._settle_soon()
 
     @every(300)
     def try_again(self) -> None:
@@ -156,8 +158,14 @@ class Groups(Module):
 
     # -- they come and go -------------------------------------------------------------------------------
 
+    def _settle_soon(self) -> None:
+        if not self.waits:
+            self.waits = True
+            gevent.spawn(self._settle)
+
     def _settle(self) -> None:
-        with xdb.unit():
+        with xdb.unit(), self.busy:
+            self.waits = False
             try:
                 self.settle()
             except (StanzaError, StoreError) as error:
