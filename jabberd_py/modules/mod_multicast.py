@@ -131,7 +131,9 @@ class Multicast(Module):
     ) -> None:
         session = self.host.sessions.find(sender) if sender.domain == self.host.domain else None
         if session is not None:
-            session.work += len(recipients)  # karma
+            session.work += len(recipients) * (
+                1 + len(stanza.inner) // 5000
+            )  # karma: a long one costs as many short ones
         shown = [each.shown() for each in addresses if not each.hidden]
         rest = _without(stanza)  # serialised once for all
         plain = _with(rest, shown)
