@@ -48,6 +48,7 @@ def bare_address(text: Any) -> str:
     return str(address)
 
 
+ADMINS = "jabberd_py:admins"
 DIRECT = frozenset(("groupchat", "headline"))
 SHOWN = frozenset((None, "unavailable"))
 """Types of messages and of presence that a session gets or nobody does: nothing keeps them."""
@@ -352,6 +353,11 @@ class Host(Instance):
     @property
     def admins(self) -> list[str]:
         return [*self.options.admins, *self.more_admins]
+
+    def name_admins(self, jids: list[str]) -> None:
+        """These, and those of the configuration, administer the host. Blocks until it is stored. Raises StoreError."""
+        xdb.set(self.domain, ADMINS, "\n".join(jids) or None)
+        self.more_admins = jids
 
     def push(self, session: Session, type: str, payload: Element) -> None:
         """An IQ from the account to one of its own sessions (a roster push, say)."""

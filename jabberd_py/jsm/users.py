@@ -151,6 +151,9 @@ class Users:
             for each in list(self.host.router.instances.values()):
                 if isinstance(each, Service):  # rooms know the user, too
                     each.hooks.tell("deleting", user)
+            for host in self._hosts():  # who takes the name of a deleted account administers nothing
+                if user in host.more_admins:
+                    host.name_admins([each for each in host.more_admins if each != user])
             self.host.spool.forget(user)  # else a mark might be written after the rows are gone
             xdb.delete_owner(
                 user, messages.sort_in
@@ -199,15 +202,21 @@ class Users:
         return exists(user)
 
     def check_admin_stays(self, user: str) -> None:
-        """Raises StanzaError (not-allowed) if without this account nobody could administer the host."""
-        admins = self.host.admins
-        others = (each for each in admins if each != user)
-        if user in admins and not any(self._can_administer(each) for each in others):
-            raise StanzaError("not-allowed", f"{user} is the last administrator of {self.host.domain}")
+        """Raises StanzaError (not-allowed) if without this account nobody could administer this host, or another one here."""
+        for host in self._hosts():
+            others = [each for each in host.admins if each != user]
+            if user in host.admins and not any(map(self._can_administer, others)):
+                raise StanzaError("not-allowed", f"{user} is the last administrator of {host.domain}")
 
     def _can_administer(self, admin: str) -> bool:
-        """Can that administrator log in? True for an address of another domain, about which we know nothing."""
-        return parse(admin).domain != self.host.domain or (exists(admin) and not self.disabled(admin))
+        """Can that administrator log in? True for an address of another server, about which we know nothing."""
+        home = next((each for each in self._hosts() if each.domain == parse(admin).domain), None)
+        return home is None or (exists(admin) and admin not in home.users.going and not self.disabled(admin))
+
+    def _hosts(self) -> list[Host]:
+        """All hosts of this server."""
+        found: list[Any] = [each for each in self.host.router.instances.values() if each.has_users]
+        return found
 
     def pages(self) -> Iterator[list[Account]]:
         """Every account of this host, by address, without its keys: page by page, in turns with others. Blocks."""

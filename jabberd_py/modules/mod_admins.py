@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from ..arguments import Lines
 from ..hooks import Module, command, on
-from ..jsm.host import bare_address
+from ..jsm.host import ADMINS, bare_address
 from ..xdb import xdb
 from ..xmpp.errors import StanzaError
 
-STORED = "jabberd_py:admins"
 MOST = 1000
 """Administrators of one host."""
 
@@ -18,7 +17,7 @@ class Admins(Module):
 
     @on("start")
     def start(self) -> None:
-        self.host.more_admins = (xdb.get(self.host.domain, STORED) or "").split()
+        self.host.more_admins = (xdb.get(self.host.domain, ADMINS) or "").split()
 
     @command("admins show")
     def show(self) -> dict[str, list[str]]:
@@ -36,13 +35,4 @@ class Admins(Module):
             raise StanzaError("not-allowed", "somebody must administer the host")
         if len(wanted) > MOST:
             raise ValueError(f"jids: at most {MOST}")
-        more = [each for each in wanted if each not in fixed]
-        xdb.set(self.host.domain, STORED, "\n".join(more) or None)
-        self.host.more_admins = more
-
-    @on("deleting")
-    def forget(self, user: str) -> None:
-        """Who takes the name of a deleted account administers nothing."""
-        if user in self.host.more_admins:
-            self.host.more_admins.remove(user)
-            xdb.set(self.host.domain, STORED, "\n".join(self.host.more_admins) or None)
+        self.host.name_admins([each for each in wanted if each not in fixed])

@@ -1,5 +1,6 @@
 """XEP-0133: Service Administration. Tests are named by the numbers of the examples."""
 
+import json
 import re
 from typing import Any
 
@@ -316,6 +317,27 @@ def test_who_takes_the_name_of_a_deleted_administrator_administers_nothing(
     admin(boss, "edit-admin", {"adminjids": [BOSS, who.bare]})
     admin(boss, "delete-user", {"accountjids": [who.bare]})
     assert fields(send(boss, f"{ADMIN}#edit-admin"))["adminjids"] == [BOSS]
+
+
+def test_who_is_deleted_administers_no_other_host_either(start_server: Any) -> None:
+    server = start_server({"hosts": {"localhost": {"modules": {"admins": False}}, "other.localhost": {}}})
+    for jid in ("romeo@localhost", "juliet@other.localhost"):
+        server.ctl("accounts", "add", jid, "--password", "secret")
+
+    def name(*jids: str) -> None:
+        server.ctl("admins", "set", "\n".join(jids), "--host", "other.localhost")
+
+    name("romeo@localhost")  # nobody else could see to that host
+    said = server.ctl("accounts", "delete", "romeo@localhost", code=1)
+    assert "romeo@localhost is the last administrator of other.localhost" in said
+    name("romeo@localhost", "nobody@localhost")  # who has no account helps nobody
+    assert "last administrator" in server.ctl("accounts", "delete", "romeo@localhost", code=1)
+    name("romeo@localhost", "juliet@other.localhost")
+    server.ctl("accounts", "delete", "romeo@localhost")
+    assert json.loads(server.ctl("admins", "show", "--json")) == {"jids": ["juliet@other.localhost"]}
+    server.stop()
+    server.start()
+    assert json.loads(server.ctl("admins", "show", "--json")) == {"jids": ["juliet@other.localhost"]}
 
 
 def test_examples_99_to_106_restart_and_shut_down(start_server: Any, make_client: Any) -> None:
