@@ -241,7 +241,8 @@ class Registry:
             raise
         finally:
             if audit:
-                shown = {key: _shown(bound[0].arguments.get(key), value) for key, value in args.items()}
+                known = {"host": HOST, **bound[0].arguments}
+                shown = {key: _shown(known.get(key), value) for key, value in args.items()}
                 _note(caller, name, shown, outcome)
 
     def refused(self, caller: Caller, name: str) -> None:
@@ -326,8 +327,8 @@ def convert(wanted: Mapping[str, Argument], args: Mapping[str, Any]) -> dict[str
 
 
 def _shown(known: Argument | None, value: Any) -> Any:
-    """The value as the log may have it."""
-    return MASK if known is not None and known.converter.name in MASKED and value is not None else value
+    """The value as the log may have it. That of no known argument may be a password, too."""
+    return MASK if value is not None and (known is None or known.converter.name in MASKED) else value
 
 
 def _note(caller: Caller, name: str, arguments: Mapping[str, Any], result: str) -> None:

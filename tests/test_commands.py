@@ -265,6 +265,14 @@ def test_what_failed_or_was_refused_leaves_a_line_too(registry):
     assert "***" in line["arguments"] and "must be text" in line["result"]
 
 
+def test_the_log_keeps_no_value_of_an_argument_that_there_is_not(registry):
+    """It may be a password whose name is misspelt."""
+    given = {"jid": "x@a.example", "passwd": "hunter2", "host": "a.example"}
+    line = json.loads(said(registry, ROOT, "key set", given)[0])
+    assert "hunter2" not in str(line) and "'passwd': '***'" in line["arguments"]
+    assert "x@a.example" in line["arguments"] and "'host': 'a.example'" in line["arguments"]
+
+
 def test_a_caller_who_goes_away_breaks_the_work_off_and_the_log_says_so(registry):
     with log.tail("info", "json") as tail:
         running = registry.run(ROOT, "work", {"host": "a.example", "steps": 5})
