@@ -286,18 +286,23 @@ class Registry:
 
     def _permits(self, caller: Caller, bound: Bound, values: Mapping[str, Any] | None = None) -> bool:
         """``values`` None: may the caller run it with any values at all?"""
-        access = bound.command.access
+        access, me = bound.command.access, caller.jid
         if caller.operator or access == "anyone":
             return True
-        if caller.jid is None:
+        if me is None:
             return False
+        jid: JID | None = None if values is None or bound.account is None else values.get(bound.account.name)
         if access == "owner" and bound.account is not None:
-            jid = caller.jid if values is None else values.get(bound.account.name)
-            at_home = bound.place is not None and caller.jid.domain == bound.place.domain
-            if jid is not None and jid.user == caller.jid.user and at_home:
+            own = values is None or (jid is not None and jid.user == me.user)
+            if own and bound.place is not None and me.domain == bound.place.domain:
                 return True
         place = self.router if bound.place is None else bound.place
-        return place.is_admin(caller.jid)
+        if not place.is_admin(me):
+            return False
+        # who sets the password of an account, or speaks in its name, can do what the account can do
+        if jid is None or not bound.command.changes:
+            return True
+        return self.router.administered(jid) <= self.router.administered(me)
 
 
 def marked(owner: object) -> Iterator[tuple[Command, Callable[..., Any]]]:

@@ -62,6 +62,14 @@ class Router:
         hosts = [each.admins for each in self.instances.values() if each.admins is not None]
         return bool(hosts) and all(jid.user in admins for admins in hosts)
 
+    def administered(self, jid: JID) -> set[str]:
+        """The hosts that the address administers."""
+        return {
+            domain
+            for domain, each in self.instances.items()
+            if each.admins is not None and jid.user in each.admins
+        }
+
     def deliver(self, stanza: Element, answer: bool = False) -> None:
         """Delivers a stanza with valid ``from`` and ``to``. Never raises: the sender gets an error. Returns when the stanza
         and all that it has caused is done; called from a handler, it only queues and returns at once. Blocks if a handler

@@ -73,6 +73,11 @@ class Everything(Module):
         """Set the key."""
         return f"{jid} by {caller.name}"
 
+    @command("key see")
+    def see(self, jid: AccountAddress) -> str:
+        """Whose key?"""
+        return str(jid)
+
     @command("hello", access="anyone")
     def hello(self, caller: Caller) -> str:
         """Say hello."""
@@ -228,6 +233,24 @@ def test_who_may_run_what(registry):
     assert outcome(registry.run(top, "hosts list", {"host": "rooms.a.example"})) == ["rooms.a.example"]
     with pytest.raises(NotAllowed):
         outcome(registry.run(Caller("nobody", "http"), "stop", {}))
+
+
+def test_who_administers_one_host_does_not_become_one_who_administers_more(registry):
+    """A new password, a token or a message of the greater one would do it."""
+    ann, top, both = (person(f"{name}@a.example") for name in ("ann", "top", "both"))
+    registry.router.instances["a.example"].people.append("ben@b.example")
+    registry.router.instances["b.example"].people.append("both@a.example")
+    for jid in ("top@a.example", "both@a.example"):  # of the server; of another host
+        with pytest.raises(NotAllowed, match="may not run 'key set' on a.example"):
+            outcome(registry.run(ann, "key set", {"jid": jid, "password": "p"}))
+        assert outcome(registry.run(top, "key set", {"jid": jid, "password": "p"}))
+        assert outcome(registry.run(ROOT, "key set", {"jid": jid, "password": "p"}))
+    assert outcome(registry.run(both, "key set", {"jid": "both@a.example", "password": "p"}))
+    assert outcome(registry.run(top, "key set", {"jid": "ann@a.example", "password": "p"}))
+    assert outcome(registry.run(ann, "key set", {"jid": "ann@a.example", "password": "p"}))
+    assert (
+        outcome(registry.run(ann, "key see", {"jid": "top@a.example"})) == "top@a.example"
+    )  # changes nothing
 
 
 def test_only_what_the_caller_may_run_is_offered(registry):
