@@ -23,6 +23,9 @@ EACH = 50
 DAY = 86400.0
 LATEST = 3650 * DAY
 NOTE = 200
+KEYS = ("accounts add", "accounts passwd", "accounts delete")
+"""Commands that give somebody another account's rights: the password, or the name. A token without the scope ``*`` cannot run
+them for its own account or for an administrator's."""
 
 
 class Token(Table):
@@ -53,15 +56,23 @@ def find(text: str) -> Token | None:
 
 
 def allows(scopes: str, name: str, changes: bool) -> bool:
-    """Do the scopes of a token cover that command? One that makes or shows tokens needs the scope ``*``."""
+    """Do the scopes of a token cover that command? One that makes or shows tokens, or names administrators, needs the scope
+    ``*``."""
+    if whole(scopes):
+        return True
     group = name.split()[0]
+    if group == "tokens" or name == "admins set":
+        return False
     for each in scopes.split():
         wanted, _, only = each.partition(":")
-        if wanted == "*" and not only:
-            return True
-        if wanted in ("*", group) and group != "tokens" and not (only and changes):
+        if wanted in ("*", group) and not (only and changes):
             return True
     return False
+
+
+def whole(scopes: str) -> bool:
+    """May the token do everything that its account may?"""
+    return "*" in scopes.split()
 
 
 class Tokens(Module):

@@ -235,6 +235,34 @@ def test_scopes_bound_a_token(web: Callable[..., Web], place: Place) -> None:
         place.server.ctl("tokens", "add", BOSS, "--scopes", wrong, code=1)
 
 
+def test_a_token_with_some_scopes_does_not_become_one_with_all(
+    web: Callable[..., Web], place: Place, account: Any
+) -> None:
+    """Who sets the password of an administrator, or names one, can log in and do everything."""
+    mine, other = account("helper", place).bare, account("nobody", place).bare
+
+    def tried(token: str, *run: Any) -> int:
+        return Program(web(), token).ask(*run).status
+
+    some = made(place.server, BOSS, "--scopes", "accounts admins *:read")
+    password = {"password": "another-secret"}
+    for who in (BOSS, "Boss@LOCALHOST"):
+        assert tried(some, "PUT", f"/accounts/{who}", password) == 403
+        assert tried(some, "POST", "/accounts/passwd", {"jid": who, **password}) == 403
+        assert tried(some, "DELETE", f"/accounts/{who}") == 403
+    assert tried(some, "PUT", "/admins", {"jids": f"{BOSS}\n{mine}"}) == 403
+    assert tried(some, "GET", "/admins") == tried(some, "PUT", f"/accounts/{other}", password) == 200
+    assert (
+        tried(some, "DELETE", "/accounts/..x") == tried(some, "POST", "/accounts/passwd", {"jid": 7}) == 400
+    )
+    assert tried(some, "POST", "/accounts/passwd", password) == 400
+    own = made(place.server, mine, "--scopes", "accounts")
+    assert tried(own, "POST", "/accounts/passwd", {"jid": mine, **password}) == 403
+    whole = made(place.server, mine, "--scopes", "*")
+    assert tried(whole, "POST", "/accounts/passwd", {"jid": mine, **password}) == 200
+    Client(place.server.address("c2s"), "localhost").login("boss", "secret").close()
+
+
 def test_a_token_ends_when_it_is_removed_or_old_or_its_account_cannot_log_in(
     web: Callable[..., Web], place: Place, account: Any
 ) -> None:
