@@ -14,6 +14,8 @@ from urllib.parse import urlsplit
 import gevent
 
 NAT64 = ipaddress.ip_network("64:ff9b::/96")
+GLOBAL = ipaddress.ip_network("2000::/3")
+"""All IPv6 addresses of the internet (RFC 4291 section 2.4); Python takes some others for public, too."""
 
 
 class Refused(Exception):
@@ -49,6 +51,8 @@ def public(text: str) -> bool:
             inner = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
         if inner:
             return public(str(inner))
+        if ip not in GLOBAL:
+            return False
     return ip.is_global and not ip.is_multicast
 
 

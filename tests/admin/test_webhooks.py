@@ -94,7 +94,8 @@ def test_what_happens_is_told_signed_and_again_if_it_was_not_taken(start_server:
 @pytest.mark.parametrize(
     "address",
     ["127.0.0.1", "10.1.2.3", "169.254.169.254", "192.168.0.1", "0.0.0.0", "100.64.0.1", "224.0.0.1", "::1", "::", "fe80::1%lo",
-     "fc00::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::", "ff02::1"],
+     "fc00::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::", "ff02::1",
+     "64:ff9b:1::a00:1", "::ffff:0:127.0.0.1", "::7f00:1", "fec0::1", "5f00::1", "::198.41.0.4"],
 )  # fmt: skip
 def test_our_own_network_is_not_public(address: str) -> None:
     assert not post.public(address)
@@ -102,7 +103,10 @@ def test_our_own_network_is_not_public(address: str) -> None:
 
 def test_the_internet_is_public() -> None:
     assert (
-        post.public("198.41.0.4") and post.public("2001:503:ba3e::2:30") and post.public("::ffff:198.41.0.4")
+        post.public("198.41.0.4")
+        and post.public("2001:503:ba3e::2:30")
+        and post.public("::ffff:198.41.0.4")
+        and post.public("64:ff9b::198.41.0.4")
     )
 
 
