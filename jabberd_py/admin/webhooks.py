@@ -14,11 +14,12 @@ from typing import Any, NamedTuple
 
 import gevent
 from gevent.event import Event
+from gevent.lock import BoundedSemaphore
 
 from .. import log
 from ..hooks import Module, Option, command, duration, list_of, on
 from ..jsm.session import Session
-from ..xdb import xdb
+from ..xdb import StoreError, xdb
 from ..xmpp.element import Element
 from ..xmpp.stamp import utc
 from .post import Refused, post, url
@@ -83,11 +84,17 @@ class Receiver:
 
     def _attempt(self, letter: Letter) -> str | None:
         """What went wrong, or None."""
-        hooks, now = self.hooks, str(int(time.time()))
+        hooks = self.hooks
+        try:
+            with xdb.unit():
+                key = hooks.key()
+        except StoreError as error:
+            return f"no key: {error}"[:200]
+        now = str(int(time.time()))
         signed = f"{letter.id}.{now}.".encode() + letter.body
         headers = {
             "Content-Type": "application/json", "User-Agent": "jabberd_py", "webhook-id": letter.id, "webhook-timestamp": now,
-            "webhook-signature": "v1," + b64encode(digest(hooks.secret, signed, sha256)).decode(),
+            "webhook-signature": "v1," + b64encode(digest(key, signed, sha256)).decode(),
         }  # fmt: skip
         try:
             status = post(self.address, letter.body, headers, hooks.timeout, hooks.private)
@@ -115,6 +122,7 @@ class Webhooks(Module):
     def start(self) -> None:
         self.receivers: dict[str, Receiver] = {}
         self.secret = b""
+        self.busy = BoundedSemaphore()
         self._change()
 
     @on("reload")
@@ -124,14 +132,19 @@ class Webhooks(Module):
         for address in self.urls:
             if address not in self.receivers:
                 self.receivers[address] = Receiver(self, address)
-        if self.receivers and not self.secret:
-            self.secret = self._kept()
 
     @on("stop")
     def stop(self) -> None:
         for each in self.receivers.values():
             each.worker.kill(block=False)
         self.receivers = {}
+
+    def key(self) -> bytes:
+        """What the letters of this host are signed with. The first call reads or makes it, and blocks. Raises StoreError."""
+        with self.busy:
+            if not self.secret:
+                self.secret = self._kept()
+        return self.secret
 
     def _kept(self) -> bytes:
         text = xdb.get(self.host.domain, STORED)
@@ -183,4 +196,4 @@ class Webhooks(Module):
     @command("webhooks secret", changes=True, secret=True)
     def tell_secret(self) -> dict[str, str]:
         """The key by which receivers know that a webhook is from this host. The log keeps who has asked."""
-        return {"secret": PREFIX + b64encode(self._kept()).decode()}
+        return {"secret": PREFIX + b64encode(self.key()).decode()}

@@ -11,7 +11,10 @@ import gevent
 import pytest
 from gevent.queue import Queue
 
-from jabberd_py.admin import post
+from jabberd_py.admin import post, webhooks
+from jabberd_py.instance import Instance
+from jabberd_py.router import Router
+from jabberd_py.xdb import StoreError
 from tests.client import Client
 
 
@@ -89,6 +92,38 @@ def test_what_happens_is_told_signed_and_again_if_it_was_not_taken(start_server:
     rows = {row["url"]: row for row in json.loads(server.ctl("webhooks", "list", "--json"))}
     assert rows[ear.url]["lost"] == 0 and rows["http://127.0.0.1:1/"]["trouble"]
     client.close()
+
+
+def test_no_letter_is_signed_before_there_is_a_key(monkeypatch: Any) -> None:
+    """The store fails, and comes back: what is sent then has the right signature."""
+    sent: Queue[tuple[bytes, dict[str, str]]] = Queue()
+    answers = iter([StoreError("the disk is full"), StoreError("the disk is full"), b"the key"])
+
+    def kept(self: Any) -> bytes:
+        answer = next(answers)
+        if isinstance(answer, StoreError):
+            raise answer
+        return answer
+
+    def taken(address: str, body: bytes, headers: dict[str, str], *rest: Any) -> int:
+        sent.put((body, headers))
+        return 204
+
+    monkeypatch.setattr(webhooks.Webhooks, "_kept", kept)
+    monkeypatch.setattr(webhooks, "post", taken)
+    hooks = webhooks.Webhooks(
+        Instance(Router(), "localhost"),
+        {"urls": ["https://a.example/", "https://b.example/"], "patience": 0.001},
+    )
+    hooks.start()
+    hooks.put("login", jid="romeo@localhost")
+    for _ in range(2):
+        body, headers = sent.get(timeout=10)
+        signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
+        right = hmac.digest(b"the key", signed, "sha256")
+        assert headers["webhook-signature"] == "v1," + b64encode(right).decode()
+    assert hooks.tell_secret() == {"secret": "whsec_" + b64encode(b"the key").decode()}  # made once
+    hooks.stop()
 
 
 @pytest.mark.parametrize(
