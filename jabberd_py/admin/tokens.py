@@ -13,6 +13,7 @@ from peewee import CharField, FloatField
 from ..arguments import AccountAddress, Duration
 from ..commands import Caller
 from ..hooks import Module, command, every
+from ..jsm.users import Account
 from ..xdb import OWNER_LENGTH, Table, xdb
 from ..xmpp.errors import StanzaError
 from ..xmpp.stamp import utc
@@ -110,7 +111,8 @@ class Tokens(Module):
             "note": note,
             "made": now,
         }
-        xdb.save(lambda: Token.insert(**row, expires=now + expires).execute())
+        if not xdb.save(_keep, {**row, "expires": now + expires}):
+            raise StanzaError("item-not-found", "there is no such account")
         return {
             "id": key,
             "token": f"{BEGIN}_{key}_{secret}",
@@ -152,3 +154,11 @@ class Tokens(Module):
         """Removes the tokens whose time is over."""
         old = (Token.expires < time.time()) & Token.owner.endswith("@" + self.host.domain)
         xdb.save(lambda: Token.delete().where(old).execute())
+
+
+def _keep(row: dict[str, Any]) -> bool:
+    """Keeps a token, unless its account has gone meanwhile. For the writer."""
+    if not Account.select(Account.id).where(Account.owner == row["owner"]).exists():
+        return False
+    Token.insert(**row).execute()
+    return True
