@@ -19,12 +19,17 @@ LONGEST = 8000
 """Characters of one stanza that are shown."""
 MASK = "***"
 _secret = "auth|response|challenge|success|initial-response|additional-data|password|passwd|digest|handshake|secret|token|key"
-_texts = re.compile(rf"(<((?:[\w.-]+:)?(?:{_secret})|[\w.-]+:result|[\w.-]+:verify)\b[^>]*(?<!/)>)[^<]+")
-_results = re.compile(r"(<(?:result|verify)\b[^>]*xmlns=['\"]jabber:server:dialback['\"][^>]*(?<!/)>)[^<]+")
+# each reads a tag once, however often what it looks for stands in it: texts are hostile
+_texts = re.compile(rf"(<((?:[\w.-]+:)?(?:{_secret})|[\w.-]+:result|[\w.-]+:verify)\b[^<>]*+(?<!/)>)[^<]+")
+_results = re.compile(
+    r"(<(?:result|verify)\b(?=[^<>]*xmlns=['\"]jabber:server:dialback['\"])[^<>]*+(?<!/)>)[^<]+"
+)
 _attributes = re.compile(r"(\b(?:previd|password|passwd|token|secret|key)=)('[^']*'|\"[^\"]*\")")
-_enabled = re.compile(r"(<(?:[\w.-]+:)?enabled\b[^>]*?\bid=)('[^']*'|\"[^\"]*\")")
+_enabled = re.compile(r"(<(?:[\w.-]+:)?enabled\b[^<>]*?\bid=)('[^']*'|\"[^\"]*\")")
 _fields = re.compile(
-    r"(<field\b[^>]*\bvar=['\"][^'\"]*(?:passw|secret|token)[^'\"]*['\"][^>]*>.*?<value>)[^<]+", re.S
+    r"(<field\b(?=[^<>]*\bvar=(?:'[^'<>]*?(?:passw|secret|token)|\"[^\"<>]*?(?:passw|secret|token)))"
+    r"[^<>]*+>(?:(?!<field\b).)*?<value>)[^<]+",
+    re.S,
 )
 
 
