@@ -26,6 +26,9 @@ DEPTH = 20
 MOST = 500
 """Messages of an archive that are shown at once."""
 LONGEST = 64 * 1024
+"""Characters of a message that a program sends."""
+ELEMENT = 64
+"""What an element costs beside its characters: it takes time."""
 ATTRIBUTES = {"type", "id", "xml:lang"}
 """Of a message, those that a program may set; the others say who writes to whom."""
 
@@ -39,6 +42,8 @@ def stanza(value: Any) -> Element:
             raise ValueError("must be JSON") from None
     if not isinstance(value, dict) or _deep(value, DEPTH):
         raise ValueError('must be an object, such as {"body": "hello"}')
+    if _cost(value) > LONGEST:
+        raise ValueError("is too large")
     try:
         xml = xmltodict.unparse({"message": {"@xmlns": CLIENT} | value}, full_document=False)
         found = from_text(xml)
@@ -63,6 +68,17 @@ def _deep(value: Any, left: int) -> bool:
     if isinstance(value, list):
         return left == 0 or any(_deep(each, left - 1) for each in value)
     return not (value is None or isinstance(value, str | int | float))
+
+
+def _cost(value: Any, name: str = "message") -> int:
+    """About how many characters its XML will have: each item of a list repeats the name."""
+    if isinstance(value, list):
+        return sum(_cost(each, name) for each in value)
+    if isinstance(value, dict):
+        inner = sum(_cost(each, key) for key, each in value.items())
+    else:
+        inner = len(str(value))
+    return inner + 2 * len(name) + ELEMENT
 
 
 class Stanzas(Module):
