@@ -14,8 +14,10 @@ from ..archive.query import LAST, Query
 from ..arguments import AccountAddress, Address, Private
 from ..converters import Converter
 from ..hooks import Module, command
-from ..xdb import spoilt
+from ..net.turns import share
+from ..xdb import xdb
 from ..xdb.numbers import when
+from ..xdb.plain import plain
 from ..xmpp.element import Element, from_text
 from ..xmpp.errors import StanzaError
 from ..xmpp.ns import CLIENT
@@ -25,6 +27,8 @@ from ..xmpp.stamp import utc
 DEPTH = 20
 MOST = 500
 """Messages of an archive that are shown at once."""
+SHOWN = 1_000_000
+"""Characters of them."""
 LONGEST = 64 * 1024
 """Characters of a message that a program sends."""
 ELEMENT = 64
@@ -115,7 +119,7 @@ class Stanzas(Module):
         self, jid: AccountAddress, peer: Address | None = None, last: int = 50, before: str = ""
     ) -> list[dict[str, Any]]:
         """The last messages of an account's archive, as JSON of xmltodict; with a peer, those with that address; those before
-        the message with that id. The log keeps who read it."""
+        the message with that id. Of long messages fewer are shown, the newest. The log keeps who read it."""
         user = jid.user
         if not self.host.users.exists(user):
             raise StanzaError("item-not-found", "there is no such account")
@@ -123,15 +127,12 @@ class Stanzas(Module):
             raise ValueError(f"last: must be from 1 to {MOST}")
         query = Query(None, 0, LAST, peer, None, None, None, "", False, Page(before=before))
         ids = pages.page(user, query, last).ids
-        return [
-            {"id": str(id), "time": utc(when(id)), "stanza": _json(user, xml)}
-            for id, xml in pages.rows(user, ids)
-        ]
-
-
-def _json(user: str, xml: str) -> Any:
-    try:
-        return xmltodict.parse(xml)
-    except (ValueError, ExpatError) as error:
-        spoilt("message", user, error)
-        return None
+        shown, size, began = list[dict[str, Any]](), 0, 0.0
+        for id, xml in pages.rows(user, ids[::-1]):
+            size += len(xml)
+            if shown and size > SHOWN:
+                break
+            shown.append({"id": str(id), "time": utc(when(id)), "stanza": plain("message", user, xml)})
+            xdb.release()
+            began = share(began)
+        return shown[::-1]

@@ -6,8 +6,6 @@ import time
 from collections.abc import Iterator
 from typing import Any, Literal
 
-import xmltodict
-
 from ..arguments import AccountAddress, Password, SessionAddress
 from ..hooks import Module, Progress, command
 from ..jsm import standing
@@ -16,6 +14,7 @@ from ..jsm.users import Account
 from ..net.turns import fairly
 from ..options import brief
 from ..xdb import xdb
+from ..xdb.plain import plain
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
 from ..xmpp.stamp import utc
@@ -166,7 +165,7 @@ class Admin(Module):
             | suspended
             | {
                 "sessions": sessions,
-                "vcard": xmltodict.parse(vcard).get("vCard") if vcard else None,
+                "vcard": (plain("document", user, vcard) or {}).get("vCard") if vcard else None,
             }
         )
 
