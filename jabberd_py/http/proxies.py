@@ -6,7 +6,7 @@ import ipaddress
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ..net.networks import Networks
+from ..net.networks import Networks, unmapped
 
 PLAIN = ("http", "ws")
 """What a proxy calls a connection without TLS; Traefik says ``ws`` of a WebSocket."""
@@ -62,7 +62,6 @@ def _address(hop: str) -> str | None:
     elif hop.count(":") == 1:
         hop = hop.partition(":")[0]
     try:
-        ip = ipaddress.ip_address(hop)
+        return unmapped(ipaddress.ip_address(hop))
     except ValueError:
         return None
-    return str(getattr(ip, "ipv4_mapped", None) or ip)

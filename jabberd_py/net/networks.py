@@ -7,6 +7,11 @@ from collections.abc import Iterable
 from typing import Any
 
 
+def unmapped(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:
+    """The address as text; that of IPv4, if it stands in one of IPv6 (``::ffff:192.0.2.1``)."""
+    return str(getattr(address, "ipv4_mapped", None) or address)
+
+
 def network(value: Any) -> str:
     """An address or a network, such as ``10.0.0.0/8``. Raises ValueError."""
     return str(ipaddress.ip_network(str(value)))

@@ -9,7 +9,7 @@ import ipaddress
 import socket
 
 from ..options import Option, list_of
-from .networks import network
+from .networks import network, unmapped
 from .plain import exactly, some
 
 SIGNATURE = b"\r\n\r\n\x00\r\nQUIT\n"
@@ -52,7 +52,7 @@ def _binary(sock: socket.socket) -> str | None:
         return None
     if size < 2 * ADDRESS[kind] + 4:
         raise ValueError("a PROXY header that is too short")
-    return _plain(ipaddress.ip_address(said[: ADDRESS[kind]]))
+    return unmapped(ipaddress.ip_address(said[: ADDRESS[kind]]))
 
 
 def _rest_of_line(sock: socket.socket, most: int) -> bytes:
@@ -77,8 +77,4 @@ def _text(line: bytes) -> str | None:
         raise ValueError("a PROXY header with an address of another family")
     if not all(each.isdigit() and int(each) < 65536 for each in words[4:]):
         raise ValueError("a PROXY header without a port")
-    return _plain(addresses[0])
-
-
-def _plain(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:
-    return str(getattr(address, "ipv4_mapped", None) or address)
+    return unmapped(addresses[0])
