@@ -48,8 +48,22 @@ class Chain(dict[str, list[Callable[..., Any]]]):
         return self.others
 
     def add(self, handler: Callable[..., Any], kind: str | None) -> None:
-        for handlers in [self[kind]] if kind else [*self.values(), self.others]:
+        for handlers in [self[kind]] if kind else self._all():
             handlers.append(handler)
+
+    def add_first(self, handler: Callable[..., Any]) -> None:
+        """Before all others, for every kind of stanza; nothing, if it is there already."""
+        for handlers in self._all():
+            if handler not in handlers:
+                handlers.insert(0, handler)
+
+    def remove(self, handler: Callable[..., Any]) -> None:
+        for handlers in self._all():
+            if handler in handlers:
+                handlers.remove(handler)
+
+    def _all(self) -> list[list[Callable[..., Any]]]:
+        return [*self.values(), self.others]
 
 
 class Hooks:

@@ -36,11 +36,10 @@ class Blacklist(Module):
         wanted = any(self.lists.values())
         for event, handler in (("deliver", self.arrives), ("filter_out", self.leaves)):
             chain = self.host.hooks.chains[event]
-            for handlers in (*chain.values(), chain.others):
-                if wanted and handler not in handlers:
-                    handlers.insert(0, handler)
-                elif not wanted and handler in handlers:
-                    handlers.remove(handler)
+            if wanted:
+                chain.add_first(handler)
+            else:
+                chain.remove(handler)
 
     def arrives(self, stanza: Element) -> None:
         """Event `deliver`."""
