@@ -12,11 +12,11 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
-from ..hooks import HANDLED, Module, Option, every, list_of, on
+from ..hooks import HANDLED, Option, every, list_of, on
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
 from ..xmpp.jid import JID, parse
-from .following import Following, Source, source
+from .following import Follower, Following, Source, source
 
 MOST = 200_000
 """Entries of one list; the others are not heeded."""
@@ -38,7 +38,7 @@ def spellings(jid: JID) -> tuple[str, ...]:
     return (*names, *(hashlib.sha256(each.encode()).hexdigest() for each in names))
 
 
-class BlockLists(Module):
+class BlockLists(Follower):
     """Heeds lists of abusive addresses that others publish."""
 
     name = "blocklists"
@@ -81,16 +81,6 @@ class BlockLists(Module):
         if self.lists and not self.listening:  # most servers heed none: their messages do without the call
             self.listening = True
             self.host.hooks.add("filter_in", self.turn_away)
-
-    @every(300)
-    def try_again(self) -> None:
-        """Lists that could not be read yet."""
-        self.following.try_again()
-
-    @on("server", kind="message")
-    def changed(self, stanza: Element) -> bool | None:
-        """An event of a list."""
-        return HANDLED if self.following.heard(stanza) else None
 
     # -- who is on them ---------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import gevent
 
 from .. import log
+from ..hooks import HANDLED, Module, every, on
 from ..xdb import xdb
 from ..xmpp import rsm
 from ..xmpp.element import Element
@@ -150,3 +151,19 @@ class Following:
                 ids.discard(id)
             elif id and len(ids) < self.most:
                 ids.add(id)
+
+
+class Follower(Module):
+    """What modules that follow nodes have in common."""
+
+    following: Following
+
+    @every(300)
+    def try_again(self) -> None:
+        """Reads the nodes that could not be read yet."""
+        self.following.try_again()
+
+    @on("server", kind="message")
+    def changed(self, stanza: Element) -> bool | None:
+        """An event of such a node."""
+        return HANDLED if self.following.heard(stanza) else None

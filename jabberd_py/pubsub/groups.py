@@ -17,13 +17,12 @@ from gevent.pool import Pool
 from .. import log
 from ..arguments import AccountAddress
 from ..commands import Failed
-from ..hooks import HANDLED, Module, Option, command, every, list_of, mapping_of, on
+from ..hooks import Option, command, every, list_of, mapping_of, on
 from ..jsm.host import bare_address
 from ..net.turns import fairly
 from ..xdb import StoreError, xdb
-from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
-from .following import Following, Source, source
+from .following import Follower, Following, Source, source
 from .members import NAME, GroupMember, SharedContact, enrol, groups_of, keep_groups, remember, row_of
 
 logger = log.get(__name__)
@@ -67,7 +66,7 @@ def group_node(text: Any) -> GroupNode:
     return GroupNode(source(*parts[:2]), parts[2])
 
 
-class Groups(Module):
+class Groups(Follower):
     """Puts the members of a group into each other's rosters."""
 
     name = "groups"
@@ -108,14 +107,6 @@ class Groups(Module):
     def refresh(self) -> None:
         self.following.follow([each.source for each in self.nodes])
         self._settle_soon()
-
-    @every(300)
-    def try_again(self) -> None:
-        self.following.try_again()
-
-    @on("server", kind="message")
-    def changed(self, stanza: Element) -> bool | None:
-        return HANDLED if self.following.heard(stanza) else None
 
     def _said(self) -> dict[str, set[str]]:
         """Group -> its members by the configuration and by nodes: any addresses, or "*"."""
