@@ -219,8 +219,8 @@ class Checker:
 def _merged(
     known: Mapping[str, type[Any]], *levels: Level
 ) -> tuple[dict[str, dict[str, Any]], list[str], list[str]]:
-    """Returns the settings by name, the names of the modules that are on, and the names of those that are off although somebody
-    has set options of theirs and nobody has switched them off. A later level overrides an earlier one.
+    """Returns three things: the settings by name; the names of the modules that are on; the names of modules that are
+    off, although the configuration sets options of theirs and does not switch them off. A later level overrides an earlier one.
     What is on by default goes off with a module that it needs."""
     settings: dict[str, dict[str, Any]] = {}
     enabled, idle = [], []

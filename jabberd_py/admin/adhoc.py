@@ -181,7 +181,7 @@ def _title(name: str) -> str:
 
 
 def _dialogue(ask: Ask, bound: Bound) -> Dialogue:
-    """A command of the registry: one page for what is required, one for what is not."""
+    """The dialogue for a command of the registry. Its first page asks for the required arguments, its second for the others."""
     arguments = {name: each for name, each in bound.arguments.items() if name != "host"}
     if bound.command.secret or any(each.converter is PASSWORD for each in arguments.values()):
         ask.check_secure()

@@ -137,7 +137,7 @@ class Api(Module):
             return False  # the command says what is wrong
         return jid.user == token.owner or bool(router.administered(jid))
 
-    # -- what is asked ---------------------------------------------------------------------------------
+    # -- routes and requests ---------------------------------------------------------------------------------
 
     def _all(self) -> Table:
         """The routes of all commands."""

@@ -34,7 +34,7 @@ LONGEST = 64 * 1024
 ELEMENT = 64
 """What an element costs beside its characters: it takes time."""
 ATTRIBUTES = {"type", "id", "xml:lang"}
-"""Of a message, those that a program may set; the others say who writes to whom."""
+"""The attributes of a message that a program may set. The others say who writes to whom; the server sets them."""
 
 
 def stanza(value: Any) -> Element:

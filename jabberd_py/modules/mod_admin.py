@@ -82,8 +82,8 @@ class Admin(Module):
 
     @command("accounts list", needs="store")
     def everybody(self, state: State = "registered", first: int = 0) -> list[dict[str, Any]]:
-        """All accounts, or those that are disabled, online, active or idle (away, or not heard of), the first so many of
-        them; 0: all."""
+        """All accounts, or only those that are disabled, online, active or idle. Active and idle accounts are online; idle ones
+        are away at all clients, or have sent no presence. ``first``: list so many of them; 0 lists all."""
         if first < 0:
             raise ValueError("first: cannot be negative")
         rows: list[dict[str, Any]] = []
@@ -207,7 +207,7 @@ class Admin(Module):
 
 
 def vcard(email: str, given_name: str, surname: str) -> Element | None:
-    """A vCard (XEP-0054) with what is known of somebody; None: nothing is."""
+    """A vCard (XEP-0054) with what is known of a user. None: nothing is known."""
     if not (email or given_name or surname):
         return None
     name = Element("N", VCARD, Element("FAMILY", VCARD, surname), Element("GIVEN", VCARD, given_name))

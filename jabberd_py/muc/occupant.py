@@ -69,7 +69,8 @@ def cleaned(stanza: Element, reserved: frozenset[str]) -> Element:
 
 
 def lean(presence: Element) -> Element:
-    """What is kept of a presence: not who has sent it to whom. Equal lists of children are one list."""
+    """The part of a presence that a room keeps. Its sender and its recipient are left out. Equal lists of children share one
+    list."""
     attrs = {key: value for key, value in presence.attrs.items() if key in ("id", "xml:lang")}
     kids = presence.kids
     if len(_kids) > 1000:

@@ -258,7 +258,7 @@ class Subscriptions(Feature):
         return now != "outcast" and (not self.host["members"].says(room) or at_least(now, "member"))
 
     def _weed(self, room: Room, users: Iterable[str]) -> None:
-        """Ends the subscriptions of those who might not come in any more. Does not wait."""
+        """Ends the subscriptions of users who would not be let in any more. Does not wait for the store."""
         known = self.of(room)
         gone = [
             each
