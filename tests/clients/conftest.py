@@ -70,7 +70,9 @@ def npm() -> None:
     if not shutil.which("npm"):
         pytest.skip("npm is not installed")
     if not INSTALLED.exists() or INSTALLED.stat().st_mtime < (NODE / "package-lock.json").stat().st_mtime:
-        subprocess.run(["npm", "ci", "--no-audit", "--no-fund"], cwd=NODE, check=True, timeout=100)
+        subprocess.run(
+            ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=NODE, check=True, timeout=100
+        )
 
 
 def xmppjs() -> list[str]:
