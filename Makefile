@@ -8,6 +8,7 @@ HOST   ?= localhost
 USERS  ?= 200
 TIME   ?= 60s
 SLOW    = tests/acceptance tests/clients tests/crash tests/federation tests/xdb
+SERVICES = tests/admin tests/http tests/muc tests/pubsub tests/services
 STORING = tests/c2s/test_sasl.py tests/c2s/test_sm.py tests/c2s/test_stream.py tests/ctl/test_accounts.py \
     tests/ctl/test_jabberctl.py tests/ctl/test_portable.py tests/modules tests/rfc6121
 
@@ -15,7 +16,7 @@ STORING = tests/c2s/test_sasl.py tests/c2s/test_sm.py tests/c2s/test_stream.py t
 QUICK_ROWS = login,chat 1,chat 8,chat TLS 8,chat +,chat by,chat WebSocket 1,chat BOSH,file,presence,room,offline,idle,users,many sessions plain,fairness: messages,fairness: archive,fairness: never,fairness: roster
 
 .DEFAULT_GOAL := help
-.PHONY: run account install uninstall must-be-root test test-slow test-quick test-databases test-mariadb test-postgres lint docs conf load swarm bench profile help clean
+.PHONY: run account install uninstall must-be-root test test-slow test-services test-quick test-databases test-mariadb test-postgres lint docs conf load swarm bench profile help clean
 
 run: $(VENV)/run.stamp jabberctl  ## start the server here; ARGS="--set c2s.port=5333" for options
 	@exec $(PY) -m jabberd_py $(ARGS)
@@ -31,9 +32,9 @@ jabberctl: Makefile
 	    'exec "$(abspath $(VENV))/bin/python" -m jabberd_py.ctl "$$@"' >$@
 	@chmod 755 $@
 
-test: $(VENV)/dev.stamp  ## all tests; ARGS="-k roster" for some; HALVES=1: both halves at a time
-ifdef HALVES
-	@$(MAKE) --no-print-directory --jobs=2 test-slow test-quick
+test: $(VENV)/dev.stamp  ## all tests; ARGS="-k roster" for some; PARTS=1: in parts, two at a time, on all databases
+ifdef PARTS
+	@$(MAKE) --no-print-directory --jobs=2 --keep-going test-slow test-services test-quick test-mariadb test-postgres
 else
 	$(PY) -m pytest $(ARGS)
 endif
@@ -46,14 +47,15 @@ define with_others
 	    $(PY) -m pytest -o cache_dir=.pytest_cache/$@ --last-failed --last-failed-no-failures none $(1) $(ARGS); }
 endef
 
-# All tests in two halves: most of their time they wait.
 test-slow: $(VENV)/dev.stamp  ## the tests that wait for other people's programs, for pip and for disks
 	$(call with_others,$(SLOW))
 
-test-quick: $(VENV)/dev.stamp  ## all others
-	$(call with_others,tests $(addprefix --ignore=,$(SLOW)))
+test-services: $(VENV)/dev.stamp  ## the tests of rooms, nodes, files and the web
+	$(call with_others,$(SERVICES))
 
-# Each in a process of its own, both at a time: most of their time they wait.
+test-quick: $(VENV)/dev.stamp  ## all others
+	$(call with_others,tests $(addprefix --ignore=,$(SLOW) $(SERVICES)))
+
 test-databases:  ## the tests that keep something, on MariaDB and on PostgreSQL
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync test-mariadb test-postgres
 
