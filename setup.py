@@ -22,7 +22,7 @@ setup(
     python_requires=">=3.11",
     install_requires=requirements("requirements.txt"),
     packages=find_packages(include=["jabberd_py", "jabberd_py.*"]),
-    package_data={"jabberd_py": ["py.typed", "**/templates/*", "**/static/*"]},
+    package_data={"jabberd_py": ["py.typed", "web/templates/**/*.html", "web/static/*"]},
     entry_points={
         "console_scripts": [
             "jabberd = jabberd_py.__main__:main",

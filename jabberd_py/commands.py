@@ -213,6 +213,13 @@ class Registry:
             })  # fmt: skip
         return found
 
+    def permits(self, caller: Caller, name: str) -> bool:
+        """May the caller run it, with any values at all? False if there is no such command."""
+        try:
+            return any(self._permits(caller, each) for each in self.find(name))
+        except NoSuchThing:
+            return False
+
     def at(self, caller: Caller, place: Instance) -> dict[str, Bound]:
         """The commands for other faces than jabberctl that the caller may run at that domain, by name: its own, and at a host
         with users also those of the server as a whole and of federation."""

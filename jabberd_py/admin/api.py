@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -15,6 +14,7 @@ from ..commands import Caller, CommandError, Conflict, outcome, typed
 from ..hooks import Answer, Module, Option, Refusal, Request, duration, http, size
 from ..jsm.host import Host
 from ..net.karma import Karma, neighbourhood
+from ..net.networks import loopback
 from ..xdb import StoreError
 from ..xmpp.jid import parse
 from . import tokens
@@ -101,7 +101,7 @@ class Api(Module):
 
     def _token(self, request: Request) -> tokens.Token:
         """Raises Problem."""
-        if not request.secure and not _near(request.address):
+        if not request.secure and not loopback(request.address):
             raise Problem(403, "only by https")
         scheme, _, text = request.header("Authorization").partition(" ")
         token = tokens.find(text.strip()) if scheme.lower() == "bearer" and text else None
@@ -198,14 +198,6 @@ class Api(Module):
         known = self.host.router.commands.find(name)[0].arguments
         again = outcome(run(caller, name, {key: args[key] for key in known if key in args}))
         return 200, {route.item: args[route.item or ""]} if again is None else again
-
-
-def _near(address: str) -> bool:
-    """Is it this machine?"""
-    try:
-        return ipaddress.ip_address(address.partition("%")[0]).is_loopback
-    except ValueError:
-        return False
 
 
 def _query(request: Request) -> dict[str, Any]:

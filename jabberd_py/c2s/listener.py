@@ -13,6 +13,7 @@ from ..jsm.host import Host
 from ..net.accept import Ports, with_direct
 from ..net.backlog import Backlog
 from ..net.crowd import Crowd
+from ..net.guard import Guard
 from ..net.karma import Rates
 from ..net.stream import Stream
 from ..net.tls import Certificates
@@ -22,7 +23,6 @@ from ..xmpp.errors import StreamError
 from ..xmpp.parser import Limits
 from ..xmpp.protocols import RFC, XEP
 from .client import Client
-from .guard import Guard
 from .options import C2S
 from .sm import StreamManagement
 

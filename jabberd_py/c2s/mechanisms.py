@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, NoReturn, Protocol
 import gevent
 
 from ..jsm.host import Host
+from ..net.guard import Guard
 from ..net.stream import Stream
 from ..net.tls import Certificates, client_names
 from ..xdb import xdb
@@ -19,7 +20,6 @@ from ..xmpp import sasl
 from ..xmpp.jid import parse
 from ..xmpp.protocols import RFC, XEP
 from ..xmpp.sasl import SaslError, ScramKeys
-from .guard import Guard
 
 PROTOCOLS = (
     RFC(4422, "SASL"),

@@ -69,6 +69,7 @@ ORDER = (
     "admin.stanzas",
     "admin.api",
     "admin.webhooks",
+    "web.site",
     "mod_echo",
 )  # fmt: skip
 

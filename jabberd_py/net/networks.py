@@ -17,6 +17,14 @@ def network(value: Any) -> str:
     return str(ipaddress.ip_network(str(value)))
 
 
+def loopback(address: str) -> bool:
+    """Is it this machine?"""
+    try:
+        return ipaddress.ip_address(address.partition("%")[0]).is_loopback
+    except ValueError:
+        return False
+
+
 class Networks:
     """``address in networks``: is the IP address, as text, in one of them?"""
 

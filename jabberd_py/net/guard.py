@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
-from ..net.karma import Karma, neighbourhood
+from .karma import Karma, neighbourhood
 
 RATE = 0.1
 """So many wrong passwords are forgiven in a second."""

@@ -1,0 +1,1 @@
+"""Pages for people, in a browser: the console of administrators, one's own account, and what others register in `faces`."""

@@ -1,0 +1,73 @@
+"""Every command as a page: a form, and its result. Buttons of other pages lead here, with the arguments filled in; so this is
+also where the console asks before it does something that cannot be undone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import abort, redirect, render_template, request
+from werkzeug.wrappers import Response
+
+from ...commands import CommandError
+from .. import context, forms
+from ..context import administrator, caller, local, registry, tell
+from . import console
+
+HOME = "/console/commands"
+UNIMPORTANT = ("back", "_token")
+
+
+@console.route("/commands")
+@administrator
+def commands() -> str:
+    """All that the administrator may run."""
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for each in registry().describe(caller()):
+        if not each["local"]:
+            groups.setdefault(each["name"].split()[0], []).append(each)
+    return render_template("console/commands.html", groups=groups)
+
+
+@console.route("/do/<name>", methods=["GET", "POST"])
+@administrator
+def do(name: str) -> str | Response | tuple[str, int]:
+    """The form of a command. Arguments in the address are filled in; ``back`` is the page to go back to when it is done."""
+    known = {each["name"]: each for each in registry().describe(caller())}
+    if name not in known or known[name]["local"]:
+        abort(404)
+    entry, back = known[name], local(request.values.get("back"), "")
+    form = forms.form(name)
+    if request.method != "POST":
+        given = {key: value for key, value in request.args.items() if key not in UNIMPORTANT}
+        form.fill(given)
+        if not entry["changes"] and not any(each.required and not each.value for each in form.fields):
+            return _page(entry, form, back, *_run(name, form))
+        return render_template(
+            "console/do.html", entry=entry, form=form, back=back, destroys=forms.destroys(name), ran=False
+        )
+    try:
+        result = form.run()
+    except CommandError:
+        return _page(entry, form, back), 400
+    if back and not isinstance(result, list | dict):
+        tell(f"{name}: {result or 'done'}")
+        return redirect(back, 303)
+    if back and isinstance(result, dict) and len(result) == 1 and not entry["changes"]:
+        return redirect(back, 303)
+    return _page(entry, form, back, True, result)
+
+
+def _run(name: str, form: forms.Form) -> tuple[bool, Any]:
+    """Runs a command that changes nothing, with what is filled in."""
+    values = {each.name: each.value for each in form.fields if each.value}
+    try:
+        return True, context.run(name, **values)
+    except CommandError as error:
+        form.blame(error)
+        return False, None
+
+
+def _page(entry: dict[str, Any], form: forms.Form, back: str, ran: bool = False, result: Any = None) -> str:
+    return render_template(
+        "console/do.html", entry=entry, form=form, back=back, destroys=forms.destroys(entry["name"]), ran=ran, result=result,
+    )  # fmt: skip

@@ -1,0 +1,85 @@
+"""The faces of a site, each a Flask Blueprint in a file or folder of its own, and what stands in the navigation."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from flask import Blueprint, current_app, g, request, url_for
+
+from . import context, second, signin
+from .console import console
+
+FACES: list[Blueprint] = [signin.blueprint, second.blueprint, console]
+
+
+class Entry(NamedTuple):
+    """A line of the navigation. It is shown if there is such an endpoint, and if who asks may run the command."""
+
+    endpoint: str
+    text: str
+    command: str = ""
+
+
+CONSOLE = [
+    ("", [
+        Entry("console.overview", "Overview"),
+        Entry("console.doctor", "Doctor", "check"),
+        Entry("console.logs", "Log", "log show"),
+        Entry("console.audit", "Audit", "log audit"),
+    ]),
+    ("People", [
+        Entry("console.users", "Users", "accounts list"),
+        Entry("invitations.index", "Invitations"),
+        Entry("console.reports", "Reports", "reports list"),
+        Entry("console.announce", "Announcements", "announce"),
+    ]),
+    ("Services", [
+        Entry("console.hosts", "Hosts"),
+        Entry("console.rooms", "Rooms", "rooms list"),
+        Entry("console.nodes", "PubSub nodes", "nodes list"),
+        Entry("console.uploads", "Files"),
+        Entry("console.components", "Components", "components"),
+    ]),
+    ("Server", [
+        Entry("console.federation", "Federation", "s2s"),
+        Entry("console.certificates", "Certificates", "check certificates"),
+        Entry("modules.index", "Modules"),
+        Entry("console.store", "Store and backups", "check store"),
+        Entry("console.commands", "All commands"),
+    ]),
+]  # fmt: skip
+"""Group -> entries, for administrators."""
+OWN = [("", [
+    Entry("account.index", "My account"),
+    Entry("second.index", "Second factor"),
+    Entry("account.devices", "Devices"),
+    Entry("account.data", "My data"),
+    Entry("account.privacy", "Privacy"),
+    Entry("invitations.mine", "Invitations"),
+    Entry("chat.index", "Chat"),
+    Entry("account.delete", "Delete account"),
+])]  # fmt: skip
+"""For everybody, of one's own account."""
+
+
+class Link(NamedTuple):
+    href: str
+    text: str
+    current: bool
+
+
+def navigation() -> list[tuple[str, list[Link]]]:
+    """What the page shows beside itself: the console's, or one's own account's; nothing for strangers."""
+    if g.get("signed") is None:
+        return []
+    groups = CONSOLE if request.path.startswith("/console") and context.is_administrator() else OWN
+    found = [(title, [_link(each) for each in entries if _shown(each)]) for title, entries in groups]
+    return [(title, links) for title, links in found if links]
+
+
+def _shown(entry: Entry) -> bool:
+    return entry.endpoint in current_app.view_functions and (not entry.command or context.may(entry.command))
+
+
+def _link(entry: Entry) -> Link:
+    return Link(url_for(entry.endpoint), entry.text, entry.endpoint == request.endpoint)

@@ -1,0 +1,152 @@
+"""An HTML form made from the arguments of a command (templates/forms.html shows it)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from flask import request
+
+from ..arguments import HOST, Argument
+from ..commands import CommandError, WrongArgument
+from . import context, filters
+
+KINDS = {"password": "password", "private": "password", "flag": "checkbox", "choice": "select", "lines": "textarea",
+         "stanza": "textarea", "int": "number", "float": "number"}  # fmt: skip
+"""Kind of an argument -> its field. All others are one line of text."""
+HINTS = {
+    "account": "An account, such as name@example.org",
+    "session": "An account, such as name@example.org, or with /resource one of its sessions",
+    "address": "An XMPP address, such as name@example.org", "duration": "A length of time, such as 30s, 5m, 12h, 7d",
+    "size": "An amount, such as 64 KiB or 100 MiB", "domain": "A domain, such as example.org",
+}  # fmt: skip
+DESTROYS = frozenset((
+    "delete", "destroy", "purge", "remove", "reset", "clear", "kick", "stop", "restart", "disable", "suspend",
+))  # fmt: skip
+"""Words in the names of commands that a person should think about twice."""
+
+
+def destroys(command: str) -> bool:
+    return not DESTROYS.isdisjoint(command.split())
+
+
+@dataclass
+class Field:
+    """One line of a form. ``kind``: text, password, number, textarea, checkbox, select, hidden."""
+
+    name: str
+    label: str
+    kind: str = "text"
+    required: bool = False
+    value: str = ""
+    choices: list[str] = field(default_factory=list)
+    hint: str = ""
+    error: str = ""
+
+    @property
+    def checked(self) -> bool:
+        return self.value in ("true", "True", "yes", "on", "1")
+
+
+@dataclass
+class Form:
+    """The fields of a command. ``error``: what is wrong with the whole."""
+
+    command: str
+    fields: list[Field]
+    error: str = ""
+
+    def fill(self, given: Mapping[str, Any]) -> Form:
+        for each in self.fields:
+            if each.name in given:
+                each.value = str(given[each.name])
+        return self
+
+    def hide(self, names: Iterable[str]) -> Form:
+        """These stand in the form, but nobody edits them."""
+        wanted = set(names)
+        for each in self.fields:
+            if each.name in wanted:
+                each.kind = "hidden"
+        return self
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """What the browser has sent, for `context.run`: optional fields that are empty are left out."""
+        found: dict[str, Any] = {}
+        for each in self.fields:
+            said = request.form.get(each.name, "")
+            if each.kind == "checkbox":
+                found[each.name] = bool(said)
+            elif said or each.required:
+                found[each.name] = said
+        return found
+
+    def run(self) -> Any:
+        """Runs the command with what was sent; the form keeps that, but for passwords. Raises CommandError, after it has been
+        noted at its field."""
+        for each in self.fields:
+            if each.kind == "checkbox":
+                each.value = "yes" if request.form.get(each.name) else ""
+            elif each.kind != "password":
+                each.value = request.form.get(each.name, "")
+        try:
+            return context.run(self.command, **self.values)
+        except CommandError as error:
+            self.blame(error)
+            raise
+
+    def blame(self, error: CommandError) -> None:
+        """Notes what is wrong: at the field that it is about, or on top."""
+        text = str(error)
+        for each in self.fields:
+            about = error.argument if isinstance(error, WrongArgument) else None
+            if each.name == about or (about is None and text.startswith(f"{each.name}:")):
+                each.error = text.removeprefix(f"{each.name}:").strip()
+                return
+        self.error = text
+
+
+def form(command: str, hints: Mapping[str, str] = {}, labels: Mapping[str, str] = {}) -> Form:
+    """The form of a command. Raises NoSuchThing."""
+    bound = context.registry().find(command)
+    arguments = dict(bound[0].arguments)
+    if bound[0].place is not None and bound[0].account is None:
+        arguments.setdefault("host", HOST)
+    fields = []
+    for name, each in arguments.items():
+        one = _field(each, labels.get(name) or filters.title(name), hints.get(name, ""))
+        if name == "host":
+            one.label, one.kind = labels.get(name, "Where"), "select"
+            one.choices = _places(command)
+            if each.required is False and len(one.choices) > 1:
+                one.choices.insert(0, "")
+                one.hint = one.hint or "Nothing chosen: everywhere"
+            elif one.choices:
+                one.value = one.choices[0]
+        fields.append(one)
+    return Form(command, fields)
+
+
+def _places(command: str) -> list[str]:
+    """The domains on which who asks may run the command."""
+    places = {each.place.domain for each in context.registry().find(command) if each.place is not None}
+    jid = context.me().jid
+    router = context.web().host.router
+    found = [name for name in places if name in router.instances and router.instances[name].is_admin(jid)]
+    return sorted(found) or sorted(router.administered(jid))
+
+
+def _field(each: Argument, label: str, hint: str) -> Field:
+    kind = KINDS.get(each.converter.name, "text")
+    made = Field(each.name, label, kind, each.required and kind != "checkbox", choices=list(each.choices))
+    made.hint = hint or HINTS.get(each.converter.name, "")
+    if not each.required and each.default is not None:
+        if kind == "checkbox":
+            made.value = "yes" if each.default else ""
+        elif kind != "password":
+            made.value = str(each.converter.show(each.default))
+    if not each.required and kind == "select" and each.default is None:
+        made.choices.insert(0, "")
+    return made

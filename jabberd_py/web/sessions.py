@@ -1,0 +1,111 @@
+"""Who is signed in by browser. A session is known by a random number in a cookie; all else about it is here, in memory: a
+restart signs everybody out."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..jsm.host import Host
+from ..xmpp.jid import JID, parse
+
+EACH, ALL = 10, 5000
+"""Sessions of one account, and of all. The one that was idle the longest makes room for a new one."""
+TOLD = 10
+"""Messages that wait for the next page."""
+
+
+@dataclass
+class Signed:
+    """A session.
+
+    id       the hash of the cookie: who reads the memory or a log cannot use it
+    jid      the bare address of the account
+    kept     the row of the account at sign-in: another password, or a suspended account, ends the session
+    address  IP address at sign-in; ``agent``: the browser, as it names itself
+    began, used  Unix times: of the sign-in, of the last request
+    told     messages for the next page: (kind, text), kind "done", "hint" or "error"
+    notes    what a face remembers between two pages, under its own name
+    """
+
+    id: str
+    jid: JID
+    host: Host
+    kept: list[Any]
+    address: str
+    agent: str
+    began: float
+    used: float
+    told: list[tuple[str, str]] = field(default_factory=list)
+    notes: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def user(self) -> str:
+        return self.jid.user
+
+
+class Sessions:
+    """The sessions of one site. ``idle``, ``longest``: seconds, after the last request and after the sign-in."""
+
+    def __init__(self) -> None:
+        self.idle = self.longest = 0.0
+        self._all: dict[str, Signed] = {}
+
+    def begin(self, host: Host, user: str, address: str, agent: str) -> str:
+        """A new session, always under a new number. Returns the value of the cookie."""
+        self.sweep()
+        mine = [each for each in self._all.values() if each.user == user]
+        for full, most in ((mine, EACH), (list(self._all.values()), ALL)):
+            if len(full) >= most:
+                self.end(min(full, key=lambda each: each.used))
+        cookie, now = secrets.token_urlsafe(32), time.time()
+        id = hashed(cookie)
+        kept = host.users.row(user)
+        self._all[id] = Signed(id, parse(user), host, kept, address, agent[:200], now, now)
+        return cookie
+
+    def find(self, cookie: str) -> Signed | None:
+        """The session of that cookie, which is in use now. None: there is none, or it is over. May block."""
+        found = self._all.get(hashed(cookie))
+        if found is None:
+            return None
+        if self._over(found, time.time()) or found.host.users.row(found.user) != found.kept:
+            self.end(found)
+            return None
+        found.used = time.time()
+        return found
+
+    def end(self, session: Signed) -> None:
+        self._all.pop(session.id, None)
+
+    def end_others(self, session: Signed) -> int:
+        """Signs the account out everywhere else. Returns in how many places."""
+        others = [each for each in self.of(session.user) if each is not session]
+        for each in others:
+            self.end(each)
+        return len(others)
+
+    def of(self, user: str) -> list[Signed]:
+        self.sweep()
+        return [each for each in self._all.values() if each.user == user]
+
+    def renew(self, session: Signed) -> None:
+        """The password was changed in this session: it goes on, and all others of the account end. May block."""
+        session.kept = session.host.users.row(session.user)
+        self.end_others(session)
+
+    def sweep(self) -> None:
+        """Forgets those that are over."""
+        now = time.time()
+        for each in [each for each in self._all.values() if self._over(each, now)]:
+            self.end(each)
+
+    def _over(self, session: Signed, now: float) -> bool:
+        return now - session.used > self.idle or now - session.began > self.longest
+
+
+def hashed(cookie: str) -> str:
+    return hashlib.sha256(cookie.encode()).hexdigest()

@@ -1,0 +1,137 @@
+"""Sign in and out: an XMPP address and its password, checked against the SCRAM keys of the store, and a code where the account
+wants one."""
+
+from __future__ import annotations
+
+import secrets
+
+import gevent
+from flask import Blueprint, g, redirect, render_template, request
+from werkzeug.wrappers import Response
+
+from .. import log
+from ..jsm.host import Host
+from ..xdb import xdb
+from ..xmpp.jid import parse
+from . import totp
+from .context import anyone, encrypted, is_administrator, local, near, signed_in, tell, web
+
+blueprint = Blueprint("signin", __name__)
+audit = log.get("audit")
+AT_ONCE = 8
+"""Passwords that are checked at a time: each takes a thread for some milliseconds."""
+BLUR = 0.05
+"""At most this many seconds the answer to a wrong password is delayed, at random, so that its time tells nothing."""
+WRONG = "The address, the password or the code is not right."
+LATER = "Too many attempts. Wait a minute, then try again."
+PLAIN = "Passwords are taken by https only, or from the machine itself. Open this page with https://."
+_checking = 0
+
+
+class Refused(Exception):
+    """The text is for the person, the reason for the log."""
+
+    def __init__(self, text: str, reason: str, status: int = 403) -> None:
+        super().__init__(text)
+        self.reason, self.status = reason, status
+
+
+@blueprint.route("/sign-in", methods=["GET", "POST"])
+@anyone
+def sign_in() -> str | Response | tuple[str, int]:
+    """The form, and what it sends."""
+    wanted = local(request.values.get("next"), "")
+    open_ = encrypted() or request.environ["wsgi.url_scheme"] == "https" or near()
+    if request.method != "POST":
+        if g.signed is not None:
+            return redirect(wanted or _home(), 303)
+        return render_template(
+            "signin.html", next=wanted, address="", error="" if open_ else PLAIN, usable=open_
+        )
+    said = request.form.get("address", "")[:2000].strip()
+    try:
+        if not open_:
+            raise Refused(PLAIN, "not by https")
+        host, user = _check(said, request.form.get("password", ""), request.form.get("code", ""))
+    except Refused as refused:
+        audit.info("sign-in", by=said[:300], via="console", where=request.remote_addr, result=refused.reason)
+        page = render_template("signin.html", next=wanted, address=said, error=str(refused), usable=open_)
+        return page, refused.status
+    sessions = web().sessions
+    if g.signed is not None:
+        sessions.end(g.signed)
+    cookie = sessions.begin(host, user, request.remote_addr or "", request.user_agent.string)
+    g.signed = sessions.find(cookie)
+    g.new_cookie = ("jabberd", cookie)
+    audit.info("sign-in", by=user, via="console", where=request.remote_addr, result="done")
+    return redirect(wanted or _home(), 303)
+
+
+@blueprint.route("/sign-out", methods=["GET", "POST"])
+@signed_in
+def sign_out() -> str | Response:
+    """Ends this session; with a GET the page asks first."""
+    if request.method != "POST":
+        return render_template("signout.html")
+    web().sessions.end(g.signed)
+    audit.info("sign-out", by=g.signed.user, via="console", where=request.remote_addr, result="done")
+    g.signed, g.new_cookie = None, ("jabberd", "")
+    tell("You are signed out.")
+    return redirect("/sign-in", 303)
+
+
+def _home() -> str:
+    return "/console" if is_administrator() and web().console else "/account/second-factor"
+
+
+def _check(said: str, password: str, code: str) -> tuple[Host, str]:
+    """The host and the bare address of who signs in. Unknown accounts take the same time and get the same text. Blocks. Raises
+    Refused."""
+    global _checking
+    guard, here, address = web().guard, web().host, request.remote_addr or ""
+    host, user = _account(said)
+    if guard.refuses(user, address):
+        raise Refused(LATER, "too many wrong passwords", 429)
+    wait = guard.wait(user, address)
+    if wait is None or _checking >= AT_ONCE:
+        raise Refused(LATER, "too many at a time", 429)
+    if wait:
+        xdb.release()
+        gevent.sleep(wait)
+    _checking += 1
+    try:
+        right = (host or here).users.verify(user if host is not None else None, password)
+    except ValueError:
+        right = False  # no password could be that
+    finally:
+        _checking -= 1
+    if guard.refuses(user, address):
+        raise Refused(
+            LATER, "too many wrong passwords", 429
+        )  # many may have begun before the first one failed
+    exists = host is not None and user is not None and host.users.exists(user)
+    if not right or host is None or user is None or not exists:
+        reason = "wrong password" if exists else "no such account"
+    elif host.users.disabled(user):
+        raise Refused(host.users.why_disabled(user), "the account is disabled")
+    elif not totp.passes(user, code):
+        reason = "wrong code"
+    else:
+        guard.succeeded(user, address)
+        return host, user
+    guard.failed(user, address)
+    xdb.release()
+    gevent.sleep(BLUR * secrets.randbelow(1000) / 1000)
+    raise Refused(WRONG, reason)
+
+
+def _account(said: str) -> tuple[Host | None, str | None]:
+    """The host and the bare address; a name alone is one of this host. None: no account can be called that."""
+    try:
+        jid = parse(said if "@" in said else f"{said}@{web().host.domain}")
+    except ValueError:
+        return None, None
+    if jid.node is None:
+        return None, None
+    host = web().host.router.instances.get(jid.domain)
+    return (host if isinstance(host, Host) and not host.options.anonymous else None), jid.user

@@ -1,0 +1,116 @@
+"""The pages of a host in one Flask application (app.py). It is made for the first request, since Flask and what it needs cost
+memory and time. So files with a Module in them do not import Flask; files with views do."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any
+
+import gevent
+from gevent.lock import RLock
+
+from ..arguments import AccountAddress, Private
+from ..commands import Caller
+from ..hooks import Answer, Module, Option, Refusal, Request, command, duration, every, http
+from ..net.guard import Guard
+from ..xmpp.errors import StanzaError
+from . import totp
+from .sessions import Sessions
+
+PER_ACCOUNT, PER_ADDRESS, IN_ALL = 6, 20, 20
+"""Wrong passwords: for one account from one address, from one address, for one account from everywhere (net/guard.py)."""
+
+
+def _guard() -> Guard:
+    guard = Guard()
+    guard.limit(PER_ACCOUNT, PER_ADDRESS, IN_ALL)
+    return guard
+
+
+GUARD = _guard()
+"""One for the sites of all hosts: each lets in the accounts of all."""
+
+
+class Web(Module):
+    """Pages for people, in a browser: the console of administrators (/console), one's own account (/account), invitations."""
+
+    name = "web"
+    tables = (totp.SecondFactor,)
+
+    console = Option(bool, True, "the console for administrators, at /console")
+    idle = Option(duration, "30m", "time without a request after which a browser is signed out", min=60)
+    longest = Option(duration, "12h", "time after which a browser has to sign in again", min=60)
+
+    def __init__(self, host: Any, settings: Mapping[str, Any] | None = None) -> None:
+        super().__init__(host, settings)
+        self.sessions = Sessions()
+        self.secret = secrets.token_bytes(32)
+        self.guard = GUARD
+        self._app: Any = None
+        self._making = RLock()
+        self.configure(self.settings)
+
+    def configure(self, settings: Mapping[str, Any]) -> None:
+        super().configure(settings)
+        self.sessions.idle, self.sessions.longest = self.idle, self.longest
+
+    @http("/web", below=True)
+    @http("/sign-in", "GET", "POST")
+    @http("/sign-out", "GET", "POST")
+    @http("/account", "GET", "POST", below=True)
+    @http("/console", "GET", "POST", below=True)
+    def answer(self, request: Request) -> Answer:
+        """Asks the application. Other Modules of this package hand their requests on to it. Blocks. Raises Refusal."""
+        if request.path.startswith("/console") and not self.console:
+            raise Refusal(404)
+        if self._app is None:
+            self._make()
+        answer: Answer = import_module(".app", __package__).answer(self._app, request)
+        return answer
+
+    def _make(self) -> None:
+        with self._making:
+            if self._app is None:
+                made = gevent.get_hub().threadpool.apply(import_module, (".app", __package__))
+                self._app = made.make(self)
+
+    @every(60)
+    def sweep(self) -> None:
+        """Forgets browsers whose time is over."""
+        self.sessions.sweep()
+
+    # -- the second factor ------------------------------------------------------------------------------
+
+    @command("totp show", access="owner")
+    def show(self, jid: AccountAddress) -> dict[str, bool]:
+        """Does a sign-in of the account by browser want a code of an authenticator app, too?"""
+        self._check(jid)
+        return {"on": totp.has(jid.user)}
+
+    @command("totp set", access="owner", changes=True)
+    def set(self, jid: AccountAddress, caller: Caller, secret: Private, code: Private) -> None:
+        """From now on a sign-in of the account by browser wants a code of an authenticator app, too. The code shows that the
+        app has the secret (base32). Who has set one up already has to remove it first."""
+        self._check(jid)
+        if totp.has(jid.user):
+            raise StanzaError("conflict", "the account has a second factor already")
+        if not totp.keep(jid.user, secret.strip().upper(), code):
+            raise ValueError("code: is not one of this secret; is the clock of the device right?")
+
+    @command("totp remove", access="owner", changes=True)
+    def remove(self, jid: AccountAddress, caller: Caller, code: Private = "") -> None:
+        """A sign-in of the account by browser wants the password only. The owner has to show a code. An administrator removes
+        it without, for who has lost the device."""
+        self._check(jid)
+        own = not caller.operator and caller.jid is not None and caller.jid.user == jid.user
+        if not totp.has(jid.user):
+            raise StanzaError("item-not-found", "the account has no second factor")
+        if own and not totp.passes(jid.user, code):
+            raise ValueError("code: is not right, or was used already")
+        totp.remove(jid.user)
+
+    def _check(self, jid: Any) -> None:
+        if not self.host.users.exists(jid.user):
+            raise StanzaError("item-not-found", "there is no such account")

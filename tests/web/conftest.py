@@ -1,0 +1,56 @@
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from tests.client import Client
+from tests.server import ServerProcess
+from tests.web.browser import Browser
+
+CHIEF, BOSS, PLAIN, PASSWORD = "chief@localhost", "boss@localhost", "plain@localhost", "secret"
+CONFIG: dict[str, Any] = {
+    "hosts": {"localhost": {"admins": [BOSS, CHIEF]}, "other.localhost": {"admins": [CHIEF]}},
+    "c2s": {"require_tls": False},
+    "modules": {"register": {"enabled": True, "per_address": 0}},
+}
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory, databases: Any) -> Iterator[ServerProcess]:
+    """A server of which chief@localhost administers both hosts, boss@localhost one, and plain@localhost none."""
+    folder = tmp_path_factory.mktemp("site")
+    process = ServerProcess({**databases(folder), **CONFIG}, folder)
+    for name in ("chief", "boss", "plain"):
+        Client(process.address("c2s"), "localhost").connect().register(name, PASSWORD).close()
+    yield process
+    code = process.stop()
+    assert code == 0, process.tail()
+
+
+@pytest.fixture
+def browser(site: ServerProcess, request: pytest.FixtureRequest) -> Iterator[Callable[..., Browser]]:
+    """`browser(address=None, kind="https", **more)`: one; with an address, signed in."""
+    request.node.its_server = (site, site.log.stat().st_size)
+    opened: list[Browser] = []
+
+    def start(address: str | None = None, kind: str = "https", **more: Any) -> Browser:
+        opened.append(Browser(site, kind, **more))
+        if address is not None:
+            opened[-1].sign_in(address)
+        return opened[-1]
+
+    yield start
+    for each in opened:
+        each.close()
+
+
+@pytest.fixture
+def chief(browser: Callable[..., Browser]) -> Browser:
+    """The browser of who administers the whole server, signed in."""
+    return browser(CHIEF)
+
+
+@pytest.fixture
+def boss(browser: Callable[..., Browser]) -> Browser:
+    """The browser of who administers one host, signed in."""
+    return browser(BOSS)
