@@ -14,7 +14,7 @@ VERBS = {
 """Verbs that the method says. All others stand in the path: ``GET`` if the command changes nothing, else ``POST``."""
 WHOLE = ("list", "set", "reset")
 """Verbs about all of a group. The others are about one thing, which stands in the path: their first required argument."""
-ALWAYS_NEW = ("tokens add",)
+ALWAYS_NEW = ("tokens add", "invites add")
 """Made anew each time, so it is no ``PUT``."""
 AGAIN = {"accounts add": "accounts passwd"}
 """What a ``PUT`` does if the thing is there already."""

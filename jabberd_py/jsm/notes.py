@@ -60,4 +60,5 @@ EXTERNAL = Note(
     lasting=True,
 )
 REGISTERED = Note("registered", "of a stream: how many accounts it has made (XEP-0077)")
+INVITED = Note("invited", "of a stream: the link with which it may make an account (XEP-0445)")
 ANSWERS = Note("answers", "the requests whose long answers wait for their turn: a deque")

@@ -85,12 +85,14 @@ class Users:
     """The accounts of one host. ``user`` is always the bare address of an account of this host, as text.
 
     rules  functions that a new password must pass; each gets the password and raises ValueError or StanzaError with a sentence
+    names  functions that the address of a new account must pass; they may block
     going  accounts that are just being deleted -> an event that is set when a session of the account has ended
     """
 
     def __init__(self, host: Host) -> None:
         self.host = host
         self.rules: list[Callable[[str], None]] = []
+        self.names: list[Callable[[str], None]] = []
         self.going: dict[str, Event] = {}
         self._secret: bytes | None = None
         self._rounds: list[int] | None = None
@@ -109,16 +111,28 @@ class Users:
             raise ValueError(f"an address of more than {OWNER_LENGTH} characters")
         return jid
 
-    def create(self, user: str, password: str) -> None:
-        """Makes an account. Blocks until it is stored. Raises ValueError (bad address or password), StanzaError (conflict),
-        StoreError."""
+    def create(
+        self, user: str, password: str, also: Callable[[str], object] | None = None, disabled: bool = False
+    ) -> None:
+        """Makes an account. Blocks until it is stored. ``also`` is called with the account's address in the same transaction:
+        what it raises undoes that. A caller who gives it has a right to the name; others must keep to ``names``. Raises
+        ValueError (bad address or password), StanzaError (conflict), StoreError."""
         user = str(self.jid(user))
         keys = self._derive(password)
         if exists(user):
             raise StanzaError("conflict", "that account exists")
         self._check(password)
+        if also is None:
+            for rule in self.names:
+                rule(user)
+
+        def store() -> None:
+            Account.create(owner=user, keys=keys, created=time.time(), disabled=disabled)
+            if also is not None:
+                also(user)
+
         try:
-            xdb.save(lambda: Account.create(owner=user, keys=keys, created=time.time()))
+            xdb.save(store)
         except IntegrityError:
             raise StanzaError("conflict", "that account exists") from None
         forget(user)

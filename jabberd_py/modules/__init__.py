@@ -22,6 +22,9 @@ ORDER = (
     "pubsub.avatar",
     # roster, subscriptions, presence
     "mod_roster",
+    "mod_invites",
+    "mod_arrivals",
+    "mod_preauth",
     "mod_subscription",
     "mod_presence",
     "pubsub.groups",

@@ -59,7 +59,7 @@ class Register(Module):
 
     @on("features")
     def offer(self, stream: ClientStream, features: Element) -> None:
-        if stream.user is None and self._open(stream):
+        if stream.user is None and self._open(stream) and features.child("register", FEATURE) is None:
             features.append(Element("register", FEATURE))
 
     @on("negotiate")

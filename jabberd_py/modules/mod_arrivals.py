@@ -1,0 +1,146 @@
+"""Accounts of people who were invited: they are made, and what the invitation says of contacts, groups and rooms is done."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+from peewee import CharField, TextField
+
+from .. import log
+from ..commands import Caller, CommandError, outcome
+from ..hooks import Module, Option, on
+from ..instance import Instance
+from ..net.karma import Karma, neighbourhood
+from ..xdb import OWNER_LENGTH, Table, spoilt, xdb
+from ..xmpp.errors import StanzaError
+from ..xmpp.prep import nodeprep
+from ..xmpp.subscription import SubscriptionState
+from . import links
+from .links import Link
+from .mod_register import RESERVED
+
+logger = log.get(__name__)
+TRIES, FORGIVEN = 20, 0.1
+"""So many times in a row invitations may be tried from one address, and so many more a second."""
+
+
+class Arrival(Table):
+    """The account ``owner`` was made by an invitation, and what the invitation says is not done yet; see `Link`."""
+
+    owner = CharField(max_length=OWNER_LENGTH, unique=True)
+    contact = CharField(max_length=OWNER_LENGTH)
+    team = CharField(max_length=200)
+    rooms = TextField()
+
+
+class Arrivals(Module):
+    """Makes the accounts of people who were invited."""
+
+    needs = ("roster", "invites")
+    tables = (Arrival,)
+    min_password = Option(
+        int, 8, "characters that the password of somebody who was invited has at least", min=1
+    )
+
+    def __init__(self, host: Instance, settings: Any = None) -> None:
+        super().__init__(host, settings)
+        self.tries = Karma(FORGIVEN, TRIES)
+
+    def find(self, token: str, address: str) -> Link | None:
+        """The invitation of that token, if it can be used now. Wrong ones count. Blocks. Raises StanzaError: too many have been
+        tried from that address."""
+        self._check(address)
+        link = links.find(self.host.domain, token)
+        if link is None:
+            self.tries.spend(neighbourhood(address))
+        return link
+
+    def _check(self, address: str) -> None:
+        if self.tries.left(neighbourhood(address)) < 1:
+            logger.warning("too many uses of invitations", address=address)
+            raise StanzaError(
+                "resource-constraint", "too many attempts from your address, try again later", type="wait"
+            )
+
+    def accept(self, link: Link, username: str, password: str, address: str) -> str:
+        """Makes the account of who was invited; its address. Blocks. Raises ValueError, StanzaError, StoreError."""
+        if not link.registers:
+            raise StanzaError("not-allowed", "with this invitation you cannot make an account here")
+        node = nodeprep(username or link.name)
+        if link.name and node != link.name:
+            raise StanzaError("not-acceptable", f"the invitation is for the name {link.name}")
+        register = self.host.modules.get("register")
+        if not link.name and node in (RESERVED if register is None else register.reserved):
+            raise StanzaError("not-acceptable", "that name is reserved")
+        if len(password) < self.min_password:
+            raise StanzaError("not-acceptable", f"a password needs {self.min_password} characters")
+        self._check(address)
+        self.tries.spend(neighbourhood(address))
+        other = links.holder(self.host.domain, node)
+        if other is not None and other.hash != link.hash:
+            raise StanzaError("conflict", "that name is kept for somebody else")
+
+        def enter(user: str) -> None:
+            links.take(link.hash)
+            if link.contact or link.team or link.rooms != "[]":
+                Arrival.insert(owner=user, contact=link.contact, team=link.team, rooms=link.rooms).execute()
+
+        user = f"{node}@{self.host.domain}"
+        self.host.users.create(user, password, enter)
+        self.host["invites"].last = None
+        logger.info(
+            "registered by invitation", user=user, invitation=link.key, by=link.owner, address=address
+        )
+        self.host.hooks.tell("registered", user, address)
+        self._settle(user)
+        return user
+
+    @on("restored")
+    def settle(self) -> None:
+        """Does what a crash has left undone."""
+        mine = Arrival.owner.endswith("@" + self.host.domain)
+        for row in list(Arrival.select(Arrival.owner).where(mine)):
+            self._settle(row.owner)
+        xdb.release()
+
+    def _settle(self, user: str) -> None:
+        """Does what the invitation says of the new account. A second time does no harm."""
+        row = Arrival.select().where(Arrival.owner == user).first()
+        if row is None:
+            return
+        if row.contact and self.host.users.has_account(row.contact):
+            self.befriend(row.contact, user)
+        if row.team:
+            self._do(user, "groups add", group=row.team, jid=user)
+        try:
+            rooms = json.loads(row.rooms)
+        except ValueError as error:
+            spoilt("arrival", user, error)
+            rooms = []
+        for room in rooms:
+            self._do(user, "rooms affiliation", room=str(room), jid=user, affiliation="member")
+        xdb.save(lambda: Arrival.delete().where(Arrival.owner == user).execute())
+
+    def befriend(self, one: str, other: str) -> None:
+        """Makes two accounts of this host contacts of each other, and tells their clients. Blocks."""
+        for user, jid in ((one, other), (other, one)):
+            old, _ = self.host["roster"].amend(user, jid, _both, _nothing)
+            if not old.state.from_:
+                self.host["roster"].share(user, jid, True)
+
+    def _do(self, user: str, name: str, **args: Any) -> None:
+        """Runs a command for the new account; what fails is in the log."""
+        try:
+            outcome(self.host.router.commands.run(Caller("invitation", "invites", operator=True), name, args))
+        except CommandError as error:
+            logger.warning("an invitation could not be kept", user=user, command=name, reason=str(error))
+
+
+def _both(item: Any) -> Any:
+    return replace(item, listed=True, state=SubscriptionState("both"))
+
+
+def _nothing() -> None:
+    pass
