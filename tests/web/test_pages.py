@@ -1,0 +1,30 @@
+"""Every page, in Chromium: on a desktop and on a phone, light and dark."""
+
+import pytest
+
+from tests.clients.conftest import npm
+from tests.server import ServerProcess
+from tests.web.chromium import drive, path
+from tests.web.conftest import CHIEF, PASSWORD
+
+PAGES = ["/console", "/console/commands", "/console/do/accounts add", "/account/second-factor"]
+
+
+@pytest.fixture
+def seen(site: ServerProcess) -> None:
+    if path() is None:
+        pytest.skip("chromium is not installed")
+    npm()  # axe-core
+
+
+def test_pages_are_accessible_and_fit_a_phone(seen: None, site: ServerProcess) -> None:
+    """axe-core finds nothing serious, no script fails, nothing is stopped by the policy, no page is wider than a phone."""
+    host, port = site.address("https")
+    plan = {"base": f"https://localhost:{port}", "address": CHIEF, "password": PASSWORD, "paths": PAGES}
+    found = drive("look", plan)
+    wrong = {
+        path: each
+        for path, each in found.items()
+        if each["status"] != 200 or each["axe"] or each["errors"] or each["wide"]
+    }
+    assert not wrong and set(found) == set(PAGES)
