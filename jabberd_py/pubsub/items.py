@@ -6,6 +6,7 @@ import secrets
 import time
 from typing import Any
 
+from ..hooks import LATER
 from ..net.turns import fairly
 from ..xmpp import forms
 from ..xmpp.element import Element
@@ -28,7 +29,7 @@ def form_of(parent: Element | None) -> Element | None:
 class Items(Reading):
     """Publishing and retracting, for nodes of any owner."""
 
-    def publish(self, owner: str, asker: JID, verb: Element, request: Element) -> Element:
+    def publish(self, owner: str, asker: JID, verb: Element, request: Element) -> Any:
         """Section 7.1."""
         name = verb.attrs.get("node")
         if not name:
@@ -48,7 +49,9 @@ class Items(Reading):
         items = self._new_items(asker, verb, config)
         if node is None:
             node = self.make(owner, asker, name, config)
-        return self._published(owner, node, items)
+        self.put(owner, node, items)
+        self.host.router.reply(notify.published_answer(request, name, items))
+        return LATER
 
     def put(self, owner: str, node: Node, items: list[Item]) -> None:
         """Publishes: what is kept is committed when this returns, and subscribers are about to be told. Raises StanzaError."""
@@ -72,15 +75,11 @@ class Items(Reading):
                 owner, node.name, config.notification_type, items, config.deliver_payloads, self.reply_to(owner, node)
             ), "items")  # fmt: skip
 
-    def _published(self, owner: str, node: Node, items: list[Item]) -> Element:
-        self.put(owner, node, items)
-        published = (Element("item", NS, id=item.id) for item in items)
-        return Element("pubsub", NS, Element("publish", NS, *published, node=node.name))
-
     def _options(self, request: Element) -> dict[str, list[str]]:
         """The form of <publish-options/>."""
-        assert request.payload is not None
-        options = request.payload.child("publish-options", NS)
+        payload = request.payload
+        assert payload is not None
+        options = payload.child("publish-options", NS)
         if options is None:
             return {}
         form = form_of(options)

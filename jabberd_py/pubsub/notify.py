@@ -130,8 +130,18 @@ def items_answer(
     """The result of a request for items, which are not parsed. ``more``: <set/> of XEP-0059."""
     inner = "".join(item_xml(item, by=by) for item in items)
     set_ = "" if more is None else str(more)
-    xml = f"<pubsub xmlns='{NS}'><items node='{attribute(node)}'>{inner}</items>{set_}</pubsub>"
+    return _answer(request, f"<items node='{attribute(node)}'>{inner}</items>{set_}")
+
+
+def published_answer(request: Element, node: str, items: Iterable[Item]) -> Element:
+    """The result of publishing: it names the items."""
+    inner = "".join(item_xml(item, payload=False) for item in items)
+    return _answer(request, f"<publish node='{attribute(node)}'>{inner}</publish>")
+
+
+def _answer(request: Element, inner: str) -> Element:
     answer = request.reply()
+    xml = f"<pubsub xmlns='{NS}'>{inner}</pubsub>"
     return Element.raw(answer.name, answer.ns, answer.attrs, xml.encode(), [f"{NS} pubsub"])
 
 

@@ -16,7 +16,7 @@ from ..xdb import Ticket, xdb
 from ..xdb.numbers import FUTURE, above, next_id
 from ..xdb.writer import Insert
 from .node import Node
-from .store import Item, count, key, past, trim
+from .store import Item, count, key, past, trim, trimmed
 from .tables import PubsubItem
 
 COLUMNS = ("id", "owner", "key", "node", "item", "publisher", "published", "born", "payload")
@@ -102,4 +102,4 @@ def _publish_exactly(
     if reject and count(owner, name) + len(rows) - i.select(i.id).where(same).count() > most:
         raise Full
     Insert(i._meta.database, i, COLUMNS, KEY, KEPT).run(i._meta.database, rows)
-    return trim(owner, name, most)
+    return trimmed(owner, name, most)

@@ -8,6 +8,7 @@ from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
 from .consent import Consent
 from .names import NS, OWNER, unsupported
+from .verbatim import unfold
 
 UNSUPPORTED = {"redirect": "delete-nodes", "collection": "collections"}
 """Verbs that are not here, and the feature that they belong to."""
@@ -41,6 +42,7 @@ class Requests(Consent):
 
     def respond(self, owner: str, request: Element) -> Any:
         """The payload of the result, None, or LATER. Raises StanzaError."""
+        unfold(request)
         payload, asker = request.payload, request.from_
         assert payload is not None and asker is not None and request.type is not None
         verbs = list(payload.elements())

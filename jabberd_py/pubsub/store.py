@@ -246,15 +246,38 @@ def _configure(owner: str, name: str, config: Config) -> None:
     n.update(config=text, expire=config.item_expire).where(n.owner == owner, n.name == name).execute()
 
 
-def trim(owner: str, name: str, most: int) -> list[str]:
-    """Drops the oldest items past ``most``; returns their ids."""
+@xdb.prepared(str, str, int)
+def _up_to(owner: str, node: str, number: int) -> Any:
+    """The ids of the items up to that number."""
+    i = PubsubItem
+    return i.select(i.item).where(_old(owner, node, number)).order_by(i.id.desc())
+
+
+@xdb.prepared(str, str, int)
+def _drop(owner: str, node: str, number: int) -> Any:
+    return PubsubItem.delete().where(_old(owner, node, number))
+
+
+def _old(owner: str, node: str, number: int) -> Any:
+    """Condition: items of the node up to that number."""
+    return (PubsubItem.owner == owner) & (PubsubItem.node == node) & (PubsubItem.id <= number)
+
+
+def trim(owner: str, name: str, most: int) -> None:
+    """Drops the oldest items past ``most``."""
+    found = past(owner, name, most)
+    if found:
+        _drop(owner, name, found[0][0])
+
+
+def trimmed(owner: str, name: str, most: int) -> list[str]:
+    """Trims the node; returns the ids of what was dropped."""
     found = past(owner, name, most)
     if not found:
         return []
-    i = PubsubItem
-    mine = (i.owner == owner) & (i.node == name) & (i.id <= found[0][0])
-    ids = [id for (id,) in rows_of(i.select(i.item).where(mine).order_by(i.id.desc()))]
-    i.delete().where(mine).execute()
+    number = found[0][0]
+    ids = [id for (id,) in _up_to(owner, name, number)]
+    _drop(owner, name, number)
     return ids
 
 
