@@ -11,7 +11,8 @@ import click
 
 from . import __version__
 from .config import FILE
-from .server import AGAIN, USUAL, run
+from .server import AGAIN, run
+from .settings import USUAL
 
 # the writer's thread must not wait 5 ms for the interpreter each time it comes back from the database
 sys.setswitchinterval(0.001)

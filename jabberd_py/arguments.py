@@ -92,6 +92,8 @@ Lines = Annotated[str, Converter("lines", "text", text)]
 """A text of several lines."""
 Private = Annotated[str, Converter("private", "text", text)]
 """A text that the log does not keep."""
+Option = Annotated[str, Converter("option", "text", text)]
+"""An option of the configuration, or a place where some stand: c2s.port, modules.mam."""
 Size = Annotated[int, size]
 Duration = Annotated[float, duration]
 

@@ -56,10 +56,12 @@ def load(
     environ: Mapping[str, str] | None = None,
     *,
     schema: Schema,
+    text: str | None = None,
 ) -> Config:
-    """Read and check everything. ``path`` None: no file. ``overrides`` are ``path.to.option=value``,
+    """Read and check everything. ``path`` None: no file. ``text``: what the file would hold, instead of what it holds.
+    ``overrides`` are ``path.to.option=value``,
     ``environ`` is searched for ``JABBERD_PATH__TO__OPTION``. ConfigError on anything wrong."""
-    return Checker(gather(path, overrides, environ, schema=schema), schema).config()
+    return Checker(gather(path, overrides, environ, schema=schema, text=text), schema).config()
 
 
 def gather(
@@ -68,11 +70,12 @@ def gather(
     environ: Mapping[str, str] | None = None,
     *,
     schema: Schema,
+    text: str | None = None,
 ) -> Source:
     """What was written, from all places, not checked yet. ConfigError where it cannot be read."""
     source = Source(schema)
     if path is not None:
-        source.read(path)
+        source.read(path, text)
     for name in sorted(environ or ()):  # sorted: a whole key comes before its parts
         if name.startswith(ENVIRONMENT) and name != FILE:
             source.set_variable(name, (environ or {})[name])

@@ -54,10 +54,13 @@ class Source:
 
     # -- the file ----------------------------------------------------------------------------------------
 
-    def read(self, file: str) -> None:
+    def read(self, file: str, text: str | None = None) -> None:
+        """``text``: what the file would hold, instead of what it holds."""
         try:
-            with open(file, encoding="utf-8-sig") as stream:
-                root = yaml.compose(stream, Loader=yaml.SafeLoader)
+            if text is None:
+                with open(file, encoding="utf-8-sig") as stream:
+                    text = stream.read()
+            root = yaml.compose(text.removeprefix("\ufeff"), Loader=yaml.SafeLoader)
         except OSError as error:
             raise ConfigError(file, None, f"cannot read: {error.strerror or error}") from None
         except yaml.MarkedYAMLError as error:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 
@@ -25,7 +25,9 @@ STEP = 2
 def set_key(text: str, path: Path, value: Any) -> str:
     """The text with ``value`` (plain data: text, numbers, lists, mappings, None) at ``path``. Missing levels are made. Raises
     ValueError: it is no YAML, or this place cannot be changed without changing others."""
-    return _changed(text, path, lambda data: _put(data, path, _written(value)), lambda file: file.set(path, value))
+    return _changed(
+        text, path, lambda data: _put(data, path, _written(value)), lambda file: file.set(path, value)
+    )
 
 
 def unset_key(text: str, path: Path) -> str:
@@ -47,11 +49,33 @@ def get_key(text: str, path: Path) -> Any:
 
 
 def dump(value: Any) -> str:
-    """A value in YAML, on one line, as it may stand in braces, too."""
+    """A value in YAML, on one line, as it may stand in braces, too. Every scalar is read as text, so `no` and `0123` need no
+    quotes."""
     style = None if _printable(value) else '"'
-    text = yaml.safe_dump([value], default_flow_style=True, allow_unicode=True, width=10**9, default_style=style,
-                          sort_keys=False)  # fmt: skip
-    return text.strip()[1:-1]
+    text = yaml.dump([_text(value)], Dumper=_Dumper, default_flow_style=True, allow_unicode=True, width=10**9,
+                     default_style=style, sort_keys=False)  # fmt: skip
+    return str(text).strip()[1:-1]
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes only what would be read as something else than text: nothing."""
+
+    yaml_implicit_resolvers: ClassVar[dict[Any, Any]] = {
+        first: [each for each in found if each[0].endswith((":null", ":merge", ":value"))]
+        for first, found in yaml.SafeDumper.yaml_implicit_resolvers.items()
+    }
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _text(value: Any) -> Any:
+    """Scalars as text."""
+    if isinstance(value, dict):
+        return {str(key): _text(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_text(each) for each in value]
+    return value if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _printable(value: Any) -> bool:
@@ -67,9 +91,7 @@ def _written(value: Any) -> Any:
     return yaml.load(dump(value), Loader=BASE) if value is not None else None
 
 
-def _changed(
-    text: str, path: Path, expect: Callable[[Any], Any], edit: Callable[[_File], str]
-) -> str:
+def _changed(text: str, path: Path, expect: Callable[[Any], Any], edit: Callable[[_File], str]) -> str:
     mark = "\ufeff" if text.startswith("\ufeff") else ""
     text = text.removeprefix(mark)
     before = _loaded(text)
@@ -261,7 +283,12 @@ class _File:
         column = node.start_mark.column
         at = self._line_end(self._end(node.value[-1]))
         added = "".join(f"{' ' * column}- {dump(each)}{self.eol}" for each in new[len(kept) :])
-        text = self.text[:at] + ("" if self.text[:at].endswith("\n") or not added else self.eol) + added + self.text[at:]
+        text = (
+            self.text[:at]
+            + ("" if self.text[:at].endswith("\n") or not added else self.eol)
+            + added
+            + self.text[at:]
+        )
         for item, each in reversed(list(zip(node.value, old, strict=True))):
             if each not in new:
                 text = text[: self._line_start(_start(item))] + text[self._line_end(self._end(item)) :]
@@ -271,10 +298,19 @@ class _File:
         """``[a, b]`` becomes ``{a: , b: }``."""
         text = self.text
         if node.flow_style:
-            return self._splice(_start(node), self._end(node), "{" + ", ".join(f"{each.value}: " for each in node.value) + "}")
+            return self._splice(
+                _start(node), self._end(node), "{" + ", ".join(f"{each.value}: " for each in node.value) + "}"
+            )
         for item in reversed(node.value):
             dash = text.rindex("-", 0, _start(item))
-            text = text[:dash] + " " + text[dash + 1 : _start(item)] + dump(item.value) + ":" + text[self._end(item) :]
+            text = (
+                text[:dash]
+                + " "
+                + text[dash + 1 : _start(item)]
+                + dump(item.value)
+                + ":"
+                + text[self._end(item) :]
+            )
         return text
 
     def _into_scalar(self, node: yaml.ScalarNode, key: Any, rest: Path, value: Any) -> str:
@@ -290,7 +326,9 @@ class _File:
             colon = self.text.find(":", self._end(key))
             return self._splice(colon + 1, max(self._end(node), colon + 1), f" {{{_flow(rest, value)}}}")
         if node.value:  # `~` or `null`
-            return _File(self._splice(_start(node), self._end(node), "")).set(self._path_to(key) + rest, value)
+            return _File(self._splice(_start(node), self._end(node), "")).set(
+                self._path_to(key) + rest, value
+            )
         column = key.start_mark.column
         region = self._region(key)
         at, indent = self._place(rest[0], *region, lambda found: found > column)
@@ -323,9 +361,7 @@ class _File:
             new = self.eol + new
         return self._splice(at, at, new)
 
-    def _place(
-        self, name: str, start: int, end: int, fits: Callable[[int], bool]
-    ) -> tuple[int | None, int]:
+    def _place(self, name: str, start: int, end: int, fits: Callable[[int], bool]) -> tuple[int | None, int]:
         """Where the key is commented out: the end of that line, and its column."""
         for match in re.finditer(rf"^( *)#{re.escape(name)}:", self.text[start:end], re.M):
             if fits(len(match[1])):

@@ -47,6 +47,7 @@ class Option(Generic[T]):
     help      one line for people
     min, max  bounds of a number, or of each item of a list
     choices   the only values that are allowed, for the option or for each item of a list
+    secret    the value is shown to nobody, or, of a URL, without its password
 
     Reading the attribute of an instance gives its value: instances have ``settings``, a dict of the converted values.
     """
@@ -62,8 +63,9 @@ class Option(Generic[T]):
         min: float | str | None = None,
         max: float | str | None = None,
         choices: Sequence[Any] | None = None,
+        secret: bool = False,
     ) -> None:
-        self.converter, self.help, self.choices = converter(convert), help, choices
+        self.converter, self.help, self.choices, self.secret = converter(convert), help, choices, secret
         # the bounds of a duration or a size may be text, too, such as "16 KiB"
         item = self.converter.item
         self.min, self.max = (item(bound) if isinstance(bound, str) else bound for bound in (min, max))

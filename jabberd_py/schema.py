@@ -34,6 +34,7 @@ class Top(Section):
         optional(str),
         None,
         "URL of the database: sqlite:///FILE, mysql://..., postgresql://...; by default SQLite in data",
+        secret=True,
     )
     plugins = Option[list[str]](
         list_of(str),
@@ -80,10 +81,12 @@ def schema() -> Schema:
     )
 
 
-def configuration(path: str | None, overrides: Iterable[str], environ: Mapping[str, str]) -> Config:
-    """The configuration, read and checked; its plugins are loaded first, since they add to what it may say. Raises
-    ConfigError."""
-    source = config.gather(path, overrides, environ, schema=schema())
+def configuration(
+    path: str | None, overrides: Iterable[str], environ: Mapping[str, str], text: str | None = None
+) -> Config:
+    """The configuration, read and checked; its plugins are loaded first, since they add to what it may say. ``text``: what the
+    file would hold. Raises ConfigError."""
+    source = config.gather(path, overrides, environ, schema=schema(), text=text)
     names = source.data.get("plugins")
     for number, name in enumerate(names if isinstance(names, list) else [names] if names else []):
         try:
@@ -91,7 +94,7 @@ def configuration(path: str | None, overrides: Iterable[str], environ: Mapping[s
         except ValueError as error:
             place = ("plugins", str(number)) if isinstance(names, list) else ("plugins",)
             source.fail(place, f"{name}: {error}")
-    return config.load(path, overrides, environ, schema=schema())
+    return config.load(path, overrides, environ, schema=schema(), text=text)
 
 
 def tables() -> list[type[Table]]:

@@ -44,8 +44,9 @@ from .ready import notify
 from .router import Router
 from .s2s.commands import Federation
 from .s2s.uplink import Uplink
-from .schema import configuration, tables
+from .schema import tables
 from .services.bytestreams import bytestreams
+from .settings import Settings
 from .xdb import Store, StoreError, StoreInUse, numbers, xdb
 
 logger = log.get(__name__)
@@ -61,7 +62,7 @@ class Server:
     """``settings`` gives the configuration, again at each reload. Raises ConfigError, StoreError, OSError, ValueError:
     one line says why the server cannot start, and nothing is left half made."""
 
-    def __init__(self, settings: Callable[[], Config]) -> None:
+    def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.config = settings()
         self.started = time.time()
@@ -209,11 +210,11 @@ class Server:
             self.metrics.start()
         logger.info("serving", version=__version__, hosts=" ".join(self.config.hosts))
 
-    def reload(self) -> list[str]:
+    def reload(self, fresh: Config | None = None) -> list[str]:
         """Reads the configuration and the certificates again, in two phases: all is checked and prepared, then all is
-        switched. On a mistake everything stays as it was. Returns the options that have changed and need a restart.
-        Raises ConfigError, ValueError, OSError."""
-        fresh = self.settings()
+        switched. On a mistake everything stays as it was. ``fresh``: the configuration, if it was read already. Returns the
+        options that have changed and need a restart. Raises ConfigError, ValueError, OSError."""
+        fresh = fresh or self.settings()
         with ExitStack() as undo:
             steps = [self._prepare_ports(fresh, undo), self._prepare_certificates(fresh)]
             undo.pop_all()  # from here on nothing can fail
@@ -292,19 +293,12 @@ class Server:
 
 AGAIN = -1
 """What `run` returns if the process is to start anew."""
-USUAL = "conf/jabberd.yaml"
-"""The configuration, where nobody names another one."""
 
 
 def run(path: str | None, overrides: list[str]) -> int:
     """Serves until SIGTERM, SIGINT or a command; the exit code, or `AGAIN`. ``path``: the configuration; None: `USUAL`,
     if it is there."""
-
-    def settings() -> Config:
-        # also one that `make conf` has made since the start
-        file = path or (USUAL if os.path.exists(USUAL) else None)
-        return configuration(file, overrides, os.environ)
-
+    settings = Settings(path, overrides)
     try:
         first = settings()
         log.setup(first["log"].level, first["log"].format)

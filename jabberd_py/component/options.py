@@ -62,7 +62,7 @@ class ComponentOptions(Section):
     """An external service that answers for this domain (XEP-0114). The last options are grants: what it may do with the
     data of the hosts' users (XEP-0356: roster, roster_push, message, presence, iq; XEP-0355: delegate)."""
 
-    secret = Option(str, "", "the shared secret")
+    secret = Option(str, "", "the shared secret", secret=True)
     name = Option(str, "", "its name in the hosts' service discovery")
     hidden = Option(bool, False, "leave it out of the hosts' service discovery")
     hosts = Option[list[str]](

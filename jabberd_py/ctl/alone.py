@@ -18,6 +18,7 @@ from ..jsm.host import Host
 from ..net.tls import Certificates, owners_of
 from ..router import Router
 from ..schema import tables
+from ..settings import Settings
 from ..xdb import StoreError, xdb
 from .control import OWNERS
 from .link import Answer, Failed
@@ -26,9 +27,10 @@ from .link import Answer, Failed
 class Alone:
     """Has of a `Server` what a command may use that needs no running one. ``away``: why the server cannot be asked."""
 
-    def __init__(self, settings: Config, away: str) -> None:
+    def __init__(self, settings: Config, away: str, file: str | None = None) -> None:
+        """``file``: the configuration; None: there is none yet."""
         self.config, self.away = settings, away
-        self.settings = lambda: settings
+        self.settings = Settings(file)
         self.data = Path(settings.top.data)  # type: ignore[attr-defined]
         self.certificates = Certificates(settings["tls"], self.data / "certificates")
         self.certificates.owners = owners_of(settings.domains)

@@ -31,6 +31,7 @@ from ..net.turns import fairly
 from ..xdb import xdb
 from .checks import Checks
 from .commands import Commands
+from .configuration import Configuration
 from .portable import Portable
 from .status import Status
 from .tracing import Tracing
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 
 logger = log.get(__name__)
 
-OWNERS = (Commands, Checks, Status, Portable, Tracing)
+OWNERS = (Commands, Configuration, Checks, Status, Portable, Tracing)
 """What the server as a whole can do."""
 LONGEST = 1 << 20
 """Bytes of one request."""

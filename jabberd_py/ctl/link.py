@@ -103,7 +103,7 @@ class Link:
         if self.alone is None:
             from .alone import Alone  # the whole server: it takes a second to load
 
-            self.alone = Alone(load(self.place), self.away or "")
+            self.alone = Alone(load(self.place), self.away or "", self.place.config)
         return self.alone
 
 

@@ -159,7 +159,7 @@ def make_command(entry: dict[str, Any], name: str) -> click.Command:
             params.append(
                 click.Option([dashed], help="Asked for if missing; '-' reads it from standard input.")
             )
-        elif each["required"] or (kind in ("domain", "path") and default is None and key != "host"):
+        elif each["required"] or (kind in ("domain", "path", "option") and default is None and key != "host"):
             params.append(click.Argument([key], type=wanted, required=each["required"]))
         elif kind == "flag":
             params.append(click.Option([dashed], is_flag=True, default=default))

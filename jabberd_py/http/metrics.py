@@ -55,6 +55,7 @@ class MetricsOptions(Section):
         optional(token),
         None,
         "what a request for /metrics of the web server must have: Authorization: Bearer TOKEN",
+        secret=True,
     )
 
 

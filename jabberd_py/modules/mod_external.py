@@ -101,11 +101,13 @@ class External(Module):
         [],
         "the services, each as turn:turn.example.org, stuns:192.0.2.1:5349?transport=tcp, or {type: turn, host: "
         "turn.example.org}; then port, transport, name, and secret, or username and password may be said, too",
+        secret=True,
     )
     secret = Option[str | None](
         optional(str),
         None,
         "what this server shares with the TURN servers that have no credentials of their own (coturn: static-auth-secret)",
+        secret=True,
     )
     ttl = Option(duration, "1d", "how long credentials made of a secret are valid", min=60)
 

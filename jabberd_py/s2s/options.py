@@ -75,7 +75,10 @@ class S2S(Section):
         "where a domain is reached, instead of what DNS says: host:port, or tls://host:port",
     )
     secret = Option(
-        optional(str), None, "what dialback keys are made with; several nodes of one domain must share it"
+        optional(str),
+        None,
+        "what dialback keys are made with; several nodes of one domain must share it",
+        secret=True,
     )
     bidi = Option(bool, True, "use one stream for both directions, where the other side can (XEP-0288)")
     max_stanza = Option(size, "512 KiB", "largest stanza; a larger one comes back to its sender", min=10_000)

@@ -1,0 +1,188 @@
+"""Commands that read and change the configuration: the file is written, and what it says is in use at once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gevent
+import yaml
+from gevent.lock import RLock
+
+from .. import log
+from ..arguments import Option, Private
+from ..commands import Caller, Failed, NotAllowed
+from ..config import Config, ConfigError
+from ..configfile import ConfigFile
+from ..configsource import Path as Where
+from ..configtable import Table
+from ..configwrite import set_key, unset_key
+from ..hooks import command
+from ..xmpp.stamp import utc
+
+if TYPE_CHECKING:
+    from ..server import Server
+
+logger = log.get(__name__)
+OPERATORS = ("data", "database", "plugins", "ctl", "tls", "s2s.ca", "dns.hosts")
+"""Options that name files and code of the machine: only the server's own user may change them."""
+
+
+class Configuration:
+    """Of a `Server`, or of `alone.Alone`."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.lock = RLock()
+
+    @property
+    def file(self) -> ConfigFile:
+        return ConfigFile(Path(self.server.settings.file), self.server.data / "config")
+
+    @command("config show", needs="config")
+    def show(self, place: Option | None = None) -> list[dict[str, Any]]:
+        """The options of a place of the configuration (c2s, modules.mam, hosts.example.org), with their values and where those
+        are written; without a place, all that are not at their default."""
+        table = self._table()
+        if not place:
+            rows = [row for each in table.owners for row in table.rows(each) if row["from"] != "default"]
+            seen: dict[tuple[str, str], dict[str, Any]] = {}
+            for row in rows:  # what is said for all hosts is shown once
+                seen.setdefault((row["from"], row["option"].rpartition(".")[2]), row)
+            return list(seen.values())
+        words = tuple(place.split("."))
+        if words[0] in ("hosts", "components"):
+            words = next((each for each in table.owners if ".".join(each) == place), words)
+        return list(table.rows(words))
+
+    @command("config places", needs="config")
+    def places(self) -> list[dict[str, Any]]:
+        """Where options stand: sections, modules, services, hosts, components; which are on."""
+        return self._table().places()
+
+    @command("config set", changes=True, needs="config")
+    def set(self, option: Option, value: Private, caller: Caller) -> dict[str, Any]:
+        """Set an option (c2s.port, modules.mam.enabled, hosts.example.org.admins) in the file and at once. Values are
+        written as in the file: 5m, [a, b], {a: b}, null."""
+        return self.change([(option, self._value(option, value))], caller)
+
+    @command("config unset", changes=True, needs="config")
+    def unset(self, option: Option, caller: Caller) -> dict[str, Any]:
+        """Take an option out of the file; its default is in use at once."""
+        with self.lock:
+            path = self._table().path(option)
+            self._may(path, caller)
+            before = self._text()
+            return self._use(before, unset_key(before, path), f"unset {option}", caller)
+
+    @command("config undo", changes=True, needs="config")
+    def undo(self, caller: Caller) -> dict[str, Any]:
+        """Take back the last change of the file that was made by a command or in the browser; again for the one before."""
+        with self.lock:
+            now, before, what = self.file.last()
+            if not caller.operator and any(map(_for_operators, re.findall(r"set ([^,]+)", what))):
+                raise NotAllowed(f"{caller.name} may not undo '{what}'")
+            return self._use(now, before, f"undid: {what}", caller, back=True)
+
+    @command("config history", needs="config")
+    def history(self) -> list[dict[str, Any]]:
+        """The last changes of the file that were made by a command or in the browser."""
+        return [
+            {"time": utc(each["time"]), "what": each["what"], "by": each["by"]}
+            for each in self.file.history()
+        ]  # fmt: skip
+
+    # -- how it is done ------------------------------------------------------------------------------
+
+    def change(self, wanted: list[tuple[str, Any]], caller: Caller) -> dict[str, Any]:
+        """Sets several options at once: (option, plain data; `UNSET`: take it out). Blocks. Raises CommandError, ValueError."""
+        with self.lock:
+            table = self._table()
+            text = before = self._text()
+            said = []
+            for option, value in wanted:
+                path = table.path(option, value)
+                self._may(path, caller)
+                text = unset_key(text, path) if value is UNSET else set_key(text, path, value)
+                said.append(f"unset {option}" if value is UNSET else f"set {option}")
+            answer = self._use(before, text, ", ".join(said), caller)
+            return answer | self._overridden([table.path(option) for option, _ in wanted])
+
+    def _may(self, path: Where, caller: Caller) -> None:
+        name = ".".join(path)
+        if not caller.operator and _for_operators(name):
+            raise NotAllowed(
+                f"{name} can be set on the machine of the server only: jabberctl config set {name} ..."
+            )
+
+    def _table(self) -> Table:
+        try:
+            return self.server.settings.table()
+        except ConfigError as error:
+            raise Failed(str(error)) from None
+
+    def _text(self) -> str:
+        text = self.file.read()
+        return self.server.settings.sample() if text is None else text
+
+    def _use(self, before: str, after: str, what: str, caller: Caller, back: bool = False) -> dict[str, Any]:
+        """Checks the new text, takes it into use, and writes it. If one of these fails, all is as before."""
+        server, file = self.server, self.file
+        if before == after and file.read() is not None:
+            return {"changed": False}
+        try:
+            fresh: Config = in_thread(server.settings, after)
+            restart = server.reload(fresh) if server.store is not None else []
+        except (ConfigError, OSError, ValueError) as error:
+            raise Failed(str(error)) from None
+        try:
+            if back:
+                file.back(before, after)
+            else:
+                file.replace(
+                    before if file.read() is not None else None, after, what, f"{caller.name} ({caller.face})"
+                )
+        except BaseException:
+            if server.store is not None:
+                server.reload()
+            raise
+        return {"changed": True, "file": str(file.file), "what": what, "restart": restart}
+
+    def _overridden(self, paths: list[Where]) -> dict[str, Any]:
+        """What the environment or the command line say instead of the file."""
+        table, file = self._table(), str(self.server.settings.file)
+        found = [
+            f"{table.source.places[path][0]} says otherwise of {'.'.join(path)}, and wins"
+            for path in paths
+            if path in table.source.places and table.source.places[path][0] != file
+        ]
+        return {"note": "; ".join(found)} if found else {}
+
+    def _value(self, option: str, text: str) -> Any:
+        """What the text means in YAML: lists, mappings, quoted text and null; all else is text. A secret that was shown masked
+        stays as it is."""
+        text = text.strip()
+        if text in ("", "~", "null"):
+            return None
+        if text[0] not in "[{\"'":
+            return text
+        try:
+            return yaml.load(text, Loader=yaml.BaseLoader)
+        except yaml.YAMLError as error:
+            raise ValueError(
+                f"{option}: cannot read this: {getattr(error, 'problem', None) or 'not YAML'}"
+            ) from None
+
+
+UNSET: Any = object()
+
+
+def _for_operators(name: str) -> bool:
+    return any(f"{name}.".startswith(f"{each}.") for each in OPERATORS)
+
+
+def in_thread(function: Callable[..., Any], *args: Any) -> Any:
+    """Work of the processor in a thread: the loop goes on."""
+    return gevent.get_hub().threadpool.apply(function, args)
