@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any
 
 import yaml
 
@@ -60,7 +60,7 @@ def dump(value: Any) -> str:
 class _Dumper(yaml.SafeDumper):
     """Quotes only what would be read as something else than text: nothing."""
 
-    yaml_implicit_resolvers: ClassVar[dict[Any, Any]] = {
+    yaml_implicit_resolvers = {
         first: [each for each in found if each[0].endswith((":null", ":merge", ":value"))]
         for first, found in yaml.SafeDumper.yaml_implicit_resolvers.items()
     }
@@ -345,11 +345,11 @@ class _File:
             return self._splice(at, at, f", {new}" if level.value else new)
         column = level.start_mark.column
         region = (0, len(self.text)) if key is None else self._region(key)
-        at, _ = self._place(rest[0], *region, lambda found: found == column)
-        if at is None:
+        found, _ = self._place(rest[0], *region, lambda found: found == column)
+        if found is None:
             last_key, last = level.value[-1]
-            at = self._line_end(max(self._end(last), self._end(last_key)))
-        return self._insert(at, column, rest, value)
+            found = self._line_end(max(self._end(last), self._end(last_key)))
+        return self._insert(found, column, rest, value)
 
     def _insert(self, at: int, indent: int, path: Path, value: Any) -> str:
         """Lines for a path, one key each."""
