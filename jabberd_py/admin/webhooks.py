@@ -19,10 +19,10 @@ from gevent.lock import BoundedSemaphore
 from .. import log
 from ..hooks import Module, Option, command, duration, list_of, on
 from ..jsm.session import Session
+from ..net.webclient import Refused, post, url
 from ..xdb import StoreError, xdb
 from ..xmpp.element import Element
 from ..xmpp.stamp import utc
-from .post import Refused, post, url
 
 logger = log.get(__name__)
 STORED = "jabberd_py:webhook-secret"

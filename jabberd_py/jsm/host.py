@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from .. import log
 from ..archive.stamps import claimed, genuine
 from ..cluster import cluster
-from ..hooks import HANDLED, Option, Section, list_of
+from ..hooks import HANDLED, Option, Section, duration, list_of, optional
 from ..instance import Instance
 from ..net.turns import Pace, fairly
 from ..options import brief
@@ -62,6 +62,13 @@ class HostOptions(Section):
     )
     anonymous = Option(
         bool, False, "let anybody in without an account (SASL ANONYMOUS); such a host has no accounts"
+    )
+    retention = Option[float | None](
+        optional(duration),
+        None,
+        "age at which messages, what was said in rooms, and files go, where 'keep' of mam, 'keep_for' of the archive of rooms "
+        "and 'expire' of upload do not say otherwise; none: as these say",
+        min="1h",
     )
     sessions_per_user = Option(int, 20, "resources one account may have connected at a time", min=1)
     scram_iterations = Option(int, 4096, "PBKDF2 rounds for new passwords", min=4096, max=1_000_000)

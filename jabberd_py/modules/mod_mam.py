@@ -232,7 +232,8 @@ class Archive(Module):
     @every(3600)
     def trim(self) -> None:
         """Removes what is too old or too much."""
-        archive.trim(self.host.domain, self.keep, self.keep_most)
+        keep = self.settings.get("keep", self.host.options.retention)
+        archive.trim(self.host.domain, keep, self.keep_most)
 
 
 def _addresses(element: Element | None) -> list[str]:

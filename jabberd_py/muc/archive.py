@@ -100,8 +100,9 @@ class Archive(Feature):
 
     @every(3600)
     def trim(self) -> None:
-        if self.keep_for is not None or self.keep_most is not None:
-            archive.trim(self.host.domain, self.keep_for, self.keep_most)
+        keep = self.settings.get("keep_for", self.host.host.options.retention)
+        if keep is not None or self.keep_most is not None:
+            archive.trim(self.host.domain, keep, self.keep_most)
 
     # -- who reads it ----------------------------------------------------------------------------------
 

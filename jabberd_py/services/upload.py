@@ -1,17 +1,14 @@
 """HTTP File Upload (XEP-0363): users put files here, and whoever has a file's address may get it.
 
 A *slot* is a row of `Upload`: its key stands in the address, nobody can guess it, and it can be used once and soon. The files
-lie in the data folder, each under its key."""
+lie in the data folder or in a bucket (files.py, s3.py), each under its key."""
 
 from __future__ import annotations
 
-import errno
-import os
 import re
 import secrets
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 from unicodedata import category
 from urllib.parse import quote
@@ -20,7 +17,7 @@ import gevent
 from peewee import BigIntegerField, BooleanField, CharField, TextField, fn
 
 from .. import log
-from ..hooks import Answer, Option, Refusal, Request, duration, every, http, iq, on, size
+from ..hooks import Answer, Option, Refusal, Request, duration, every, http, iq, on, optional, size
 from ..service import Service
 from ..xdb import Table, xdb
 from ..xmpp.element import Element
@@ -29,6 +26,8 @@ from ..xmpp.forms import Form
 from ..xmpp.jid import parse as parse_jid
 from ..xmpp.protocols import XEP
 from ..xmpp.stamp import parse, utc
+from .files import DISK, PIECE, Files, Trouble
+from .s3 import EXAMPLE, S3, Bucket, s3
 
 logger = log.get(__name__)
 NS = "urn:xmpp:http:upload:0"
@@ -40,9 +39,12 @@ INVISIBLE = {"Cc", "Cs", "Zl", "Zp"}
 YEAR = 365 * 86400
 ENCRYPTED = 16
 """Bytes that encryption (XEP-0454) adds to a file."""
-PIECE = 256 * 1024
 NAME = 255
 DAY = 86400
+NOBODY = "@"
+"""With a domain behind it: the owner of the files of deleted accounts, until they are removed."""
+PATIENCE = 5.0
+"""Seconds that the end of an account waits for its files."""
 SLOTS = 50
 """Slots of one account that wait for their files."""
 _type = re.compile(r"[a-z0-9][a-z0-9.+-]*/[a-z0-9][a-z0-9.+-]*").fullmatch
@@ -98,11 +100,28 @@ class Uploads(Service):
         "bytes that one account may keep for ever (blogs); 0: nobody may, and clients are not offered it",
     )
     slot = Option(duration, "5m", "time to begin an upload in", min=1)
+    s3 = Option[S3 | None](
+        optional(s3),
+        None,
+        f"keeps the files in an S3-compatible store: {EXAMPLE}, then region, and private: yes if the endpoint is in our own "
+        "network; none: in the data folder",
+    )
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self.running: set[str] = set()
         """Keys of files that are just coming."""
+
+    @property
+    def age(self) -> float:
+        """Seconds after which a file is removed; 0: never."""
+        usual = self.host.options.retention
+        return float(self.settings.get("expire", self.expire if usual is None else usual))
+
+    @property
+    def files(self) -> Files:
+        """Where new files go. Those that came before there was a bucket are on the disk still."""
+        return DISK if self.s3 is None else Bucket(self.s3)
 
     def disco_forms(self) -> list[Element]:
         return [Form("result", form_type=NS).field("max-file-size", value=str(self.max_size)).element()]
@@ -197,9 +216,10 @@ class Uploads(Service):
         key, _, name = rest.partition("/")
         row = Upload.get_or_none(Upload.key == key) if 0 < len(key) < 64 else None
         xdb.release()
-        if row is None or row.name != name:
+        if row is None or row.name != name or row.owner.startswith(NOBODY):
             raise Refusal(404)
-        return self._put(request, row) if request.method == "PUT" else self._get(request, row)
+        service = self._serves(row.owner)
+        return service._put(request, row) if request.method == "PUT" else service._get(request, row)
 
     def _put(self, request: Request, row: Upload) -> Answer:
         if row.done or row.key in self.running or row.made < time.time() - self.slot:
@@ -210,26 +230,16 @@ class Uploads(Service):
             raise Refusal(413 if request.length > row.size else 400, f"the slot is for {row.size} bytes")
         if row.type and request.type and request.type.partition(";")[0].strip().lower() != row.type:
             raise Refusal(415, f"the slot is for {row.type}")
+        files = self.files
         self.running.add(row.key)
-        path = place(row.key)
-        half = path.with_name(path.name + ".part")
         try:
-            _in_thread(_receive_first, half)
-            for piece in _pieces(request, row.size):
-                _in_thread(_append, half, piece)
-            _in_thread(os.replace, half, path)
-            if not xdb.save(_complete, row.key):
-                _in_thread(path.unlink, True)
+            files.put(row.key, row.size, _pieces(request, row.size))
+            if not xdb.save(_complete, row.key, row.owner):
+                files.remove(row.key)
                 raise Refusal(404)  # the account is gone
-        except OSError as error:
-            _in_thread(half.unlink, True)
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                logger.error("no room for an upload", user=row.owner, size=row.size)
-                raise Refusal(507) from None
-            if error.filename is not None:
-                logger.error("an upload failed", user=row.owner, reason=str(error))
-                raise Refusal(500) from None
-            raise  # it is the client who has gone
+        except Trouble as trouble:
+            logger.error("an upload failed", user=row.owner, size=row.size, reason=str(trouble))
+            raise Refusal(trouble.status) from None
         finally:
             self.running.discard(row.key)
         logger.info("uploaded", user=row.owner, size=row.size, address=request.address)
@@ -259,30 +269,31 @@ class Uploads(Service):
             start, end = _cut(asked[1], asked[2], row.size)
             status, headers["Content-Range"] = 206, f"bytes {start}-{end - 1}/{row.size}"
         headers["Content-Length"] = str(end - start)
-        path = place(row.key)
         try:
-            handle = _in_thread(open, path, "rb")
-        except OSError:
-            raise Refusal(404) from None
-        if request.method == "HEAD":
-            handle.close()
-            return Answer(status, iter(()), headers)
-        return Answer(status, _read(handle, start, end), headers)
+            found = DISK.open(row.key, start, end) or self.files.open(row.key, start, end)
+        except Trouble as trouble:
+            logger.error("a file cannot be read", user=row.owner, reason=str(trouble))
+            raise Refusal(trouble.status) from None
+        if found is None:
+            raise Refusal(404)
+        return Answer(status, iter(()) if request.method == "HEAD" else found, headers)
 
     def _left(self, row: Upload) -> float:
         """Seconds that the file may still be there."""
         now = time.time()
         left = row.until - now if row.until else float("inf")
-        return min(left, row.made + self.expire - now) if self.expire and row.purpose in FLEETING else left
+        return min(left, row.made + self.age - now) if self.age and row.purpose in FLEETING else left
 
     # -- the end ----------------------------------------------------------------------------------
 
     @on("deleting")
     def forget(self, user: str) -> None:
-        """An account goes, with its files. Blocks."""
-        keys = [row.key for row in Upload.select(Upload.key).where(Upload.owner == user)]
-        xdb.release()
-        _remove(keys)
+        """An account goes, with its files: nobody gets them any more. Blocks until they are removed, but not for long; the
+        rest waits for `sweep`."""
+        if Upload.select().where(Upload.owner == user).exists():
+            nobody = NOBODY + user.rpartition("@")[2]
+            xdb.save(_orphan, user, nobody)
+            gevent.spawn(self._clear, Upload.owner == nobody).join(PATIENCE)
 
     @every(600)
     def sweep(self) -> None:
@@ -290,37 +301,41 @@ class Uploads(Service):
         now = int(time.time())
         old = ~Upload.done & (Upload.made < now - self.slot - DAY)
         old |= (Upload.until > 0) & (Upload.until <= now)
-        if self.expire:
-            old |= Upload.purpose.in_(FLEETING) & (Upload.made < now - self.expire)
-        mine = Upload.owner.endswith("@" + self.host.domain)
-        while keys := [row.key for row in Upload.select(Upload.key).where(mine & old).limit(200)]:
-            xdb.save(_forget, keys)
-            _remove(keys)
+        if self.age:
+            old |= Upload.purpose.in_(FLEETING) & (Upload.made < now - self.age)
+        self._clear(Upload.owner.endswith("@" + self.host.domain) & old)
 
+    def _clear(self, which: Any) -> None:
+        """Removes these files, then their rows. What cannot be removed now stays for the next time. Blocks, never raises."""
+        last = 0
+        query = Upload.select().where(which).order_by(Upload.id).limit(200)
+        try:
+            while rows := list(query.where(Upload.id > last)):
+                xdb.release()
+                if gone := [row.key for row in rows if self._remove(row)]:
+                    xdb.save(_forget, gone)
+                last = rows[-1].id
+        except Exception as error:
+            logger.warning("files cannot be removed", reason=str(error))
+        finally:
+            xdb.release()
 
-def place(key: str) -> Path:
-    """Where the file of that key lies."""
-    store = xdb.store
-    assert store is not None
-    return Path(store.folder, "uploads", key[:2], key)
+    def _remove(self, row: Upload) -> bool:
+        try:
+            for each in {DISK, self._serves(row.owner).files}:
+                each.remove(row.key)
+        except Trouble as trouble:
+            logger.warning("a file cannot be removed", key=row.key, reason=str(trouble))
+            return False
+        return True
 
-
-def _in_thread(function: Any, *args: Any) -> Any:
-    """A disk may take its time."""
-    return gevent.get_hub().threadpool.apply(function, args)
-
-
-def _receive_first(path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    path.unlink(missing_ok=True)
-    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-
-
-def _append(path: Path, data: bytes) -> None:
-    with path.open("ab", buffering=0) as file:
-        left = memoryview(data)
-        while left:
-            left = left[file.write(left) :]
+    def _serves(self, owner: str) -> Uploads:
+        """The service with whose options the files of that account are kept; this one if its host has none any more."""
+        domain = owner.rpartition("@")[2]
+        if domain == self.host.domain:
+            return self
+        found = (each for each in self.router.instances.values() if isinstance(each, Uploads))
+        return next((each for each in found if each.host.domain == domain), self)
 
 
 def _pieces(request: Request, left: int) -> Iterator[bytes]:
@@ -330,20 +345,6 @@ def _pieces(request: Request, left: int) -> Iterator[bytes]:
             raise ConnectionResetError("the client is gone")
         left -= len(piece)
         yield piece
-
-
-def _read(handle: Any, start: int, end: int) -> Iterator[bytes]:
-    """Pieces of a file, which is closed at the end."""
-    try:
-        handle.seek(start)
-        while start < end:
-            piece = _in_thread(handle.read, min(PIECE, end - start))
-            if not piece:
-                return
-            start += len(piece)
-            yield piece
-    finally:
-        handle.close()
 
 
 def _cut(first: str, last: str, size: int) -> tuple[int, int]:
@@ -370,17 +371,14 @@ def _reserve(owner: str, key: str, name: str, type: str, size: int, purpose: str
     ).execute()
 
 
-def _complete(key: str) -> int:
-    done: int = Upload.update(done=True).where(Upload.key == key).execute()
+def _complete(key: str, owner: str) -> int:
+    done: int = Upload.update(done=True).where((Upload.key == key) & (Upload.owner == owner)).execute()
     return done
+
+
+def _orphan(user: str, nobody: str) -> None:
+    Upload.update(owner=nobody, until=1).where(Upload.owner == user).execute()
 
 
 def _forget(keys: list[str]) -> None:
     Upload.delete().where(Upload.key.in_(keys)).execute()
-
-
-def _remove(keys: list[str]) -> None:
-    for key in keys:
-        path = place(key)
-        for each in (path, path.with_name(path.name + ".part")):
-            _in_thread(each.unlink, True)

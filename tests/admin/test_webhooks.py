@@ -11,8 +11,9 @@ import gevent
 import pytest
 from gevent.queue import Queue
 
-from jabberd_py.admin import post, webhooks
+from jabberd_py.admin import webhooks
 from jabberd_py.instance import Instance
+from jabberd_py.net import webclient
 from jabberd_py.router import Router
 from jabberd_py.xdb import StoreError
 from tests.client import Client
@@ -133,23 +134,23 @@ def test_no_letter_is_signed_before_there_is_a_key(monkeypatch: Any) -> None:
      "64:ff9b:1::a00:1", "::ffff:0:127.0.0.1", "::7f00:1", "fec0::1", "5f00::1", "::198.41.0.4"],
 )  # fmt: skip
 def test_our_own_network_is_not_public(address: str) -> None:
-    assert not post.public(address)
+    assert not webclient.public(address)
 
 
 def test_the_internet_is_public() -> None:
     assert (
-        post.public("198.41.0.4")
-        and post.public("2001:503:ba3e::2:30")
-        and post.public("::ffff:198.41.0.4")
-        and post.public("64:ff9b::198.41.0.4")
+        webclient.public("198.41.0.4")
+        and webclient.public("2001:503:ba3e::2:30")
+        and webclient.public("::ffff:198.41.0.4")
+        and webclient.public("64:ff9b::198.41.0.4")
     )
 
 
 def test_a_name_that_leads_into_our_own_network_is_refused(ear: Ear) -> None:
-    with pytest.raises(post.Refused, match="only https"):
-        post.post(ear.url, b"", {}, 5, private=False)
-    with pytest.raises(post.Refused, match="our own network"):
-        post.post(ear.url.replace("http://127.0.0.1", "https://localhost"), b"", {}, 5, private=False)
+    with pytest.raises(webclient.Refused, match="only https"):
+        webclient.post(ear.url, b"", {}, 5, private=False)
+    with pytest.raises(webclient.Refused, match="our own network"):
+        webclient.post(ear.url.replace("http://127.0.0.1", "https://localhost"), b"", {}, 5, private=False)
     assert ear.heard.empty()
 
 
@@ -157,4 +158,4 @@ def test_a_name_that_leads_into_our_own_network_is_refused(ear: Ear) -> None:
                                    "https://x/ y", "file:///etc/passwd", "https://x/\r\nHost: y"])  # fmt: skip
 def test_what_is_no_address_on_the_web(wrong: str) -> None:
     with pytest.raises(ValueError):
-        post.url(wrong)
+        webclient.url(wrong)

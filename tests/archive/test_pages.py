@@ -9,6 +9,8 @@ from jabberd_py.archive import query as archive_query
 from jabberd_py.archive.messages import Message
 from jabberd_py.jsm.host import Host, HostOptions
 from jabberd_py.modules.mod_mam import Archive
+from jabberd_py.muc.archive import Archive as RoomArchive
+from jabberd_py.muc.service import Rooms
 from jabberd_py.router import Router
 from jabberd_py.xdb import xdb
 from jabberd_py.xmpp.element import from_text
@@ -172,8 +174,8 @@ def test_a_search_goes_on_until_the_page_is_full(store, monkeypatch):
     assert find("word", "<before/>", 1, **{"with": "b@example.net"}) == second
 
 
-def archive(settings):
-    return Archive(Host(Router(), "example.org", HostOptions()), settings)
+def archive(settings, **host):
+    return Archive(Host(Router(), "example.org", HostOptions(host)), settings)
 
 
 def test_the_hourly_job(store):
@@ -186,6 +188,26 @@ def test_the_hourly_job(store):
     assert ask().ids == ids
     archive({"keep_most": 2}).trim()
     assert ask().ids == ids[3:]
+
+
+def test_the_retention_of_the_host_counts_where_the_archive_says_nothing(store):
+    now = int(time.time())
+    keep(*"abc", at=now - 10_800)
+    ids = keep(*"defgh", at=now - 5400)
+    for settings in ({"keep": None}, {"keep": "4h"}):
+        archive(settings, retention="1h").trim()
+        assert len(ask().ids) == 8
+    archive({}, retention="2h").trim()
+    assert ask().ids == ids
+    host = Host(Router(), "example.org", HostOptions({"retention": "1h"}))
+    rooms = RoomArchive(Rooms(host.router, host, "rooms.example.org"))
+    room = keep(*"ij", owner="hall@rooms.example.org", at=now - 6000)
+    rooms.configure({"keep_for": 7200.0})
+    rooms.trim()
+    assert ask(owner="hall@rooms.example.org").ids == room
+    rooms.configure({})
+    rooms.trim()
+    assert not ask(owner="hall@rooms.example.org").ids and ask().ids == ids
 
 
 def test_an_index_is_made_for_texts_that_are_there_already(store):

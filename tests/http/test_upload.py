@@ -43,12 +43,13 @@ class Slot:
         type="image/jpeg",
         plain="très cool.jpg",
         inner="",
+        service="upload.localhost",
     ):
         self.files = files
         answer = who.iq(
             "get",
             f"<request xmlns='{NS}' filename='{plain}' size='{size}' content-type='{type}'>{inner}</request>",
-            to="upload.localhost",
+            to=service,
         )
         self.answer = answer
         slot = answer.find(f"{{{NS}}}slot")
