@@ -107,7 +107,9 @@ class Admin(Feature):
         if len(elements) > self.items:
             raise StanzaError("policy-violation", f"at most {self.items} changes at a time")
         items = [self._item(room, each) for each in fairly(elements)]
-        for each in items:
+        if len({(each.occupant, each.user, each.role != "") for each in items}) < len(items):
+            raise StanzaError("bad-request", "an address or a nick is named twice")
+        for each in fairly(items):
             self._check(room, asker, each)
         self._check_owners(room, asker, items)
         session = room.sessions.get(str(asker))
@@ -169,7 +171,11 @@ class Admin(Feature):
             raise StanzaError("conflict", "you cannot ban yourself")
         if item.nick and self.host["register"].holder(room, item.nick) not in (None, item.user):
             raise StanzaError("conflict", "that nick is reserved")
-        if len(room.affiliations) >= self.affiliations and item.user not in room.affiliations:
+        self.check_list(room, item.user)
+
+    def check_list(self, room: Room, user: str) -> None:
+        """Raises StanzaError."""
+        if len(room.affiliations) >= self.affiliations and user not in room.affiliations:
             raise StanzaError("resource-constraint", "the room's lists are full", type="wait")
 
     def _check_owners(self, room: Room, asker: JID | None, items: list[Item]) -> None:

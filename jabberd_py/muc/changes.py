@@ -53,6 +53,7 @@ def affiliate(
     new = Affiliation(affiliation, kept, reason or (old.reason if affiliation == old.affiliation else ""))
     if new == old:
         return None
+    room.reserve(user, old.nick, kept)
     if affiliation == "none":
         room.affiliations.pop(user, None)
     else:

@@ -65,6 +65,7 @@ class Invitations(Feature):
             raise StanzaError("resource-constraint", "too many invitations", type="wait")
         for invite, to in [(invite, _address(invite)) for invite in invites]:
             if only and room.affiliation(to.user) == "none":
+                self.host.check_list(room, to.user)
                 room.memory["inviting"] = to.user  # one invitation is enough
                 changes.affiliate(room, to.user, "member", occupant.nick)
                 del room.memory["inviting"]
@@ -121,9 +122,14 @@ class Invitations(Feature):
 
     @on("affiliating")
     def welcome(self, room: Room, change: changes.Change) -> None:
-        """Section 9.5: who was made a member of a members-only room learns of it."""
+        """Section 9.5: who was made a member of a members-only room learns of it. Of many at a time the last do not."""
         new = change.after == "member" and change.before == "none" and not room.of(change.user)
-        if new and self.host["members"].says(room) and room.memory.get("inviting") != change.user:
+        if (
+            new
+            and self.host["members"].says(room)
+            and room.memory.get("inviting") != change.user
+            and self.karma.spend((room.address, room.address))
+        ):
             self.send(room, parse(change.user), room.address)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from ..hooks import Option, on, size
 from ..instance import Instance
 from ..net.karma import Karma
+from ..xmpp import forms
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
 from .feature import Feature
@@ -16,18 +17,33 @@ from .occupant import Occupant
 from .ranks import at_least
 from .room import Room
 
-CHOICES = ("10", "20", "30", "50", "100", "200", "500", "1000", "2000", "5000")
+CHOICES = (
+    *((each, each) for each in ("10", "20", "30", "50", "100", "200", "500", "1000", "2000", "5000")),
+    ("none", "As many as the service allows"),
+)
 SPARE = 20
 """Owners and admins who enter a full room."""
+
+
+class Most(Field[str]):
+    """A list of numbers to choose from, and ``none``; any other number is taken, too."""
+
+    def _known(self, value: str) -> str:
+        text = value.strip()
+        if text.isascii() and text.isdigit() and len(text) < 10 and int(text):
+            return str(int(text))
+        return super()._known(value)
+
+    def show(self, form: forms.Form, value: str) -> None:
+        known = {each for each, _ in self.choices}
+        choices = self.choices if value in known else ((value, value), *self.choices)
+        form.field(self.var, self.type, self.label, value, choices)
 
 
 class Limits(Feature):
     """Bounds of a room and of each occupant."""
 
-    most = Field(
-        "muc#roomconfig_maxusers", "list-single", "none", "Most occupants",
-        choices=(*((each, each) for each in CHOICES), ("none", "As many as the service allows")),
-    )  # fmt: skip
+    most = Most("muc#roomconfig_maxusers", "list-single", "none", "Most occupants", choices=CHOICES)
     occupants = Option(int, 5000, "occupants of one room", min=1)
     sessions = Option(int, 20, "sessions of one occupant", min=1)
     nick = Option(int, 100, "characters of a nick", min=1)
@@ -38,7 +54,7 @@ class Limits(Feature):
     presences = Option(
         float,
         1.0,
-        "joins, nicks and changes of presence a second of one account in a room, in the long run",
+        "joins, nicks, registrations and changes of presence a second of one account in a room, in the long run",
         min=0.01,
     )
     presence_burst = Option(int, 60, "of these at once", min=1)
@@ -76,7 +92,11 @@ class Limits(Feature):
     def look(self, room: Room, occupant: Occupant, stanza: Element) -> None:
         if not self.bears(stanza):
             raise StanzaError("policy-violation", f"a presence may have {self.presence} bytes")
-        if not self.shown.spend((room.address, occupant.user)):
+        self.count(room, occupant.user)
+
+    def count(self, room: Room, user: str) -> None:
+        """That account changes something in that room: its presence, its nick, its registration. Raises StanzaError."""
+        if not self.shown.spend((room.address, user)):
             raise StanzaError("resource-constraint", "too many changes, wait a little", type="wait")
 
     @on("naming")

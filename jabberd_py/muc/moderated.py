@@ -131,7 +131,8 @@ class Moderated(Feature):
         except ValueError:
             raise StanzaError("bad-request") from None
         target = room.occupants.get((form.get("muc#roomnick") or [""])[0])
-        if target is None:
-            raise StanzaError("item-not-found", "nobody has that nick any more")
+        who = (form.get("muc#jid") or [""])[0]
+        if target is None or who and target.user != who.partition("/")[0]:
+            raise StanzaError("item-not-found", "who has asked does not have that nick any more")
         if allowed and target.role == "visitor":
             changes.give(room, target, "participant", occupant.nick)

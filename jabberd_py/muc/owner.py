@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..hooks import iq
+from ..net.turns import fairly
 from ..xmpp import forms
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
@@ -98,7 +99,7 @@ class Owner(Feature):
         self.host["lock"].open(room)
         tickets = [room.save()]
         actor = next((each.nick for each in room.of(by.user)), "")
-        for user, affiliation in wanted.items():
+        for user, affiliation in fairly(wanted.items()):
             tickets.append(changes.affiliate(room, user, affiliation, actor) or tickets[0])
         statuses: set[int] = set()
         self.host.hooks.tell("configured", room, before, statuses)
@@ -113,8 +114,9 @@ class Owner(Feature):
         for field, affiliation in ((self.admins, "admin"), (self.owners, "owner")):
             if field not in lists:
                 continue
+            listed = set(lists[field])
             for jid, each in room.affiliations.items():
-                if each.affiliation == affiliation and jid not in lists[field]:
+                if each.affiliation == affiliation and jid not in listed:
                     wanted.setdefault(jid, "admin" if affiliation == "owner" else "none")
             for jid in lists[field]:
                 if "@" not in jid:

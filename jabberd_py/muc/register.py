@@ -43,11 +43,7 @@ class Register(Feature):
 
     def holder(self, room: Room, nick: str) -> str | None:
         """The bare address for which that nick, or one that looks like it, is reserved."""
-        nicks = room.memory.get("nicks")
-        if nicks is None:
-            nicks = {skeleton(each.nick): jid for jid, each in room.affiliations.items() if each.nick}
-            room.memory["nicks"] = nicks
-        return nicks.get(skeleton(nick))
+        return room.reserved.get(skeleton(nick))
 
     @iq("get", NS, "query", to="room")
     def ask(self, request: Element) -> Element:
@@ -70,6 +66,8 @@ class Register(Feature):
     @iq("set", NS, "query", to="room")
     def register(self, request: Element) -> None:
         room, user, query = self.host.room(request), request.from_.user, request.payload
+        if "limits" in self.host.modules:
+            self.host["limits"].count(room, user)
         if query.has("remove", NS):
             self._remove(room, user)
             return
@@ -105,9 +103,7 @@ class Register(Feature):
     def enrol(self, room: Room, user: str, nick: str) -> Ticket | None:
         """Makes the user a member, and the nick theirs. Does not wait."""
         now = room.affiliation(user)
-        ticket = changes.affiliate(room, user, now if at_least(now, "member") else "member", nick=nick)
-        room.memory.pop("nicks", None)
-        return ticket
+        return changes.affiliate(room, user, now if at_least(now, "member") else "member", nick=nick)
 
     def _check_nick(self, room: Room, user: str, nick: str, request: Element) -> None:
         """Raises StanzaError; a conflict has a form with a nick that is free."""
@@ -136,6 +132,7 @@ class Register(Feature):
         room.rank(alone)
         if alone.role == "visitor" or any(each.role == "visitor" for each in room.of(user)):
             raise StanzaError("not-allowed", "who has no voice asks for it; members have it")
+        self.host.check_list(room, user)
 
     def _remove(self, room: Room, user: str) -> None:
         kept = room.affiliations.get(user)
@@ -143,15 +140,10 @@ class Register(Feature):
             raise StanzaError("registration-required", "you are not registered")
         after = "none" if kept.affiliation == "member" else kept.affiliation
         tickets = [changes.affiliate(room, user, after, nick="")]
-        room.memory.pop("nicks", None)
         self.host.hooks.tell("enrolled", room, user, {}, tickets)
         for ticket in tickets:
             if ticket is not None:
                 ticket.wait()
-
-    @on("affiliating")
-    def changed(self, room: Room, change: changes.Change) -> None:
-        room.memory.pop("nicks", None)
 
     def room_node(self, room: Room, request: Element, node: str) -> Element | None:
         """Section 7.12: which nick is mine?"""

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from ..fanout import Fan
+from ..net.turns import fairly
 from ..xdb import Ticket
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
@@ -35,6 +36,7 @@ class Room:
     affiliations  bare address or domain -> what it is
     occupants     nick -> Occupant
     taken         skeleton of a nick -> the Occupant that has it
+    reserved      skeleton of a nick -> the bare address for which it is kept
     sessions      full address -> its Occupant
     seats         all sessions, in the order in which they came
     sending       what the room sends: all see the same order
@@ -49,6 +51,7 @@ class Room:
         self.affiliations: dict[str, Affiliation] = {}
         self.occupants: dict[str, Occupant] = {}
         self.taken: dict[str, Occupant] = {}
+        self.reserved: dict[str, str] = {}
         self.sessions: dict[str, Occupant] = {}
         self.memory: dict[str, Any] = {}
         self.seats = Seats()
@@ -56,8 +59,10 @@ class Room:
         self.gone = False
 
     def load(self, kept: Loaded) -> None:
-        """The room as the store has it."""
+        """The room as the store has it. Blocks if its lists are long."""
         self.config, self.notes, self.affiliations = kept.config, kept.notes, kept.affiliations
+        for jid, each in fairly(list(self.affiliations.items())):
+            self.reserve(jid, "", each.nick)
         for row in kept.sessions:
             occupant = self.occupants.get(row.nick)
             if occupant is None:
@@ -106,6 +111,13 @@ class Room:
     def of(self, user: str) -> list[Occupant]:
         """Under which nicks that bare address is in the room."""
         return [each for each in self.occupants.values() if each.user == user]
+
+    def reserve(self, user: str, before: str, after: str) -> None:
+        """Another nick is kept for a bare address; empty: none."""
+        if before and self.reserved.get(skeleton(before)) == user:
+            del self.reserved[skeleton(before)]
+        if after:
+            self.reserved[skeleton(after)] = user
 
     def owners(self) -> list[str]:
         return [jid for jid, each in self.affiliations.items() if each.affiliation == "owner"]
@@ -179,12 +191,14 @@ class Room:
         self.service.hooks.tell("entered", self, occupant, full, stanza)
 
     def again(self, occupant: Occupant, full: str, stanza: Element) -> None:
-        """A session that is in the room enters it: its client has lost track, and gets everything once more (section 7.2.1)."""
+        """A session that is in the room enters it: its client has lost track, and gets everything once more (section 7.2.1).
+        Raises StanzaError."""
+        self.service.hooks.call("updating", self, occupant, stanza)
         before = occupant.presence.inner
         self._shows(occupant, full, stanza)
         self.service.hooks.tell("greeting", self, occupant, full, stanza)
         self.greet(occupant, full)
-        if occupant.presence.inner != before:
+        if occupant.presence.inner != before and not self.service.holds(self, occupant):
             self.publish(occupant, but=full)
         self._own(occupant, full)
         self.service.hooks.tell("entered", self, occupant, full, stanza)

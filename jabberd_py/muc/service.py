@@ -269,6 +269,12 @@ class Rooms(Service):
         crowd: Any = self.modules.get("crowd")
         return crowd is not None and crowd.holds(room, occupant)
 
+    def check_list(self, room: Room, user: str) -> None:
+        """May that address become something in the room? Raises StanzaError: its lists are full."""
+        admin: Any = self.modules.get("admin")
+        if admin is not None:
+            admin.check_list(room, user)
+
     def entry(self, room: Room) -> tuple[bool, str]:
         """Whether the public list shows it, and under which name."""
         name: Any = self.modules.get("description")

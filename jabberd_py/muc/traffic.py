@@ -41,7 +41,7 @@ def deliver(service: Rooms, stanza: Element, to: JID) -> None:
     if service.silent and stanza.from_ is not None:
         service.silent.pop(stanza.from_.domain, None)
     room = service.rooms.get(to.user)
-    if room is not None and room.sending.busy and stanza.name != "iq":
+    if room is not None and room.sending.busy and (stanza.name != "iq" or stanza.type == "set"):
         _busy(room, stanza)
     if stanza.name == "iq" and to.resource is None:
         _asked(service, stanza)
@@ -65,15 +65,15 @@ def deliver(service: Rooms, stanza: Element, to: JID) -> None:
 
 
 def _busy(room: Room, stanza: Element) -> None:
-    """The room has much to send. A client of ours that speaks waits: nothing more is read from it. Another server's stream
-    carries many users and does not wait. Who goes may always go. Raises StanzaError."""
+    """The room has much to send. A client of ours that speaks or changes the room waits: nothing more is read from it. Another
+    server's stream carries many users and does not wait. Who goes may always go. Raises StanzaError."""
     session, sending = stanza.session, room.sending
     if stanza.type in ("error", "unavailable"):
         return
-    if stanza.name == "message" and session is not None and session.jid.resource is not None:
+    if stanza.name != "presence" and session is not None and session.jid.resource is not None:
         xdb.release()
         sending.wait(PATIENCE)
-    elif stanza.name == "message" and sending.weight > WAITING * FULL:
+    elif stanza.name != "presence" and sending.weight > WAITING * FULL:
         raise StanzaError("resource-constraint", "the room is busy", type="wait")
     if sending.size > HELD * FULL:
         raise StanzaError("resource-constraint", "the room is busy", type="wait")
@@ -99,9 +99,9 @@ def _presence(service: Rooms, room: Room | None, stanza: Element, to: JID) -> No
         elif occupant.nick != to.resource:
             room.rename(occupant, full, to.resource, stanza)
             if joins:
-                room.again(occupant, full, stanza)
+                _again(room, occupant, full, stanza)
         elif joins:
-            room.again(occupant, full, stanza)
+            _again(room, occupant, full, stanza)
         else:
             room.update(occupant, full, stanza)
 
@@ -127,7 +127,7 @@ def _come(service: Rooms, room: Room | None, stanza: Element, to: JID, joins: bo
         if service.rooms.get(room.address) is not room:
             _come(service, service.find(room.address), stanza, to, joins)
         elif str(stanza.from_) in room.sessions:
-            room.again(room.sessions[str(stanza.from_)], str(stanza.from_), stanza)
+            _again(room, room.sessions[str(stanza.from_)], str(stanza.from_), stanza)
         else:
             room.enter(stanza, to.resource or "")
     else:
@@ -139,6 +139,12 @@ def _come(service: Rooms, room: Room | None, stanza: Element, to: JID, joins: bo
             if made and not room.sessions:
                 room.destroy()
             raise
+
+
+def _again(room: Room, occupant: Occupant, full: str, stanza: Element) -> None:
+    if stanza.session is not None:
+        stanza.session.work += ENTRY
+    room.again(occupant, full, stanza)
 
 
 def _lost(service: Rooms, stanza: Element, to: JID) -> None:

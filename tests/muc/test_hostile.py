@@ -292,3 +292,104 @@ def test_questions_to_occupants_go_through_the_room(room: Room, romeo: Client, j
         and juliet.bare not in str(got.attrib)
     )
     romeo.nothing("<iq/>")
+
+
+def test_who_enters_again_and_again_has_the_limits_of_who_changes(
+    start_server: Any, account: Any, make_client: Any
+) -> None:
+    server = _server(start_server, limits={"presences": 0.01, "presence_burst": 5})
+    romeo, juliet = _two(server, account, make_client)
+    room = Room("conference.localhost").open(romeo, "first")
+    room.enter(juliet, "second")
+    again = f"<presence to='{room}/second'><x xmlns='{MUC}'/>"
+    juliet.send(f"{again}<status>{'x' * 5000}</status></presence>")
+    assert condition(juliet.gets("<presence type='error'/>")) == "policy-violation"
+    for _ in range(6):
+        juliet.send(f"{again}</presence>")
+    assert condition(juliet.gets("<presence type='error'/>")) == "resource-constraint"
+    juliet.sync()
+    romeo.nothing(f"<presence from='{room}/second'><status/></presence>")
+
+
+def test_one_request_names_nobody_twice(room: Room, romeo: Client, juliet: Client) -> None:
+    room.open(romeo, "first", membersonly=True)
+    items = [f"affiliation='{each}' jid='{juliet.bare}'" for each in ("member", "none", "member")]
+    assert condition(room.admin(romeo, *items)) == "bad-request"
+    room.admin(romeo, "affiliation='member' nick='first'")  # an owner stays: nothing has changed
+    juliet.nothing("<message/>")
+    room.submit(romeo, membersonly=False)
+    room.enter(juliet, "second")
+    voices = [f"role='{each}' nick='second'" for each in ("visitor", "participant")]
+    assert condition(room.admin(romeo, *voices)) == "bad-request"
+
+
+def test_many_new_members_are_not_many_invitations(start_server: Any, account: Any, make_client: Any) -> None:
+    server = _server(start_server, invitations={"rate": 0.01, "at_once": 2})
+    romeo, juliet = _two(server, account, make_client)
+    room = Room("conference.localhost").open(romeo, "first", membersonly=True)
+    for number in range(4):
+        room.admin(romeo, f"affiliation='member' jid='m{number}@localhost'")
+    room.admin(romeo, f"affiliation='member' jid='{juliet.bare}'")
+    juliet.nothing(f"<message from='{room}'/>")
+    room.enter(juliet, "second")
+
+
+def test_registration_has_the_limits_of_the_lists(start_server: Any, account: Any, make_client: Any) -> None:
+    server = _server(
+        start_server, admin={"affiliations": 10}, limits={"presences": 0.01, "presence_burst": 4}
+    )
+    romeo, juliet = _two(server, account, make_client)
+    room = Room("conference.localhost").open(romeo, "first")
+
+    def register(nick: str) -> Any:
+        return juliet.iq(
+            "set",
+            "<query xmlns='jabber:iq:register'><x xmlns='jabber:x:data' type='submit'>"
+            "<field var='FORM_TYPE'><value>http://jabber.org/protocol/muc#register</value></field>"
+            f"<field var='muc#register_roomnick'><value>{nick}</value></field></x></query>",
+            to=room.address,
+        )
+
+    room.admin(romeo, *(f"affiliation='member' jid='m{number}@example.org'" for number in range(9)))
+    assert condition(register("second")) == "resource-constraint"
+    room.admin(romeo, "affiliation='none' jid='m1@example.org'")
+    assert register("second").get("type") == "result"
+    assert register("third").get("type") == "result"
+    assert condition(room.admin(romeo, "affiliation='member' jid='m2@example.org' nick='THIRD'")) == "conflict"
+    room.admin(romeo, "affiliation='member' jid='m2@example.org' nick='second'")  # it is free again
+    assert register("fourth").get("type") == "result"
+    assert condition(register("fifth")) == "resource-constraint"
+
+
+def test_voice_is_for_who_has_asked(room: Room, romeo: Client, juliet: Client, nurse: Client) -> None:
+    room.open(romeo, "first", moderatedroom=True)
+    room.enter(juliet, "good")
+    room.enter(nurse, "bad")
+    form = (
+        "<x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE'><value>http://jabber.org/protocol/muc#request</value>"
+        "</field><field var='muc#role'><value>participant</value></field>{}</x>"
+    )
+    juliet.send(f"<message to='{room}'>{form.format('')}</message>")
+    romeo.gets("<message><x xmlns='jabber:x:data' type='form'/></message>")
+    juliet.send(f"<presence to='{room}/gone'/>")
+    juliet.gets(f"<presence from='{room}/gone'/>")
+    nurse.send(f"<presence to='{room}/good'/>")
+    nurse.gets(f"<presence from='{room}/good'/>")
+    fields = {"muc#jid": juliet.jid, "muc#roomnick": "good", "muc#request_allow": "true"}
+    granted = "".join(
+        f"<field var='{var}'><value>{value}</value></field>" for var, value in fields.items()
+    )
+    romeo.send(f"<message to='{room}' id='v'>{form.format(granted)}</message>")
+    assert condition(romeo.gets("<message type='error' id='v'/>")) == "item-not-found"
+
+
+@pytest.mark.parametrize("most", ["1", "3", " 12 "])
+def test_any_number_of_occupants_may_be_the_most(room: Room, romeo: Client, juliet: Client, most: str) -> None:
+    room.open(romeo, "first")
+    room.submit(romeo, maxusers=most)
+    shown = romeo.iq("get", "<query xmlns='http://jabber.org/protocol/muc#owner'/>", to=room.address)
+    field = next(each for each in shown.iter() if each.get("var") == "muc#roomconfig_maxusers")
+    values = [each.text for each in field.iter() if each.tag.endswith("}value")]
+    assert values.count(most.strip()) == 2  # what it is, and one of the options
+    assert condition(room.submit(romeo, maxusers="0")) == "not-acceptable"
+    assert condition(room.submit(romeo, maxusers="many")) == "not-acceptable"
