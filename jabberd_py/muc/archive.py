@@ -26,6 +26,7 @@ from .fields import Field
 from .occupant import Occupant
 from .ranks import at_least
 from .room import Room
+from .speaker import SECRET, Eyes, signed
 
 MODERATE = "urn:xmpp:message-moderate:1"
 REASON = 1000
@@ -53,6 +54,10 @@ class Archive(Feature):
     keep_for = Option[float | None](optional(duration), None, "age at which messages go; none: they stay")
     keep_most = Option[int | None](optional(int), None, "messages kept of one room; none: no limit", min=0)
 
+    @on("start")
+    def begin(self) -> None:
+        self.host.reserved |= {f"{SECRET} x"}
+
     def room_features(self, room: Room) -> list[str]:
         return [*archive.FEATURES, f"{RETRACT}#tombstone", MODERATE] if self.keeps(room) else []
 
@@ -77,7 +82,7 @@ class Archive(Feature):
         if not self.keeps(room) or not self.worthy(stanza):
             return stanza
         name_language(stanza)
-        xml = stanza.to_bytes().decode()
+        xml = signed(room, occupant, stanza, sent.attrs["from"]).to_bytes().decode()
         kept = archive.keep(
             room.address, room.address, occupant.nick, xml, 0, self._unkept, sent, sent.session
         )
@@ -130,12 +135,15 @@ class Archive(Feature):
 
     @iq("set", archive.NS, "query", to="room")
     def query(self, request: Element) -> Any:
-        room, payload = self._readable(request).address, request.payload
-        assert payload is not None
+        room, payload = self._readable(request), request.payload
+        assert payload is not None and request.from_ is not None
+        eyes = Eyes(room, request.from_)
         query = archive.read(payload, fulltext=False)
         limit = query.page.limit(self.page, self.largest_page)
         return answers.for_anybody(
-            self.host.router, request, lambda reader: archive.answer(room, query, reader, limit)[0]
+            self.host.router,
+            request,
+            lambda reader: archive.answer(room.address, query, reader, limit, eyes)[0],
         )
 
     # -- what is taken out -----------------------------------------------------------------------------

@@ -22,6 +22,7 @@ from .feature import Feature
 from .fields import Number
 from .occupant import MUC, Occupant, added
 from .room import Room
+from .speaker import unsigned
 
 ADDRESS = "http://jabber.org/protocol/address"
 
@@ -66,10 +67,10 @@ class History(Feature):
         found = pages.page(room.address, query, self.most).ids
         said = deque[Said]((), self.most)
         for id, xml in pages.rows(room.address, found):
-            stanza = from_text(xml)
+            stanza, by = unsigned(from_text(xml))
             if stanza.has("body"):
                 late = archive.stamped(_late(room, stanza, when(id)), room.address, id)
-                said.append(Said(when(id), late, str(id)))
+                said.append(Said(when(id), late, str(id), by))
         room.memory.setdefault("history", said)
 
     def room_info(self, room: Room, form: forms.Form) -> None:

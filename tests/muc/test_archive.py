@@ -151,3 +151,47 @@ def test_a_user_trims_the_own_archive(romeo: Client, juliet: Client) -> None:
     juliet.iq("set", f"<query xmlns='{MAM}'/>")
     assert [each.findtext(".//{jabber:client}body") for each in juliet.inbox] == ["two"]
     assert condition(romeo.iq("set", f"<trim xmlns='{TRIM}'/>", to=juliet.bare)) != "result"
+
+
+def _speakers(results: list[Element]) -> list[tuple[str | None, ...] | None]:
+    """(address, affiliation, role) of who has said each, where the archive tells."""
+    x = "{http://jabber.org/protocol/muc#user}"
+    assert not [each for result in results for each in result.iter() if "speaker" in each.tag]
+    items = [result.find(f".//{x}x/{x}item") for result in results]
+    return [
+        None if item is None else (item.get("jid"), item.get("affiliation"), item.get("role"))
+        for item in items
+    ]
+
+
+def test_mam_section_muc_archives_who_may_know_it_learns_who_spoke(
+    room: Room, romeo: Client, juliet: Client, nurse: Client
+) -> None:
+    room.open(romeo, "first", enablelogging=True)
+    room.enter(juliet, "second")
+    said(room, romeo, "one")
+    said(room, juliet, "two")
+    one, two = (romeo.jid, "owner", "moderator"), (juliet.jid, "none", "participant")
+    assert _speakers(page(room, romeo)) == [one, two]
+    assert _speakers(page(room, juliet)) == [None, two]  # what she said herself
+    assert _speakers(page(room, nurse)) == [None, None]
+    room.setup(romeo, whois="anyone")
+    said(room, juliet, "three")
+    assert _speakers(page(room, nurse)) == [None, None, two]  # what was said in secret stays so
+    room.setup(romeo, whois="moderators")
+    assert _speakers(page(room, nurse)) == [None, None, None]
+
+
+@ONE
+def test_nobody_says_who_spoke_but_the_room(room: Room, romeo: Client, juliet: Client) -> None:
+    room.open(romeo, "first", whois="anyone")
+    room.enter(juliet, "second")
+    for ns in ("http://jabber.org/protocol/muc#user", "http://jabber.org/protocol/muc#speaker"):
+        room.say(
+            juliet,
+            "mine",
+            f"<x xmlns='{ns}'><item jid='{romeo.jid}' affiliation='owner' role='moderator'/></x>",
+        )
+    romeo.gets("<message><body>mine</body><x>!absent</x></message>")
+    romeo.gets("<message><body>mine</body><x>!absent</x></message>")
+    assert _speakers(page(room, romeo)) == [(juliet.jid, "none", "participant")] * 2

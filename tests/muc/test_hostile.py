@@ -355,7 +355,9 @@ def test_registration_has_the_limits_of_the_lists(start_server: Any, account: An
     room.admin(romeo, "affiliation='none' jid='m1@example.org'")
     assert register("second").get("type") == "result"
     assert register("third").get("type") == "result"
-    assert condition(room.admin(romeo, "affiliation='member' jid='m2@example.org' nick='THIRD'")) == "conflict"
+    assert (
+        condition(room.admin(romeo, "affiliation='member' jid='m2@example.org' nick='THIRD'")) == "conflict"
+    )
     room.admin(romeo, "affiliation='member' jid='m2@example.org' nick='second'")  # it is free again
     assert register("fourth").get("type") == "result"
     assert condition(register("fifth")) == "resource-constraint"
@@ -376,15 +378,15 @@ def test_voice_is_for_who_has_asked(room: Room, romeo: Client, juliet: Client, n
     nurse.send(f"<presence to='{room}/good'/>")
     nurse.gets(f"<presence from='{room}/good'/>")
     fields = {"muc#jid": juliet.jid, "muc#roomnick": "good", "muc#request_allow": "true"}
-    granted = "".join(
-        f"<field var='{var}'><value>{value}</value></field>" for var, value in fields.items()
-    )
+    granted = "".join(f"<field var='{var}'><value>{value}</value></field>" for var, value in fields.items())
     romeo.send(f"<message to='{room}' id='v'>{form.format(granted)}</message>")
     assert condition(romeo.gets("<message type='error' id='v'/>")) == "item-not-found"
 
 
 @pytest.mark.parametrize("most", ["1", "3", " 12 "])
-def test_any_number_of_occupants_may_be_the_most(room: Room, romeo: Client, juliet: Client, most: str) -> None:
+def test_any_number_of_occupants_may_be_the_most(
+    room: Room, romeo: Client, juliet: Client, most: str
+) -> None:
     room.open(romeo, "first")
     room.submit(romeo, maxusers=most)
     shown = romeo.iq("get", "<query xmlns='http://jabber.org/protocol/muc#owner'/>", to=room.address)
