@@ -18,7 +18,7 @@ FIELDS: dict[str, tuple[str, list[str], list[str] | None]] = {
     "muc#roomconfig_getmemberlist": ("list-multi", ["moderator", "visitor"], ["owner"]),
     "muc#roomconfig_lang": ("text-single", ["pt-BR"], ["not a language"]),
     "muc#roomconfig_pubsub": ("text-single", ["xmpp:pubsub.example.org?;node=coven"], ["http://example.org"]),
-    "muc#roomconfig_maxusers": ("list-single", ["20"], ["21"]),
+    "muc#roomconfig_maxusers": ("list-single", ["20"], ["some"]),
     "muc#roomconfig_membersonly": ("boolean", ["1"], ["maybe"]),
     "muc#roomconfig_moderatedroom": ("boolean", ["1"], ["0", "1"]),
     "muc#roomconfig_passwordprotectedroom": ("boolean", ["0"], ["1"]),  # without a password

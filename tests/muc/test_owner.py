@@ -55,7 +55,7 @@ def test_example_156_to_160_a_reserved_room(room: Room, romeo: Client, juliet: C
 @pytest.mark.parametrize(
     ("fields", "error"),
     [({"passwordprotectedroom": True, "roomsecret": ""}, "not-acceptable"), ({"whois": "nobody"}, "not-acceptable"),
-     ({"maxusers": "11"}, "not-acceptable"), ({"membersonly": "perhaps"}, "not-acceptable"),
+     ({"maxusers": "1.5"}, "not-acceptable"), ({"membersonly": "perhaps"}, "not-acceptable"),
      ({"roomname": "x" * 300}, "not-acceptable"), ({"roomadmins": ["@"]}, "not-acceptable"),
      ({"roomowners": []}, "conflict"), ({"roomname": ["a", "b"]}, "not-acceptable"), ({"nonsense": "1"}, "result")],
 )  # fmt: skip
