@@ -47,6 +47,8 @@ def route(entry: dict[str, Any]) -> Route:
     """``entry``: what `Registry.describe` says of a command."""
     words = entry["name"].split()
     verb = words[-1] if len(words) > 1 and entry["name"] not in ALWAYS_NEW else ""
+    if verb == "reset" and any(each["required"] for each in entry["arguments"]):
+        verb = ""  # not all of a group
     if entry["name"] in ALWAYS_NEW:
         return Route("POST", "/" + "/".join(words[:-1]), None, entry)
     if verb not in VERBS:

@@ -32,6 +32,14 @@ _FIELD = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t -~\x80-\xff]*").fullmatch
 _DIGITS = re.compile(r"[0-9]{1,15}").fullmatch
 
 
+_secret = re.compile(r"(/(?:invite|password)/)[^/]+").sub
+
+
+def _shown(path: str) -> str:
+    """A path for the log: without the query, and without the token of a link."""
+    return _secret(r"\1***", path.partition("?")[0][:200])
+
+
 class Body(Input):
     """The body of a request. ``whole``: was all of it read, so that the next request can follow?"""
 
@@ -243,7 +251,7 @@ class Handler(WSGIHandler):
         except Refusal as refusal:
             return self._handle_client_error(refusal)
         except Exception:
-            logger.exception("a page failed", address=self.asker, path=self.path.partition("?")[0][:200])
+            logger.exception("a page failed", address=self.asker, path=_shown(self.path))
             return self._handle_client_error(Refusal(500))
         if logger.debugging:
             self.response_length, self._orig_status = len(data), answer.line
@@ -298,7 +306,7 @@ class Handler(WSGIHandler):
         status = str(self._orig_status or self.status or "").split(" ")[0]
         quiet = self.environ.get(QUIET) if getattr(self, "environ", None) else False
         (logger.debug if quiet else logger.info)(
-            "request", address=self.asker, method=self.command, path=self.path.partition("?")[0][:200], status=status,
+            "request", address=self.asker, method=self.command, path=_shown(self.path), status=status,
             bytes=self.response_length, ms=round(1000 * (time.time() - self.time_start), 1),
         )  # fmt: skip
 
@@ -306,4 +314,4 @@ class Handler(WSGIHandler):
         logger.debug("a request failed", address=self.asker, said=msg % args if args else msg)
 
     def _log_error(self, t: type, v: BaseException, tb: Any) -> None:
-        logger.exception("a page failed", address=self.asker, path=self.path.partition("?")[0][:200])
+        logger.exception("a page failed", address=self.asker, path=_shown(self.path))

@@ -29,7 +29,7 @@ def of(user: str) -> Standing | None:
 
 def put(user: str, reason: str, until: float | None = None, deletion: float | None = None) -> None:
     """Sets the standing. Blocks until it is stored. Raises StoreError."""
-    xdb.save(_put, user, {"reason": reason, "since": time.time(), "until": until, "deletion": deletion})
+    xdb.save(enter, user, reason, until, deletion)
 
 
 def clear(user: str) -> None:
@@ -43,6 +43,7 @@ def due(domain: str) -> list[Standing]:
     return list(Standing.select().where(mine, (Standing.until <= now) | (Standing.deletion <= now)))
 
 
-def _put(user: str, values: dict[str, float | str | None]) -> None:
+def enter(user: str, reason: str, until: float | None = None, deletion: float | None = None) -> None:
+    """`put`, in the writer."""
     Standing.delete().where(Standing.owner == user).execute()
-    Standing.insert(owner=user, **values).execute()
+    Standing.insert(owner=user, reason=reason, since=time.time(), until=until, deletion=deletion).execute()

@@ -138,11 +138,19 @@ class Users:
         forget(user)
         self.host.hooks.tell("created", user)
 
-    def set_password(self, user: str, password: str) -> None:
-        """Blocks until it is stored. Raises ValueError (bad password), StanzaError (item-not-found), StoreError."""
+    def set_password(self, user: str, password: str, also: Callable[[], object] | None = None) -> None:
+        """Blocks until it is stored. ``also`` is called in the same transaction: what it raises undoes that. Raises ValueError
+        (bad password), StanzaError (item-not-found), StoreError."""
         self._check(password)
         keys = self._derive(password)
-        changed = xdb.save(lambda: Account.update(keys=keys).where(Account.owner == user).execute())
+
+        def store() -> int:
+            if also is not None:
+                also()
+            count: int = Account.update(keys=keys).where(Account.owner == user).execute()
+            return count
+
+        changed = xdb.save(store)
         forget(user)
         if not changed:
             raise StanzaError("item-not-found", "there is no such account")

@@ -1,17 +1,20 @@
-"""XEP-0077: In-Band Registration."""
+"""XEP-0077: In-Band Registration, with questions to strangers (XEP-0158)."""
 
 from __future__ import annotations
 
+import hashlib
+import random
 from collections.abc import Mapping
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 from .. import log
-from ..hooks import HANDLED, Module, Option, duration, iq, list_of, on
+from ..hooks import HANDLED, Module, Option, duration, iq, list_of, mapping_of, on
 from ..instance import Instance
 from ..jsm.notes import REGISTERED
 from ..jsm.stream import ClientStream
 from ..net.karma import Karma, neighbourhood
-from ..xmpp import ns
+from ..xmpp import forms, ns
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError, error_reply
 from ..xmpp.jid import JID
@@ -29,14 +32,36 @@ RESERVED = [
 ]  # fmt: skip
 
 
+class Application(NamedTuple):
+    """What somebody says who wants an account. ``challenge``: which question the answer is for; ``reason``: why an account."""
+
+    username: str
+    password: str
+    challenge: str = ""
+    answer: str = ""
+    reason: str = ""
+
+
 class Register(Module):
     """Lets strangers make an account, and users change their password and remove their account."""
 
-    protocols = (XEP(77, "2.4", "In-Band Registration", missing="data forms, redirection"),)
+    protocols = (
+        XEP(77, "2.4", "In-Band Registration", missing="redirection"),
+        XEP(158, "1.0", "CAPTCHA Forms", missing="all but questions (qa) at registration"),
+    )
+    needs = ("approval",)
     default = False
     features = (NS,)
     strangers = Option(bool, True, "may strangers make accounts? If not, users still change passwords here")
     removal = Option(bool, True, "may users remove their accounts?")
+    approval = Option(
+        bool, False, "does an administrator have to approve each account? Then people are asked for a reason"
+    )
+    questions = Option[dict[str, str]](
+        mapping_of(str),
+        {},
+        "questions of which a stranger has to answer one, each with its answers, separated by |",
+    )
     instructions = Option(str, "Choose a username and a password.", "what people read above the form")
     min_password = Option(int, 6, "characters a password must have at least", min=1)
     reserved = Option(list_of(nodeprep), RESERVED, "names that nobody can take here")
@@ -95,35 +120,82 @@ class Register(Module):
         query = request.payload
         if request.type == "get":
             fields = [Element(name, NS) for name in ("username", "password")]
-            return Element("query", NS, Element("instructions", NS, self.instructions), *fields)
+            form = self._form() if self.asks else None
+            return Element("query", NS, Element("instructions", NS, self.instructions), *fields, form)
         if query.child("remove", NS) is not None:
             raise StanzaError("unexpected-request", "log in first")
-        self._create(stream, query.text_of("username", NS) or "", query.text_of("password", NS) or "")
+        made = stream.notes.get(REGISTERED, 0)
+        if made >= self.per_stream:
+            raise StanzaError("not-acceptable", "this stream has made its account")
+        self.register(_read(query), stream.address)
+        stream.notes[REGISTERED] = made + 1
         return None
+
+    def _form(self) -> Element:
+        form = forms.Form("form", "Registration", self.instructions, NS)
+        form.field("username", "text-single", "Username", required=True)
+        form.field("password", "text-private", "Password", required=True)
+        if self.questions:
+            challenge, question = self.question()
+            form.field("challenge", "hidden", value=challenge)
+            form.field("qa", "text-single", question, required=True)
+        if self.approval:
+            form.field("text", "text-single", "Why would you like an account here?", required=True)
+        return form.element()
 
     def _open(self, stream: ClientStream) -> bool:
         """May an account be made on this stream?"""
         return self.strangers and stream.private and not self.host.options.anonymous
 
-    def _create(self, stream: ClientStream, username: str, password: str) -> None:
-        """Raises StanzaError, ValueError (no good name)."""
-        if not username or not password:
+    # -- also for pages on the web ---------------------------------------------------------------------
+
+    wish = staticmethod(Application)
+
+    @property
+    def asks(self) -> bool:
+        """Do strangers have to say more than a name and a password?"""
+        return bool(self.questions) or self.approval
+
+    def question(self) -> tuple[str, str]:
+        """One of the questions, with the name of the challenge."""
+        question = random.choice(list(self.questions))
+        return _challenge(question), question
+
+    def register(self, wish: Application, address: str) -> str:
+        """Makes an account for a stranger; its address. Blocks. Raises StanzaError, ValueError (no good name), StoreError."""
+        if not self.strangers or self.host.options.anonymous:
+            raise StanzaError("service-unavailable", "nobody can make an account here")
+        if not wish.username or not wish.password:
             raise StanzaError("not-acceptable", "a username and a password are needed")
-        node = nodeprep(username)
+        node = nodeprep(wish.username)
         if node in self.reserved:
             raise StanzaError("not-acceptable", "that name is reserved")
-        self._check_password(password)
-        made = stream.notes.get(REGISTERED, 0)
-        if made >= self.per_stream:
-            raise StanzaError("not-acceptable", "this stream has made its account")
+        self._check_password(wish.password)
+        reason = self.host["approval"].check(wish.reason) if self.approval else ""
         # a name that is taken costs a token, too: else anybody could find out which accounts exist
-        if self.per_address and not self.karma.spend(neighbourhood(stream.address)):
-            logger.warning("too many registrations", address=stream.address)
+        if self.per_address and not self.karma.spend(neighbourhood(address)):
+            logger.warning("too many registrations", address=address)
             raise StanzaError("not-acceptable", "too many accounts from your address", type="wait")
-        self.host.users.create(f"{node}@{self.host.domain}", password)
-        stream.notes[REGISTERED] = made + 1
-        logger.info("registered", user=f"{node}@{self.host.domain}", address=stream.address)
-        self.host.hooks.tell("registered", f"{node}@{self.host.domain}", stream.address)
+        if self.questions and not self._right(wish.challenge, wish.answer):
+            raise StanzaError("not-acceptable", "the answer to the question is wrong")
+        user = f"{node}@{self.host.domain}"
+        if self.approval:
+            for rule in self.host.users.names:
+                rule(user)
+            enter = partial(self.host["approval"].enter, reason=reason, address=address)
+            self.host.users.create(user, wish.password, enter, disabled=True)
+            self.host["approval"].ask(user, reason, address)
+        else:
+            self.host.users.create(user, wish.password)
+        logger.info("registered", user=user, address=address)
+        self.host.hooks.tell("registered", user, address)
+        return user
+
+    def _right(self, challenge: str, answer: str) -> bool:
+        for question, answers in self.questions.items():
+            if _challenge(question) == challenge:
+                return _plain(answer) in [_plain(each) for each in answers.split("|")]
+        return False
 
     def _check_password(self, password: str) -> None:
         if len(password) < self.min_password:
@@ -174,3 +246,24 @@ class Register(Module):
         except ValueError as error:
             raise StanzaError("not-acceptable", str(error)) from None
         logger.info("password changed by its user", user=str(user))
+
+
+def _read(query: Any) -> Application:
+    """What the <query/> of a registration says, in fields or in a form. Raises StanzaError."""
+    x = query.child("x", forms.NS)
+    if x is None:
+        return Application(query.text_of("username", NS) or "", query.text_of("password", NS) or "")
+    try:
+        values = {name: (found or [""])[0] for name, found in forms.read(x, NS).items()}
+    except ValueError as error:
+        raise StanzaError("not-acceptable", str(error)) from None
+    names = ("username", "password", "challenge", "qa", "text")
+    return Application(*(values.get(name, "") for name in names))
+
+
+def _challenge(question: str) -> str:
+    return hashlib.sha256(question.encode()).hexdigest()[:16]
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.casefold().split())

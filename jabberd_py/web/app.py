@@ -207,7 +207,7 @@ def _failed(error: Exception) -> Any:
         status, text = error.code or 500, error.description or ""
         if error.response is not None or status < 400:
             return error
-        if status == 404:
+        if status == 404 and text == type(error).description:
             text = "There is no such page here."
         headers = {name: value for name, value in error.get_headers() if name in ("Allow", "Retry-After")}
     elif isinstance(error, CommandError):
@@ -217,7 +217,7 @@ def _failed(error: Exception) -> Any:
     elif isinstance(error, OSError):
         raise error  # the browser is gone, or too slow
     else:
-        logger.exception("a page failed", path=request.path[:200], exc_info=error)
+        logger.exception("a page failed", view=request.endpoint, exc_info=error)
         status, text = 500, "This page failed; the log says why."
     if request.path.endswith(".json"):
         return {"error": text}, status, headers

@@ -6,10 +6,17 @@ from typing import NamedTuple
 
 from flask import Blueprint, current_app, g, request, url_for
 
-from . import context, second, signin
+from . import account, arrive, context, invitations, second, signin
 from .console import console
 
-FACES: list[Blueprint] = [signin.blueprint, second.blueprint, console]
+FACES: list[Blueprint] = [
+    signin.blueprint,
+    arrive.blueprint,
+    account.blueprint,
+    second.blueprint,
+    invitations.blueprint,
+    console,
+]
 
 
 class Entry(NamedTuple):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..words import amount, clean, moment, span
+from ..xmpp.stamp import utc
 
 STATUS = {"wrong argument": 400, "not allowed": 403, "no such thing": 404, "conflict": 409}
 """Kind of a CommandError -> status of the page. All others are 409: as things are, the command cannot be done."""
@@ -47,4 +48,5 @@ FILTERS = {
     "span": span,
     "amount": amount,
     "moment": moment,
+    "date": lambda when: moment(utc(when)),
 }

@@ -81,7 +81,7 @@ def sign_out() -> str | Response:
 
 
 def _home() -> str:
-    return "/console" if is_administrator() and web().console else "/account/second-factor"
+    return "/console" if is_administrator() and web().console else "/account"
 
 
 def _check(said: str, password: str, code: str) -> tuple[Host, str]:
@@ -123,6 +123,20 @@ def _check(said: str, password: str, code: str) -> tuple[Host, str]:
     xdb.release()
     gevent.sleep(BLUR * secrets.randbelow(1000) / 1000)
     raise Refused(WRONG, reason)
+
+
+def check_password(host: Host, user: str, password: str) -> None:
+    """Is that the password of who is signed in? Wrong ones count. Blocks. Raises Refused."""
+    guard, address = web().guard, request.remote_addr or ""
+    if guard.refuses(user, address):
+        raise Refused(LATER, "too many wrong passwords", 429)
+    try:
+        right = host.users.verify(user, password)
+    except ValueError:
+        right = False
+    if not right:
+        guard.failed(user, address)
+        raise Refused("The password of now is not right.", "wrong password")
 
 
 def _account(said: str) -> tuple[Host | None, str | None]:

@@ -60,6 +60,9 @@ class Web(Module):
     @http("/sign-in", "GET", "POST")
     @http("/sign-out", "GET", "POST")
     @http("/account", "GET", "POST", below=True)
+    @http("/invite", "GET", "POST", below=True)
+    @http("/password", "GET", "POST", below=True)
+    @http("/register", "GET", "POST")
     @http("/console", "GET", "POST", below=True)
     def answer(self, request: Request) -> Answer:
         """Asks the application. Other Modules of this package hand their requests on to it. Blocks. Raises Refusal."""

@@ -11,6 +11,7 @@ from tests.server import ServerProcess
 
 HOST, CLOSED, OPEN = "localhost", "closed.localhost", "open.localhost"
 BOSS = f"boss@{HOST}"
+QUESTIONS = {"What colour is the sky?": "blue|light blue"}
 CONFIG: dict[str, Any] = {
     "hosts": {
         HOST: {
@@ -21,7 +22,13 @@ CONFIG: dict[str, Any] = {
             },
         },
         CLOSED: {"modules": {"invites": {"users": "nobody"}}},
-        OPEN: {"admins": [BOSS]},
+        OPEN: {
+            "admins": [BOSS],
+            "modules": {
+                "register": {"enabled": True, "per_address": 3, "approval": True, "questions": QUESTIONS},
+                "approval": {"most": 4},
+            },
+        },
     },
 }
 PASSWORD = "secret"

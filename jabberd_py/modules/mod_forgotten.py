@@ -1,0 +1,73 @@
+"""Forgotten passwords: an administrator makes a link with which the owner of an account sets another one."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from .. import log
+from ..arguments import AccountAddress, Duration
+from ..hooks import Module, Option, command, duration
+from ..net.karma import Karma, neighbourhood
+from ..xdb import xdb
+from ..xmpp.errors import StanzaError
+from ..xmpp.stamp import utc
+from . import links
+from .links import PASSWORD, Link
+
+logger = log.get(__name__)
+LATEST = 30 * 86400.0
+TRIES, FORGIVEN = 20, 0.1
+"""So many times in a row wrong links may be tried from one address, and so many more a second."""
+
+
+class Forgotten(Module):
+    """Links to a new password."""
+
+    tables = (Link,)
+    lifetime = Option(duration, "1d", "time after which a link to a new password ends", min=60, max=LATEST)
+    min_password = Option(int, 8, "characters that a password set by such a link has at least", min=1)
+
+    def __init__(self, host: Any, settings: Any = None) -> None:
+        super().__init__(host, settings)
+        self.tries = Karma(FORGIVEN, TRIES)
+
+    @command("accounts reset", changes=True, secret=True)
+    def reset(self, jid: AccountAddress, lifetime: Duration | None = None) -> dict[str, str]:
+        """Make a link with which the owner of an account sets another password, once. An older link to it ends. The link is
+        shown once; give it to the owner in a safe way."""
+        user, seconds = jid.user, self.lifetime if lifetime is None else lifetime
+        if not self.host.users.has_account(user):
+            raise StanzaError("item-not-found", "there is no such account")
+        if not 60 <= seconds <= LATEST:
+            raise ValueError(f"lifetime: must be from 60 to {LATEST:.0f} seconds")
+        base = self.host.router.base(self.host.domain)
+        older = (Link.owner == user) & (Link.kind == PASSWORD)
+
+        def check() -> None:
+            links.withdraw(older)
+
+        link, token = links.make(user, self.host.domain, PASSWORD, seconds, check=check)
+        return {"jid": user, "url": f"{base}/password/{token}", "expires": utc(link.expires)}
+
+    def find(self, token: str, address: str) -> Link | None:
+        """The link of that token, if it can be used now. Wrong ones count. Blocks. Raises StanzaError: too many have been tried
+        from that address."""
+        if self.tries.left(neighbourhood(address)) < 1:
+            raise StanzaError(
+                "resource-constraint", "too many attempts from your address, try again later", type="wait"
+            )
+        link = links.find(self.host.domain, token, PASSWORD)
+        if link is None or not self.host.users.has_account(link.owner):
+            self.tries.spend(neighbourhood(address))
+            return None
+        return link
+
+    def use(self, link: Link, password: str, address: str) -> None:
+        """Sets the password, and ends all sessions of the account. Blocks. Raises ValueError, StanzaError, StoreError."""
+        if len(password) < self.min_password:
+            raise StanzaError("not-acceptable", f"a password needs {self.min_password} characters")
+        self.host.users.set_password(link.owner, password, partial(links.take, link.hash))
+        xdb.release()
+        self.host.kick(link.owner, "not-authorized", "the password is another one now")
+        logger.info("password set by a link", user=link.owner, link=link.key, address=address)

@@ -1,0 +1,186 @@
+"""Pages for people: an invitation, registration, a new password, one's own account."""
+
+import re
+
+import gevent
+import pytest
+
+from tests.client import AuthFailed, Client
+from tests.conftest import Account, Place
+from tests.people.conftest import BOSS, HOST, OPEN, PASSWORD
+from tests.people.test_invites import contacts, push, token_of
+from tests.web.browser import Browser
+
+OVER = "This link cannot be used"
+
+
+@pytest.fixture
+def browser(people_server, ctl):
+    """`browser(user=None, domain=HOST)`: one; with a user, signed in."""
+    opened = []
+
+    def start(user=None, domain=HOST, password=PASSWORD):
+        opened.append(Browser(people_server, "https", domain))
+        if user is not None:
+            opened[-1].sign_in(user, password)
+        return opened[-1]
+
+    yield start
+    for each in opened:
+        each.close()
+
+
+def make_account(browser, token, name, password=PASSWORD, again=None):
+    browser.get(f"/invite/{token}")
+    return browser.send("Make my account", name=name, password=password, again=again or password)
+
+
+def test_an_invitation_from_the_console_to_an_account_and_a_chat(person, browser, people_server, make_client):
+    console = browser(BOSS)
+    console.get("/console/invitations")
+    page = console.send("Make a link", host=HOST, note="for <script>alert(1)</script>")
+    assert page.status == 200 and "<script>alert" not in page.html
+    token = re.search(r"/invite/([a-z2-7]{32})", page.text)[1]
+    assert token not in console.get("/console/invitations").html  # shown once
+    guest = browser()
+    page = guest.get(f"/invite/{token}")
+    assert f"xmpp:{HOST}?register;preauth={token}" in [href for href, _ in page.links]
+    assert "svg" in [tag for tag, _ in page.tags] and page.headers["referrer-policy"] == "same-origin"
+    name = f"bill-{Client(('', 0)).fresh()}"
+    assert "different" in make_account(guest, token, name, again="something else").text
+    assert "6 characters" in make_account(guest, token, name, "tiny").text
+    page = make_account(guest, token, name)
+    assert page.path == "/account" and f"{name}@{HOST}" in page.text
+    make_client(Account(name, PASSWORD, Place(people_server, HOST)))
+    assert OVER in browser().get(f"/invite/{token}").text
+    assert token not in people_server.log.read_text(errors="replace")
+
+
+def test_links_that_are_used_revoked_or_wrong_look_alike(ctl, browser):
+    used, revoked = (ctl("invites", "add", "--host", HOST) for _ in range(2))
+    name = f"bill-{Client(('', 0)).fresh()}"
+    assert make_account(browser(), token_of(used), name).path == "/account"
+    ctl("invites", "revoke", revoked["id"])
+    pages = [
+        browser().get(f"/invite/{token}") for token in (token_of(used), token_of(revoked), "a" * 32, "x")
+    ]
+    assert {(page.status, page.text) for page in pages} == {(404, pages[0].text)} and OVER in pages[0].text
+
+
+def test_a_friend_of_a_user_makes_an_account_on_the_page_and_is_a_contact(person, browser):
+    romeo = person()
+    contacts(romeo)
+    page = browser(romeo.bare)
+    page.get("/account/invitations")
+    token = re.search(r"/invite/([a-z2-7]{32})", page.send("Invite a friend").text)[1]
+    guest = browser()
+    assert f"{romeo.bare} invites you to chat" in guest.get(f"/invite/{token}").text
+    name = f"juliet-{romeo.fresh()}"
+    assert make_account(guest, token, name).path == "/account"
+    push(romeo, f"{name}@{HOST}", "both")
+
+
+def test_one_use_at_once_from_two_browsers_makes_one_account(ctl, browser):
+    token = token_of(ctl("invites", "add", "--host", HOST))
+    guests = [browser() for _ in range(3)]
+    jobs = [gevent.spawn(make_account, each, token, f"race-{Client(('', 0)).fresh()}") for each in guests]
+    paths = [job.get().path for job in jobs]
+    assert sorted(path == "/account" for path in paths) == [False, False, True]
+
+
+def test_users_do_not_see_or_end_invitations_of_others(person, browser, ctl):
+    romeo, juliet = person(), person()
+    made = ctl("invites", "contact", romeo.bare)
+    page = browser(juliet.bare)
+    assert page.get("/console/invitations").status == 403
+    page.get("/account/invitations")
+    token = page.page.form("Invite a friend").fields["_token"]
+    assert page.post("/console/invitations/revoke", {"_token": token, "id": made["id"]}).status == 403
+    assert (
+        "no such invitation"
+        in page.post("/account/invitations/revoke", {"_token": token, "id": made["id"]}).text
+    )
+    assert (
+        page.post("/account/invitations", {"kind": "contact"}).status == 403
+    )  # without the token of the form
+    assert ctl("invites", "list", "--jid", romeo.bare)[0]["state"] == "open"
+
+
+# -- registration where it is open
+
+
+def test_registration_on_the_page_waits_for_an_administrator(browser, ctl, people_server):
+    for each in ctl("registrations", "list"):
+        ctl("registrations", "refuse", each["jid"])
+    assert browser().get("/register").status == 404
+    guest = browser(domain=OPEN)
+    page = guest.get("/register")
+    assert "What colour is the sky?" in page.text
+    name = f"jane-{Client(('', 0)).fresh()}"
+    said = {"name": name, "password": PASSWORD, "again": PASSWORD, "reason": "<img src=x onerror=alert(1)>"}
+    page = guest.send("Make my account", **said, answer="green")
+    assert "answer to the question is wrong" in page.text and "<img src=x" not in page.html
+    page = guest.send("Make my account", **said, answer="Blue")
+    assert "waits to be approved" in page.text
+    guest.get("/sign-in")
+    assert (
+        "approve the account first" in guest.send("Sign in", address=f"{name}@{OPEN}", password=PASSWORD).text
+    )
+    ctl("registrations", "approve", f"{name}@{OPEN}")
+    assert browser(f"{name}@{OPEN}", OPEN).page.path == "/account"
+
+
+# -- a new password
+
+
+def test_a_link_to_a_new_password_works_once_and_ends_all_sessions(person, browser, ctl, make_client):
+    romeo = person()
+    inside = browser(romeo.bare)
+    older, link = (ctl("accounts", "reset", romeo.bare)["url"].rpartition("/")[2] for _ in range(2))
+    guest = browser()
+    assert OVER in guest.get(f"/password/{older}").text
+    rival = browser()
+    for each in (guest, rival):
+        assert romeo.bare in each.get(f"/password/{link}").text
+    assert "8 characters" in guest.send("Set the password", password="short", again="short").text
+    jobs = [gevent.spawn(each.send, "Set the password", password=new, again=new)
+            for each, new in ((guest, "new secret one"), (rival, "new secret two"))]  # fmt: skip
+    found = ["Your password is set" in job.get().text for job in jobs]
+    assert sorted(found) == [False, True]
+    assert romeo.stream_error() == "not-authorized"
+    assert inside.get("/account").path.startswith("/sign-in")
+    with pytest.raises(AuthFailed):
+        make_client(romeo.account)
+    new = "new secret one" if found[0] else "new secret two"
+    make_client(romeo.account._replace(password=new))
+    assert OVER in browser().get(f"/password/{link}").text
+
+
+# -- one's own account
+
+
+def test_a_user_changes_the_password_and_signs_out_programs(person, browser, make_client):
+    romeo = person()
+    page, other = browser(romeo.bare), browser(romeo.bare)
+    page.get("/account")
+    new = {"password": "another secret", "again": "another secret"}
+    assert "not right" in page.send("Change the password", old="wrong", **new).text
+    assert "different" in page.send("Change the password", old=PASSWORD, password="x", again="y").text
+    assert "changed" in page.send("Change the password", old=PASSWORD, **new).text
+    assert romeo.stream_error() == "policy-violation"
+    assert other.get("/account").path.startswith("/sign-in") and page.get("/account").status == 200
+    make_client(romeo.account._replace(password="another secret"))
+
+
+def test_a_user_signs_out_one_program(person, browser, make_client):
+    romeo = person(resource="&lt;b&gt;garden&lt;/b&gt;")
+    balcony = make_client(romeo.account, resource="balcony")
+    page = browser(romeo.bare)
+    page.get("/account/devices")
+    assert "<b>garden</b>" in page.page.text and "<b>garden" not in page.page.html
+    page.post(
+        "/account/devices/end",
+        page.page.form("Sign out all programs").fields | {"kind": "program", "id": "balcony"},
+    )
+    assert balcony.stream_error() == "policy-violation"
+    romeo.sync()
