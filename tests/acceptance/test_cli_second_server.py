@@ -26,6 +26,7 @@ OPTIONS = {
     prefix + name: option for prefix, owner in PLACES.items() for name, option in options_of(owner).items()
 }
 GROUPS = "{staff: [romeo@example.org]}"
+MAPPING = "{colour of the sky: blue}"
 TEXTS = [
     "no",
     "yes",
@@ -50,12 +51,13 @@ TEXTS += [
     "a.example=127.0.0.9",
     "turn:example.org",
     GROUPS,
+    MAPPING,
     "pubsub.example.org staff The Staff",
 ]
 
 
 def meaning(text: str) -> Any:
-    return yaml.safe_load(text) if text == GROUPS else text.strip("[]") if text.startswith("[") else text
+    return yaml.safe_load(text) if text in (GROUPS, MAPPING) else text.strip("[]") if text.startswith("[") else text
 
 
 def another(option: Option[Any]) -> str:
