@@ -57,7 +57,13 @@ TEXTS += [
 
 
 def meaning(text: str) -> Any:
-    return yaml.safe_load(text) if text in (GROUPS, MAPPING) else text.strip("[]") if text.startswith("[") else text
+    return (
+        yaml.safe_load(text)
+        if text in (GROUPS, MAPPING)
+        else text.strip("[]")
+        if text.startswith("[")
+        else text
+    )
 
 
 def another(option: Option[Any]) -> str:
