@@ -40,7 +40,6 @@ _ephemeral = frozenset(
     (
         *(f"{_states} {state}" for state in ("active", "composing", "paused", "inactive", "gone")),
         "jabber:client thread",
-        "jabber:client subject",
         "http://jabber.org/protocol/nick nick",
         "urn:xmpp:hints no-copy",
         "urn:xmpp:hints no-permanent-store",

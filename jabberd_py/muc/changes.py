@@ -22,8 +22,8 @@ class Change:
     """Of one address's affiliation. Who hears of it in event ``affiliating`` may set ``out``: the status code with which the
     address is thrown out, and add to ``marks``: elements in the <x/> of the presence that tells of it."""
 
-    def __init__(self, user: str, before: str, after: str) -> None:
-        self.user, self.before, self.after = user, before, after
+    def __init__(self, user: str, before: str, after: str, reason: str = "") -> None:
+        self.user, self.before, self.after, self.reason = user, before, after, reason
         self.out = 301 if after == "outcast" else 0
         self.marks: tuple[Element, ...] = ()
 
@@ -60,7 +60,7 @@ def affiliate(
         room.affiliations[user] = new
     ticket = store.affiliate(room.address, user, None if affiliation == "none" else new)
     if affiliation != old.affiliation:
-        change = Change(user, old.affiliation, affiliation)
+        change = Change(user, old.affiliation, affiliation, reason)
         room.service.hooks.tell("affiliating", room, change)
         for occupant in list(room.occupants.values()):
             if occupant.user == user or "@" not in user and _banned(room, occupant, user):

@@ -88,12 +88,12 @@ class Discovery(Feature):
 
     @iq("get", DISCO_ITEMS, "query", to="room")
     def items(self, request: Element) -> Element:
-        """Section 6.5: only who is in learns who is in."""
+        """Section 6.5: who is in learns who is in, and so does everybody of a room that all find and may enter."""
         room, node = self.host.glance(request), request.payload.attrs.get("node")
         if node is not None:
             return self._node(room, request, node)
         query = Element("query", DISCO_ITEMS)
-        if room.of(request.from_.user):
+        if room.of(request.from_.user) or self.host.public(room):
             for occupant in list(room.occupants.values()):
                 query.append(Element("item", DISCO_ITEMS, jid=room.at(occupant.nick), name=occupant.nick))
         return query

@@ -69,21 +69,31 @@ class Invitations(Feature):
                 room.memory["inviting"] = to.user  # one invitation is enough
                 changes.affiliate(room, to.user, "member", occupant.nick)
                 del room.memory["inviting"]
-            self.send(room, to, str(stanza.from_), self._text(invite), invite.child("continue", USER))
+            self.send(
+                room, to, str(stanza.from_), self._text(invite), invite.child("continue", USER), stanza.id
+            )
             sent: dict[tuple[str, str], str] = room.memory.setdefault("invitations", {})
             sent[to.user, stanza.from_.user] = stanza.id or ""
             if len(sent) > REMEMBERED:
                 del sent[next(iter(sent))]
 
-    def send(self, room: Room, to: JID, by: str, reason: str = "", more: Element | None = None) -> None:
-        """An invitation; ``by``: the address of who invites, or of the room."""
+    def send(
+        self,
+        room: Room,
+        to: JID,
+        by: str,
+        reason: str = "",
+        more: Element | None = None,
+        id: str | None = None,
+    ) -> None:
+        """An invitation; ``by``: the address of who invites, or of the room. ``id``: of the message that asked for it."""
         password = self.host["password"].of(room)
         invite = Element("invite", USER, Element("reason", USER, reason) if reason else None, more, from_=by)
         x = Element("x", USER, invite, Element("password", USER, password) if password else None)
         older = Element(
             "x", CONFERENCE, reason or None, jid=room.address, password=password, reason=reason or None
         )
-        room.sending.one(Element("message", CLIENT, x, older, from_=room.address, to=to))
+        room.sending.one(Element("message", CLIENT, x, older, from_=room.address, to=to, id=id))
 
     def _decline(self, room: Room, stanza: Element, declined: Element) -> None:
         """Only who was invited, and only to who invited: the room is no way to write to strangers."""

@@ -37,11 +37,6 @@ class Lock(Feature):
         if self.locked(room) and room.affiliation(occupant.user) != "owner":
             raise StanzaError("item-not-found", "the room is not open yet")
 
-    @on("saying", kind="message")
-    def silence(self, room: Room, occupant: Occupant, stanza: Element) -> None:
-        if self.locked(room):
-            raise StanzaError("item-not-found", "set up the room first")
-
     def given_up(self, room: Room) -> bool:
         """Does the last session go before the room is set up? The room goes with it (section 10.1.3)."""
         return self.locked(room) and len(room.sessions) == 1

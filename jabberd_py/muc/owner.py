@@ -103,7 +103,7 @@ class Owner(Feature):
             tickets.append(changes.affiliate(room, user, affiliation, actor) or tickets[0])
         statuses: set[int] = set()
         self.host.hooks.tell("configured", room, before, statuses)
-        if before != room.config and not opened:
+        if before != room.config and (statuses or not opened):
             room.announce(*(sorted(statuses) or (104,)))
         for ticket in tickets:
             ticket.wait()

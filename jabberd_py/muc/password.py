@@ -41,7 +41,9 @@ class Password(Feature):
 
     @on("configuring")
     def sensible(self, room: Room, values: dict[str, Any], stanza: Element) -> None:
-        """Section 10.1.3."""
+        """Section 10.1.3. Who only submits a password wants it to be needed."""
+        if self.secret.var in values:
+            values.setdefault(self.protected.var, bool(values[self.secret.var]))
         after = {**room.config, **values}
         if after.get(self.protected.var) and not after.get(self.secret.var):
             raise StanzaError("not-acceptable", "a room with a password needs one")

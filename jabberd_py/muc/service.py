@@ -238,6 +238,12 @@ class Rooms(Service):
         """Does everybody see real addresses?"""
         return self._says("whois", room, False)
 
+    def public(self, room: Room) -> bool:
+        """Does everybody find it, and may everybody enter?"""
+        password: Any = self.modules.get("password")
+        closed = self._says("members", room, False) or password is not None and password.of(room) is not None
+        return self._says("hidden", room, False) and not closed
+
     def nick(self, room: Room, user: str, wanted: str) -> str:
         """The nick that a user gets who wants that one."""
         module: Any = self.modules.get("nicks")

@@ -86,11 +86,13 @@ def _presence(service: Rooms, room: Room | None, stanza: Element, to: JID) -> No
         if room is not None and occupant is not None:
             _goes(service, room, occupant, stanza)
     elif type == "probe":
-        if room is not None and occupant is not None and to.resource is not None:
-            _probed(room, stanza, to.resource)
-    elif type is None:
-        if to.resource is None:
+        if to.resource is not None:
+            _probed(room, occupant, stanza, to.resource)
+    elif type is None and to.resource is None:
+        if room is None or occupant is None or stanza.has("x", MUC):
             raise StanzaError("jid-malformed", "a nick is needed: room@service/nick")
+        room.update(occupant, full, stanza)
+    elif type is None:
         if stanza.from_.resource is None:
             raise StanzaError("jid-malformed", "a session enters, no bare address")
         joins = stanza.has("x", MUC)
@@ -156,10 +158,18 @@ def _lost(service: Rooms, stanza: Element, to: JID) -> None:
     service.router.deliver(Element("presence", CLIENT, x, from_=to, to=stanza.from_, type="unavailable"))
 
 
-def _probed(room: Room, stanza: Element, nick: str) -> None:
-    """An occupant wants to know how another is."""
-    target, asker = room.occupants.get(nick), room.sessions[str(stanza.from_)]
-    if target is not None and (target is asker or room.service.broadcasts(room, target)):
+def _probed(room: Room | None, asker: Occupant | None, stanza: Element, nick: str) -> None:
+    """Somebody wants to know how an occupant is. Only occupants learn it; others get the same error, whether or not there is
+    such a room. Raises StanzaError."""
+    if room is None or asker is None:
+        raise StanzaError("not-acceptable", "you are not in this room")
+    target = room.occupants.get(nick)
+    if target is None:
+        x = Element("x", USER, Element("item", USER, affiliation="none", role="none"))
+        room.sending.one(
+            Element("presence", CLIENT, x, from_=room.at(nick), to=stanza.from_, type="unavailable")
+        )
+    elif target is asker or room.service.broadcasts(room, target):
         statuses = (110,) if target is asker else ()
         room.sending.one(available(room, target, room.sees(asker), statuses).copy(to=stanza.from_))
 

@@ -75,8 +75,10 @@ class Versions(Feature):
         mark = Element("mav", NS, since=since, until=self.version(room))
         change.marks = (*change.marks, mark)
         if not room.of(change.user):
-            item = Element("item", USER, affiliation=change.after, jid=change.user, role="none")
-            told = Element("message", CLIENT, Element("x", USER, mark, item), from_=room.address)
+            why = Element("reason", USER, change.reason) if change.reason else None
+            item = Element("item", USER, why, affiliation=change.after, jid=change.user, role="none")
+            banned = Element("status", USER, code=301) if change.after == "outcast" else None
+            told = Element("message", CLIENT, Element("x", USER, mark, item, banned), from_=room.address)
             of = (change.before, change.after)
             room.sending.all(
                 told, [full for full, each in room.sessions.items() if self._told(room, each, of)]

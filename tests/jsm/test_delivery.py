@@ -204,12 +204,18 @@ NO_STORE = f"<no-store xmlns='{HINTS}'/>"
 
 
 @pytest.mark.parametrize("resource", ["", "/gone"])
-@pytest.mark.parametrize(
-    "payload", [f"<body>x</body>{NO_STORE}", "<subject>x</subject>", "<thread>x</thread>", ""]
-)
+@pytest.mark.parametrize("payload", [f"<body>x</body>{NO_STORE}", "<thread>x</thread>", ""])
 def test_what_nobody_keeps_is_answered(romeo, away, resource, payload):
     romeo.send(f"<message to='{away.bare}{resource}' type='chat' id='m'>{payload}</message>")
     romeo.gets(f"<message type='error' id='m' from='{away.bare}{resource}'>{UNAVAILABLE}</message>")
+
+
+@pytest.mark.parametrize("type", ["normal", "chat"])
+def test_a_message_that_has_only_a_subject_waits(romeo, away, make_client, type):
+    """XEP-0160 section 3: all of these are kept, but for chat states."""
+    romeo.send(f"<message to='{away.bare}' type='{type}' id='m'><subject>come at once</subject></message>")
+    romeo.nothing("<message/>")
+    make_client(away).gets(f"<message type='{type}' id='m'><subject>come at once</subject></message>")
 
 
 @pytest.mark.parametrize("name", ["away", "nobody"])
@@ -218,7 +224,7 @@ def test_what_nobody_keeps_is_answered(romeo, away, resource, payload):
     [
         ("chat", f"<body>x</body>{NO_STORE}", True),
         ("normal", f"<body>x</body>{NO_STORE}", True),
-        ("chat", "<subject>x</subject>", True),
+        ("chat", "<thread>x</thread>", True),
         ("chat", "", True),
         ("groupchat", "<body>x</body>", True),
         ("chat", f"<composing xmlns='{STATE}'/>", False),

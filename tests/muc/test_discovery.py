@@ -79,7 +79,7 @@ def test_example_8_to_10_a_room(room: Room, romeo: Client, juliet: Client) -> No
 
 @ONE
 def test_example_11_to_13_only_occupants_see_who_is_in(room: Room, romeo: Client, juliet: Client) -> None:
-    room.open(romeo, "first")
+    room.open(romeo, "first", publicroom=False)
     assert _rooms(juliet, room.address) == []
     assert _rooms(romeo, room.address) == [f"{room}/first"]
 

@@ -246,6 +246,7 @@ def test_strangers_learn_nothing(room: Room, romeo: Client, juliet: Client) -> N
             juliet.send(f"<message to='{to}' type='{kind}' id='{kind}'><body>hello</body></message>")
             juliet.gets(f"<message type='error' id='{kind}' from='{to}'/>")
     romeo.nothing("<message><body>hello</body></message>")
+    assert condition(juliet.gets(f"<presence type='error' from='{room}/first'/>")) == "not-acceptable"
     juliet.nothing("<presence/>")
     listed = juliet.iq("get", "<query xmlns='http://jabber.org/protocol/disco#items'/>", to=room.service)
     assert room.address not in [each.get("jid") for each in listed[0]]
