@@ -88,11 +88,12 @@ def _presence(service: Rooms, room: Room | None, stanza: Element, to: JID) -> No
     elif type == "probe":
         if to.resource is not None:
             _probed(room, occupant, stanza, to.resource)
-    elif type is None and to.resource is None:
-        if room is None or occupant is None or stanza.has("x", MUC):
-            raise StanzaError("jid-malformed", "a nick is needed: room@service/nick")
-        room.update(occupant, full, stanza)
     elif type is None:
+        if to.resource is None:
+            if room is None or occupant is None or stanza.has("x", MUC):
+                raise StanzaError("jid-malformed", "a nick is needed: room@service/nick")
+            room.update(occupant, full, stanza)
+            return
         if stanza.from_.resource is None:
             raise StanzaError("jid-malformed", "a session enters, no bare address")
         joins = stanza.has("x", MUC)
