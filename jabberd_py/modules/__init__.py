@@ -63,6 +63,7 @@ ORDER = (
     "mod_approval",
     "mod_register",
     "mod_forgotten",
+    "mod_portable",
     "mod_motd",
     "mod_announce",
     "mod_newcomers",

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..hooks import Module, iq, on
+from ..arguments import AccountAddress, Address
+from ..hooks import Module, command, iq, on
 from ..jsm.notes import BLOCKING
 from ..net.turns import fairly
 from ..xmpp.element import Element
@@ -59,6 +60,33 @@ class Blocking(Module):
             self.host["privacy"].block(user, lambda old: [])
         finally:
             self.forgiving.discard(user)
+
+    # -- by commands ------------------------------------------------------------------------------------
+
+    @command("blocked list", access="owner")
+    def blocked(self, jid: AccountAddress) -> list[str]:
+        """The addresses that an account has blocked."""
+        self._check(jid)
+        lists = lists_of(jid.user)
+        return list(lists.blocked) if lists else []
+
+    @command("blocked add", access="owner", changes=True)
+    def block_address(self, jid: AccountAddress, address: Address) -> None:
+        """Block an address for an account: neither reaches the other."""
+        self._check(jid)
+        if str(address) == jid.user:
+            raise StanzaError("not-allowed", "nobody blocks the own account")
+        self.host["privacy"].block(jid.user, lambda old: [*dict.fromkeys([*old, str(address)])])
+
+    @command("blocked remove", access="owner", changes=True)
+    def unblock_address(self, jid: AccountAddress, address: Address) -> None:
+        """Let an address reach an account again."""
+        self._check(jid)
+        self.host["privacy"].block(jid.user, lambda old: [each for each in old if each != str(address)])
+
+    def _check(self, jid: Any) -> None:
+        if not self.host.users.has_account(jid.user):
+            raise StanzaError("item-not-found", "there is no such account")
 
     @on("blocked")
     def push_block(self, user: str, jids: list[str]) -> None:

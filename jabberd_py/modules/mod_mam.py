@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import time
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from peewee import CharField, TextField
 
@@ -18,7 +18,8 @@ from ..archive import stones
 from ..archive.query import NS, Query
 from ..archive.search import ArchiveText
 from ..archive.stones import RETRACT
-from ..hooks import Module, Option, duration, every, iq, on, optional
+from ..arguments import AccountAddress, Lines
+from ..hooks import Module, Option, command, duration, every, iq, on, optional
 from ..jsm.answers import later
 from ..jsm.notes import SENT
 from ..jsm.session import Session
@@ -226,6 +227,30 @@ class Archive(Module):
         xdb.save(_set_preferences, user, policy, json.dumps(always), json.dumps(never))
         preferences.forget(user)
         return self.preferences(request)
+
+    @command("archive preferences", access="owner")
+    def show_preferences(self, jid: AccountAddress) -> dict[str, Any]:
+        """What the archive of an account keeps."""
+        policy, always, never = preferences(jid.user) or Preferences(self.archive)
+        return {"default": policy, "always": sorted(always), "never": sorted(never)}
+
+    @command("archive change", access="owner", changes=True)
+    def change_preferences(
+        self,
+        jid: AccountAddress,
+        default: Literal["always", "roster", "never"],
+        always: Lines = "",
+        never: Lines = "",
+    ) -> None:
+        """Say what the archive of an account keeps: the messages with everybody, with contacts, or with nobody; and the
+        exceptions, one address a line."""
+        if not self.host.users.has_account(jid.user):
+            raise StanzaError("item-not-found", "there is no such account")
+        lists = [Element(name, NS, *(Element("jid", NS, each) for each in text.split()))
+                 for name, text in (("always", always), ("never", never))]  # fmt: skip
+        texts = [json.dumps(_addresses(each)) for each in lists]
+        xdb.save(_set_preferences, jid.user, default, *texts)
+        preferences.forget(jid.user)
 
     # -- retention -----------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from .. import log
 from ..arguments import AccountAddress, Duration
-from ..hooks import Module, command, every, on
+from ..hooks import Module, Option, command, duration, every, on
 from ..jsm import standing
 from ..jsm.standing import Standing
 from ..xdb import xdb
@@ -15,6 +15,7 @@ from ..xmpp.errors import StanzaError
 from ..xmpp.stamp import utc
 
 logger = log.get(__name__)
+LEFT = "you have deleted this account; sign in on the web page to keep it"
 
 
 class Standings(Module):
@@ -22,6 +23,12 @@ class Standings(Module):
 
     name = "standing"
     tables = (Standing,)
+    grace = Option(
+        duration,
+        "7d",
+        "time in which somebody who has deleted an account on the web page can undo that",
+        min=0,
+    )
 
     @command("accounts suspend", changes=True, needs="store")
     def suspend(
@@ -39,6 +46,23 @@ class Standings(Module):
             self.host.users.delete(jid.user)
             return None
         return self._stop(jid.user, "the account will be deleted", None, time.time() + after)
+
+    @command("accounts leave", access="owner", changes=True)
+    def leave(self, jid: AccountAddress) -> dict[str, Any]:
+        """Delete one's own account: nobody can log in from now on, and after some days all its data goes. Until then its owner
+        can undo that by signing in on the web page."""
+        return self._stop(jid.user, LEFT, None, time.time() + self.grace)
+
+    def left(self, user: str) -> bool:
+        """Has the owner deleted the account, and can undo that? Blocks."""
+        row = standing.of(user)
+        return row is not None and row.deletion is not None and row.reason == LEFT
+
+    def stay(self, user: str) -> None:
+        """The owner undoes that. Blocks. Raises StanzaError, StoreError."""
+        self.host.users.disable(user, False)
+        standing.clear(user)
+        logger.info("account kept by its user", user=user)
 
     def _stop(self, user: str, reason: str, until: float | None, deletion: float | None) -> dict[str, Any]:
         if not self.host.users.has_account(user):

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, redirect, render_template, request
+from typing import Any
+
+from flask import Blueprint, abort, g, redirect, render_template, request
 from werkzeug.wrappers import Response
 
-from ..commands import CommandError
+from .. import log
+from ..commands import CommandError, NoSuchThing
+from ..xmpp.errors import StanzaError
 from .arrive import clients
 from .context import act, me, run, signed_in, tell, web
 from .signin import Refused, check_password
 
 blueprint = Blueprint("account", __name__, url_prefix="/account")
+audit = log.get("audit")
 
 
 @blueprint.route("", methods=["GET", "POST"])
@@ -87,3 +92,98 @@ def end() -> Response:
         case "browsers":
             tell(f"{web().sessions.end_others(me())} other browsers are signed out.")
     return redirect(back, 303)
+
+
+# -- who reaches one, and what is kept ------------------------------------------------------------------------
+
+
+@blueprint.route("/privacy", methods=["GET", "POST"])
+@signed_in
+def privacy() -> str | Response:
+    """Blocked addresses, and what the archive keeps."""
+    user, form, back = me().user, request.form, "/account/privacy"
+    if request.method == "POST":
+        match form.get("do"):
+            case "block":
+                return act(
+                    "blocked add",
+                    back,
+                    "The address is blocked.",
+                    jid=user,
+                    address=form.get("address", "").strip(),
+                )
+            case "unblock":
+                return act(
+                    "blocked remove",
+                    back,
+                    "The address is unblocked.",
+                    jid=user,
+                    address=form.get("address", ""),
+                )
+            case "keep":
+                more = {name: form.get(name, "") for name in ("default", "always", "never")}
+                return act("archive change", back, "Saved.", jid=user, **more)
+        return redirect(back, 303)
+    return render_template(
+        "account/privacy.html", blocked=_ask("blocked list"), archive=_ask("archive preferences"),
+        choices=("always", "roster", "never"),
+    )  # fmt: skip
+
+
+def _ask(command: str) -> Any:
+    """The result of a command about one's own account; None if its module is switched off."""
+    try:
+        return run(command, jid=me().user)
+    except NoSuchThing:
+        return None
+
+
+# -- the end --------------------------------------------------------------------------------------------------
+
+
+@blueprint.route("/delete", methods=["GET", "POST"])
+@signed_in
+def delete() -> str | Response | tuple[str, int]:
+    """Deletes the account, after some days in which its owner can come back."""
+    error = ""
+    if request.method == "POST":
+        try:
+            check_password(me().host, me().user, request.form.get("old", ""))
+            left = run("accounts leave", jid=me().user)
+            web().sessions.end_others(me())
+            web().sessions.end(me())
+            g.signed, g.new_cookie = None, ("jabberd", "")
+            return render_template("account/left.html", left=left)
+        except (Refused, CommandError) as wrong:
+            error = str(wrong)
+    page = render_template("account/delete.html", error=error)
+    return (page, 400) if error else page
+
+
+# -- all data -------------------------------------------------------------------------------------------------
+
+
+@blueprint.route("/data")
+@signed_in
+def data() -> str:
+    """Offers a file with everything."""
+    return render_template("account/data.html")
+
+
+@blueprint.route("/data/export", methods=["POST"])
+@signed_in
+def export() -> Response:
+    """The file (XEP-0227), sent while it is written."""
+    portable: Any = me().host.modules.get("portable")
+    if portable is None:
+        abort(404)
+    jid = me().jid
+    try:
+        pieces = portable.export(jid)
+    except StanzaError as error:
+        abort(429, error.text)
+    audit.info("export", by=me().user, via="console", where=request.remote_addr, result="begun")
+    name = 'attachment; filename="account.xml"'
+    return Response(
+        pieces, headers={"Content-Type": "application/xml; charset=utf-8", "Content-Disposition": name}
+    )

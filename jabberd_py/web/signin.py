@@ -112,17 +112,24 @@ def _check(said: str, password: str, code: str) -> tuple[Host, str]:
     exists = host is not None and user is not None and host.users.exists(user)
     if not right or host is None or user is None or not exists:
         reason = "wrong password" if exists else "no such account"
-    elif host.users.disabled(user):
+    elif host.users.disabled(user) and not _left(host, user):
         raise Refused(host.users.why_disabled(user), "the account is disabled")
     elif not totp.passes(user, code):
         reason = "wrong code"
     else:
+        if host.users.disabled(user):
+            host["standing"].stay(user)
         guard.succeeded(user, address)
         return host, user
     guard.failed(user, address)
     xdb.release()
     gevent.sleep(BLUR * secrets.randbelow(1000) / 1000)
     raise Refused(WRONG, reason)
+
+
+def _left(host: Host, user: str) -> bool:
+    """Was it disabled by its owner, who undoes that by signing in?"""
+    return "standing" in host.modules and bool(host["standing"].left(user))
 
 
 def check_password(host: Host, user: str, password: str) -> None:

@@ -1,6 +1,7 @@
 """Pages for people: an invitation, registration, a new password, one's own account."""
 
 import re
+import xml.etree.ElementTree as ET
 
 import gevent
 import pytest
@@ -184,3 +185,61 @@ def test_a_user_signs_out_one_program(person, browser, make_client):
     )
     assert balcony.stream_error() == "policy-violation"
     romeo.sync()
+
+
+def test_a_user_blocks_somebody_and_says_what_is_kept(person, browser):
+    romeo, juliet = person(), person()
+    page = browser(romeo.bare)
+    page.get("/account/privacy")
+    assert juliet.bare in page.send("Block", address=juliet.bare).text
+    juliet.send(f"<message to='{romeo.bare}' id='b'><body>hi</body></message>")
+    juliet.gets("<message type='error' id='b'/>")
+    assert "is not an address" in page.send("Block", address="<b>@@").text
+    assert "Nobody is blocked" in page.send("Unblock").text
+    page.send("Save", default="never", always=juliet.bare)
+    prefs = romeo.iq("get", "<prefs xmlns='urn:xmpp:mam:2'/>")[0]
+    assert prefs.get("default") == "never" and [each.text for each in prefs.iter() if each.text] == [
+        juliet.bare
+    ]
+
+
+def test_a_user_downloads_everything(person, browser):
+    romeo, juliet = person(), person()
+    juliet.send(f"<message to='{romeo.bare}' type='chat'><body>Ay me &amp; you</body></message>")
+    romeo.gets("<message><body>...</body></message>")
+    romeo.iq("set", "<query xmlns='jabber:iq:roster'><item jid='nurse@example.org' name='Nurse'/></query>")
+    nick = "<item id='current'><nick xmlns='http://jabber.org/protocol/nick'>Romy</nick></item>"
+    publish = f"<publish node='http://jabber.org/protocol/nick'>{nick}</publish>"
+    romeo.iq("set", f"<pubsub xmlns='http://jabber.org/protocol/pubsub'>{publish}</pubsub>")
+    romeo.iq("set", "<prefs xmlns='urn:xmpp:mam:2' default='roster'/>")
+    page = browser(romeo.bare)
+    page.get("/account/data")
+    page = page.send("Download my data")
+    assert page.headers["content-disposition"].startswith("attachment")
+    file = ET.fromstring(page.body)
+    assert file.find(".//{jabber:iq:roster}item").get("jid") == "nurse@example.org"
+    assert file.find(".//{urn:xmpp:mam:2}prefs").get("default") == "roster"
+    assert [each.text for each in file.iter("{jabber:client}body")] == ["Ay me & you"]
+    items = file.find(".//{http://jabber.org/protocol/pubsub}items")
+    assert items.get("node") == "http://jabber.org/protocol/nick"
+    assert items[0].get("id") == "current" and items[0][0].text == "Romy"
+    assert file.find(".//{http://jabber.org/protocol/pubsub#owner}configure").get("node") == items.get("node")
+
+
+def test_a_user_deletes_the_account_and_comes_back(person, browser, make_client, ctl):
+    romeo = person()
+    page = browser(romeo.bare)
+    page.get("/account/delete")
+    assert "not right" in page.send("Delete my account", old="wrong").text
+    assert "is deleted" in page.send("Delete my account", old=PASSWORD).text
+    assert romeo.stream_error() == "not-authorized"
+    with pytest.raises(AuthFailed) as caught:
+        make_client(romeo.account)
+    assert caught.value.condition == "account-disabled"
+    assert page.get("/account").path.startswith("/sign-in")
+    browser(romeo.bare)  # signing in undoes it
+    make_client(romeo.account)
+    ctl("accounts", "suspend", romeo.bare)
+    other = browser()
+    other.get("/sign-in")
+    assert "suspended" in other.send("Sign in", address=romeo.bare, password=PASSWORD).text

@@ -1,4 +1,4 @@
-"""Reading accounts that are written in XEP-0227: see portable.py."""
+"""Reading accounts that are written in XEP-0227: see portable_out.py."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 from ..archive.messages import Message
 from ..commands import Failed
 from ..jsm.users import Account, exists, forget
-from ..modules import mod_privacy
-from ..modules.mod_private import Private, key
-from ..modules.mod_roster import RosterItem, RosterVersion
 from ..xdb import Table, xdb
 from ..xdb.cache import forget_owner
 from ..xdb.numbers import at, when
 from ..xmpp.element import Element
 from ..xmpp.jid import parse
 from ..xmpp.stamp import parse as parse_stamp
+from . import mod_privacy
+from .mod_private import Private, key
+from .mod_roster import RosterItem, RosterVersion
 
 if TYPE_CHECKING:
     from ..jsm.host import Host

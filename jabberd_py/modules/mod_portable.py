@@ -1,0 +1,66 @@
+"""All data of an account as a file for its owner (XEP-0227); `accounts export` and `accounts import` are for administrators."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from ..archive import messages
+from ..hooks import Module
+from ..jsm.users import Account
+from ..net import turns
+from ..xdb import xdb
+from ..xmpp.errors import StanzaError
+from ..xmpp.jid import JID
+from ..xmpp.protocols import XEP
+from . import portable_out
+
+AT_ONCE = 4
+"""Files that are written at a time."""
+PIECE = 64 * 1024
+"""Characters that are sent at a time."""
+
+
+class Portable(Module):
+    """Lets users download all that the server keeps for them."""
+
+    protocols = (XEP(227, "1.1", "Portable Import/Export Format for XMPP-IM Servers"),)
+
+    def __init__(self, host: Any, settings: Any = None) -> None:
+        super().__init__(host, settings)
+        self.busy: set[str] = set()
+        """Accounts whose file is being written."""
+
+    def export(self, jid: JID) -> Iterator[bytes]:
+        """The file, in pieces. Blocks between them. Raises StanzaError: it is being written already, or too many are."""
+        user = jid.user
+        account = Account.select().where(Account.owner == user).first()
+        if account is None:
+            raise StanzaError("item-not-found", "there is no such account")
+        if user in self.busy or len(self.busy) >= AT_ONCE:
+            raise StanzaError(
+                "resource-constraint", "such a file is being written already, try again later", type="wait"
+            )
+        ticket = self.host.spool.marks.save()  # what has been delivered is not offline
+        if ticket is not None:
+            xdb.release()
+            ticket.wait()
+        messages.sync()
+        return self._pieces(account, jid)
+
+    def _pieces(self, account: Account, jid: JID) -> Iterator[bytes]:
+        self.busy.add(jid.user)
+        try:
+            held, size = list[str](), 0
+            for text in portable_out.written(account, jid.node or "", jid.domain):
+                held.append(text)
+                size += len(text)
+                if size >= PIECE:
+                    xdb.release()
+                    yield "".join(held).encode()
+                    held, size = [], 0
+                    turns.pause()
+            yield "".join(held).encode()
+        finally:
+            self.busy.discard(jid.user)
+            xdb.release()
