@@ -92,4 +92,4 @@ def bury(owner: str, number: int, payload: Element) -> Ticket:
     """Puts a tombstone in the place of a message. Its start tag and its occupant-id stay; ``payload`` is what else it has
     inside: ``<retracted/>`` (XEP-0424 section 5) or ``<moderated/>`` (XEP-0425). Does not wait. The ticket's result is False if
     there was no such message."""
-    return xdb.write(stones.bury_number, owner, number, str(payload))
+    return xdb.write(stones.bury, owner, number, str(payload))

@@ -13,7 +13,7 @@ from ..xdb import spoilt
 from ..xmpp.element import from_text
 from ..xmpp.errors import StanzaError
 from ..xmpp.large import check_whole
-from . import search
+from . import search, stones
 from .messages import Message, readable
 from .query import LAST, Query, parse_id
 from .stamps import SID, genuine
@@ -69,6 +69,7 @@ def _bounds(query: Query) -> tuple[int, int]:
 def page(user: str, query: Query, limit: int) -> Page:
     """The row numbers of one page, at most ``limit``. Blocks. Raises StanzaError (item-not-found), StoreError."""
     readable()  # the client may ask for what it has just sent or got
+    stones.settle(user)
     known = set(query.known)
     if known:
         mine = Message.select().where(Message.owner == user, Message.archived == 1, Message.id.in_(known))

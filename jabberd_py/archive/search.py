@@ -10,15 +10,22 @@ import re
 import unicodedata
 from hashlib import sha256
 from typing import Any
+from xml.parsers import expat
 
 from peewee import BigIntegerField, CharField, TextField
 
+from ..net.turns import fairly, pause
 from ..xdb import OWNER_LENGTH, Table, xdb
-from ..xmpp.element import from_text
+from ..xmpp.ns import CLIENT
 from .messages import Message
 
-BATCH = 500
+CHUNK = 25
+"""Messages that are in memory at a time."""
+BATCH, SIZE = 100, 256 * 1024
+"""Messages whose texts, and characters that, the writer gets at a time."""
+PIECE = 8 * 1024
 WORDS = 20
+TOMBSTONE = "<retracted xmlns='urn:xmpp:message-retract:1'"
 
 
 class ArchiveText(Table):
@@ -93,33 +100,83 @@ def make() -> None:
 
 
 def prepare(user: str) -> None:
-    """Adds to the index what the user's archive has got since the last time."""
+    """Adds to the index what the user's archive has got since the last time. Blocks; others have their turns: messages are read
+    and taken apart here, and the writer gets their texts."""
     global _made
     store = xdb.store
     if store is not None and _made is not store:
         store.writer.call(make)  # outside of a transaction, because MySQL cannot do it inside
         _made = store
-    while xdb.save(add, user):
-        pass
-
-
-def add(user: str) -> bool:
-    """Adds one batch. Returns whether it was a full one. Runs in the writer."""
     newest = ArchiveText.select(ArchiveText.id).where(ArchiveText.owner == user)
     position = newest.order_by(ArchiveText.id.desc()).limit(1).scalar() or 0
-    query = Message.select(Message.id, Message.xml).where(
-        Message.owner == user, Message.id > position, Message.archived == 1
+    mine = Message.owner == user, Message.archived == 1
+    found: list[tuple[int, str]] = []
+    while True:
+        rows = Message.select(Message.id, Message.xml).where(*mine, Message.id > position)
+        some = list(rows.order_by(Message.id).limit(CHUNK).tuples().iterator())
+        for position, xml in some:
+            found.append((position, fold(body(xml))))
+        if found and (len(some) < CHUNK or len(found) >= BATCH or sum(len(text) for _, text in found) > SIZE):
+            xdb.save(_add, user, found)
+            found = []
+        if len(some) < CHUNK:
+            return
+        pause()
+
+
+def _add(user: str, texts: list[tuple[int, str]]) -> None:
+    """In the writer. Leaves out what was retracted, removed or added meanwhile."""
+    numbers = [id for id, _ in texts]
+    rows = Message.select(Message.id).where(
+        Message.id.in_(numbers),
+        Message.owner == user,
+        Message.archived == 1,
+        ~Message.xml.contains(TOMBSTONE),
     )
-    rows = list(query.order_by(Message.id).limit(BATCH).tuples().iterator())
-    mine = token(user)
-    found = []
-    for id, xml in rows:
-        text = fold(from_text(xml).text_of("body") or "")
-        if text or id == rows[-1][0]:
-            found.append({"id": id, "owner": user, "mine": mine, "text": text})
-    for at in range(0, len(found), 100):
-        ArchiveText.insert_many(found[at : at + 100]).execute()
-    return len(rows) == BATCH
+    there = {id for (id,) in rows.tuples().iterator()}
+    known = ArchiveText.select(ArchiveText.id).where(ArchiveText.id.in_(numbers))
+    there -= {id for (id,) in known.tuples().iterator()}
+    mine, last = token(user), numbers[-1]
+    found = [
+        {"id": id, "owner": user, "mine": mine, "text": text}
+        for id, text in texts
+        if id in there and (text or id == last)  # the last one shows how far the index goes
+    ]
+    if found:
+        ArchiveText.insert_many(found).execute()
+
+
+def body(xml: str) -> str:
+    """The text of the message's <body/>. No tree is built of what is beside it, and of a large message others have their turns
+    between two pieces."""
+    if "<body" not in xml:
+        return ""
+    parser, depth, found = expat.ParserCreate(), 0, list[str]()
+    inside = False
+
+    def start(name: str, attrs: dict[str, str]) -> None:
+        nonlocal depth, inside
+        depth += 1
+        if depth == 2 and name == "body" and attrs.get("xmlns", CLIENT) == CLIENT and not found:
+            inside = True
+
+    def end(name: str) -> None:
+        nonlocal depth, inside
+        depth -= 1
+        inside = inside and depth >= 2
+
+    def text(data: str) -> None:
+        if inside and depth == 2:
+            found.append(data)
+
+    parser.StartElementHandler, parser.EndElementHandler, parser.CharacterDataHandler = start, end, text
+    parser.buffer_text = True
+    try:
+        for at in fairly(range(0, len(xml), PIECE)):
+            parser.Parse(xml[at : at + PIECE])
+    except expat.ExpatError:  # damaged; the readers of the archive leave it out
+        return ""
+    return "".join(found)
 
 
 def find(user: str, wanted: list[str], above: int, below: int, backwards: bool, limit: int) -> list[int]:

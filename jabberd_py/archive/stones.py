@@ -1,73 +1,160 @@
 """Tombstones: what stands in an archive in the place of a message that was retracted or moderated (XEP-0424, XEP-0425).
 
-All functions run in the writer."""
+    bury()      the message with that number; runs in the writer
+    retract()   the message that a retraction names by the id that its sender gave it: it has to be looked for
+
+Nothing here builds the tree of a stored message: it may be large, and all other writes wait for the writer."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections import deque
+from typing import NamedTuple
 
+import gevent
+from gevent.event import Event
+from peewee import fn
+
+from .. import log
+from ..net.turns import pause
+from ..xdb import StoreError, xdb
 from ..xmpp.element import Element, from_text
 from ..xmpp.serialise import ATTRIBUTE
-from . import messages
-from .messages import Message
-from .pages import CHUNK
+from .messages import Message, readable, sort_in
 from .query import LAST
 from .search import ArchiveText
 
-LOOK_BACK = 1000
-"""The message that is retracted is looked for among this many of the conversation."""
+logger = log.get(__name__)
 RETRACT = "urn:xmpp:message-retract:1"
-OCCUPANT = "urn:xmpp:occupant-id:0"
+ROOM_USER = "http://jabber.org/protocol/muc#user"
+CHUNK, LOOK_BACK = 25, 1000
+"""The message that is retracted is looked for among this many of the conversation, so many at a time."""
+PATIENCE = 5.0
+"""Seconds that a reader waits for tombstones."""
+WAITING, ACCOUNTS = 20, 500
+"""At most so many retractions of one account wait, and so many accounts have some. What comes then leaves the archives as they
+are: a tombstone is a courtesy (XEP-0424 section 5), and the retraction itself is kept."""
+WORK = 50
+"""What a retraction costs its sender, in stanzas (karma)."""
+HEAD = 1500
+"""Characters of a stored message that are looked at: its start tag."""
+START_TAG = re.compile(r"<message(?: [^\s=<]+='[^']*')*")
+OCCUPANT_ID = re.compile(r"<occupant-id xmlns='urn:xmpp:occupant-id:0' id='[^'<]*'/>")
 
 
-def bury_number(owner: str, number: int, stone: str) -> bool:
+def bury(owner: str, number: int, stone: str) -> bool:
     """Replaces the content of the message with that number by ``stone`` (XML). Its start tag and its occupant-id (XEP-0421)
-    stay. False: there is no such message in the owner's archive."""
-    messages.sort_in()
+    stay. False: there is no such message in the owner's archive. Runs in the writer."""
+    sort_in()
     mine = Message.select(Message.xml).where(
         Message.id == number, Message.owner == owner, Message.archived == 1
     )
     xml = mine.scalar()
     if xml is None:
         return False
-    _put(number, from_text(xml), from_text(stone))
+    badges = OCCUPANT_ID.findall(xml)  # the room's own comes last
+    Message.update(xml=f"{_start_tag(xml)}>{''.join(badges[-1:])}{stone}</message>").where(
+        Message.id == number
+    ).execute()
+    ArchiveText.delete().where(ArchiveText.id == number).execute()
     return True
 
 
-def _put(number: int, stanza: Element, stone: Element) -> None:
-    made = Element(stanza.name, stanza.ns, *stanza.all("occupant-id", OCCUPANT), stone)
-    made.attrs |= stanza.attrs
-    Message.update(xml=str(made)).where(Message.id == number).execute()
-    ArchiveText.delete().where(ArchiveText.id == number).execute()
+def _start_tag(xml: str) -> str:
+    """Without its end. Values stand in single quotes, and have none in them."""
+    found = START_TAG.match(xml)
+    return "<message" if found is None else found[0]
 
 
-def bury(user: str, peer: str, resource: str, sent: bool, original: str, id: str, stamp: str) -> None:
-    """Puts a tombstone in the place of a message that its sender retracts (XEP-0424 section 5). ``original``: the id of the
-    message. ``id``: the id of the retraction. ``sent``: the owner of the archive is the sender."""
-    messages.sort_in()
-    needle = f" id='{original.translate(ATTRIBUTE)}'"
-    for row, other, xml in _conversation(user, peer):
-        if needle not in xml:
+class Retraction(NamedTuple):
+    """
+    user, peer   the owner of the archive, and the other side; ``resource``: its resource
+    sent         is the owner of the archive the sender?
+    original     the id of the message
+    id, stamp    the id of the retraction, and when it came
+    """
+
+    user: str
+    peer: str
+    resource: str
+    sent: bool
+    original: str
+    id: str
+    stamp: str
+
+
+_waiting: dict[str, deque[Retraction | Event]] = {}
+"""Account -> its retractions, and the readers that wait for those before them."""
+
+
+def retract(retraction: Retraction) -> None:
+    """Puts a tombstone in the place of a message that its sender retracts (XEP-0424 section 5), soon. Does not block."""
+    queue = _waiting.get(retraction.user)
+    if queue is not None:
+        if len(queue) < WAITING:
+            queue.append(retraction)
+    elif len(_waiting) < ACCOUNTS:
+        _waiting[retraction.user] = deque((retraction,))
+        gevent.spawn(_work_off, retraction.user)
+
+
+def settle(user: str) -> None:
+    """To be called by readers. Blocks until what was retracted so far has its tombstone, at most `PATIENCE`."""
+    queue = _waiting.get(user)
+    if queue is not None:
+        done = Event()
+        queue.append(done)
+        xdb.release()
+        done.wait(PATIENCE)
+
+
+def _work_off(user: str) -> None:
+    queue = _waiting[user]
+    while queue:
+        each = queue.popleft()
+        if isinstance(each, Event):
+            each.set()
             continue
-        stanza = from_text(xml)
-        sender = stanza.from_
-        if stanza.id != original or sender is None or sender.user != (user if sent else peer):
-            continue
-        if stanza.has("x", "http://jabber.org/protocol/muc#user") and other != resource:
-            continue  # in a room all have the same bare address
-        _put(row, stanza, Element("retracted", RETRACT, id=id, stamp=stamp))
-        return
+        try:
+            number = find(each)
+            if number is not None:
+                stone = Element("retracted", RETRACT, id=each.id, stamp=each.stamp)
+                xdb.save(bury, user, number, str(stone))
+        except StoreError as error:
+            logger.warning("what was retracted stays in the archive", user=user, error=str(error))
+        xdb.release()
+    del _waiting[user]
 
 
-def _conversation(user: str, peer: str) -> Iterator[tuple[int, str, str]]:
-    """(number, resource, xml) of the last messages with that address, the newest first; a few are in memory at a time."""
-    below = LAST
+def find(wanted: Retraction) -> int | None:
+    """The number of the message, the newest of the conversation that fits. Blocks; others have their turns. Raises
+    StoreError."""
+    readable()  # it may have come just before
+    needle = f" id='{wanted.original.translate(ATTRIBUTE)}'"
+    below, author = LAST, wanted.user if wanted.sent else wanted.peer
+    mine = Message.owner == wanted.user, Message.peer == wanted.peer, Message.archived == 1
     for _ in range(LOOK_BACK // CHUNK):
-        rows = Message.select(Message.id, Message.resource, Message.xml).where(
-            Message.owner == user, Message.peer == peer, Message.archived == 1, Message.id < below
-        )
-        some = list(rows.order_by(Message.id.desc()).limit(CHUNK).tuples().iterator())
-        yield from some
+        rows = Message.select(Message.id, Message.resource, fn.SUBSTR(Message.xml, 1, HEAD))
+        rows = rows.where(*mine, Message.id < below).order_by(Message.id.desc()).limit(CHUNK)
+        some = list(rows.tuples().iterator())
+        for number, resource, head in some:
+            tag = _start_tag(head)
+            if needle in tag and _by(tag, author) and (resource == wanted.resource or not _of_room(number)):
+                found: int = number
+                return found
         if len(some) < CHUNK:
-            return
+            break
         below = some[-1][0]
+        pause()
+    return None
+
+
+def _by(tag: str, author: str) -> bool:
+    sender = from_text(f"{tag}/>").from_
+    return sender is not None and sender.user == author
+
+
+def _of_room(number: int) -> bool:
+    """Is it a message from an occupant of a room? There all have the same bare address."""
+    rows = Message.select(Message.id).where(Message.id == number, Message.xml.contains(f"'{ROOM_USER}'"))
+    return bool(rows.scalar())

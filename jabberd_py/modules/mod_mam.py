@@ -153,6 +153,8 @@ class Archive(Module):
         if id is not None:
             del session.notes[SENT]
             self.host.spool.archive(session.user, stanza, id, session)
+        if f"{RETRACT} retract" in stanza.kids:
+            session.work += stones.WORK
         if f"{RETRACT} retract" in stanza.kids and stanza.to.user != session.user:
             self._bury(session.user, stanza.to.user, stanza.to.resource, True, stanza)
 
@@ -167,7 +169,7 @@ class Archive(Module):
         original, id = stanza.child("retract", RETRACT).attrs.get("id"), stanza.id
         if original and id:
             stamp = utc(time.time())
-            xdb.write(stones.bury, user, peer, resource or "", sent, original, id, stamp)
+            stones.retract(stones.Retraction(user, peer, resource or "", sent, original, id, stamp))
 
     # -- queries -----------------------------------------------------------------------------
 

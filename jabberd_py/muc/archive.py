@@ -202,5 +202,5 @@ def _retract(room: str, id: int, badge: str, stone: str) -> None:
     """In the writer."""
     messages.sort_in()
     xml = Message.select(Message.xml).where(Message.id == id, Message.owner == room).scalar()
-    if xml is not None and badge in xml and not from_text(xml).has("retracted", RETRACT):
-        stones.bury_number(room, id, stone)
+    if xml is not None and badge in xml and f"<retracted xmlns='{RETRACT}'" not in xml:
+        stones.bury(room, id, stone)

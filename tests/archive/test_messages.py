@@ -101,7 +101,8 @@ def test_delivered_out_of_order_before_it_is_sorted_in(store):
 def test_a_tombstone_finds_what_is_not_sorted_in(store):
     xml = "<message from='juliet@example.org/balcony' to='romeo@example.org' id='m1' type='chat'><body>hush</body></message>"
     id = put(xml=xml)
-    xdb.save(stones.bury, ROMEO, JULIET, "balcony", False, "m1", "m2", "2026-11-25T15:00:00Z")
+    stones.retract(stones.Retraction(ROMEO, JULIET, "balcony", False, "m1", "m2", "2026-11-25T15:00:00Z"))
+    stones.settle(ROMEO)
     assert "retracted" in Message.get(Message.id == id).xml
 
 

@@ -119,16 +119,12 @@ def test_search(store):
 def test_a_tombstone_leaves_the_index(store):
     (one,) = keep("secret")
     assert find("secret") == [one]
-    xdb.save(
-        stones.bury,
-        ROMEO,
-        "juliet@example.net",
-        "balcony",
-        False,
-        f"m{one}",
-        "r",
-        "2026-01-01T00:00:00Z",
+    stones.retract(
+        stones.Retraction(
+            ROMEO, "juliet@example.net", "balcony", False, f"m{one}", "r", "2026-01-01T00:00:00Z"
+        )
     )
+    stones.settle(ROMEO)
     assert find("secret") == []
     ((_, xml),) = pages.rows(ROMEO, [one])
     stone = from_text(xml)
@@ -213,5 +209,62 @@ def test_the_retention_of_the_host_counts_where_the_archive_says_nothing(store):
 def test_an_index_is_made_for_texts_that_are_there_already(store):
     """As after a copy from another database."""
     (one,) = keep("copied")
-    xdb.save(search.add, ROMEO)
+    search.prepare(ROMEO)
     assert find("copied") == [one]
+
+
+@pytest.mark.parametrize(
+    ("inner", "text"),
+    [
+        ("<body>one</body><body xml:lang='de'>eins</body>", "one"),
+        ("<html xmlns='http://jabber.org/protocol/xhtml-im'><body xmlns='http://www.w3.org/1999/xhtml'>x</body></html>", ""),
+        ("<a xmlns='urn:x'><body>x</body></a><body xmlns='jabber:client'>a &amp; b<![CDATA[ <c>]]></body>", "a & b <c>"),
+        ("<body><i xmlns='urn:x'>x</i>y</body>", "y"),
+        ("<body/>", ""),
+        (f"<a xmlns='urn:x'>{'<b/>' * 5000}</a><body>after</body>", "after"),
+        ("<body>broken", ""),
+    ],
+)  # fmt: skip
+def test_the_body_of_a_message_is_found_without_a_tree(inner, text):
+    assert search.body(f"<message from='a@b/c' to='d@e' type='chat'>{inner}</message>") == text
+
+
+def test_what_is_retracted_while_it_is_indexed_is_not_found(store):
+    (one,) = keep("secret")
+    found = [(one, "secret")]
+    xdb.save(stones.bury, ROMEO, one, f"<retracted xmlns='{stones.RETRACT}'/>")
+    search.prepare(ROMEO)
+    xdb.save(search._add, ROMEO, found)
+    assert find("secret") == []
+
+
+def test_a_tombstone_has_the_start_tag_and_the_badge_of_the_room(store):
+    badge = "<occupant-id xmlns='urn:xmpp:occupant-id:0' id='{}'/>"
+    (one,) = keep("x")
+    xml = f"<message from='r@c/a&gt;b' id='i&apos;d' type='groupchat'><body>{badge.format(1)}</body>{badge.format(2)}</message>"
+    xdb.save(Message.update(xml=xml).where(Message.id == one).execute)
+    assert xdb.save(stones.bury, ROMEO, one, "<retracted xmlns='urn:x'/>")
+    kept = from_text(Message.get(Message.id == one).xml)
+    assert (kept.from_.resource, kept.id, kept.type) == ("a>b", "i'd", "groupchat")
+    assert [each.name for each in kept.elements()] == ["occupant-id", "retracted"]
+    assert kept.child("occupant-id", "urn:xmpp:occupant-id:0").attrs["id"] == "2"
+
+
+def test_a_retraction_names_a_message_of_its_sender(store):
+    (one,) = keep("x")
+    peer = "juliet@example.net"
+    known = stones.Retraction(ROMEO, peer, "balcony", False, f"m{one}", "r", "2026-01-01T00:00:00Z")
+    assert stones.find(known) == one
+    for wrong in (
+        {"original": "m"},
+        {"peer": "nurse@example.net"},
+        {"sent": True},
+        {"user": "x@example.org"},
+    ):
+        assert stones.find(known._replace(**wrong)) is None
+    assert stones.find(known._replace(resource="garden")) == one
+    xml = Message.get(Message.id == one).xml.replace(
+        "</message>", f"<x xmlns='{stones.ROOM_USER}'/></message>"
+    )
+    xdb.save(Message.update(xml=xml).where(Message.id == one).execute)
+    assert stones.find(known._replace(resource="garden")) is None and stones.find(known) == one
