@@ -22,7 +22,7 @@ from .xmpp.jid import JID
 from .xmpp.large import unfold, verbatim
 
 if TYPE_CHECKING:
-    from .fanout import Copies
+    from .fanout import Bundle
     from .outbox import Entry
     from .router import Router
 
@@ -121,10 +121,11 @@ class Instance:
         elif self.hooks.call("server", stanza) is not HANDLED and stanza.name == "message":
             raise StanzaError("service-unavailable")
 
-    def deliver_copy(self, copies: Copies, to: JID) -> None:
-        """One of many copies of a stanza (`Fan`), for that address of this domain. Never raises StanzaError: the sender gets
-        an error."""
-        self.router.deliver(copies.element(str(to)))
+    def deliver_copies(self, bundle: Bundle, to: JID) -> None:
+        """Copies of stanzas that many get (`Fan`), for that address of this domain, in order. Never raises StanzaError: the
+        sender gets an error."""
+        for copies in bundle:
+            self.router.deliver(copies.element(to.full))
 
     def has_session(self, jid: JID) -> bool | None:
         """Has that full address of this domain a session? None: this process does not know. Does not block."""

@@ -1,8 +1,11 @@
 """Many readers, one text."""
 
+import time
+
 import gevent
 import gevent.event
 
+from jabberd_py import fanout
 from jabberd_py.fanout import HELD, WAITING, Copies, Fan, quoted
 from jabberd_py.instance import Instance
 from jabberd_py.net import turns
@@ -19,6 +22,11 @@ class Far(Instance):
     def __init__(self, router, domain):
         super().__init__(router, domain)
         self.got = []
+        self.bundles = []
+
+    def deliver_copies(self, bundle, to):
+        self.bundles.append(len(bundle))
+        super().deliver_copies(bundle, to)
 
     def deliver(self, stanza, to):
         if to.node == "fails":
@@ -121,7 +129,7 @@ def test_single_stanzas_and_those_made_late_keep_the_order():
     made = []
 
     def late():
-        made.append(len(router.instances["a.example"].got))
+        made.append(True)
         yield message("third"), [reader]
         yield Copies(message("fourth")), [reader]
 
@@ -129,11 +137,11 @@ def test_single_stanzas_and_those_made_late_keep_the_order():
     fan.one(message("second").copy(to=reader))
     fan.later(2, late())
     fan.all(message("fifth"), ["u@a.example/x"])
-    assert fan.weight == 5
+    assert fan.weight == 5 and not made
     far = router.instances["a.example"]
     wait_for(far, 5)
     assert [each.text_of("body") for each in far.got] == ["first", "second", "third", "fourth", "fifth"]
-    assert made == [2], "it was made when it was its turn"
+    assert router.instances["a.example"].bundles == [5], "all that waits for a reader goes out at once"
     assert (fan.weight, fan.size) == (0, 0)
 
 
@@ -169,9 +177,37 @@ def test_much_text_makes_it_busy_too():
     assert fan.busy
 
 
+def test_after_many_readers_it_rests_and_what_comes_meanwhile_goes_out_together(monkeypatch):
+    router = house("a.example")
+    fan, readers = Fan(router), [parse(f"u{n}@a.example/x") for n in range(1000)]
+    far, begun = router.instances["a.example"], []
+    monkeypatch.setattr(fanout, "begin", lambda run, after=0: begun.append((run, after)))
+    fan.send((message("0"), readers))
+    ((run, after),) = begun
+    assert not after, "the first one is sent at once"
+    run()
+    assert fan.rested > 0
+    fan.rested = time.monotonic() + 100  # as if it had just delivered, however slow this machine is
+    for n in (1, 2, 3):
+        fan.send((message(str(n)), readers))
+    _, (run, after) = begun
+    assert 50 < after <= 100
+    run()
+    assert far.bundles == [1] * 1000 + [3] * 1000
+    of = [each.text_of("body") for each in far.got if each.attrs["to"] == "u7@a.example/x"]
+    assert of == ["0", "1", "2", "3"]
+
+
+def test_a_turn_that_begins_later():
+    done = gevent.event.Event()
+    turns.begin(done.set, 0.02)
+    assert not done.is_set() and done.wait(5)
+
+
 def test_who_keeps_a_copy_keeps_it():
     copies = Copies(message("x"))
-    one = copies.shared("a@b.example")
-    assert copies.shared("c@b.example") is one and one.attrs["to"] == "c@b.example"
+    one = copies.shared
+    one.attrs["to"] = "a@b.example"
     copies.part()
-    assert copies.shared("d@b.example") is not one and one.attrs["to"] == "c@b.example"
+    copies.shared.attrs["to"] = "d@b.example"
+    assert copies.shared is not one and one.attrs["to"] == "a@b.example"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .. import log
@@ -29,7 +30,7 @@ from .stream import ClientStream
 from .users import Users
 
 if TYPE_CHECKING:
-    from ..fanout import Copies
+    from ..fanout import Bundle, Copies
 
 logger = log.get(__name__)
 
@@ -257,48 +258,60 @@ class Host(Instance):
         session = self.sessions.find(jid)
         return fairly if session is None else session.pace
 
-    def deliver_copy(self, copies: Copies, to: JID) -> None:
+    def deliver_copies(self, bundle: Bundle, to: JID) -> None:
         """What is never kept, and is for a session of ours, goes straight there (RFC 6121 section 8.5.3.1). Presence is a
         service's, not a contact's: event ``presence`` is not told. All readers share one Element, until a handler stops it."""
-        noted = copies.noted
-        if noted[0] is not self:
-            noted = copies.noted = self._note(copies)
-        _, direct, names, filter_in, in_ = noted
-        session = self.sessions.find(to)
-        if session is None or not direct:
-            self.router.deliver(copies.element(str(to)))
+        # each copy comes by here: calls are written out
+        mine = self.sessions.users.get(to.user)
+        session = None if mine is None or to.resource is None else mine.get(to.resource)
+        if session is None:
+            super().deliver_copies(bundle, to)
             return
-        user = session.user
-        clean = not names or user not in names and self.domain not in names
-        copy = copies.shared(session.full) if clean else genuine(copies.element(session.full), user)
-        try:
-            for handler in filter_in:
-                if handler(user, copy) is HANDLED:
-                    copies.part()
-                    return
-            for handler in in_:
-                if handler(session, copy) is HANDLED:
-                    copies.part()
-                    return
-            session.send(copy, copies.data(session.quoted or session.quote()) if clean else None)
-        except StanzaError as error:
-            self.router.bounce(copy, error)
-        except Exception as error:
-            self.router.bounce(copy, unexpected(error))
+        user, full, quoted = session.user, session.full, session.quoted or session.quote()
+        for copies in bundle:
+            if copies.noted[0] is not self:
+                copies.noted = self._note(copies)
+            _, special, filter_in, in_ = copies.noted
+            if special is not None and special(copies, session):
+                continue
+            copy = copies.shared
+            copy.attrs["to"] = full
+            try:
+                for handler in filter_in:
+                    if handler(user, copy) is HANDLED:
+                        break
+                else:
+                    for handler in in_:
+                        if handler(session, copy) is HANDLED:
+                            break
+                    else:
+                        if session.sm is None:
+                            session.transport.send(copies.start + quoted + copies.rest)
+                        else:
+                            session.sm.push(copy, copies.start + quoted + copies.rest)
+                        continue
+            except Exception as error:
+                self.router.bounce(copy, error if isinstance(error, StanzaError) else unexpected(error))
+            copies.part()
 
-    def _note(self, copies: Copies) -> tuple[Host, bool, frozenset[str | None], list[Any], list[Any]]:
-        """What all copies have in common here: may they go straight to sessions? in whose name do they speak? which handlers do
-        they meet?"""
+    def _note(self, copies: Copies) -> tuple[Host, Callable[..., bool] | None, list[Any], list[Any]]:
+        """What all copies have in common here: what else than the usual is to be done, and the handlers that they meet."""
         name, type, chains = copies.name, copies.attrs.get("type"), self.hooks.chains
         direct = type in DIRECT if name == "message" else name == "presence" and type in SHOWN
-        names = claimed(copies.element(self.domain))
-        return (
-            self,
-            direct and not chains["deliver"][name],
-            names,
-            chains["filter_in"][name],
-            chains["in"][name],
-        )
+        direct = direct and not chains["deliver"][name]
+        names = frozenset(each for each in claimed(copies.shared) if f"@{each}".endswith("@" + self.domain))
+        special = partial(self._specially, direct, names) if names or not direct else None
+        return self, special, chains["filter_in"][name], chains["in"][name]
+
+    def _specially(
+        self, direct: bool, names: frozenset[str | None], copies: Copies, session: Session
+    ) -> bool:
+        """Delivers a copy that may not go straight to the session, or speaks in the account's name. False: it is as usual."""
+        if direct and session.user not in names and self.domain not in names:
+            return False
+        copy = copies.element(session.full)
+        self.router.deliver(genuine(copy, session.user) if direct else copy)
+        return True
 
     def answer_account(self, request: Element) -> None:
         """An IQ for an account, which the server answers on its behalf (RFC 6121 section 8.5.2.1.3)."""

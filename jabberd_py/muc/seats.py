@@ -6,6 +6,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from itertools import islice
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from ..xmpp.element import Element
@@ -13,6 +14,8 @@ from ..xmpp.jid import JID
 
 if TYPE_CHECKING:
     from .occupant import Occupant
+
+_address = attrgetter("jid")
 
 
 class Seat:
@@ -88,7 +91,6 @@ class Snapshot:
         return moderators, others
 
     def __iter__(self) -> Iterator[JID]:
-        now = self._now
-        for seat in islice(self._list, self._count):
-            if not seat.left or seat.left > now:
-                yield seat.jid
+        if self._size == self._count:  # none of them had left; then no Python code runs for each
+            return map(_address, islice(self._list, self._count))
+        return map(_address, self.seats())

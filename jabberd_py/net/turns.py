@@ -69,10 +69,19 @@ def _again() -> None:
         _timer.start(_round)
 
 
-def begin(run: Callable[[], object]) -> None:
-    """Calls ``run`` in a new greenlet when its turn comes. Does not block."""
-    _waiting.append(greenlet(run, gevent.get_hub()))
-    _again()
+def begin(run: Callable[[], object], after: float = 0) -> None:
+    """Calls ``run`` in a new greenlet when its turn comes, ``after`` so many seconds at the earliest. Does not block."""
+    if after > 0:
+        timer = gevent.get_hub().loop.timer(after)
+        timer.start(_due, run, timer)
+    else:
+        _waiting.append(greenlet(run, gevent.get_hub()))
+        _again()
+
+
+def _due(run: Callable[[], object], timer: Any) -> None:
+    timer.close()
+    begin(run)
 
 
 def share(began: float) -> float:

@@ -102,7 +102,7 @@ class Outbox:
                                 self.send(with_headers(stanza, reader.headers).copy(to=reader.jid))
                             elif self.lets is None or self.lets(stanza.copy(to=reader)):
                                 jid = parse(reader)
-                                instances.get(jid.domain, uplink).deliver_copy(copies, jid)
+                                instances.get(jid.domain, uplink).deliver_copies((copies,), jid)
                     except Exception:
                         logger.exception("an event was not sent to all", owner=owner)
         finally:

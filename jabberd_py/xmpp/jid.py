@@ -21,7 +21,7 @@ CACHED_LENGTH = 256  # characters; longer ones are rare, and fifty thousand of t
 class JID:
     """An address, prepared and immutable. Equal to a JID with the same parts, never to a str."""
 
-    __slots__ = ("_bare", "_text", "domain", "node", "resource", "user")
+    __slots__ = ("_bare", "domain", "full", "node", "resource", "user")
 
     node: str | None
     domain: str
@@ -29,7 +29,8 @@ class JID:
     user: str
     """The bare address as text: the key of sessions, caches and tables."""
     _bare: "JID | None"
-    _text: str
+    full: str
+    """The whole address as text."""
 
     def __init__(self, node: str | None, domain: str, resource: str | None, bare: "JID | None") -> None:
         """Not for callers: the parts are prepared already. `bare` is None for a bare address."""
@@ -40,7 +41,7 @@ class JID:
         put(self, "_bare", bare)
         text = bare.user if bare is not None else f"{node}@{domain}" if node else domain
         put(self, "user", text)
-        put(self, "_text", f"{text}/{resource}" if resource else text)
+        put(self, "full", f"{text}/{resource}" if resource else text)
 
     @property
     def bare(self) -> "JID":
@@ -52,16 +53,16 @@ class JID:
         return JID(self.node, self.domain, resourceprep(resource), self.bare)
 
     def __str__(self) -> str:
-        return self._text
+        return self.full
 
     def __repr__(self) -> str:
-        return f"JID({self._text!r})"
+        return f"JID({self.full!r})"
 
     def __eq__(self, other: object) -> bool:
-        return self is other or isinstance(other, JID) and self._text == other._text
+        return self is other or isinstance(other, JID) and self.full == other.full
 
     def __hash__(self) -> int:
-        return hash(self._text)
+        return hash(self.full)
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
         raise AttributeError("a JID does not change")
@@ -70,7 +71,7 @@ class JID:
         raise AttributeError("a JID does not change")
 
     def __reduce__(self) -> tuple[Callable[[str], "JID"], tuple[str]]:
-        return parse, (self._text,)
+        return parse, (self.full,)
 
 
 def _parse(text: str) -> JID:
