@@ -30,6 +30,10 @@ DEBUG, INFO, WARNING, ERROR = LEVELS = (10, 20, 30, 40)
 NAMES = dict(zip(("debug", "info", "warning", "error"), LEVELS, strict=True))
 COLOURS = {"debug": "\x1b[2m", "info": "\x1b[32m", "warning": "\x1b[33m", "error": "\x1b[1;31m"}
 
+REMEMBERED = 1000
+"""Lines that a running server remembers."""
+SHORT, FIELDS = 500, 50
+"""Characters of a value, and values of a dict, that are remembered."""
 Line = dict[str, Any]  # event, level, time (a Unix time), logger, exception, and what was bound or passed
 
 
@@ -137,8 +141,27 @@ class Tail:
                 self.news.wait()
 
 
+class Recent:
+    """The last lines, for who has no journal. Long values are cut."""
+
+    def __init__(self, level: int, only: str = "") -> None:
+        self.level, self.only = level, only
+        self.lines: deque[Line] = deque(maxlen=REMEMBERED)
+
+    def write(self, line: Line) -> None:
+        if not self.only or line.get("logger") == self.only:
+            self.lines.append({name: _short(value) for name, value in line.items()})
+
+
+def _short(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(name)[:SHORT]: _short(each) for name, each in list(value.items())[:FIELDS]}
+    return value if isinstance(value, bool | int | float | None) else bounded(value)[:SHORT]
+
+
+_recent, _audit = Recent(INFO), Recent(INFO, "audit")
 _main = _Output(WARNING, "text", None)
-_outputs: list[_Output | Tail] = [_main]
+_outputs: list[_Output | Tail | Recent] = [_main]
 _threshold = WARNING  # the lowest level that any output wants
 
 
@@ -273,6 +296,24 @@ def setup(level: str = "info", format: str = "text", stream: TextIO | None = Non
     if not any(isinstance(handler, _Bridge) for handler in logging.getLogger().handlers):
         _catch_all()
     _adjust()
+
+
+def remember() -> None:
+    """From now on the last lines are remembered, from level info on."""
+    for each in (_recent, _audit):
+        if each not in _outputs:
+            _outputs.append(each)
+    _adjust()
+
+
+def recent(level: str = "info") -> list[Line]:
+    """The last lines, from that level on, the newest last."""
+    return [line for line in _recent.lines if NAMES[line["level"]] >= NAMES[level]]
+
+
+def audited() -> list[Line]:
+    """The last lines about who has changed what, the newest last."""
+    return list(_audit.lines)
 
 
 def is_json() -> bool:

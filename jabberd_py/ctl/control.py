@@ -26,12 +26,15 @@ from gevent.server import StreamServer
 
 from .. import log
 from ..commands import Caller, CommandError, NotAllowed, WrongArgument, typed
+from ..heartbeat import heartbeat
 from ..hooks import Progress
 from ..net.turns import fairly
 from ..xdb import xdb
+from .backups import Backups
 from .checks import Checks
 from .commands import Commands
 from .configuration import Configuration
+from .history import EVERY, History
 from .portable import Portable
 from .status import Status
 from .tracing import Tracing
@@ -41,7 +44,7 @@ if TYPE_CHECKING:
 
 logger = log.get(__name__)
 
-OWNERS = (Commands, Configuration, Checks, Status, Portable, Tracing)
+OWNERS = (Commands, Configuration, Checks, Status, Portable, Tracing, Backups)
 """What the server as a whole can do."""
 LONGEST = 1 << 20
 """Bytes of one request."""
@@ -60,6 +63,9 @@ class Control:
         self.registry = server.router.commands
         for owner in OWNERS:
             self.registry.add(owner(server))
+        history = History(server)
+        self.registry.add(history)
+        server.jobs.append(heartbeat.every(EVERY, history.sample))
         self.listener: StreamServer | None = None
 
     def start(self) -> None:

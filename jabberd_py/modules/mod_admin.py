@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from typing import Any, Literal
 
+from ..archive import messages
 from ..arguments import AccountAddress, Password, SessionAddress
 from ..hooks import Module, Progress, command
 from ..jsm import standing
@@ -23,6 +24,10 @@ from .mod_roster import roster
 VCARD = "vcard-temp"
 MOST = 1_000_000
 """At most this many accounts one command makes."""
+PAGE, FEW = 200, 500
+"""Accounts of a page; addresses that one query names."""
+COUNTED = 100_000
+"""Messages that are counted of one account."""
 
 
 State = Literal["registered", "disabled", "online", "active", "idle"]
@@ -94,6 +99,56 @@ class Admin(Module):
             if first and len(rows) >= first:
                 return rows[:first]
         return rows
+
+    @command("accounts find", needs="store")
+    def find(
+        self, text: str = "", state: Literal["", "disabled", "online"] = "", after: str = "", limit: int = 50
+    ) -> list[dict[str, Any]]:
+        """A page of the accounts, by address. ``text``: only those with it in the name; ``after``: only those behind it."""
+        if not 1 <= limit <= PAGE:
+            raise ValueError(f"limit: from 1 to {PAGE}")
+        end = "@" + self.host.domain
+        chosen = Account.owner.endswith(end)
+        if text:
+            chosen &= Account.owner.contains(text.strip().casefold().removesuffix(end))
+        if state == "disabled":
+            chosen &= Account.disabled == True  # noqa: E712
+        elif state == "online":
+            chosen &= Account.owner.in_(
+                sorted(each for each in self.host.sessions.users if each > after)[:FEW]
+            )
+        fields = Account.owner, Account.created, Account.disabled
+        rows = list(
+            Account.select(*fields).where(chosen, Account.owner > after).order_by(Account.owner).limit(limit)
+        )
+        last = self._last([account.owner for account in rows]) if rows else {}
+        return [self._row(account, last) for account in rows]
+
+    @command("accounts usage", access="owner")
+    def usage(self, jid: AccountAddress) -> dict[str, Any]:
+        """What an account has stored: messages of its archive (counted up to 100,000), contacts, nodes."""
+        if not self.host.users.has_account(jid.user):
+            raise StanzaError("item-not-found", "there is no such account")
+        messages.readable()
+        some = (
+            messages.Message.select(messages.Message.id)
+            .where(messages.Message.owner == jid.user)
+            .limit(COUNTED)
+        )
+        return {"messages": some.count(), "contacts": sum(1 for _ in roster(jid.user).listed())}
+
+    @command("hosts show")
+    def hosts(self) -> list[dict[str, Any]]:
+        """Each host: its accounts, who is connected, its administrators, and the services beside it."""
+        router = self.host.router
+        services = [
+            domain for domain, each in router.instances.items() if getattr(each, "host", None) is self.host
+        ]
+        mine = Account.owner.endswith("@" + self.host.domain)
+        return [{
+            "host": self.host.domain, "accounts": Account.select().where(mine).count(), "sessions": self.host.sessions.count,
+            "administrators": list(self.host.admins), "services": services, "modules": list(self.host.modules),
+        }]  # fmt: skip
 
     @command("accounts count")
     def count(self) -> dict[str, int]:

@@ -12,6 +12,7 @@ import gevent
 from ..arguments import Domain
 from ..hooks import Module, command
 from ..net.dnsrv import DNSError, Target
+from ..xmpp.errors import StanzaError
 from .outgoing import Outgoing
 from .pair import Pair
 
@@ -40,6 +41,18 @@ class Federation(Module):
                     "next_attempt_seconds": max(0, round(pair.retry - now)),
                 })  # fmt: skip
         return rows
+
+    @command("s2s retry", changes=True)
+    def retry(self, domain: Domain) -> dict[str, int]:
+        """Try at once to reach another server, for which something waits."""
+        pairs = [
+            each for each in self.host.pairs.values() if each.remote == domain and each.connection is None
+        ]
+        if not pairs:
+            raise StanzaError("item-not-found", f"nothing waits for {domain}")
+        for each in pairs:
+            each.try_now()
+        return {"attempts": len(pairs)}
 
     @command("check federation")
     def check(self, domain: Domain | None = None, host: Domain | None = None) -> Iterator[Any]:

@@ -195,6 +195,12 @@ class Pair:
         self.retry = time.monotonic() + min(BACK_OFF, 2.0 ** min(self.failures, 10))
         self._expire(lambda entry: failure.final or not entry.row)
 
+    def try_now(self) -> None:
+        """Does not wait for the next attempt any longer."""
+        self.failures, self.retry = 0, 0.0
+        heartbeat.cancel(self)
+        self.pump()
+
     def due(self, now: float) -> float | None:
         """The next attempt."""
         self._expire(lambda entry: False)

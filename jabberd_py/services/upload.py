@@ -28,6 +28,7 @@ from ..xmpp.protocols import XEP
 from ..xmpp.stamp import parse, utc
 from .files import DISK, PIECE, Files, Trouble
 from .s3 import EXAMPLE, S3, Bucket, s3
+from .upload_commands import UploadCommands
 
 logger = log.get(__name__)
 NS = "urn:xmpp:http:upload:0"
@@ -73,7 +74,7 @@ class Upload(Table):
     until = BigIntegerField(default=0)
 
 
-class Uploads(Service):
+class Uploads(UploadCommands, Service):
     """Users upload files over HTTP, and send each other the addresses (XEP-0363)."""
 
     name = "upload"

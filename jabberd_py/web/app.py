@@ -59,7 +59,8 @@ def make(web: Web) -> Flask:
     files = _files()
     app.jinja_env.globals.update(
         csrf=_csrf, told=_told, static=lambda name: f"/web/{name}?v={files[name][2]}", qr=qr.svg,
-        is_administrator=context.is_administrator, host=web.host.domain, navigation=faces.navigation, me=lambda: g.signed,
+        is_administrator=context.is_administrator, may=context.may, host=web.host.domain,
+        navigation=faces.navigation, me=lambda: g.signed,
     )  # fmt: skip
     app.before_request(_enter)
     app.after_request(_leave)

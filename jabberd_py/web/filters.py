@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
+
+from markupsafe import Markup
 
 from ..words import amount, clean, moment, span
 from ..xmpp.stamp import utc
@@ -41,7 +44,77 @@ def columns(rows: list[dict[str, Any]]) -> list[str]:
     return list(dict.fromkeys(key for row in rows for key in row))
 
 
+def clock(when: float) -> str:
+    """A Unix time as local time."""
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(when))
+
+
+def rest(line: dict[str, Any]) -> str:
+    """What a line of the log says beside its event."""
+    known = ("time", "level", "logger", "event", "exception")
+    return "  ".join(f"{clean(name)}={clean(value)}" for name, value in line.items() if name not in known)
+
+
+def given(values: Any) -> Any:
+    """Of a dict, what is not empty."""
+    return (
+        {name: each for name, each in values.items() if each not in ("", None, False)}
+        if isinstance(values, dict)
+        else values
+    )
+
+
+def code(text: str) -> Markup:
+    """Text with what stands in backticks as code."""
+    parts = str(text).split("`")
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if n % 2 else part for n, part in enumerate(parts)
+    )
+
+
+WORDS = {
+    "accounts add": "New account",
+    "accounts passwd": "Set a new password",
+    "accounts suspend": "Suspend an account",
+    "accounts enable": "Let an account in again",
+    "accounts delete": "Delete an account",
+    "accounts kick": "Disconnect a device",
+    "accounts disable": "Disable an account",
+    "totp remove": "Remove the second factor",
+    "rooms create": "New room",
+    "rooms destroy": "Destroy a room",
+    "rooms kick": "Throw somebody out of a room",
+    "rooms archive": "What was said in a room",
+    "rooms affiliation": "Set a role in a room",
+    "rooms config": "Change a setting of a room",
+    "motd reset": "Remove the message of the day",
+    "welcome reset": "Remove the welcome",
+    "reports clear": "Forget reports",
+    "uploads delete": "Delete all files of an account",
+    "nodes delete": "Delete a node",
+    "backups delete": "Delete a backup",
+    "backups make": "Make a backup",
+    "reload": "Read the configuration again",
+    "s2s retry": "Try a server again",
+    "check federation": "Try the way to a server",
+    "admins show": "Administrators",
+    "admins set": "Set the administrators",
+    "stop": "Stop the server",
+    "restart": "Restart the server",
+}
+"""Commands that buttons of pages stand for, as a person would say it."""
+
+
+def command(name: str) -> str:
+    return WORDS.get(name) or title(name)
+
+
 FILTERS = {
+    "given": given,
+    "code": code,
+    "command": command,
+    "clock": clock,
+    "rest": rest,
     "title": title,
     "named": named,
     "columns": columns,

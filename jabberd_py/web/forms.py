@@ -21,6 +21,14 @@ HINTS = {
     "address": "An XMPP address, such as name@example.org", "duration": "A length of time, such as 30s, 5m, 12h, 7d",
     "size": "An amount, such as 64 KiB or 100 MiB", "domain": "A domain, such as example.org",
 }  # fmt: skip
+LABELS = {
+    "jid": "Address",
+    "room": "Address of the room",
+    "nick": "Nick",
+    "after": "Not now, but after",
+    "reported": "Address",
+}
+"""Argument -> what its field is called; others by their own name."""
 DESTROYS = frozenset((
     "delete", "destroy", "purge", "remove", "reset", "clear", "kick", "stop", "restart", "disable", "suspend",
 ))  # fmt: skip
@@ -116,7 +124,7 @@ def form(command: str, hints: Mapping[str, str] = {}, labels: Mapping[str, str] 
         arguments.setdefault("host", HOST)
     fields = []
     for name, each in arguments.items():
-        one = _field(each, labels.get(name) or filters.title(name), hints.get(name, ""))
+        one = _field(each, labels.get(name) or LABELS.get(name) or filters.title(name), hints.get(name, ""))
         if name == "host":
             one.label, one.kind = labels.get(name, "Where"), "select"
             one.choices = _places(command)

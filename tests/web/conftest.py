@@ -11,6 +11,7 @@ CHIEF, BOSS, PLAIN, PASSWORD = "chief@localhost", "boss@localhost", "plain@local
 CONFIG: dict[str, Any] = {
     "hosts": {"localhost": {"admins": [BOSS, CHIEF]}, "other.localhost": {"admins": [CHIEF]}},
     "c2s": {"require_tls": False},
+    "s2s": {"routes": {"down.example": "127.0.0.1:1"}, "patience": "0s"},
     "modules": {"register": {"enabled": True, "per_address": 0}},
 }
 

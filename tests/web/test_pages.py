@@ -6,8 +6,9 @@ from tests.clients.conftest import npm
 from tests.server import ServerProcess
 from tests.web.chromium import drive, path
 from tests.web.conftest import CHIEF, PASSWORD
+from tests.web.test_console import PAGES as CONSOLE
 
-PAGES = ["/console", "/console/commands", "/console/do/accounts add", "/account/second-factor"]
+PAGES = [*(f"/console{each}" for each in CONSOLE), "/console/do/accounts add", "/account/second-factor"]
 
 
 @pytest.fixture

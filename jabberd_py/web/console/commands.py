@@ -11,6 +11,7 @@ from werkzeug.wrappers import Response
 from ...commands import CommandError
 from .. import context, forms
 from ..context import administrator, caller, local, registry, tell
+from ..filters import command, named
 from . import console
 
 HOME = "/console/commands"
@@ -41,7 +42,8 @@ def do(name: str) -> str | Response | tuple[str, int]:
         given = {key: value for key, value in request.args.items() if key not in UNIMPORTANT}
         form.fill(given)
         if not entry["changes"] and not any(each.required and not each.value for each in form.fields):
-            return _page(entry, form, back, *_run(name, form))
+            ran, result = _run(name, form)
+            return _page(entry, form, back, ran, result), 200 if ran else 400
         return render_template(
             "console/do.html", entry=entry, form=form, back=back, destroys=forms.destroys(name), ran=False
         )
@@ -49,10 +51,8 @@ def do(name: str) -> str | Response | tuple[str, int]:
         result = form.run()
     except CommandError:
         return _page(entry, form, back), 400
-    if back and not isinstance(result, list | dict):
-        tell(f"{name}: {result or 'done'}")
-        return redirect(back, 303)
-    if back and isinstance(result, dict) and len(result) == 1 and not entry["changes"]:
+    if back and entry["changes"] and not registry().find(name)[0].command.secret:
+        tell(f"{command(name)}: {'done' if result is None else named(result)}")
         return redirect(back, 303)
     return _page(entry, form, back, True, result)
 

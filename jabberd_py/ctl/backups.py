@@ -1,0 +1,62 @@
+"""Backups in the data folder, for who has no shell there: `jabberctl backup FILE` writes to any place."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..commands import Caller
+from ..hooks import command
+from ..xmpp.errors import StanzaError
+from ..xmpp.stamp import utc
+
+if TYPE_CHECKING:
+    from ..server import Server
+
+MOST = 20
+"""Backups that may lie there."""
+_name = re.compile(r"jabberd-\d{8}-\d{6}\.tar\.gz").fullmatch
+
+
+class Backups:
+    """Of a `Server`."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.folder = server.data.resolve() / "backups"
+
+    @command("backups list")
+    def list_backups(self) -> list[dict[str, Any]]:
+        """The backups in the data folder, the newest first."""
+        return [
+            {"name": file.name, "bytes": stat.st_size, "made": utc(stat.st_mtime)}
+            for file in self._files()
+            for stat in [file.stat()]
+        ]
+
+    @command("backups make", changes=True)
+    def make(self, caller: Caller) -> Iterator[Any]:
+        """Write the store, as it is at one moment, and the certificates to a new file in `backups/` of the data folder.
+        Then take it elsewhere: on this disk it helps against mistakes, not against a broken disk."""
+        if len(self._files()) >= MOST:
+            raise StanzaError("resource-constraint", f"there are {MOST} backups already; delete old ones")
+        self.folder.mkdir(mode=0o700, exist_ok=True)
+        file = self.folder / time.strftime("jabberd-%Y%m%d-%H%M%S.tar.gz", time.gmtime())
+        if file.exists():
+            raise StanzaError("conflict", "one of this second exists")
+        yield from self.server.router.commands.run(
+            Caller(caller.name, caller.face, caller.where, operator=True), "backup", {"file": str(file)}
+        )
+
+    @command("backups delete", changes=True)
+    def delete(self, name: str) -> None:
+        """Delete a backup in the data folder."""
+        if not _name(name) or not (self.folder / name).is_file():
+            raise StanzaError("item-not-found", "there is no such backup")
+        (self.folder / name).unlink()
+
+    def _files(self) -> list[Path]:
+        return sorted((each for each in self.folder.glob("jabberd-*") if _name(each.name)), reverse=True)

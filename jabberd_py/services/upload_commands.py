@@ -1,0 +1,73 @@
+"""What an administrator may ask about files of users."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from peewee import fn
+
+from ..arguments import Address
+from ..hooks import command
+from ..xmpp.errors import StanzaError
+from ..xmpp.stamp import utc
+
+MOST = 1000
+"""Rows of an answer."""
+
+
+class UploadCommands:
+    """Of `Uploads`."""
+
+    if TYPE_CHECKING:
+        tables: ClassVar[tuple[Any, ...]]
+        quota: int
+        host: Any
+
+        def forget(self, user: str) -> None: ...
+
+    @command("uploads list")
+    def accounts(self) -> list[dict[str, Any]]:
+        """Who has files here, the most bytes first, and how many bytes an account may have."""
+        table = self.tables[0]
+        total = fn.SUM(table.size)
+        rows = (
+            table.select(table.owner, fn.COUNT(table.id), total)
+            .where(
+                table.done,
+                table.owner.endswith("@" + self.host.domain),
+                table.owner != "@" + self.host.domain,
+            )
+            .group_by(table.owner)
+            .order_by(total.desc())
+            .limit(MOST)
+            .tuples()
+        )
+        return [
+            {"jid": owner, "files": count, "bytes": int(size), "quota_bytes": self.quota}
+            for owner, count, size in rows
+        ]
+
+    @command("uploads show")
+    def files(self, jid: Address) -> list[dict[str, Any]]:
+        """The files of an account, the newest first."""
+        table = self.tables[0]
+        rows = (
+            table.select().where(table.owner == jid.user, table.done).order_by(table.made.desc()).limit(MOST)
+        )
+        return [
+            {
+                "name": row.name,
+                "type": row.type,
+                "bytes": row.size,
+                "made": utc(row.made),
+                "purpose": row.purpose,
+            }
+            for row in rows
+        ]
+
+    @command("uploads delete", changes=True)
+    def remove(self, jid: Address) -> None:
+        """Remove all files of an account."""
+        if jid.domain != self.host.domain:
+            raise StanzaError("item-not-found", f"{jid.user} is no account of {self.host.domain}")
+        self.forget(jid.user)

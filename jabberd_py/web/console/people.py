@@ -1,0 +1,113 @@
+"""Users, what they report, and what is told to all."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import abort, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response
+
+from ...commands import CommandError, NoSuchThing
+from .. import context, forms
+from ..context import administrator, may, run, tell
+from . import console
+
+PAGE = 50
+STATES = {"": "all", "online": "online", "disabled": "suspended"}
+
+
+def hosts() -> list[str]:
+    """The hosts that who asks administers."""
+    router = context.web().host.router
+    found = [each for each in router.administered(context.me().jid) if router.instances[each].has_users]
+    return sorted(found, key=lambda each: (each != context.web().host.domain, each))
+
+
+def chosen() -> str:
+    """The host that the page is about: the one of the address, or else this site's."""
+    mine = hosts()
+    wanted = request.args.get("host", "")
+    return wanted if wanted in mine else mine[0]
+
+
+@console.route("/users")
+@administrator
+def users() -> str:
+    host, text, state = chosen(), request.args.get("text", "")[:200], request.args.get("state", "")
+    after = request.args.get("after", "")[:300]
+    state = state if state in STATES else ""
+    rows = run("accounts find", host=host, text=text, state=state, after=after, limit=PAGE + 1)
+    return render_template(
+        "console/users.html", rows=rows[:PAGE], more=len(rows) > PAGE, hosts=hosts(), chosen=host, text=text, state=state,
+        states=STATES, after=after,
+    )  # fmt: skip
+
+
+@console.route("/users/<jid>")
+@administrator
+def user(jid: str) -> str:
+    """One account, with all that an administrator may do for it."""
+    account = run("accounts show", jid=jid)
+    more: dict[str, Any] = {}
+    for name, command in (
+        ("usage", "accounts usage"),
+        ("roster", "accounts roster"),
+        ("nodes", "pep list"),
+        ("totp", "totp show"),
+    ):
+        more[name] = run(command, jid=jid) if may(command) else None
+    domain = jid.rpartition("@")[2]
+    files = [
+        row
+        for place in context.registry().router.everybody
+        if "uploads show" in place.commands and getattr(getattr(place, "host", None), "domain", "") == domain
+        for row in run("uploads show", jid=jid, host=place.domain)
+    ]
+    return render_template("console/user.html", account=account, jid=account["jid"], files=files, **more)
+
+
+@console.route("/reports")
+@administrator
+def reports() -> str:
+    return render_template("console/reports.html", rows=run("reports list"))
+
+
+@console.route("/announcements", methods=["GET", "POST"])
+@administrator
+def announce() -> str | Response | tuple[str, int]:
+    """Three texts: one that goes out now, one for each who comes, one for each who is new."""
+    made = {
+        name: forms.form(
+            name,
+            HINTS.get(name, {}),
+            {"text": "Text", "all": "Also to those who are not online now", "host": "To users of"},
+        )
+        for name in ("announce", "motd set", "welcome set")
+        if may(name)
+    }
+    status = 200
+    if request.method == "POST":
+        which = request.form.get("which", "")
+        if which not in made:
+            abort(400)
+        try:
+            made[which].run()
+        except CommandError:
+            status = 400
+        else:
+            tell("It is on its way." if which == "announce" else "Kept.")
+            return redirect(url_for("console.announce"), 303)
+    known = {}
+    for name in ("motd show", "welcome show"):
+        try:
+            known[name] = run(name) if may(name) else None
+        except NoSuchThing:
+            known[name] = None
+    return render_template("console/announce.html", made=made, known=known), status
+
+
+HINTS = {
+    "announce": {"text": "Everybody who is online reads it at once"},
+    "motd set": {"text": "Everybody reads it once, when he comes online"},
+    "welcome set": {"text": "New users read it when their account is made"},
+}

@@ -1,0 +1,155 @@
+"""The server itself: checks, certificates, store and backups, log, audit; its hosts and services."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import gevent
+from flask import Response, abort, render_template, request, stream_with_context
+
+from ... import log
+from ..context import administrator, may, me, registry, run
+from . import advice, console
+
+QUICK = ("config", "limits", "clock", "disk", "certificates")
+LEVELS = ("info", "warning", "error")
+READERS, BEAT = 20, 15.0
+"""Browsers that follow the log at a time; seconds after which a quiet one is told that we are still there."""
+_readers = 0
+
+
+@console.route("/doctor")
+@administrator
+def doctor() -> str:
+    """All checks. Those that ask others (name servers, other machines) take some seconds, so they run when asked for."""
+    whole = request.args.get("all") == "1"
+    if whole:
+        rows = run("check")
+    else:
+        rows = [
+            {"check": name, **row} for name in QUICK if may(f"check {name}") for row in run(f"check {name}")
+        ]
+    found = [advice.Finding.of(row) for row in rows]
+    return render_template(
+        "console/doctor.html", found=found, whole=whole, wrong=[each for each in found if each.trouble]
+    )
+
+
+@console.route("/certificates")
+@administrator
+def certificates() -> str:
+    return render_template("console/certificates.html", rows=run("check certificates"))
+
+
+@console.route("/store")
+@administrator
+def store() -> str:
+    backups = run("backups list") if may("backups list") else []
+    return render_template("console/store.html", rows=run("check store"), backups=backups)
+
+
+@console.route("/audit")
+@administrator
+def audit() -> str:
+    text = request.args.get("text", "")[:200]
+    return render_template(
+        "console/lines.html", page="audit", rows=run("log audit", text=text), text=text, level="", levels=()
+    )
+
+
+@console.route("/log")
+@administrator
+def logs() -> str:
+    level, text = _level(), request.args.get("text", "")[:200]
+    rows = run("log show", level=level, text=text)
+    return render_template("console/lines.html", page="log", rows=rows, text=text, level=level, levels=LEVELS)
+
+
+@console.route("/log.events")
+@administrator
+def follow() -> Response:
+    """The log as it is written, for the script of the page (EventSource). It ends after a while; then the
+    browser comes again."""
+    global _readers
+    if not may("log show"):
+        abort(403)
+    if _readers >= READERS:
+        abort(503)
+    level, text = _level(), request.args.get("text", "")[:200].casefold()
+
+    def lines() -> Iterator[str]:
+        global _readers
+        _readers += 1
+        try:
+            with log.tail(level, limit=200) as tail:
+                stop = gevent.spawn_later(BEAT * 20, tail.close)
+                yield ": hello\n\n"
+                for line in tail:
+                    if text in line.casefold():
+                        yield f"data: {line.replace(chr(10), ' ')}\n\n"
+                stop.kill()
+        finally:
+            _readers -= 1
+
+    return Response(stream_with_context(lines()), mimetype="text/event-stream")
+
+
+def _level() -> str:
+    level = request.args.get("level", "info")
+    return level if level in LEVELS else "info"
+
+
+@console.route("/hosts")
+@administrator
+def hosts() -> str:
+    return render_template("console/hosts.html", rows=run("hosts show"))
+
+
+@console.route("/components")
+@administrator
+def components() -> str:
+    return render_template("console/components.html", rows=run("components"))
+
+
+@console.route("/federation")
+@administrator
+def federation() -> str:
+    rows: list[dict[str, Any]] = run("s2s")
+    failed = [row | {"advice": advice.explain(row["trouble"])} for row in rows if row.get("trouble")]
+    return render_template(
+        "console/federation.html", streams=[row for row in rows if not row.get("trouble")], failed=failed
+    )
+
+
+@console.route("/files")
+@administrator
+def uploads() -> str:
+    rows = run("uploads list") if may("uploads list") else None
+    return render_template("console/files.html", rows=rows)
+
+
+@console.route("/rooms")
+@administrator
+def rooms() -> str:
+    text = request.args.get("text", "")[:200].casefold()
+    rows = [row for row in run("rooms list") if text in row["room"] or text in (row["name"] or "").casefold()]
+    return render_template("console/rooms.html", rows=rows[:500], count=len(rows), text=text)
+
+
+@console.route("/rooms/<room>")
+@administrator
+def room(room: str) -> str:
+    return render_template("console/room.html", room=run("rooms show", room=room))
+
+
+@console.route("/nodes")
+@administrator
+def nodes() -> str:
+    rows = run("nodes list")
+    names = [
+        place.domain
+        for place in registry().router.everybody
+        if "nodes list" in place.commands and place.is_admin(me().jid)
+    ]
+    return render_template("console/nodes.html", rows=rows[:500], count=len(rows), places=names)

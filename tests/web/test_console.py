@@ -1,0 +1,233 @@
+"""The console of administrators: what it shows, what it does, and for whom."""
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from urllib.parse import quote
+from xml.sax.saxutils import escape
+
+import pytest
+
+from jabberd_py.web import app as application
+from tests.client import Client
+from tests.conftest import Account, Place
+from tests.http.web import Web
+from tests.server import ServerProcess
+from tests.web.browser import Browser, Page
+from tests.web.conftest import CHIEF, PASSWORD, PLAIN
+
+HOSTILE = "<script>alert(1)</script>'\"><img src=x onerror=alert(2)>{{7*7}}"
+ROOM = "garden@conference.localhost"
+PAGES = (
+    "", "/users", f"/users/{PLAIN}", "/reports", "/announcements", "/doctor", "/certificates", "/store", "/audit", "/log",
+    "/hosts", "/components", "/federation", "/files", "/rooms", f"/rooms/{ROOM}", "/nodes", "/commands",
+    f"/do/accounts delete?jid={PLAIN}&back=/console/users",
+)  # fmt: skip
+
+
+def routes() -> list[tuple[str, set[str], str]]:
+    """(path, methods, who may see it) of every view."""
+    app = application.make(SimpleNamespace(host=SimpleNamespace(domain="x")))  # type: ignore[arg-type]
+    found = []
+    for rule in app.url_map.iter_rules():
+        access = getattr(app.view_functions[rule.endpoint], "access", None)
+        assert access is not None, f"{rule.endpoint} does not say who may see it"
+        path = rule.rule
+        for name in rule.arguments:
+            path = path.replace(f"<{name}>", "x").replace(f"<path:{name}>", "x")
+        found.append((path, (rule.methods or set()) & {"GET", "POST"}, access))
+    return found
+
+
+def harmless(page: Page) -> None:
+    """No script but our own files, no handler and no style within an element."""
+    for tag, attrs in page.tags:
+        assert not any(name.startswith("on") or name == "style" for name in attrs), (tag, attrs)
+        assert tag not in ("iframe", "object", "embed", "base", "style")
+        if tag in ("script", "img", "link"):
+            assert (attrs.get("src") or attrs.get("href", "")).startswith("/web/"), attrs
+        assert not attrs.get("href", "").lower().startswith(("javascript:", "data:")), attrs
+    assert HOSTILE not in page.html and "49" not in page.text.partition("onerror")[2][:20]
+
+
+@pytest.fixture
+def plain(site: ServerProcess, make_client: Callable[..., Client]) -> Client:
+    """The client of somebody without rights, online."""
+    return make_client(Account("plain", PASSWORD, Place(site, "localhost")), resource="home")
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_user_and_a_stranger_see_no_page_of_administrators(
+    browser: Callable[..., Browser], method: str
+) -> None:
+    someone, stranger = browser(PLAIN), browser()
+    token = someone.get("/account/second-factor").forms[0].fields["_token"]
+    walked = 0
+    for path, methods, access in routes():
+        if access != "admin" or method not in methods:
+            continue
+        walked += 1
+        if method == "GET":
+            assert someone.get(path, follow=False).status == 403, path
+            page = stranger.get(path, follow=False)
+        else:
+            assert someone.post(path, {"_token": token}, follow=False).status == 403, path
+            page = stranger.post(path, {"_token": token}, follow=False)
+        assert page.status in (303, 401) and "/sign-in" in page.headers.get("location", "/sign-in"), path
+    assert walked >= (20 if method == "GET" else 2)
+
+
+def test_what_strangers_write_is_only_text(chief: Browser, plain: Client, site: ServerProcess) -> None:
+    """In names, nicks, cards, statuses, resources, reports, files, rooms, user agents and what the log says of them."""
+    text = escape(HOSTILE, {"'": "&apos;", '"': "&quot;"})
+    plain.iq("set", f"<vCard xmlns='vcard-temp'><FN>{text}</FN></vCard>")
+    plain.iq(
+        "set",
+        f"<query xmlns='jabber:iq:roster'><item jid='x@y.example' name='{text}'><group>{text}</group></item></query>",
+    )
+    plain.send(f"<presence><status>{text}</status></presence>")
+    nick = "<img src=x onerror=alert(3)>".replace("<", "&lt;")
+    plain.send(f"<presence to='{ROOM}/{nick}'><x xmlns='http://jabber.org/protocol/muc'/></presence>")
+    plain.iq("set", "<block xmlns='urn:xmpp:blocking'><item jid='spam@z.example'><report xmlns='urn:xmpp:reporting:1' "
+             f"reason='urn:xmpp:reporting:spam'><text>{text}</text></report></item></block>")  # fmt: skip
+    plain.sync("conference.localhost")
+    chief.cookies.clear()
+    chief.agent = HOSTILE
+    chief.sign_in(CHIEF)
+    stranger = Browser(site)
+    stranger.get("/sign-in")
+    stranger.send("Sign in", address=HOSTILE, password="x")
+    shown, said = set(), quote(HOSTILE, safe="")
+    for path in PAGES:
+        page = chief.get("/console" + path)
+        assert page.status == 200, (path, page.text)
+        harmless(page)
+        if "alert(" in page.text:
+            shown.add(path)
+    assert {f"/users/{PLAIN}", "/reports", f"/rooms/{ROOM}", "/audit", "/log"} <= shown
+    for path in (
+        f"/users?text={said}", f"/log?text={said}&level={said}", f"/rooms?text={said}", f"/do/{said}", f"/users/{said}",
+        f"/do/accounts show?jid={said}", f"/rooms/{said}", f"/do/motd set?text={said}&back={said}",
+    ):  # fmt: skip
+        harmless(chief.get("/console" + path))
+    stranger.close()
+
+
+def test_who_administers_one_host_sees_that_one(boss: Browser, site: ServerProcess) -> None:
+    site.ctl("accounts", "add", "far@other.localhost", "--password", PASSWORD)
+    page = boss.get("/console")
+    assert page.status == 200 and "other.localhost" not in page.text and "Federation" not in page.text
+    assert "far@" not in boss.get("/console/users?host=other.localhost").text
+    for path in ("/users/far@other.localhost", "/do/accounts show?jid=far@other.localhost", "/federation", "/store", "/log",
+                 "/audit", "/certificates", "/overview.json", "/log.events"):  # fmt: skip
+        page = boss.get("/console" + path)
+        assert page.status in (400, 403, 404) and "Last login" not in page.text, path
+    for name, fields in (
+        ("accounts passwd", {"jid": "far@other.localhost", "password": "another"}),
+        ("accounts delete", {"jid": "far@other.localhost"}),
+        ("accounts passwd", {"jid": CHIEF, "password": "another"}),  # who administers more
+        ("motd set", {"host": "other.localhost", "text": "x"}),
+    ):
+        form = boss.get(f"/console/do/{name}").forms[-1].fields
+        page = boss.post(f"/console/do/{name}", form | fields)
+        assert page.status == 400 and "may not" in page.text, name
+    assert boss.get("/console/do/stop").status == 404
+    assert "far@other.localhost" in site.ctl("accounts", "show", "far@other.localhost", "--json")
+
+
+def test_users_are_found_page_by_page(chief: Browser, site: ServerProcess) -> None:
+    site.ctl("accounts", "add", "many@localhost", "--password", PASSWORD, "--count", "55")
+    first = chief.get("/console/users?text=MANY")
+    assert first.text.count("many") >= 50 and "many9@localhost" not in first.text
+    second = chief.click("Next page")
+    assert "many9@localhost" in second.text and "Next page" not in second.text
+    assert "Nobody is like that" in chief.get("/console/users?text=100%25").text
+    assert "Nobody is like that" in chief.get("/console/users?text=_any").text  # no pattern of SQL
+    chief.get("/console/users")
+    page = chief.send("Search", text="many55@localhost")
+    assert "many55@localhost" in page.text and "many5@" not in page.text
+    chief.click("many55@localhost")
+    assert chief.page.path == "/console/users/many55@localhost" or "many55" in chief.page.path
+    chief.click("Suspend")
+    page = chief.send("Suspend an account", reason="tea time")
+    assert "Suspended: tea time" in page.text and page.path.startswith("/console/users/many55")
+    assert "many55" in chief.get("/console/users?state=disabled").text
+    chief.click("many55@localhost")
+    chief.click("Let in again")
+    assert "Suspended" not in chief.send("Let an account in again").text
+    chief.click("Delete")
+    page = chief.send("Delete an account")
+    assert chief.get("/console/users/many55@localhost").status == 404
+    assert "many55" in chief.get("/console/audit?text=accounts+delete").text
+
+
+def test_a_device_is_disconnected(chief: Browser, plain: Client) -> None:
+    page = chief.get(f"/console/users/{PLAIN}")
+    assert "home" in page.text
+    chief.click("Disconnect")
+    chief.send("Disconnect a device", reason="bye")
+    assert plain.stream_error() == "policy-violation"
+
+
+def test_mistakes_stand_at_their_fields(chief: Browser) -> None:
+    chief.get("/console/do/accounts add")
+    page = chief.send("New account", jid="a b@localhost", password="secret-word", email="kept@example.org")
+    assert page.status == 400 and "is not an address" in page.text
+    assert page.forms[-1].fields["email"] == "kept@example.org" and not page.forms[-1].fields["password"]
+    assert any(attrs.get("aria-invalid") for _, attrs in page.tags)
+    page = chief.send("New account", jid=PLAIN, password="secret-word")
+    assert page.status == 400 and "that account exists" in page.text
+
+
+def test_a_server_that_cannot_be_reached_is_explained(chief: Browser, plain: Client) -> None:
+    plain.send("<message to='romeo@down.example' type='chat' id='d'><body>hi</body></message>")
+    plain.gets("<message type='error' id='d'/>")
+    page = chief.get("/console/federation")
+    assert (
+        "down.example cannot be reached" in page.text and "no XMPP server answers on that port" in page.text
+    )
+    page = chief.send("Try again now")
+    assert page.path == "/console/federation" and "Try a server again" in page.text
+
+
+def test_backups_are_made_and_deleted(chief: Browser, site: ServerProcess) -> None:
+    chief.get("/console/store")
+    page = chief.send("Make a backup now")
+    made = list((site.data / "backups").iterdir())
+    assert len(made) == 1 and made[0].name in page.text and made[0].stat().st_mode & 0o77 == 0
+    for name in ("../test.yaml", "/etc/passwd", "jabberd-x.tar.gz"):
+        fields = chief.get("/console/do/backups delete").forms[-1].fields
+        assert chief.post("/console/do/backups delete", fields | {"name": name}).status == 400
+    chief.get("/console/store")
+    chief.click("Delete")
+    assert "There is no backup" in chief.send("Delete a backup").text
+    assert not list((site.data / "backups").iterdir()) and site.file.exists()
+
+
+def test_announcements(chief: Browser, plain: Client) -> None:
+    page = chief.get("/console/announcements")
+    form = next(each for each in page.forms if each.fields.get("which") == "announce")
+    page = chief.post("/console/announcements", form.fields | {"text": "Tea at five", "host": "localhost"})
+    assert "on its way" in page.text
+    plain.gets("<message from='localhost'><body>Tea at five</body></message>")
+
+
+def test_the_log_is_followed_live(chief: Browser, site: ServerProcess) -> None:
+    web = Web(site, "https")
+    cookie = "; ".join(f"{name}={value}" for name, value in chief.cookies.items())
+    web.raw(
+        f"GET /console/log.events?text=audit HTTP/1.1\r\nHost: localhost\r\nCookie: {cookie}\r\n\r\n".encode()
+    )
+    status, headers = web.head()
+    assert status == 200 and headers["content-type"].startswith("text/event-stream")
+    while b"hello" not in web.buffer:
+        web._more()
+    site.ctl("motd", "reset", code=None)
+    while b"motd reset" not in web.buffer:
+        web._more()
+    web.close()
+
+
+def test_figures_for_charts(chief: Browser) -> None:
+    page = chief.get("/console/overview.json")
+    assert page.status == 200 and page.headers["content-type"] == "application/json"
+    assert Browser(chief.server).get("/console/overview.json", follow=False).status == 401
