@@ -46,7 +46,7 @@ def main() -> None:
                 _shoot(page, Path(plan["shots"]), path)
             page.set_viewport_size(PHONE)
             page.emulate_media(color_scheme="dark")
-            findings += axe(page)
+            findings += axe(page, "color-contrast")
             wide = page.evaluate(
                 "document.documentElement.scrollWidth > document.documentElement.clientWidth"
             )

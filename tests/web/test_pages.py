@@ -5,8 +5,9 @@ import pytest
 from tests.clients.conftest import npm
 from tests.server import ServerProcess
 from tests.web.chromium import drive, path
-from tests.web.conftest import CHIEF, PASSWORD
+from tests.web.conftest import CHIEF, PASSWORD, PLAIN
 from tests.web.test_console import PAGES as CONSOLE
+from tests.web.test_console import ROOM
 
 PAGES = [*(f"/console{each}" for each in CONSOLE), "/console/do/accounts add", "/account/second-factor"]
 
@@ -18,11 +19,13 @@ def seen(site: ServerProcess) -> None:
     npm()  # axe-core
 
 
+@pytest.mark.timeout(300)
 def test_pages_are_accessible_and_fit_a_phone(seen: None, site: ServerProcess) -> None:
     """axe-core finds nothing serious, no script fails, nothing is stopped by the policy, no page is wider than a phone."""
-    host, port = site.address("https")
+    site.ctl("rooms", "create", ROOM, PLAIN)
+    _, port = site.address("https")
     plan = {"base": f"https://localhost:{port}", "address": CHIEF, "password": PASSWORD, "paths": PAGES}
-    found = drive("look", plan)
+    found = drive("look", plan, 250)
     wrong = {
         path: each
         for path, each in found.items()
