@@ -26,7 +26,7 @@ class UploadCommands:
         def forget(self, user: str) -> None: ...
 
     @command("uploads list")
-    def accounts(self) -> list[dict[str, Any]]:
+    def list_accounts(self) -> list[dict[str, Any]]:
         """Who has files here, the most bytes first, and how many bytes an account may have."""
         table = self.tables[0]
         total = fn.SUM(table.size)
@@ -48,7 +48,7 @@ class UploadCommands:
         ]
 
     @command("uploads show")
-    def files(self, jid: Address) -> list[dict[str, Any]]:
+    def list_files(self, jid: Address) -> list[dict[str, Any]]:
         """The files of an account, the newest first."""
         table = self.tables[0]
         rows = (
@@ -66,7 +66,7 @@ class UploadCommands:
         ]
 
     @command("uploads delete", changes=True)
-    def remove(self, jid: Address) -> None:
+    def remove_files(self, jid: Address) -> None:
         """Remove all files of an account."""
         if jid.domain != self.host.domain:
             raise StanzaError("item-not-found", f"{jid.user} is no account of {self.host.domain}")

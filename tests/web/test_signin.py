@@ -152,7 +152,7 @@ def test_it_leads_nowhere_else(browser: Callable[..., Browser], boss: Browser) -
         assert page.status == 303 and re.fullmatch(
             r"/(console|%0d%0aSet-Cookie:x=1)", page.headers["location"]
         ), wanted
-        fields = boss.get("/console/do/motd reset").form("Motd reset").fields
+        fields = boss.get("/console/do/motd reset").form("Remove the message of the day").fields
         page = boss.post("/console/do/motd reset", fields | {"back": wanted}, follow=False)
         assert "evil" not in page.headers.get("location", ""), wanted
 
