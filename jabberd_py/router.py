@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from greenlet import getcurrent, greenlet
 
@@ -33,6 +34,8 @@ class Router:
     uplink     the Instance for all other domains
     queues     greenlet that delivers a stanza -> its queue of (stanza, is it an answer?)
     commands   the commands of all instances
+    certificates  those of all domains (net/tls.py)
+    setup      the set-up in the browser (ctl/setup.py)
     base       what the addresses on the web of that host's pages begin with
     """
 
@@ -42,6 +45,8 @@ class Router:
         self.queues: dict[greenlet, list[tuple[Element, bool]]] = {}
         self.commands = Registry(self)
         self.base: Callable[[str], str] = _no_web
+        self.certificates: Any = None
+        self.setup: Any = None
 
     @property
     def everybody(self) -> list[Instance]:

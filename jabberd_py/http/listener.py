@@ -20,6 +20,7 @@ from ..pages import Refusal, Request
 from ..router import Router
 from ..xmpp.errors import StanzaError, StreamError
 from .connection import Connection
+from .gate import Gate
 from .handler import Handler, Site
 from .options import HTTPOptions
 from .proxies import Proxies
@@ -40,6 +41,7 @@ class Web:
         self.clients: Any = None
         self.routes = Routes(router)
         self.site = Site(self.routes)
+        self.gate = Site(Gate(self.routes, self.base))
         self.ports = Ports()
         self.crowd = Crowd()
         self.connections: set[Connection] = set()
@@ -53,7 +55,8 @@ class Web:
         self.crowd.limit(
             options.connections_per_address, options.connections_per_address, options.connections
         )
-        self.site.max_header, self.site.idle_timeout = options.max_header, options.idle_timeout
+        for site in (self.site, self.gate):
+            site.max_header, site.idle_timeout = options.max_header, options.idle_timeout
         self.site.proxies = Proxies(options.proxies)
         self.rates = Rates(options.rate_requests, BURST * options.rate_requests)
         self._go_on()
@@ -66,6 +69,13 @@ class Web:
             for name, addresses, port, option, serve in (
                 ("http", options.address, options.port, "port", self._plain),
                 ("https", options.tls_address, options.tls_port, "tls_port", self._tls),
+                (
+                    "challenges",
+                    options.tls_address,
+                    options.challenge_port,
+                    "challenge_port",
+                    self._challenges,
+                ),
             )
             if port is not None
             for address in addresses
@@ -127,7 +137,10 @@ class Web:
     def _tls(self, sock: socket.socket, address: str) -> bool:
         return self._serve(sock, address, True)
 
-    def _serve(self, sock: socket.socket, address: str, tls: bool) -> bool:
+    def _challenges(self, sock: socket.socket, address: str) -> bool:
+        return self._serve(sock, address, False, self.gate)
+
+    def _serve(self, sock: socket.socket, address: str, tls: bool, site: Site | None = None) -> bool:
         """Serves a connection until it ends, or is something else. Blocks. True: it goes on after this greenlet."""
         trusted = self.site.proxies.trusts(address)
         connection = Connection(sock, self.options.timeout, Rates() if trusted else self.rates)
@@ -141,7 +154,7 @@ class Web:
             if tls and self._secure(connection):
                 go_on = lambda: self._stream(*connection.hand_over(), address)  # noqa: E731
             else:
-                handler = Handler(connection, address, self.site)
+                handler = Handler(connection, address, site or self.site)
                 handler.handle()
                 go_on = handler.upgrade
         except (Closed, StreamError, OSError) as error:  # ssl.SSLError is an OSError

@@ -39,6 +39,13 @@ class HTTPOptions(Section):
     tls_port = Option[int | None](
         optional(int), 5281, "port with TLS, by the hosts' certificates", min=0, max=65535
     )
+    challenge_port = Option[int | None](
+        optional(int),
+        None,
+        "port of an authority's questions (ACME, modules.acme), usually 80; all else there is sent on to https; null none",
+        min=0,
+        max=65535,
+    )
     url = Option[str | None](
         optional(base),
         None,

@@ -50,6 +50,7 @@ ORDER = (
     "pubsub.serverinfo",
     "mod_multicast",
     "mod_external",
+    "mod_acme",
     "mod_ping",
     "mod_version",
     "mod_time",

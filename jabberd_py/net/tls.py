@@ -102,6 +102,10 @@ class Certificates:
         self.peers: dict[str, PeerContext] = {}
         """For streams between servers, both ways."""
         self.made: list[Path] = []
+        self.hosts: Mapping[str, Iterable[str]] = {}
+        """Host -> the domains of its services."""
+        self.notes: dict[str, str] = {}
+        """Host -> what is to be told of its certificate, beside what the file shows."""
 
     def prepare(self, options: TLSOptions, hosts: Mapping[str, Iterable[str]]) -> Callable[[], None]:
         """The first step of a change: makes new contexts from the files. Returns the second step, which takes them into use and
@@ -130,10 +134,14 @@ class Certificates:
 
         def switch() -> None:
             self.options, self.folder = options, folder
-            self.contexts, self.peers, self.owners = contexts, peers, owners
+            self.contexts, self.peers, self.owners, self.hosts = contexts, peers, owners, hosts
             self.warn()
 
         return switch
+
+    def again(self) -> None:
+        """Reads the files again, for new connections. Raises OSError, ValueError."""
+        self.prepare(self.options, self.hosts)()
 
     def reports(self) -> list[certfiles.Report]:
         """What is to be said of the certificates, host by host. A service that shows the certificate of its host is in it only
@@ -146,6 +154,8 @@ class Certificates:
                 report = replace(report, trouble=trouble, self_signed=False)
                 if not trouble:
                     continue
+            if domain in self.notes:
+                report = replace(report, trouble=[*report.trouble, self.notes[domain]])
             found[domain] = report
         return list(found.values())
 

@@ -1,0 +1,315 @@
+"""Certificates by ACME, against Debian's pebble and against an authority that misbehaves. One of each for all tests."""
+
+import datetime
+import json
+import os
+import shutil
+import socket
+import ssl
+import subprocess
+import threading
+from collections.abc import Iterator
+from email.utils import formatdate
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+
+from jabberd_py.modules.mod_acme import renewal
+from jabberd_py.net.tls import make_self_signed
+from tests.client import Client
+from tests.dns import DNSServer
+from tests.peers import free_port
+from tests.server import ServerProcess
+
+pytestmark = pytest.mark.timeout(180)
+DOMAIN, ROOMS, OTHER = "acme.example", "conference.acme.example", "other.example"
+
+
+class Pebble:
+    """An authority that asks ``gate`` and finds all names but ``gone`` at 127.0.0.1."""
+
+    def __init__(self, folder: Path, gate: int) -> None:
+        self.folder, self.port = folder, free_port()
+        self.certificate = folder / "pebble.pem"
+        make_self_signed(["localhost"], self.certificate, folder / "pebble.key")
+        self.names = DNSServer()
+        config = {"listenAddress": f"127.0.0.1:{self.port}", "managementListenAddress": f"127.0.0.1:{free_port()}",
+                  "certificate": str(self.certificate), "privateKey": str(folder / "pebble.key"), "httpPort": gate,
+                  "tlsPort": free_port(), "ocspResponderURL": "", "externalAccountBindingRequired": False}  # fmt: skip
+        (folder / "pebble.json").write_text(json.dumps({"pebble": config}))
+        self.start()
+
+    @property
+    def directory(self) -> str:
+        return f"https://localhost:{self.port}/dir"
+
+    def start(self) -> None:
+        environ = {
+            **os.environ,
+            "PEBBLE_VA_NOSLEEP": "1",
+            "PEBBLE_WFE_NONCEREJECT": "5",
+            "PEBBLE_AUTHZREUSE": "0",
+        }
+        with (self.folder / "pebble.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [shutil.which("pebble") or "/usr/bin/pebble", "-config", str(self.folder / "pebble.json"), "-strict",
+                 "-dnsserver", f"127.0.0.1:{self.names.port}"],
+                stdout=log, stderr=log, env=environ,
+            )  # fmt: skip
+        for _ in range(1000):
+            try:
+                socket.create_connection(("127.0.0.1", self.port), 1).close()
+                return
+            except OSError:
+                assert self.process.poll() is None, (self.folder / "pebble.log").read_text()
+                threading.Event().wait(0.02)
+        raise AssertionError("pebble did not start")
+
+    def stop(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+@pytest.fixture(scope="module")
+def gate() -> int:
+    return free_port()
+
+
+@pytest.fixture(scope="module")
+def pebble(tmp_path_factory: pytest.TempPathFactory, gate: int) -> Iterator[Pebble]:
+    if shutil.which("pebble") is None:
+        pytest.skip("pebble is not installed")
+    pebble = Pebble(tmp_path_factory.mktemp("pebble"), gate)
+    for name in (DOMAIN, ROOMS, OTHER):
+        pebble.names.put({name: {"A": "127.0.0.1"}})
+    yield pebble
+    pebble.stop()
+    pebble.names.stop()
+
+
+class Moody:
+    """An authority that answers everything with 429. ``asked``: paths."""
+
+    def __init__(self, folder: Path) -> None:
+        self.asked: list[str] = []
+        self.date = formatdate(usegmt=True)
+        make_self_signed(["moody.example", "localhost"], folder / "moody.pem", folder / "moody.key")
+        self.certificate = folder / "moody.pem"
+        moody = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                moody.asked.append(self.path)
+                body = json.dumps(
+                    {"type": "urn:ietf:params:acme:error:rateLimited", "detail": "too many orders"}
+                ).encode()
+                self.send_response_only(429)
+                for name, value in {"Content-Type": "application/problem+json", "Retry-After": "7200", "Date": moody.date,
+                                    "Content-Length": str(len(body))}.items():  # fmt: skip
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *args: Any) -> None:
+                pass
+
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(folder / "moody.pem", folder / "moody.key")
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    @property
+    def directory(self) -> str:
+        return f"https://localhost:{self.server.server_address[1]}/dir"
+
+
+@pytest.fixture(scope="module")
+def moody(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Moody]:
+    moody = Moody(tmp_path_factory.mktemp("moody"))
+    yield moody
+    moody.server.shutdown()
+    moody.server.server_close()
+
+
+@pytest.fixture(scope="module")
+def server(
+    tmp_path_factory: pytest.TempPathFactory, gate: int, pebble: Pebble, moody: Moody
+) -> Iterator[ServerProcess]:
+    folder = tmp_path_factory.mktemp("acme")
+    both = folder / "both.pem"
+    both.write_bytes(pebble.certificate.read_bytes() + moody.certificate.read_bytes())
+    server = ServerProcess(
+        {
+            "hosts": {DOMAIN: {"admins": [f"romeo@{DOMAIN}"], "modules": {"register": {"enabled": True, "per_address": 0}}},
+                      OTHER: {"admins": [f"romeo@{DOMAIN}"]}},
+            "modules": {"acme": {"ca": str(both), "email": "romeo@acme.example"}},
+            "http": {"challenge_port": gate},
+        },
+        folder,
+    )  # fmt: skip
+    yield server
+    assert server.stop() == 0
+
+
+@pytest.fixture(scope="module")
+def romeo(server: ServerProcess) -> Iterator[Client]:
+    connect(server).register("romeo", "secret")
+    romeo = connect(server).login("romeo", "secret").available()
+    yield romeo
+    romeo.close()
+
+
+def connect(server: ServerProcess, domain: str = DOMAIN) -> Client:
+    return Client(server.address("c2s"), domain).connect()
+
+
+def certificate(server: ServerProcess, domain: str = DOMAIN) -> x509.Certificate:
+    """The one that a client of that domain is shown."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    sock = socket.create_connection(server.address("c2s_direct"))
+    with context.wrap_socket(sock, server_hostname=domain) as tls:
+        return x509.load_der_x509_certificate(tls.getpeercert(True) or b"")
+
+
+def names(cert: x509.Certificate) -> set[str]:
+    found = cert.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    return set(found.get_values_for_type(x509.DNSName))
+
+
+def state(server: ServerProcess, domain: str = DOMAIN) -> dict[str, Any]:
+    return dict(json.loads((server.data / "acme" / f"{domain}.json").read_text()))
+
+
+def test_a_certificate_comes_by_itself_and_no_stream_ends(
+    server: ServerProcess, pebble: Pebble, romeo: Client
+) -> None:
+    key = (server.data / "certificates" / f"{DOMAIN}.key").read_bytes()
+    assert certificate(server).issuer == certificate(server).subject
+    server.ask("config set", option=f"hosts.{DOMAIN}.modules.acme.directory", value=pebble.directory)
+    while "Pebble" not in str(certificate(server).issuer):
+        row = next(each for each in server.ask("certificates show") if each["domain"] == DOMAIN)
+        assert "cannot" not in row["trouble"] and "authority" not in row["trouble"], row
+        threading.Event().wait(0.2)
+    assert names(certificate(server)) == {DOMAIN, ROOMS}
+    assert names(certificate(server, ROOMS)) == {DOMAIN, ROOMS}
+    romeo.sync()
+    assert (server.data / "certificates" / f"{DOMAIN}.key").read_bytes() == key  # TLSA records stay right
+    assert f"pubsub.{DOMAIN}" in state(server)["left_out"]
+    rows = {row["domain"]: row for row in server.ask("certificates show")}
+    assert rows[DOMAIN]["authority"] == pebble.directory and f"pubsub.{DOMAIN}: " in rows[DOMAIN]["trouble"]
+    assert rows[OTHER]["authority"] == ""
+    assert certificate(server, OTHER).issuer == certificate(server, OTHER).subject
+    for each in (server.data / "acme").iterdir():
+        assert each.stat().st_mode & 0o777 == 0o600
+
+
+def test_it_is_renewed_while_streams_stay(server: ServerProcess, romeo: Client) -> None:
+    before = certificate(server).serial_number
+    server.ask("certificates renew", host=DOMAIN)
+    assert certificate(server).serial_number != before
+    romeo.sync()
+    assert "no authority is set for other.example" in server.ask("certificates renew", error=True, host=OTHER)
+
+
+def test_a_lost_account_is_made_anew(server: ServerProcess, pebble: Pebble) -> None:
+    account = next((server.data / "acme").glob("account-*.json"))
+    for content in (None, "{", json.dumps({"directory": pebble.directory, "key": {}, "uri": "x"})):
+        before = certificate(server).serial_number
+        account.unlink() if content is None else account.write_text(content)
+        server.ask("certificates renew", host=DOMAIN)
+        assert certificate(server).serial_number != before
+    pebble.stop()
+    pebble.start()  # it has forgotten everybody
+    server.ask("certificates renew", host=DOMAIN)
+
+
+def ask_gate(gate: int, path: str, host: str = DOMAIN) -> str:
+    with socket.create_connection(("127.0.0.1", gate)) as sock:
+        sock.sendall(f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+        return sock.makefile().read()
+
+
+def test_the_gate_answers_nothing_else(server: ServerProcess, gate: int) -> None:
+    for path in ("", "unknown", "../../health", "%2e%2e/x", "a/b", "\u00e9", "x" * 5000):
+        assert ask_gate(gate, f"/.well-known/acme-challenge/{path}").startswith("HTTP/1.1 40"), path
+    assert "\nLocation: https://acme.example:" in ask_gate(gate, "/console?x").replace("\r", "")
+    for host in ("evil.example", "acme.example.evil.example", ""):
+        answer = ask_gate(gate, "/console", host)
+        assert answer.startswith("HTTP/1.1 40") and "Location" not in answer
+    assert "Location" not in ask_gate(gate, "//evil.example/", "evil.example")
+
+
+def test_who_cannot_be_reached_is_told_why_and_keeps_the_old_certificate(
+    server: ServerProcess, pebble: Pebble, romeo: Client
+) -> None:
+    before = certificate(server)
+    pebble.names.put({DOMAIN: {"A": "127.0.0.9"}})
+    said = server.ask("certificates renew", error=True, host=DOMAIN)
+    pebble.names.put({DOMAIN: {"A": "127.0.0.1"}})
+    assert f"the authority cannot reach us: {DOMAIN}: " in said
+    assert certificate(server) == before
+    assert state(server)["failures"] == 1
+    message = romeo.gets(f"<message from='{DOMAIN}'/>")
+    assert f"There is no new certificate for {DOMAIN}: the authority cannot reach us" in str(
+        message.findtext("{*}body")
+    )
+    rows = [row for row in server.ask("check certificates") if row["domain"] == DOMAIN]
+    assert any("cannot be renewed: the authority cannot reach us" in each for each in rows[0]["trouble"])
+    server.ask("certificates renew", host=DOMAIN)
+    assert f"The certificate of {DOMAIN} is renewed now." in str(
+        romeo.gets(f"<message from='{DOMAIN}'/>").findtext("{*}body")
+    )
+    assert "cannot be renewed" not in str(server.ask("check certificates"))
+
+
+def test_staging_is_asked_first_and_spares_the_authority(
+    server: ServerProcess, pebble: Pebble, moody: Moody
+) -> None:
+    """Moody says 429 with Retry-After."""
+    server.ask("config set", option=f"hosts.{OTHER}.modules.acme.staging", value=moody.directory)
+    (server.data / "acme").chmod(0o700)
+    before = (pebble.folder / "pebble.log").stat().st_size
+    server.ask("config set", option=f"hosts.{OTHER}.modules.acme.directory", value=pebble.directory)
+    while not (server.data / "acme" / f"{OTHER}.json").exists():
+        threading.Event().wait(0.1)
+    found = state(server, OTHER)
+    assert found["trouble"].startswith("the authority says: too many orders") and moody.asked == ["/dir"]
+    assert found["next"] - (server.data / "acme" / f"{OTHER}.json").stat().st_mtime > 7000
+    assert (pebble.folder / "pebble.log").stat().st_size == before
+    server.ask("config undo")
+    server.ask("config undo")
+
+
+def test_a_wrong_clock_is_told(server: ServerProcess, moody: Moody) -> None:
+    server.ask("config set", option=f"hosts.{DOMAIN}.modules.acme.staging", value=moody.directory)
+    kept = server.data / "acme" / f"{DOMAIN}.json"
+    kept.write_text(json.dumps(state(server) | {"proven": None, "next": 9e12, "failures": 1}))
+    moody.date = formatdate(1_000_000_000, usegmt=True)
+    assert "our clock differs from the authority's by " in server.ask(
+        "certificates renew", error=True, host=DOMAIN
+    )
+    server.ask("config undo")
+
+
+def test_a_directory_that_is_down(server: ServerProcess, pebble: Pebble) -> None:
+    pebble.stop()
+    said = server.ask("certificates renew", error=True, host=DOMAIN)
+    assert said.startswith(f"{pebble.directory} cannot be reached: ") and "refused" in said
+    assert state(server)["failures"] >= 1
+    pebble.start()
+
+
+def test_renewal_is_due_with_a_third_of_the_life_left() -> None:
+    folder_names = [f"{n}.example" for n in range(50)]
+
+    class Cert:
+        not_valid_before_utc = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+        not_valid_after_utc = not_valid_before_utc + datetime.timedelta(days=90)
+
+    due = [(renewal(Cert, name) - Cert.not_valid_before_utc.timestamp()) / 86400 for name in folder_names]  # type: ignore[arg-type]
+    assert 55 <= min(due) < max(due) <= 60 and len(set(due)) > 25
