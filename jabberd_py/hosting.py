@@ -144,6 +144,12 @@ class Hosting:
             host.marks.save(last=True)
         logger.info("a host is gone", host=host.domain)
 
+    def clear(self) -> None:
+        """Removes all hosts and services at once."""
+        for host in self.hosts:
+            for each in (*self.services(host), host):
+                self._remove(each)
+
     def _remove(self, instance: Instance) -> None:
         instance.ending = True
         instance.hooks.tell("stop")

@@ -74,6 +74,7 @@ class Server:
         self.fresh: Path | None = None
         """The topmost folder that this start had to make for its data."""
         self.certificates = Certificates(self.config["tls"], self.data / "certificates")
+        self.router.certificates = self.certificates
         self.c2s = Service(self.config["c2s"], self.router, self.certificates)
         self.hosting = Hosting(self.router, self.c2s)
         self.uplink: Uplink | None = None
@@ -102,15 +103,7 @@ class Server:
                 metrics = page(self.config["metrics"].token, self.figures)
                 self.web.routes.add(Page("/metrics"), metrics, quiet=True)
             self._make_data()
-            database = self.config.top.database or "sqlite:///jabberd.sqlite"  # type: ignore[attr-defined]
-            try:
-                self.store = xdb.open(database, tables(), str(self.data), options=self.config["store"])
-            except StoreInUse:
-                raise
-            except StoreError as error:
-                where = "database" if self.config.top.database else "data"  # type: ignore[attr-defined]
-                raise self.config.error(str(error), where) from None
-            messages.start()
+            self._open_store(self.config)
             self._prepare_certificates(self.config)()
             self.components.configure(self.config.components)  # type: ignore[arg-type]
             self.hosting.configure(self.config.hosts)
@@ -165,6 +158,33 @@ class Server:
             raise self.config.error(reason, "data")
         self.fresh = missing[-1] if missing else None
 
+    def _open_store(self, settings: Config) -> None:
+        """Raises ConfigError, StoreInUse."""
+        database = settings.top.database or "sqlite:///jabberd.sqlite"  # type: ignore[attr-defined]
+        try:
+            self.store = xdb.open(database, tables(), str(self.data), options=settings["store"])
+        except StoreInUse:
+            raise
+        except StoreError as error:
+            where = "database" if settings.top.database else "data"  # type: ignore[attr-defined]
+            raise settings.error(str(error), where) from None
+        messages.start()
+
+    def switch_store(self, fresh: Config) -> None:
+        """Goes on with the database of ``fresh``, while nothing is in the store that somebody would miss. Hosts are made anew.
+        Blocks. Raises ConfigError; then the old one is used again."""
+        assert self.store is not None
+        self.hosting.clear()
+        self.store.close()
+        try:
+            self._open_store(fresh)
+            self.config.top.settings["database"] = fresh.top.database  # type: ignore[attr-defined]
+        except BaseException:
+            self._open_store(self.config)
+            raise
+        finally:
+            self.hosting.configure(self.config.hosts)
+
     def _prepare_certificates(self, settings: Config) -> Callable[[], None]:
         """The first step of a change of certificates. Raises ConfigError, OSError, ValueError. Returns the second step."""
         try:
@@ -185,6 +205,7 @@ class Server:
     def start(self) -> None:
         """Begins to serve; returns at once. Raises ValueError where the control socket cannot be had."""
         from .ctl.control import Control
+        from .ctl.setup import any_account
 
         heartbeat.start()
         self.jobs.append(heartbeat.every(10, numbers.watch))
@@ -195,6 +216,8 @@ class Server:
         except BaseException as error:
             self._undo(error)
             raise
+        if self.settings.missing and not any_account():
+            self.router.setup.open()
         left = outbox.left()
         restore(self.c2s)
         self.c2s.start()

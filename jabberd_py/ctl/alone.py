@@ -59,7 +59,7 @@ class Alone:
         """Like `Link.ask`."""
         needs = self.router.commands.find(name)[0].command.needs
         try:
-            with self._open() if needs == "store" else nullcontext():
+            with self.opened() if needs == "store" else nullcontext():
                 result = None
                 for item in self.router.commands.run(self.caller, name, args):
                     if isinstance(item, Progress):
@@ -71,7 +71,7 @@ class Alone:
         yield {"result": result}
 
     @contextmanager
-    def _open(self) -> Iterator[None]:
+    def opened(self) -> Iterator[None]:
         """The store, for one command."""
         url = self.config.top.database or "sqlite:///jabberd.sqlite"  # type: ignore[attr-defined]
         try:

@@ -43,7 +43,8 @@ class Configuration:
 
     @command("config show", needs="config")
     def show(self, place: Option | None = None) -> list[dict[str, Any]]:
-        """The options of a place of the configuration (c2s, modules.mam, hosts.example.org), with their values and where those
+        """The options of a place of the configuration (c2s, modules.mam, hosts.example.org; '.': the
+        server as a whole), with their values and where those
         are written; without a place, all that are not at their default."""
         table = self._table()
         if not place:
@@ -52,7 +53,7 @@ class Configuration:
             for row in rows:  # what is said for all hosts is shown once
                 seen.setdefault((row["from"], row["option"].rpartition(".")[2]), row)
             return list(seen.values())
-        words = tuple(place.split("."))
+        words = () if place == "." else tuple(place.split("."))
         if words[0] in ("hosts", "components"):
             words = next((each for each in table.owners if ".".join(each) == place), words)
         return list(table.rows(words))
@@ -67,6 +68,27 @@ class Configuration:
         """Set an option (c2s.port, modules.mam.enabled, hosts.example.org.admins) in the file and at once. Values are
         written as in the file: 5m, [a, b], {a: b}, null."""
         return self.change([(option, self._value(option, value))], caller)
+
+    @command("config apply", changes=True, needs="config")
+    def apply(self, changes: Private, caller: Caller) -> dict[str, Any]:
+        """Set several options at once, all or none: a mapping (YAML or JSON) of options to values, written as in the file; null
+        takes an option out."""
+        try:
+            wanted = yaml.safe_load(changes)
+        except yaml.YAMLError as error:
+            raise ValueError(
+                f"changes: cannot read this: {getattr(error, 'problem', None) or 'not YAML'}"
+            ) from None
+        if not isinstance(wanted, dict) or not wanted:
+            raise ValueError("changes: must be a mapping of options to values")
+        said = [
+            (
+                str(name),
+                UNSET if value is None else self._value(name, value) if isinstance(value, str) else value,
+            )
+            for name, value in wanted.items()
+        ]
+        return self.change(said, caller)
 
     @command("config unset", changes=True, needs="config")
     def unset(self, option: Option, caller: Caller) -> dict[str, Any]:
@@ -184,5 +206,15 @@ def _for_operators(name: str) -> bool:
 
 
 def in_thread(function: Callable[..., Any], *args: Any) -> Any:
-    """Work of the processor in a thread: the loop goes on."""
-    return gevent.get_hub().threadpool.apply(function, args)
+    """Work of the processor in a thread: the loop goes on. Raises what the function raises."""
+
+    def run() -> tuple[Any, Exception | None]:
+        try:
+            return function(*args), None
+        except Exception as error:  # the pool would print it
+            return None, error
+
+    result, error = gevent.get_hub().threadpool.apply(run)
+    if error is not None:
+        raise error
+    return result

@@ -36,6 +36,7 @@ from .commands import Commands
 from .configuration import Configuration
 from .history import EVERY, History
 from .portable import Portable
+from .setup import Setup
 from .status import Status
 from .tracing import Tracing
 
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
 
 logger = log.get(__name__)
 
-OWNERS = (Commands, Configuration, Checks, Status, Portable, Tracing, Backups)
+OWNERS = (Commands, Configuration, Setup, Checks, Status, Portable, Tracing, Backups)
 """What the server as a whole can do."""
 LONGEST = 1 << 20
 """Bytes of one request."""

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from flask import Blueprint, current_app, g, request, url_for
 
-from . import account, arrive, context, invitations, second, signin
+from . import account, arrive, context, invitations, second, setup, signin
 from .console import console
 
 FACES: list[Blueprint] = [
@@ -14,6 +14,7 @@ FACES: list[Blueprint] = [
     arrive.blueprint,
     account.blueprint,
     second.blueprint,
+    setup.blueprint,
     invitations.blueprint,
     console,
 ]

@@ -64,9 +64,13 @@ class Web(Module):
     @http("/password", "GET", "POST", below=True)
     @http("/register", "GET", "POST")
     @http("/console", "GET", "POST", below=True)
+    @http("/setup", "GET", "POST", below=True)
     def answer(self, request: Request) -> Answer:
         """Asks the application. Other Modules of this package hand their requests on to it. Blocks. Raises Refusal."""
         if request.path.startswith("/console") and not self.console:
+            raise Refusal(404)
+        setup = self.host.router.setup
+        if request.path.startswith("/setup") and (setup is None or not setup.usable):
             raise Refusal(404)
         if self._app is None:
             self._make()

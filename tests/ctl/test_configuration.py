@@ -1,7 +1,6 @@
 """The configuration by command: written with its comments kept, in use at once, undone."""
 
 import json
-import socket
 from pathlib import Path
 from typing import Any
 
@@ -46,12 +45,7 @@ def asks(
     """What the control socket answers: the result, or, with ``error``, what is wrong."""
     key = "place" if command == "config show" else "option"
     args = ({key: option} if option else {}) | ({"value": value} if value is not None else {})
-    with socket.socket(socket.AF_UNIX) as sock:
-        sock.connect(str(server.socket))
-        sock.sendall(json.dumps({"command": command, "args": args}).encode() + b"\n")
-        answer = json.loads(sock.makefile().readline())
-    assert ("error" in answer) == error, answer
-    return answer["error"] if error else answer["result"]
+    return server.ask(command, error=error, **args)
 
 
 def test_an_option_is_set_at_once_and_comments_stay(server: ServerProcess) -> None:

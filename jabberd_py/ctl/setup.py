@@ -1,0 +1,348 @@
+"""Set-up: domain, certificate, database and the first administrator, in one go. `jabberctl setup` and the pages in the browser
+(web/setup.py) both use it. Nothing is restarted: while there is no account, even the database can be changed."""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+import socket
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import gevent
+from gevent.lock import BoundedSemaphore
+
+from .. import log
+from ..arguments import Password, Private, account, domain
+from ..commands import Caller, CommandError, Conflict, Failed, NotAllowed, WrongArgument, outcome
+from ..config import Config, ConfigError
+from ..configwrite import get_key, rename_key, set_key
+from ..hooks import command
+from ..jsm.users import Account
+from ..net import certfiles
+from ..net.acme import write
+from ..net.ports import listen
+from .advice import records, try_database
+from .configuration import Configuration, in_thread
+
+if TYPE_CHECKING:
+    from ..server import Server
+
+logger = log.get(__name__)
+TLS = Literal["self-signed", "files", "acme"]
+HOUR = 3600.0
+"""Seconds that the link is valid."""
+GUESSES = 20
+"""Wrong tokens; then the link is void."""
+CHALLENGES = 80
+SHORTEST = 8
+"""Characters of the administrator's password."""
+
+
+class Setup:
+    """Of a `Server`. ``token``: of the link; None: there is none. ``session``: of the browser that has opened it. ``done``: the
+    domain that was set up."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.token: str | None = None
+        self.session: str | None = None
+        self.until = 0.0
+        self.wrong = 0
+        self.done: str | None = None
+        self.turn = BoundedSemaphore(1)
+        self.answers: dict[str, Any] = {}
+        """What was said on the pages so far."""
+        server.router.setup = self
+
+    # -- the link ------------------------------------------------------------------------------------------
+
+    def open(self) -> str:
+        """Makes a link that can be opened once, within an hour. Returns its token."""
+        self.token, self.session = secrets.token_urlsafe(16), None
+        self.until, self.wrong = time.monotonic() + HOUR, 0
+        return self.token
+
+    def enter(self, token: str) -> str | None:
+        """Opens the link. Returns what the browser has to show from now on; None: it is not the right token, or too late."""
+        if not self.usable or self.token is None:
+            return None
+        if not hmac.compare_digest(token.encode(), self.token.encode()):
+            self.wrong += 1
+            logger.warning("a wrong token for the set-up", left=GUESSES - self.wrong)
+            if self.wrong >= GUESSES:
+                self.close()
+            return None
+        self.token, self.session = None, secrets.token_urlsafe(24)
+        return self.session
+
+    def knows(self, session: str) -> bool:
+        """Is it the browser that has opened the link?"""
+        return (
+            self.session is not None
+            and time.monotonic() < self.until
+            and hmac.compare_digest(session.encode(), self.session.encode())
+        )
+
+    @property
+    def usable(self) -> bool:
+        """Is there a link that was not opened yet, or a browser that has opened it?"""
+        return (
+            (self.token or self.session) is not None
+            and time.monotonic() < self.until
+            and (self.done is not None or not any_account())
+        )
+
+    def close(self) -> None:
+        """For good."""
+        self.token = self.session = None
+        self.answers.clear()
+
+    # -- commands ------------------------------------------------------------------------------------------
+
+    @command("setup link", changes=True, secret=True)
+    def link(self, caller: Caller) -> str:
+        """A new link for the set-up in the browser, valid for an hour and for one browser."""
+        self._check(caller)
+        return "\n".join(self.links(self.open()))
+
+    def links(self, token: str) -> list[str]:
+        """Where to open it: on this machine, and from elsewhere."""
+        found = []
+        for name, _, port in self.server.listening():
+            host = {"http": "localhost", "https": socket.gethostname()}.get(name)
+            if host:
+                found.append(f"{name}://{host}:{port}/setup/{token}")
+        return found
+
+    @command("setup database", secret=True)
+    def database(self, url: Private, caller: Caller) -> str:
+        """Can the server keep its data in the database with that URL? Connects to it, makes a table and removes it."""
+        self._check(caller)
+        return self.try_database(url)
+
+    @command("setup dns")
+    def dns(self, name: str, caller: Caller) -> list[dict[str, Any]]:
+        """The records that a domain and its services need in DNS: which are there, what for, what is missing."""
+        return records(self.server, domain(name))
+
+    @command("setup", changes=True, needs="config")
+    def setup(
+        self, caller: Caller, password: Password, domain: str = "", admin: str = "", tls: TLS = "self-signed",
+        certificate: str = "", key: str = "", email: str = "", directory: str = "", database: Private = "",
+        non_interactive: bool = False,
+    ) -> dict[str, Any]:  # fmt: skip
+        """Set up a new server: its domain, the certificate (self-signed; files: --certificate and --key; acme: --email,
+        --directory), the URL of the database, and the first administrator. All is in use at once."""
+        self._check(caller)
+        if not self.turn.acquire(blocking=False):
+            raise Conflict("somebody else is setting up the server right now")
+        try:
+            answer = self._apply(
+                caller, domain, admin, password, tls, certificate, key, email, directory, database
+            )
+            self.done = answer["domain"]
+            return answer
+        finally:
+            self.turn.release()
+
+    # -- how it is done -------------------------------------------------------------------------------
+
+    def _check(self, caller: Caller) -> None:
+        if not caller.operator:
+            raise NotAllowed("only the server's own user may set it up")
+        if self.server.store is not None and any_account():
+            raise Conflict(
+                "the server is set up already: there are accounts; change it by jabberctl config set"
+            )
+
+    def _apply(
+        self, caller: Caller, name: str, admin: str, password: str, tls: str, certificate: str, key: str, email: str,
+        directory: str, database: str,
+    ) -> dict[str, Any]:  # fmt: skip
+        name = self.domain(name)
+        chief = self.admin(admin, name)
+        strong(password, chief)
+        files = self.files(certificate, key, name) if tls == "files" else None
+        if database and database != self._database():
+            self.try_database(database)
+        configuration: Configuration = self.server.router.commands.top["config set"].method.__self__  # type: ignore[attr-defined]
+        with configuration.lock:
+            text = before = configuration._text()
+            for path, value in self.changes(before, name, chief, tls, email, directory, database):
+                text = (
+                    rename_key(text, path, value)
+                    if path == ("hosts", "localhost")
+                    else set_key(text, path, value)
+                )
+            try:
+                fresh = in_thread(self.server.settings, text)
+            except ConfigError as error:
+                raise Failed(str(error)) from None
+            if name not in fresh.hosts:
+                raise Failed(
+                    f"{name} is not among the hosts then: does the environment or --set say otherwise?"
+                )
+            if self.server.store is None:
+                self._check_stopped(fresh)
+            undo = [] if files is None else self._put(files, name)
+            try:
+                if database and database != self._database() and self.server.store is not None:
+                    self.server.switch_store(fresh)
+                configuration._use(before, text, f"set up {name}", caller)
+            except BaseException:
+                for file, content in undo:
+                    file.unlink(missing_ok=True) if content is None else write(file, content)
+                raise
+        self._account(caller, fresh, chief, password)
+        if tls == "acme" and self.server.store is not None:
+            gevent.spawn(self._first_certificate, caller, name)
+        return {"domain": name, "administrator": chief, "file": str(self.server.settings.file)}
+
+    def changes(
+        self, text: str, name: str, chief: str, tls: str, email: str, directory: str, database: str
+    ) -> list[tuple[tuple[str, ...], Any]]:
+        """What the file has to say: (path, value). A new name for the host `localhost` comes first."""
+        hosts = get_key(text, ("hosts",))
+        found: list[tuple[tuple[str, ...], Any]] = []
+        if isinstance(hosts, dict) and "localhost" in hosts and name not in hosts:
+            found.append((("hosts", "localhost"), name))
+        found.append((("hosts", name, "admins"), [chief]))
+        if database:
+            found.append((("database",), database))
+        if tls == "acme":
+            found.append((("modules", "acme", "directory"), directory or "letsencrypt"))
+            if email:
+                found.append((("modules", "acme", "email"), email))
+            if self.server.config["http"].challenge_port is None:
+                found.append((("http", "challenge_port"), CHALLENGES))
+        return found
+
+    def _account(self, caller: Caller, fresh: Config, chief: str, password: str) -> None:
+        args = {"jid": chief, "password": password}
+        if self.server.store is not None:
+            outcome(self.server.router.commands.run(caller, "accounts add", args))
+            return
+        from .alone import Alone  # not at the top: it has a Setup of its own
+
+        for _ in Alone(fresh, "").ask("accounts add", args):
+            pass
+
+    def _check_stopped(self, fresh: Config) -> None:
+        """Like `_check`, for the store of a stopped server."""
+        from .alone import Alone
+
+        with Alone(fresh, "").opened():
+            if any_account():
+                raise Conflict("the server is set up already: there are accounts")
+
+    def _first_certificate(self, caller: Caller, name: str) -> None:
+        try:
+            outcome(self.server.router.commands.run(caller, "certificates renew", {"host": name}))
+        except CommandError as error:
+            logger.warning("no certificate yet", reason=str(error))
+
+    def _database(self) -> str:
+        return self.server.config.top.database or "sqlite:///jabberd.sqlite"  # type: ignore[attr-defined]
+
+    def _put(self, files: tuple[bytes, bytes], name: str) -> list[tuple[Path, bytes | None]]:
+        """Copies certificate and key to their folder. Returns what was there."""
+        folder = self.server.certificates.folder
+        before = []
+        for file, content in zip((folder / f"{name}.pem", folder / f"{name}.key"), files, strict=True):
+            before.append((file, file.read_bytes() if file.exists() else None))
+            write(file, content)
+        return before
+
+    # -- each answer alone: the pages ask one after the other ---------------------------------------------
+
+    def domain(self, name: str) -> str:
+        """Raises WrongArgument."""
+        if not name:
+            raise WrongArgument("domain: which one? It is what stands behind the @ in addresses", "domain")
+        try:
+            return domain(name.strip().lower())
+        except ValueError as error:
+            raise WrongArgument(f"domain: {error}", "domain") from None
+
+    def admin(self, name: str, of: str) -> str:
+        """The address of the administrator: a name alone is one at the domain. Raises WrongArgument."""
+        if not name:
+            raise WrongArgument("admin: a name is wanted, such as juliet", "admin")
+        name = name.strip() if "@" in name else f"{name.strip()}@{of}"
+        try:
+            jid = account(name)
+        except ValueError as error:
+            raise WrongArgument(f"admin: {error}", "admin") from None
+        if jid.domain != of:
+            raise WrongArgument(f"admin: {jid} is not an address at {of}", "admin")
+        return str(jid)
+
+    def files(self, certificate: str, key: str, name: str) -> tuple[bytes, bytes]:
+        """The content of both files, which fit each other and the domain. Raises WrongArgument."""
+        for argument, path in (("certificate", certificate), ("key", key)):
+            if not path:
+                raise WrongArgument(f"{argument}: which file?", argument)
+        try:
+            own = certfiles.read(Path(certificate), Path(key))[0]
+            wrong = [each for each in certfiles.trouble(own, name) if "not for" in each or "expired" in each]
+            if wrong:
+                raise ValueError(f"{certificate}: {'; '.join(wrong)}")
+            return Path(certificate).read_bytes(), Path(key).read_bytes()
+        except (ValueError, OSError) as error:
+            raise WrongArgument(str(error), "certificate") from None
+
+    def port(self) -> None:
+        """Can the authority reach us on port 80? Raises Failed if we cannot even listen there."""
+        if self.server.config["http"].challenge_port is not None:
+            return
+        try:
+            listen("::", CHALLENGES, 1).close()
+        except OSError as error:
+            raise Failed(
+                f"the server cannot listen on port 80, where the authority asks: {error.strerror}. "
+                "Another web server has it, or only root may; see docs/certificates.md."
+            ) from None
+
+    def try_database(self, url: str) -> str:
+        """See advice.py."""
+        return try_database(url, str(self.server.data))
+
+    def records(self, name: str) -> list[dict[str, Any]]:
+        """See `records`."""
+        return records(self.server, name)
+
+    def strength(self, password: str) -> str:
+        """See `strength`."""
+        return strength(password)
+
+
+def any_account() -> bool:
+    return bool(Account.select(Account.owner).limit(1))
+
+
+def strong(password: str, address: str) -> None:
+    """Raises WrongArgument: the password is too weak for an administrator."""
+    name = address.partition("@")[0].lower()
+    if len(password) < SHORTEST:
+        raise WrongArgument(f"password: at least {SHORTEST} characters, please", "password")
+    if len(set(password)) < 5 or password.lower() in (
+        name,
+        name * 2,
+        "password",
+        "12345678",
+        "123456789",
+        "1234567890",
+    ):
+        raise WrongArgument("password: too easy to guess", "password")
+
+
+def strength(password: str) -> str:
+    """How strong it is, in a word."""
+    kinds = sum(
+        any(map(test, password))
+        for test in (str.islower, str.isupper, str.isdigit, lambda c: not c.isalnum())
+    )
+    score = len(password) + 3 * kinds
+    return "strong" if score >= 24 else "fair" if score >= 17 else "weak"

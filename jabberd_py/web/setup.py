@@ -1,0 +1,214 @@
+"""Set-up in the browser: three pages, reached by the one-time link that the first start prints (ctl/setup.py does the work)."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from typing import Any
+from urllib.parse import quote
+
+from flask import Blueprint, abort, g, redirect, render_template, request
+from werkzeug.wrappers import Response
+
+from ..commands import Caller, CommandError, outcome
+from . import context
+from .context import anyone
+
+blueprint = Blueprint("setup", __name__, url_prefix="/setup")
+COOKIE = "jabberd-setup"
+HERE = ("localhost", "127.0.0.1", "[::1]")
+PORTS = {"mysql": 3306, "postgresql": 5432}
+CLIENTS = [
+    ("Conversations", "Android", "https://conversations.im"), ("Monal", "iPhone, iPad, Mac", "https://monal-im.org"),
+    ("Gajim", "Windows, Linux, Mac", "https://gajim.org"), ("Dino", "Linux", "https://dino.im"),
+]  # fmt: skip
+
+
+def meant() -> bool:
+    """Does the request come from where the link was meant for? From this machine without a proxy between, or by TLS up to the
+    server itself; under a name of ours, since a page of somebody else may have made the browser take us for that one (DNS
+    rebinding)."""
+    environ = request.environ
+    port = request.host.rpartition(":")[2]
+    name = (
+        request.host.removesuffix(f":{port}")
+        if port.isdigit() and not request.host.endswith("]")
+        else request.host
+    )
+    if environ["jabberd.handler"].connection.secure:
+        return (
+            _address(name)
+            or name in (*HERE, socket.gethostname().lower(), socket.getfqdn().lower())
+            or (name in context.web().host.router.instances)
+        )
+    between = any(
+        each in environ
+        for each in ("HTTP_FORWARDED", "HTTP_X_FORWARDED_FOR", "HTTP_X_FORWARDED_HOST", "HTTP_VIA")
+    )
+    return context.near() and not between and name in HERE
+
+
+def _address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name.strip("[]"))
+    except ValueError:
+        return False
+    return True
+
+
+def state() -> Any:
+    return context.web().host.router.setup
+
+
+@blueprint.before_request
+def check() -> None:
+    """Nobody else learns even that there is such a page."""
+    setup = state()
+    if setup is None or not setup.usable or not meant():
+        abort(404)
+    if request.endpoint != "setup.enter" and not setup.knows(request.cookies.get(_cookie(), "")):
+        abort(404)
+    if setup.done is not None and request.endpoint not in ("setup.done", "setup.finish", "setup.enter"):
+        abort(404)
+
+
+def _cookie() -> str:
+    return f"__Host-{COOKIE}" if context.encrypted() else COOKIE
+
+
+@blueprint.get("/<token>")
+@anyone
+def enter(token: str) -> Response:
+    """The link."""
+    session = state().enter(token)
+    if session is None:
+        abort(404)
+    g.new_cookie = (COOKIE, session)
+    return redirect("/setup/domain", 303)
+
+
+@blueprint.route("/domain", methods=["GET", "POST"])
+@anyone
+def domain() -> str | Response | tuple[str, int]:
+    """The first page: domain and certificate."""
+    setup, answers = state(), state().answers
+    if request.method == "POST":
+        _take("domain", "tls", "certificate", "key", "email")
+        try:
+            answers["domain"] = setup.domain(answers["domain"])
+            if answers["tls"] == "files":
+                setup.files(answers["certificate"], answers["key"], answers["domain"])
+            elif answers["tls"] == "acme":
+                setup.port()
+        except CommandError as error:
+            return _page("domain", 1, error)
+        return redirect("/setup/database", 303)
+    return _page("domain", 1)
+
+
+@blueprint.route("/database", methods=["GET", "POST"])
+@anyone
+def database() -> str | Response | tuple[str, int]:
+    """The second page: where the data are."""
+    if "domain" not in state().answers:
+        return redirect("/setup/domain", 303)
+    if request.method == "POST":
+        said = _database()
+        if isinstance(said, CommandError):
+            return _page("database", 2, said)
+        return redirect("/setup/administrator", 303)
+    return _page("database", 2)
+
+
+@blueprint.post("/database/test")
+@anyone
+def test() -> str | tuple[str, int]:
+    """The button: can the database be used?"""
+    said = _database()
+    if isinstance(said, CommandError):
+        return _page("database", 2, said)
+    return _page("database", 2, good=said)
+
+
+def _database() -> str | CommandError:
+    """Takes the form, and tries it. Returns what to tell."""
+    setup, answers = state(), state().answers
+    _take("kind", "server", "name", "user")
+    answers["password"] = request.form.get("password", "")[:200] or answers.get("password", "")
+    if answers["kind"] not in PORTS:
+        answers["url"] = ""
+        return "SQLite needs nothing else: the data are in a file of the data folder."
+    where, name = answers["server"] or "localhost", quote(answers["name"] or "jabberd", safe="")
+    who = (
+        f"{quote(answers['user'], safe='')}:{quote(answers['password'], safe='')}@" if answers["user"] else ""
+    )
+    answers["url"] = f"{answers['kind']}://{who}{where}/{name}"
+    try:
+        text: str = setup.try_database(answers["url"])
+        return text
+    except CommandError as error:
+        return error
+
+
+@blueprint.route("/administrator", methods=["GET", "POST"])
+@anyone
+def administrator() -> str | Response | tuple[str, int]:
+    """The third page: the first administrator; then all is done at once."""
+    answers = state().answers
+    if "domain" not in answers or "kind" not in answers:
+        return redirect("/setup/domain", 303)
+    if request.method == "POST":
+        _take("admin")
+        password, again = request.form.get("secret", ""), request.form.get("again", "")
+        if password != again:
+            return _page("administrator", 3, CommandError("The two passwords are not the same.", "secret"))
+        caller = Caller("set-up", "browser", request.remote_addr or "", operator=True)
+        args = {each: answers[each] for each in ("domain", "admin", "tls", "email") if answers.get(each)}
+        if answers["tls"] == "files":
+            args |= {"certificate": answers["certificate"], "key": answers["key"]}
+        if answers["url"]:
+            args["database"] = answers["url"]
+        try:
+            answers["result"] = outcome(
+                context.registry().run(caller, "setup", args | {"password": password})
+            )
+        except CommandError as error:
+            return _page("administrator", 3, error)
+        from ..words import clean
+
+        answers["strength"] = clean(state().strength(password))
+        return redirect("/setup/done", 303)
+    return _page("administrator", 3)
+
+
+@blueprint.get("/done")
+@anyone
+def done() -> str:
+    """What to do next."""
+    setup = state()
+    if setup.done is None:
+        abort(404)
+    return render_template(
+        "setup/done.html", answers=setup.answers, domain=setup.done, administrator=setup.answers["result"]["administrator"],
+        records=setup.records(setup.done), clients=CLIENTS, console=f"{context.web().host.router.base(setup.done)}/console",
+    )  # fmt: skip
+
+
+@blueprint.get("/finish")
+@anyone
+def finish() -> Response:
+    """Closes the set-up for good."""
+    if state().done is None:
+        abort(404)
+    state().close()
+    return redirect("/sign-in", 303)
+
+
+def _take(*names: str) -> None:
+    for name in names:
+        state().answers[name] = request.form.get(name, "")[:500].strip()
+
+
+def _page(name: str, step: int, error: CommandError | None = None, good: str = "") -> Any:
+    page = render_template(f"setup/{name}.html", step=step, answers=state().answers, error=error, good=good)
+    return (page, 400) if error is not None else page

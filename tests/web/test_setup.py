@@ -1,0 +1,219 @@
+"""Set-up: by the link that the first start prints, and by command. A server without a configuration is started for each way."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import gevent
+import pytest
+from gevent.event import Event
+
+from tests.client import Client
+from tests.server import ROOT, START, ServerProcess, environment
+from tests.web.browser import Browser
+
+PASSWORD = "four words that nobody guesses"
+WITHOUT = {
+    "JABBERD_C2S__PORT": "0", "JABBERD_C2S__DIRECT_PORT": "0", "JABBERD_C2S__ADDRESS": "127.0.0.1",
+    "JABBERD_S2S__ENABLED": "no", "PYTHONPATH": str(ROOT),
+}  # fmt: skip
+
+
+class Fresh(ServerProcess):
+    """What `make run` starts in a fresh clone: there is no configuration, and nobody has an account."""
+
+    def __init__(self, folder: Path) -> None:
+        self.data, self.folder = folder / "data", folder
+        self.file, self.log = folder / "conf/jabberd.yaml", folder / "test.log"
+        self.socket = self.data / "jabberctl.sock"
+        self.start()
+
+    def start(self) -> None:
+        self.listeners = {}
+        self.said: list[str] = []
+        self.ready = Event()
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "jabberd_py"], cwd=self.folder, env=environment() | WITHOUT,
+                stdout=subprocess.PIPE, stderr=log,
+            )  # fmt: skip
+        self.reader = gevent.spawn(self._listen, self.process, self.ready)
+        assert self.ready.wait(START) and self.process.poll() is None, self.tail()
+
+    def _listen(self, process: Any, ready: Event) -> None:
+        for line in process.stdout:
+            self.said.append(line.decode())
+            match line.decode().split():
+                case ["listening", kind, address, port] if port.isdigit():
+                    self.listeners[kind] = (address, int(port))
+                case ["ready"]:
+                    ready.set()
+        ready.set()
+
+    @property
+    def link(self) -> str:
+        """The path of the link that was printed; empty: there was none."""
+        found = [line.split("/setup/")[1].strip() for line in self.said if "/setup/" in line]
+        return f"/setup/{found[0]}" if found else ""
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> Iterator[Fresh]:
+    server = Fresh(tmp_path)
+    yield server
+    if server.process.poll() is None:
+        assert server.stop() == 0, server.tail()
+
+
+def opened(server: Fresh) -> Browser:
+    browser = Browser(server, "http")
+    assert browser.get(server.link).path == "/setup/domain"
+    return browser
+
+
+def test_from_the_link_to_the_end_and_then_it_is_gone(fresh: Fresh) -> None:
+    link = fresh.link
+    assert len(link.removeprefix("/setup/")) == 22  # 128 bits
+    # from elsewhere, under other names, with other tokens
+    for kind, name, at in (
+        ("http", "localhost", "192.0.2.1"), ("http", "evil.example", ""), ("http", "localhost.evil.example", ""),
+        ("https", "evil.example", ""),
+    ):  # fmt: skip
+        stranger = Browser(fresh, kind, name, at)
+        assert stranger.get(link).status == 404, (kind, name, at)
+        assert not stranger.cookies
+        stranger.close()
+    for path in (link[:-1] + "!", "/setup", "/setup/domain", "/setup/done", "/setup/finish"):
+        stranger = Browser(fresh, "http")
+        assert stranger.get(path).status == 404, path
+        assert not stranger.cookies
+        stranger.close()
+    browser, second = opened(fresh), Browser(fresh, "http")
+    assert second.get(link).status == 404  # it was opened already
+    assert second.get("/setup/domain").status == 404
+    assert second.post("/setup/domain", {"domain": "x.example", "tls": "self-signed"}).status in (403, 404)
+
+    assert "not a domain" in browser.send("Continue", domain="a b", tls="self-signed").text
+    wrong = browser.send(
+        "Continue", domain="home.example", tls="files", certificate="/nowhere.pem", key="/nowhere.key"
+    )
+    assert wrong.status == 400 and "/nowhere.pem: is missing" in wrong.text
+    assert browser.send("Continue", domain="home.example", tls="self-signed").path == "/setup/database"
+    bad = browser.send("Continue", kind="mysql", server="127.0.0.1:1", user="x", password="hunter2")
+    assert "nobody listens there" in bad.text and "hunter2" not in bad.html
+    assert browser.send("Continue", kind="sqlite").path == "/setup/administrator"
+    assert "not the same" in browser.send("Set up the server", admin="romeo", secret=PASSWORD, again="x").text
+    assert (
+        "at least 8" in browser.send("Set up the server", admin="romeo", secret="short", again="short").text
+    )
+    assert (
+        "not an address at"
+        in browser.send("Set up the server", admin="r@x.example", secret=PASSWORD, again=PASSWORD).text
+    )
+    assert not fresh.file.exists()
+    done = browser.send("Set up the server", admin="romeo", secret=PASSWORD, again=PASSWORD)
+    assert done.path == "/setup/done" and "romeo@home.example can sign in" in done.text
+    assert "_xmpp-client._tcp.home.example" in done.text and "<svg" in done.html
+
+    romeo = Client(fresh.address("c2s"), "home.example").connect().login("romeo", PASSWORD)
+    romeo.close()
+    sample = (ROOT / "conf/jabberd.yaml.example").read_text().splitlines()
+    written = fresh.file.read_text().splitlines()
+    assert [line for line in sample if line not in written] == ["  localhost:"]
+    assert [line for line in written if line not in sample] == [
+        "  home.example:",
+        "    admins: [romeo@home.example]",
+    ]
+    assert browser.get("/setup/domain").status == 404
+    assert "set up already" in fresh.ask(
+        "setup", error=True, domain="b.example", admin="x", password=PASSWORD
+    )
+    browser.get("/setup/done")
+    browser.click("Finish: sign in to the console")
+    assert browser.page.path == "/sign-in"
+    for path in (link, "/setup/done", "/setup/finish", "/setup/domain"):
+        assert browser.get(path).status == 404
+    fresh.restart()
+    assert not fresh.link
+    console = Browser(fresh, "https", "home.example").sign_in("romeo@home.example", PASSWORD)
+    assert console.get("/console").status == 200
+    for each in (browser, second, console):
+        each.close()
+
+
+def test_guesses_are_bounded_and_a_new_link_can_be_had(fresh: Fresh) -> None:
+    stranger = Browser(fresh, "http")
+    for _ in range(20):
+        assert stranger.get("/setup/guess").status == 404
+    assert stranger.get(fresh.link).status == 404
+    token = fresh.ask("setup link").partition("/setup/")[2].split()[0]
+    assert stranger.get(f"/setup/{token}").path == "/setup/domain"
+    stranger.close()
+
+
+def test_two_browsers_and_commands_at_a_time(fresh: Fresh) -> None:
+    jobs = [
+        gevent.spawn(fresh.ask, "setup", domain=f"h{n}.example", admin="romeo", password=PASSWORD, error=None)
+        for n in range(4)
+    ]
+    gevent.joinall(jobs)
+    results = [job.value for job in jobs]
+    assert sum(isinstance(each, dict) for each in results) == 1, results
+    assert all("set up" in each or "setting up" in each for each in results if isinstance(each, str))
+    assert fresh.file.read_text().count("admins: [romeo@") == 1
+
+
+def test_another_database_without_a_restart(fresh: Fresh) -> None:
+    process = fresh.process.pid
+    for url, said in (
+        ("sqlite:////nowhere/at/all.db", "there is no folder"), ("mysql://u:p@127.0.0.1:1/x", "nobody listens there"),
+        ("postgresql://u:p@127.0.0.1:1/x", "nobody listens there"), ("oracle://x/y", "must be sqlite"), ("x", "write a URL"),
+    ):  # fmt: skip
+        assert said in fresh.ask("setup database", error=True, url=url)
+    assert not (fresh.data / "other.sqlite").exists()
+    fresh.ask(
+        "setup", domain="localhost", admin="romeo", password=PASSWORD, database="sqlite:///other.sqlite"
+    )
+    Client(fresh.address("c2s"), "localhost").connect().login("romeo", PASSWORD).available().close()
+    assert "other.sqlite" in str(fresh.ask("check store"))
+    fresh.restart()
+    assert fresh.process.pid != process
+    Client(fresh.address("c2s"), "localhost").connect().login("romeo", PASSWORD).close()
+
+
+def test_a_stopped_server_is_set_up_by_jabberctl_with_files_of_its_own(fresh: Fresh) -> None:
+    from jabberd_py.net.tls import make_self_signed
+
+    fresh.stop()
+    make_self_signed(["shop.example"], fresh.folder / "own.pem", fresh.folder / "own.key")
+
+    def setup(domain: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "jabberd_py.ctl.main", "setup", "--non-interactive", "--domain", domain, "--admin", "juliet",
+             "--tls", "files", "--certificate", "own.pem", "--key", "own.key", "--password", "-"],
+            cwd=fresh.folder, env=environment() | WITHOUT, input=PASSWORD, capture_output=True, text=True, timeout=60,
+        )  # fmt: skip
+
+    wrong = setup("other.example")
+    assert wrong.returncode == 1 and "is not for other.example" in wrong.stderr
+    assert not fresh.file.exists()
+    right = setup("shop.example")
+    assert right.returncode == 0 and "juliet@shop.example" in right.stdout, right.stderr
+    assert setup("shop.example").returncode == 1
+    fresh.start()
+    assert not fresh.link
+    Client(fresh.address("c2s"), "shop.example").connect().login("juliet", PASSWORD).close()
+    assert (fresh.data / "certificates/shop.example.pem").read_bytes() == (
+        fresh.folder / "own.pem"
+    ).read_bytes()
+
+
+def test_who_never_opens_the_link_has_a_server_as_before(fresh: Fresh) -> None:
+    fresh.ask("accounts add", jid="romeo@localhost", password="secret")
+    Client(fresh.address("c2s"), "localhost").connect().login("romeo", "secret").close()
+    browser = Browser(fresh, "http")
+    assert browser.get(fresh.link).status == 404  # it is set up: there is an account
+    browser.close()
+    assert not fresh.file.exists()
