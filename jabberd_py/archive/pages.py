@@ -8,15 +8,15 @@ from typing import Any
 
 from peewee import PostgresqlDatabase, fn
 
-from ..net.turns import pause
+from ..net.turns import fairly, pause
 from ..xdb import spoilt
-from ..xmpp.element import from_text
 from ..xmpp.errors import StanzaError
-from ..xmpp.large import check_whole
+from ..xmpp.large import check_whole, unfold
+from ..xmpp.parser import reread
 from . import search, stones
 from .messages import Message, readable
 from .query import LAST, Query, parse_id
-from .stamps import SID, genuine
+from .stamps import SID, STAMPS, genuine
 
 CHUNK = 25
 """At most this many rows are in memory at a time. Each may be as large as the largest stanza."""
@@ -183,7 +183,15 @@ def rows(user: str, ids: list[int]) -> Iterator[tuple[int, str]]:
 
 def _clean(user: str, xml: str) -> str:
     """The message without stanza-ids that others have added in our name (XEP-0359 section 5): it is stored as it came."""
-    return str(genuine(from_text(xml), user)) if SID in xml else xml
+    if SID not in xml:
+        return xml
+    stanza = reread(xml.encode())
+    if STAMPS.isdisjoint(stanza.kids):
+        return xml
+    unfold(stanza, fairly)
+    stanza = genuine(stanza, user)
+    stanza.serialise(fairly)
+    return str(stanza)
 
 
 def ends(user: str) -> list[int]:

@@ -63,9 +63,9 @@ class Service:
     def configure(self, options: C2S) -> None:
         """Takes new options. New limits apply to new streams, new rates to all streams."""
         self.options = options
-        self.limits = Limits(options.max_stanza, options.max_depth, options.max_attributes)
-        self.early_limits = Limits(options.max_stanza_before_login, options.max_depth, options.max_attributes)
         o = options
+        self.limits = Limits(o.max_stanza, o.max_depth, o.max_attributes, elements=o.max_elements)
+        self.early_limits = Limits(o.max_stanza_before_login, o.max_depth, o.max_attributes)
         self.rates = Rates(o.rate_stanzas, o.burst_stanzas, o.rate_bytes, o.burst_bytes)
         stanzas, octets = o.rate_stanzas_before_login, o.rate_bytes_before_login
         self.early_rates = Rates(stanzas, 10 * stanzas, octets, 10 * octets)

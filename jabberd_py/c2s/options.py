@@ -30,6 +30,7 @@ class C2S(Section):
     max_stanza_before_login = Option(size, "10 KiB", "largest element before login", min=10_000)
     max_depth = Option(int, 64, "how deep elements may be nested in a stanza", min=8)
     max_attributes = Option(int, 64, "attributes one element may have", min=8)
+    max_elements = Option(int, 10_000, "elements in a stanza", min=100)
     buffer = Option(
         size, "1 MiB", "what may wait for a client that does not read, before it is cut off", min=65536
     )

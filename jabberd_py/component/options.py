@@ -41,6 +41,7 @@ class ListenerOptions(Section):
     max_stanza = Option(size, "512 KiB", "largest stanza; a larger one is answered with an error", min=10_000)
     max_depth = Option(int, 72, "how deep elements may be nested in a stanza", min=8)
     max_attributes = Option(int, 64, "attributes one element may have", min=8)
+    max_elements = Option(int, 10_000, "elements in a stanza", min=100)
     buffer = Option(
         size,
         "4 MiB",

@@ -100,7 +100,11 @@ class Components:
         def switch() -> None:
             self.options = options
             self.limits = Limits(
-                options.max_stanza, options.max_depth, options.max_attributes, SKIP * options.max_stanza
+                options.max_stanza,
+                options.max_depth,
+                options.max_attributes,
+                SKIP * options.max_stanza,
+                options.max_elements,
             )
             self.karma.limit(0.1, options.failures)
             listen()

@@ -12,10 +12,12 @@ from .. import archive
 from ..archive import pages
 from ..archive.query import LAST
 from ..hooks import Option, on
+from ..net.turns import fairly
 from ..xdb.numbers import when
 from ..xmpp import forms
-from ..xmpp.element import Element, from_text
+from ..xmpp.element import Element
 from ..xmpp.ns import DELAY
+from ..xmpp.parser import reread
 from ..xmpp.rsm import Page
 from ..xmpp.stamp import parse, utc
 from .feature import Feature
@@ -25,6 +27,8 @@ from .room import Room
 from .speaker import unsigned
 
 ADDRESS = "http://jabber.org/protocol/address"
+BYTES = 512 * 1024
+"""Of one room's history, at most."""
 
 
 class Said(NamedTuple):
@@ -56,6 +60,9 @@ class History(Feature):
         now = time.time()
         by = occupant.shown if self.host.open_to_all(room) else ""
         kept.append(Said(now, _late(room, stanza, now), str(stanza.uid or ""), by))
+        if len(stanza.inner) * self.most > BYTES:  # fewer where they are long
+            while sum(len(each.stanza.inner) for each in kept) > BYTES:
+                kept.popleft()
 
     @on("coming")
     def recall(self, room: Room) -> None:
@@ -66,11 +73,16 @@ class History(Feature):
         query = archive.Query(None, 0, LAST, None, None, None, None, "", False, Page(before=""))
         found = pages.page(room.address, query, self.most).ids
         said = deque[Said]((), self.most)
-        for id, xml in pages.rows(room.address, found):
-            stanza, by = unsigned(from_text(xml))
+        left = BYTES
+        for id, xml in fairly(pages.rows(room.address, found[::-1])):
+            xml, by = unsigned(xml)
+            left -= len(xml)
+            if left < 0:
+                break
+            stanza = reread(xml.encode())
             if stanza.has("body"):
                 late = archive.stamped(_late(room, stanza, when(id)), room.address, id)
-                said.append(Said(when(id), late, str(id), by))
+                said.appendleft(Said(when(id), late, str(id), by))
         room.memory.setdefault("history", said)
 
     def room_info(self, room: Room, form: forms.Form) -> None:

@@ -3,17 +3,16 @@ sender, as its last child. Who may not know that gets the message without it."""
 
 from __future__ import annotations
 
-from ..xmpp.element import Element
+from ..xmpp.element import Element, from_text
 from ..xmpp.jid import JID
 from ..xmpp.serialise import attributes
-from .occupant import MUC, USER, Occupant, added, without
+from .occupant import MUC, USER, Occupant, added
 from .ranks import at_least
 from .room import Room
 
 SECRET = f"{MUC}#speaker"
 """The namespace of <x/> where the room did not show real addresses to all when the message was said: later, too, they are for
 moderators only."""
-KIDS = (f"{USER} x", f"{SECRET} x")
 STARTS, END = (f"<x xmlns='{USER}'>", f"<x xmlns='{SECRET}'>"), "</x></message>"
 
 
@@ -24,11 +23,20 @@ def signed(room: Room, occupant: Occupant, stanza: Element, by: str) -> Element:
     return added(stanza, Element("x", ns, item).to_bytes(), f"{ns} x")
 
 
-def unsigned(stanza: Element) -> tuple[Element, str]:
-    """The message as it was said, and the address of its sender, if all knew that."""
-    x = stanza.child("x", USER)
-    item = None if x is None else x.child("item", USER)
-    return without(stanza, *KIDS), "" if item is None else item.attrs.get("jid", "")
+def unsigned(xml: str) -> tuple[str, str]:
+    """The message as it was said, and the address of its sender, if all knew that. ``xml``: as it is kept."""
+    start = _signature(xml)
+    if start < 0:
+        return xml, ""
+    x = from_text(xml[start : -len("</message>")])
+    item = x.child("item", USER)
+    return f"{xml[:start]}</message>", "" if item is None else item.attrs.get("jid", "")
+
+
+def _signature(xml: str) -> int:
+    """Where it begins; -1: it has none."""
+    start = xml.rfind("<x xmlns=") if xml.endswith(END) else -1
+    return start if xml.startswith(STARTS, start) else -1
 
 
 class Eyes:
@@ -41,10 +49,10 @@ class Eyes:
 
     def __call__(self, xml: str) -> str:
         """The message, XML as it is kept, as the reader gets it."""
-        start = xml.rfind("<x xmlns=") if xml.endswith(END) else -1
-        x = xml[start:]
-        if start < 0 or not x.startswith(STARTS):
+        start = _signature(xml)
+        if start < 0:
             return xml
+        x = xml[start:]
         if self.all or self.open and x.startswith(STARTS[0]) or self.own in x:
             return xml[:start] + x.replace(SECRET, USER, 1)
         return xml[:start] + "</message>"

@@ -15,8 +15,10 @@ from typing import Any, NamedTuple
 
 from peewee import fn
 
+from ..net.turns import fairly
 from ..xdb import cached, spoilt, xdb
-from ..xmpp.element import Element, from_text
+from ..xmpp.element import Element
+from ..xmpp.large import grown
 from .config import Config
 from .node import Node, Nodes
 from .options import Subscription, stored
@@ -35,9 +37,9 @@ def key(node: str, item: str) -> str:
 
 
 def intact(owner: str, table: str, text: str | None) -> Element | None:
-    """The element that is stored in that table; None if there is none, or it is damaged."""
+    """The element that is stored in that table; None if there is none, or it is damaged. Blocks if it is long."""
     try:
-        return from_text(text) if text else None
+        return grown(text, fairly) if text else None
     except ValueError as error:
         spoilt(table, owner, error)
         return None

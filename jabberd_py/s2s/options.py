@@ -85,6 +85,7 @@ class S2S(Section):
     max_stanza_before_login = Option(size, "10 KiB", "largest element of a server not yet known", min=10_000)
     max_depth = Option(int, 64, "how deep elements may be nested in a stanza", min=8)
     max_attributes = Option(int, 64, "attributes one element may have", min=8)
+    max_elements = Option(int, 10_000, "elements in a stanza", min=100)
     buffer = Option(size, "2 MiB", "what may wait for a server that does not read its stream", min=65536)
     queue = Option(int, 1000, "stanzas that may wait for one domain while its stream comes up", min=1)
     queue_size = Option(
@@ -119,7 +120,8 @@ class S2S(Section):
 
     @property
     def limits(self) -> Limits:
-        return Limits(self.max_stanza, self.max_depth, self.max_attributes, SKIP * self.max_stanza)
+        skip = SKIP * self.max_stanza
+        return Limits(self.max_stanza, self.max_depth, self.max_attributes, skip, self.max_elements)
 
     @property
     def early_limits(self) -> Limits:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 from xml.parsers.expat import ExpatError, ParserCreate
 
-from .element import ROOT, Builder, Element
+from .element import ROOT, Builder, Element, from_text
 
 SLICE = 4096
 """Bytes that are parsed at a time: a thousand elements at most, 2 ms."""
@@ -26,6 +26,26 @@ def unfold(stanza: Element, turns: Callable[[Iterable[Any]], Iterable[Any]]) -> 
     builder.top.pop()
     if stanza._children is None:
         stanza._children = builder.top
+
+
+def grown(xml: str, turns: Callable[[Iterable[Any]], Iterable[Any]]) -> Element:
+    """Like `element.from_text`; the tree of a long text is built a slice at a time. Blocks as ``turns`` does. Raises
+    ValueError."""
+    data = xml.encode()
+    if len(data) <= SLICE:
+        return from_text(data)
+    builder = Builder(ROOT)
+    builder.stack = [builder.top]
+    try:
+        for at in turns(range(0, len(data), SLICE)):
+            builder.parser.Parse(data[at : at + SLICE], False)
+        builder.parser.Parse(b"<_/>", False)
+    except ExpatError as error:
+        raise ValueError(f"not well-formed: {error}") from None
+    elements = [each for each in builder.top if not isinstance(each, str)]
+    if len(builder.stack) != 1 or len(elements) != 2:
+        raise ValueError("one element was expected")
+    return elements[0]
 
 
 def payload_text(request: Element) -> str:

@@ -97,7 +97,7 @@ class Parser:
         self.root = self.worker = None
 
 
-_OURS = Limits(bytes=1 << 30, depth=10_000, attributes=10_000)
+_OURS = Limits(bytes=1 << 30, depth=10_000, attributes=10_000, elements=1 << 30)
 """What we have stored was within the limits when it came."""
 _reader: Parser | None = None
 

@@ -32,13 +32,14 @@ GBs."""
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one stanza may cost: bytes, levels of elements, attributes of one element. One that costs more ends the stream; or,
-    where ``skip`` is not 0, it is `Skipped`, up to so many bytes of it."""
+    """What one stanza may cost: bytes, levels of elements, attributes of one element, and elements, since a tree costs for
+    each. A stanza that costs more ends the stream; or, where ``skip`` is not 0, it is `Skipped`, up to so many bytes of it."""
 
     bytes: int = 256 * 1024
     depth: int = 64
     attributes: int = 64
     skip: int = 0
+    elements: int = 10_000
 
 
 _DEEP = 1000
@@ -207,6 +208,9 @@ class Worker:
             end = buffer.index(b">", end) + 1  # an end tag has no attributes, so the next one is its own
         if end - begin > self.limits.bytes:
             self._exceed(f"a stanza of more than {self.limits.bytes} bytes")
+        most = self.limits.elements
+        if len(inner) > 4 * most and inner.count(b"<") - inner.count(b"</") > most:  # an element has 4 bytes
+            self._exceed(f"a stanza of more than {most} elements")
         self.done = base + end
         root: Root = self.root  # type: ignore[assignment]  # what stands in a root has ended
         kind = root.names.get(self.name)

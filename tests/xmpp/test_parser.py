@@ -293,7 +293,7 @@ def test_nor_with_the_end_of_a_tag_in_every_piece():
 
 
 def test_a_large_stanza_in_packets_is_welcome():
-    body = "<i a='>'>text</i>" * 10_000
+    body = "<i a='>'>text</i>" * 9_000
     xml = f"<message><body>{body}</body></message>".encode()
     chunks = [xml[at : at + 1400] for at in range(0, len(xml), 1400)]
     out, fault = feed([ROOT.encode(), *chunks])
@@ -320,6 +320,17 @@ def test_limits(cut):
     for place in ("<message {}/>", "<message><a><b {}/></a></message>"):
         assert fate(place.format(" ".join(f"a{i}=''" for i in range(5)))) is None
         assert fate(place.format(" ".join(f"a{i}=''" for i in range(6)))) == "policy-violation"
+
+
+@pytest.mark.parametrize("cut", [1 << 30, 1000])
+@pytest.mark.parametrize("element", ["<a/>", "<a></a>", "<a b='&lt;'>x</a>"])
+def test_the_limit_of_elements(cut, element):
+    limits = Limits(elements=100)
+
+    def fate(count):
+        return inside_cut(f"<message>{element * count}</message>".encode(), limits, cut)
+
+    assert fate(100) is None and fate(101) == "policy-violation"
 
 
 def inside_cut(data, limits, cut):
@@ -369,7 +380,7 @@ def test_what_is_broken_in_the_store_spoils_only_itself(xml):
 
 
 SERVERS = b"<stream:stream xmlns='jabber:server' xmlns:stream='http://etherx.jabber.org/streams'>"
-SHARED = Limits(bytes=1000, depth=8, attributes=8, skip=4000)
+SHARED = Limits(bytes=1000, depth=8, attributes=8, skip=4000, elements=150)
 
 
 @pytest.mark.parametrize("size", [1, 7, 100, 100_000])
@@ -381,6 +392,7 @@ SHARED = Limits(bytes=1000, depth=8, attributes=8, skip=4000)
         b"<message id='2'>" + b"<a>" * 20 + b"</a>" * 20 + b"</message>",
         b"<message id='2' " + b" ".join(b"a%d='>'" % n for n in range(20)) + b"/>",
         b"<message id='2' " + b" ".join(b"a%d=''" % n for n in range(20)) + b">></message >",
+        b"<message id='2'>" + b"<a/>" * 160 + b"</message>",
         b"<message id='2'><a xmlns='urn:a b'/>" + b"x" * 2000 + b"</message>",
         b"<message id='2'>" + b"x" * 2000 + b"<a xmlns='urn:a b'/></message>",
     ],
