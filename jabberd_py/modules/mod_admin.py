@@ -8,10 +8,11 @@ from typing import Any, Literal
 
 from ..archive import messages
 from ..arguments import AccountAddress, Password, SessionAddress
-from ..hooks import Module, Progress, command
+from ..hooks import Module, Progress, command, on
 from ..jsm import standing
 from ..jsm.session import Session
 from ..jsm.users import Account
+from ..net import turns
 from ..net.turns import fairly
 from ..options import brief
 from ..xdb import xdb
@@ -26,6 +27,7 @@ MOST = 1_000_000
 """At most this many accounts one command makes."""
 PAGE, FEW = 200, 500
 """Accounts of a page; addresses that one query names."""
+WINDOW, MINUTE = 20_000, 60.0
 COUNTED = 100_000
 """Messages that are counted of one account."""
 
@@ -117,12 +119,32 @@ class Admin(Module):
             chosen &= Account.owner.in_(
                 sorted(each for each in self.host.sessions.users if each > after)[:FEW]
             )
-        fields = Account.owner, Account.created, Account.disabled
-        rows = list(
-            Account.select(*fields).where(chosen, Account.owner > after).order_by(Account.owner).limit(limit)
-        )
+        rows = self._page(chosen, after, limit, bool(text or state))
         last = self._last([account.owner for account in rows]) if rows else {}
         return [self._row(account, last) for account in rows]
+
+    def _page(self, chosen: Any, after: str, limit: int, rare: bool) -> list[Account]:
+        """The first so many accounts behind that address which fit, by address. If those are ``rare``, looks at `WINDOW`
+        accounts at a time, in turns with others. Blocks."""
+        fields = Account.owner, Account.created, Account.disabled
+        everybody, rows = Account.select(*fields).order_by(Account.owner), list[Account]()
+        while True:
+            behind = Account.owner > after
+            end = (
+                Account.select(Account.owner)
+                .where(behind)
+                .order_by(Account.owner)
+                .offset(WINDOW)
+                .limit(1)
+                .scalar()
+            )
+            window = behind if end is None else behind & (Account.owner <= end)
+            rows += list(everybody.where(chosen, window).limit(limit - len(rows)))
+            if end is None or len(rows) == limit:
+                return rows
+            after = end
+            xdb.release()
+            turns.pause()
 
     @command("accounts usage", access="owner")
     def usage(self, jid: AccountAddress) -> dict[str, Any]:
@@ -144,9 +166,8 @@ class Admin(Module):
         services = [
             domain for domain, each in router.instances.items() if getattr(each, "host", None) is self.host
         ]
-        mine = Account.owner.endswith("@" + self.host.domain)
         return [{
-            "host": self.host.domain, "accounts": Account.select().where(mine).count(), "sessions": self.host.sessions.count,
+            "host": self.host.domain, "accounts": self._count(), "sessions": self.host.sessions.count,
             "administrators": list(self.host.admins), "services": services, "modules": list(self.host.modules),
         }]  # fmt: skip
 
@@ -233,6 +254,18 @@ class Admin(Module):
     def own_sessions(self, jid: AccountAddress) -> list[dict[str, Any]]:
         """The sessions of an account."""
         return [self._session(session) for session in self.host.sessions.of(jid.user)]
+
+    @on("created", "deleting")
+    def recount(self, user: str) -> None:
+        self.counted = (0, 0.0)
+
+    def _count(self) -> int:
+        """The accounts of this host. They are counted once a minute, since that takes time, and when one comes or goes."""
+        count, until = getattr(self, "counted", (0, 0.0))
+        if time.monotonic() > until:
+            count = Account.select().where(Account.owner.endswith("@" + self.host.domain)).count()
+            self.counted = (count, time.monotonic() + MINUTE)
+        return count
 
     def _last(self, users: list[str]) -> dict[str, tuple[float, str]]:
         """The last login of each: when, and from where."""

@@ -81,6 +81,10 @@ class Sessions:
     def end(self, session: Signed) -> None:
         self._all.pop(session.id, None)
 
+    def has(self, session: Signed) -> bool:
+        """Is it still there?"""
+        return self._all.get(session.id) is session
+
     def end_others(self, session: Signed) -> int:
         """Signs the account out everywhere else. Returns in how many places."""
         others = [each for each in self.of(session.user) if each is not session]

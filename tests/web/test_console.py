@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from types import SimpleNamespace
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 from xml.sax.saxutils import escape
 
 import pytest
@@ -20,7 +20,7 @@ ROOM = "garden@conference.localhost"
 PAGES = (
     "", "/users", f"/users/{PLAIN}", "/reports", "/announcements", "/doctor", "/certificates", "/store", "/audit", "/log",
     "/hosts", "/components", "/federation", "/files", "/rooms", f"/rooms/{ROOM}", "/nodes", "/commands",
-    f"/do/accounts delete?jid={PLAIN}&back=/console/users",
+    f"/users/{PLAIN}/trace", f"/do/accounts delete?jid={PLAIN}&back=/console/users",
 )  # fmt: skip
 
 
@@ -89,6 +89,16 @@ def test_what_strangers_write_is_only_text(chief: Browser, plain: Client, site: 
     plain.send(f"<presence to='{ROOM}/{nick}'><x xmlns='http://jabber.org/protocol/muc'/></presence>")
     plain.iq("set", "<block xmlns='urn:xmpp:blocking'><item jid='spam@z.example'><report xmlns='urn:xmpp:reporting:1' "
              f"reason='urn:xmpp:reporting:spam'><text>{text}</text></report></item></block>")  # fmt: skip
+    name = text.replace("/", "") + ".txt"
+    slot = f"<request xmlns='urn:xmpp:http:upload:0' filename='{name}' size='2' content-type='text/plain'/>"
+    put = plain.iq("get", slot, to="upload.localhost").find(".//{urn:xmpp:http:upload:0}put")
+    assert put is not None
+    files = Web(site, "https")
+    assert (
+        files.request("PUT", urlsplit(put.get("url", "")).path, b"hi", Content_Type="text/plain").status
+        == 201
+    )
+    files.close()
     plain.sync("conference.localhost")
     chief.cookies.clear()
     chief.agent = HOSTILE
@@ -104,6 +114,7 @@ def test_what_strangers_write_is_only_text(chief: Browser, plain: Client, site: 
         if "alert(" in page.text:
             shown.add(path)
     assert {f"/users/{PLAIN}", "/reports", f"/rooms/{ROOM}", "/audit", "/log"} <= shown
+    assert "{{77}}.txt" in chief.get(f"/console/users/{PLAIN}").text.replace("*", "")
     for path in (
         f"/users?text={said}", f"/log?text={said}&level={said}", f"/rooms?text={said}", f"/do/{said}", f"/users/{said}",
         f"/do/accounts show?jid={said}", f"/rooms/{said}", f"/do/motd set?text={said}&back={said}",
@@ -223,6 +234,21 @@ def test_the_log_is_followed_live(chief: Browser, site: ServerProcess) -> None:
         web._more()
     site.ctl("motd", "reset", code=None)
     while b"motd reset" not in web.buffer:
+        web._more()
+    web.close()
+
+
+def test_the_streams_of_an_account_are_watched(chief: Browser, plain: Client, site: ServerProcess) -> None:
+    assert chief.get(f"/console/users/{PLAIN}/trace").status == 200
+    web = Web(site, "https")
+    cookie = "; ".join(f"{name}={value}" for name, value in chief.cookies.items())
+    path = f"/console/users/{PLAIN}/trace.events"
+    web.raw(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nCookie: {cookie}\r\n\r\n".encode())
+    assert web.head()[0] == 200
+    while b"hello" not in web.buffer:
+        web._more()
+    while b"urn:xmpp:ping" not in web.buffer:
+        plain.sync()
         web._more()
     web.close()
 

@@ -5,6 +5,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import gevent
+
 from jabberd_py.web import totp
 from tests.client import Client
 from tests.conftest import Place
@@ -157,6 +159,11 @@ def test_it_leads_nowhere_else(browser: Callable[..., Browser], boss: Browser) -
         assert "evil" not in page.headers.get("location", ""), wanted
 
 
+def _attempt(browser: Browser, address: str, code: str) -> bool:
+    browser.get("/sign-in")
+    return browser.send("Sign in", address=address, password=PASSWORD, code=code).path != "/sign-in"
+
+
 def test_a_code_is_asked_for_and_used_once(
     browser: Callable[..., Browser], site: ServerProcess, account: Any
 ) -> None:
@@ -174,7 +181,9 @@ def test_a_code_is_asked_for_and_used_once(
     for code in ("", "123", first, "abcdef"):  # `first` was used when it was set up
         assert WRONG in refused(stranger, jid, PASSWORD, code)
     following = totp.code(secret[1], step + 1)  # a clock that is ahead
-    browser().sign_in(jid, PASSWORD, following)
+    attempts = [gevent.spawn(_attempt, browser(), jid, following) for _ in range(2)]  # at the same time
+    gevent.joinall(attempts, raise_error=True)
+    assert sorted(each.value for each in attempts) == [False, True]
     assert WRONG in refused(browser(at="192.0.2.77"), jid, PASSWORD, following)  # a replay
     assert "not right" in owner.send("Remove the second factor", code=following).text
     site.ctl("totp", "remove", jid)  # an administrator, for who has lost the device

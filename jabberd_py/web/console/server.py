@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
-import gevent
-from flask import Response, abort, render_template, request, stream_with_context
+from flask import render_template, request
 
-from ... import log
 from ..context import administrator, may, me, registry, run
 from . import advice, console
+from .follow import LEVELS
 
 QUICK = ("config", "limits", "clock", "disk", "certificates")
-LEVELS = ("info", "warning", "error")
-READERS, BEAT = 20, 15.0
-"""Browsers that follow the log at a time; seconds after which a quiet one is told that we are still there."""
-_readers = 0
 
 
 @console.route("/doctor")
@@ -64,35 +58,6 @@ def logs() -> str:
     level, text = _level(), request.args.get("text", "")[:200]
     rows = run("log show", level=level, text=text)
     return render_template("console/lines.html", page="log", rows=rows, text=text, level=level, levels=LEVELS)
-
-
-@console.route("/log.events")
-@administrator
-def follow() -> Response:
-    """The log as it is written, for the script of the page (EventSource). It ends after a while; then the
-    browser comes again."""
-    global _readers
-    if not may("log show"):
-        abort(403)
-    if _readers >= READERS:
-        abort(503)
-    level, text = _level(), request.args.get("text", "")[:200].casefold()
-
-    def lines() -> Iterator[str]:
-        global _readers
-        _readers += 1
-        try:
-            with log.tail(level, limit=200) as tail:
-                stop = gevent.spawn_later(BEAT * 20, tail.close)
-                yield ": hello\n\n"
-                for line in tail:
-                    if text in line.casefold():
-                        yield f"data: {line.replace(chr(10), ' ')}\n\n"
-                stop.kill()
-        finally:
-            _readers -= 1
-
-    return Response(stream_with_context(lines()), mimetype="text/event-stream")
 
 
 def _level() -> str:

@@ -1,0 +1,74 @@
+"""What goes on, live: the log, and what goes over the streams of an account. Scripts read it as events (EventSource)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import gevent
+from flask import Response, abort, render_template, request
+
+from ... import log
+from .. import context
+from ..context import administrator, may, run
+from . import console
+
+READERS, EACH = 20, 3
+"""Browsers that follow at a time, and of these those of one session."""
+LONGEST = 300.0
+"""Seconds after which the browser has to come again."""
+LINES = 200
+LEVELS = ("info", "warning", "error")
+_readers: list[str] = []
+
+
+@console.route("/log.events")
+@administrator
+def follow() -> Response:
+    """The log as it is written."""
+    if not may("log show"):
+        abort(403)
+    level = request.args.get("level", "")
+    return _events(
+        log.tail(level if level in LEVELS else "info", limit=LINES), request.args.get("text", "")[:200]
+    )
+
+
+@console.route("/users/<jid>/trace")
+@administrator
+def trace(jid: str) -> str:
+    """The page that shows what goes over the streams of an account."""
+    if not may("trace"):
+        abort(403)
+    return render_template("console/trace.html", jid=run("accounts show", jid=jid)["jid"])
+
+
+@console.route("/users/<jid>/trace.events")
+@administrator
+def traced(jid: str) -> Response:
+    """What goes over the streams of an account, without passwords and keys. The log keeps who has looked."""
+    return _events(run("trace", jid=jid), "")
+
+
+def _events(tail: log.Tail, text: str) -> Response:
+    """Lines as events, until the browser goes, is signed out, or has been here for long enough."""
+    signed, sessions = context.me(), context.web().sessions
+    if len(_readers) >= READERS or _readers.count(signed.id) >= EACH:
+        abort(503, "Too many are looking at once.")
+    wanted = text.casefold()
+
+    def lines() -> Iterator[str]:
+        _readers.append(signed.id)
+        stop = gevent.spawn_later(LONGEST, tail.close)
+        try:
+            with tail:
+                yield ": hello\n\n"
+                for line in tail:
+                    if not sessions.has(signed):
+                        return
+                    if wanted in line.casefold():
+                        yield f"data: {line.replace(chr(13), ' ').replace(chr(10), ' ')}\n\n"
+        finally:
+            _readers.remove(signed.id)
+            stop.kill(block=False)
+
+    return Response(lines(), mimetype="text/event-stream")
