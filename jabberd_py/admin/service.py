@@ -101,12 +101,23 @@ def _many(values: Values, var: str) -> list[str]:
     return list(dict.fromkeys(text.strip() for text in values.get(var, ()) if text.strip()))
 
 
-def _jids(values: Values) -> list[str]:
-    """Raises StanzaError: blanks are no address."""
+def _jids(values: Values, full: bool = False) -> list[str]:
+    """Raises StanzaError: blanks are no address. An address of a session stands for its account, unless ``full``."""
     jids = _many(values, "accountjids")
+    if not full:
+        jids = list(dict.fromkeys(map(_bare, jids)))
     if not jids:
         raise refusal("bad-payload", "accountjids is missing")
     return jids
+
+
+def _jid(values: Values) -> str:
+    """Raises StanzaError."""
+    return _bare(_one(values, "accountjid").strip())
+
+
+def _bare(jid: str) -> str:
+    return jid.partition("/")[0]
 
 
 def _lines(values: Values, var: str) -> str:
@@ -118,13 +129,13 @@ def _add(ask: Ask, values: Values) -> list[Element]:
     if _one(values, "password-verify") not in ("", password):
         raise refusal("bad-payload", "the two passwords differ")
     more = {var: _one(values, var) for var in ("email", "given_name", "surname") if _one(values, var)}
-    ask.do("accounts add", jid=_one(values, "accountjid"), password=password, **more)
+    ask.do("accounts add", jid=_jid(values), password=password, **more)
     return []
 
 
 def _each(name: str, ask: Ask, values: Values) -> list[Element]:
     """Runs a command for every account. What cannot be is told of those; if none can be, that is the error."""
-    jids, errors = _jids(values), list[CommandError]()
+    jids, errors = _jids(values, full=name == "accounts kick"), list[CommandError]()
     for jid in jids:
         try:
             ask.do(name, jid=jid)
@@ -136,7 +147,7 @@ def _each(name: str, ask: Ask, values: Values) -> list[Element]:
 
 
 def _password(ask: Ask, values: Values) -> list[Element]:
-    ask.do("accounts passwd", jid=_one(values, "accountjid"), password=_one(values, "password"))
+    ask.do("accounts passwd", jid=_jid(values), password=_one(values, "password"))
     return []
 
 
@@ -163,7 +174,7 @@ def _last_login(ask: Ask, values: Values) -> list[Element]:
 
 
 def _statistics(ask: Ask, values: Values) -> list[Element]:
-    found, form = ask.do("accounts stats", jid=_one(values, "accountjid")), _result()
+    found, form = ask.do("accounts stats", jid=_jid(values)), _result()
     form.field("ipaddresses", "text-multi", "The IP addresses of the sessions", found["addresses"])
     form.field("rostersize", None, "Contacts", str(found["contacts"]))
     form.field("onlineresources", "text-multi", "The sessions", found["resources"])

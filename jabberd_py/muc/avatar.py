@@ -27,7 +27,6 @@ class Avatar(Feature):
     """Owners give the room a vCard; everybody may read it."""
 
     protocols = (XEP(486, "0.1.0", "MUC Avatars"),)
-    features = (NS,)
     room_namespaces = (NS,)
     max_size = Option(size, "128 KiB", "largest vCard of a room, photo and all")
 

@@ -26,9 +26,11 @@ from tests.client import Client
 from tests.conftest import Account
 
 pytestmark = pytest.mark.topology("one host")
-OWN = {"accounts kick", "accounts passwd", "accounts roster", "accounts show", "archive show",
-       "messages send", "pep delete", "pep list", "pep purge", "pep show",
-       "sessions show", "tokens add", "tokens list", "tokens remove"}  # fmt: skip
+OWN = {"accounts kick", "accounts leave", "accounts passwd", "accounts roster", "accounts show", "archive change",
+       "archive preferences", "archive show", "blocked add", "blocked list", "blocked remove", "invites account",
+       "invites contact", "invites list", "invites revoke", "messages send", "pep delete", "pep list", "pep purge",
+       "pep show", "ping", "sessions show", "tokens add", "tokens list", "tokens remove", "totp remove", "totp set",
+       "totp show", "urn:xmpp:invite#invite"}  # fmt: skip
 """What is everybody's own."""
 
 
@@ -68,6 +70,14 @@ def test_examples_8_and_9_a_command_without_a_form(boss: Client) -> None:
         assert boss.jid in {row["jid"] for row in table(answer)}
     assert fields(send(boss, "stats"))["hosts"] == ["localhost"]
     assert condition(send(boss, "stats", action="next")) == "bad-request bad-action"
+
+
+def test_a_ping_is_a_command_too(user: Client) -> None:
+    for to in ("localhost", user.bare):
+        answer = send(user, "ping", to=to)
+        assert status(answer) == "completed" and notes(answer) == [("info", "Pong")]
+        (time,) = fields(answer)["timestamp"]
+        assert time.endswith("Z")
 
 
 def test_examples_10_to_17_pages_forth_and_back(boss: Client, user: Client) -> None:

@@ -96,6 +96,20 @@ def test_examples_5_to_8_delete_user(boss: Client, user: Client, account: Any, p
     assert condition(admin(boss, "delete-user", {"accountjids": []})) == "bad-request bad-payload"
 
 
+def test_the_address_of_a_session_stands_for_its_account(
+    boss: Client, user: Client, account: Any, place: Place
+) -> None:
+    other = account("other", place)
+    form = {"accountjid": f"{other.bare}/garden", "password": "V3r0n4"}
+    assert status(admin(boss, "change-user-password", form)) == "completed"
+    login(place, other.user, "V3r0n4").close()
+    done = admin(boss, "delete-user", {"accountjids": [f"{other.bare}/garden", other.bare]})
+    assert status(done) == "completed" and notes(done) == []
+    assert refused(place, other.user, "V3r0n4")
+    done = admin(boss, "end-user-session", {"accountjids": [f"{user.bare}/nowhere"]})
+    assert condition(done) == "item-not-found"
+
+
 def test_examples_9_to_16_disable_and_reenable_user(boss: Client, user: Client, place: Place) -> None:
     assert (title(boss, "disable-user"), title(boss, "reenable-user")) == (
         "Disabling a User",
