@@ -242,8 +242,10 @@ def _error(room: Room, stanza: Element) -> None:
     if full not in room.sessions:
         room.service.hooks.tell("returned", room, stanza)
         return
-    # a session that is still there only blocks somebody in the room (XEP-0191)
     jid = stanza.from_
     assert jid is not None
-    if conditions(stanza) & GONE and not room.service.router.has_session(jid):
+    if stanza.name == "presence" and stanza.session is not None:  # the client itself refuses what it is sent
+        room.leave(full, Leave((333,), "an error was sent to the room"))
+    # a session that is still there only blocks somebody in the room (XEP-0191)
+    elif conditions(stanza) & GONE and not room.service.router.has_session(jid):
         room.leave(full, Leave((333,), "the session cannot be reached"))

@@ -107,3 +107,16 @@ def test_all_learn_who_is_in_a_room_that_all_may_enter(
     room.open(romeo, "first", **closed)
     items = juliet.iq("get", "<query xmlns='http://jabber.org/protocol/disco#items'/>", to=room.address)
     assert [each.get("jid") for each in items[0]] == ([] if closed else [f"{room}/first"])
+
+
+@pytest.mark.parametrize("nick", ["", "/second"])
+def test_a_client_that_sends_an_error_as_presence_is_out(
+    room: Room, romeo: Client, juliet: Client, nick: str
+) -> None:
+    room.open(romeo, "first")
+    room.enter(juliet, "second")
+    juliet.send(f"<presence to='{room}{nick}' type='error'/>")
+    for each in (juliet, romeo):
+        each.gets(
+            f"<presence type='unavailable' from='{room}/second'><x xmlns='{USER}'><status code='333'/></x></presence>"
+        )
