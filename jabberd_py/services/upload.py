@@ -110,8 +110,8 @@ class Uploads(UploadCommands, Service):
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
-        self.running: set[str] = set()
-        """Keys of files that are just coming."""
+        self.running: dict[str, str] = {}
+        """Key -> owner, of the files that are just coming."""
 
     @property
     def age(self) -> float:
@@ -165,10 +165,18 @@ class Uploads(UploadCommands, Service):
         if length > largest + ENCRYPTED:
             most = Element("max-file-size", NS, str(largest))
             raise StanzaError("not-acceptable", "the file is too large", Element("file-too-large", NS, most))
-        self._check_quota(sender.user, length, purpose)
         key = secrets.token_urlsafe(24)
         kind = kind if _type(kind) and len(kind) < 128 else ""
-        xdb.save(_reserve, sender.user, key, name, kind, length, purpose, until)
+        slot = {
+            "owner": sender.user,
+            "key": key,
+            "name": name,
+            "type": kind,
+            "size": length,
+            "purpose": purpose,
+            "until": until,
+        }
+        xdb.save(self._reserve, slot, [each for each, owner in self.running.items() if owner == sender.user])
         url = f"{self.router.base(self.host.domain)}/upload/{key}/{quote(name)}"
         return Element("slot", NS, Element("put", NS, url=url), Element("get", NS, url=url))
 
@@ -191,10 +199,13 @@ class Uploads(UploadCommands, Service):
             raise StanzaError("bad-request", "expire-before is over")
         return named.name, until
 
-    def _check_quota(self, user: str, length: int, purpose: str) -> None:
-        """Raises StanzaError. What waits for its file counts like a file."""
+    def _reserve(self, slot: dict[str, Any], running: list[str]) -> None:
+        """In the writer's transaction, so two slots cannot share what is left for one. Raises StanzaError. What waits for its
+        file counts like a file, and so does what comes just now (``running``: keys), however long it takes."""
         now = int(time.time())
-        mine = (Upload.owner == user) & (Upload.done | (Upload.made > now - self.slot))
+        user, length, purpose = slot["owner"], slot["size"], slot["purpose"]
+        there = Upload.done | (Upload.made > now - self.slot) | Upload.key.in_(running)
+        mine = (Upload.owner == user) & there
         alike = FLEETING if purpose in FLEETING else (purpose,)
         total = Upload.select(fn.SUM(Upload.size)).where(mine & Upload.purpose.in_(alike)).scalar() or 0
         today = Upload.select(fn.SUM(Upload.size)).where(mine & (Upload.made > now - DAY)).scalar() or 0
@@ -206,6 +217,7 @@ class Uploads(UploadCommands, Service):
             raise StanzaError(
                 "resource-constraint", "that is much for today", Element("retry", NS, stamp=utc(soon))
             )
+        Upload.insert(made=now, **slot).execute()
 
     # -- files ----------------------------------------------------------------------------------
 
@@ -232,7 +244,7 @@ class Uploads(UploadCommands, Service):
         if row.type and request.type and request.type.partition(";")[0].strip().lower() != row.type:
             raise Refusal(415, f"the slot is for {row.type}")
         files = self.files
-        self.running.add(row.key)
+        self.running[row.key] = row.owner
         try:
             files.put(row.key, row.size, _pieces(request, row.size))
             if not xdb.save(_complete, row.key, row.owner):
@@ -242,7 +254,7 @@ class Uploads(UploadCommands, Service):
             logger.error("an upload failed", user=row.owner, size=row.size, reason=str(trouble))
             raise Refusal(trouble.status) from None
         finally:
-            self.running.discard(row.key)
+            self.running.pop(row.key, None)
         logger.info("uploaded", user=row.owner, size=row.size, address=request.address)
         owner = self.router.instances.get(parse_jid(row.owner).domain)
         if owner is not None:  # any upload service may be asked
@@ -357,19 +369,6 @@ def _cut(first: str, last: str, size: int) -> tuple[int, int]:
     if start >= end:
         raise Refusal(416, Content_Range=f"bytes */{size}")
     return start, end
-
-
-def _reserve(owner: str, key: str, name: str, type: str, size: int, purpose: str, until: int) -> None:
-    Upload.insert(
-        owner=owner,
-        key=key,
-        name=name,
-        type=type,
-        size=size,
-        made=int(time.time()),
-        purpose=purpose,
-        until=until,
-    ).execute()
 
 
 def _complete(key: str, owner: str) -> int:
