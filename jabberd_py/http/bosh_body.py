@@ -10,6 +10,7 @@ from ..xmpp import ns
 from ..xmpp.element import Element
 from ..xmpp.parser import Close, Limits, Parser
 from ..xmpp.serialise import attributes
+from . import slices
 from .websocket import header
 
 HTTPBIND, XBOSH = "http://jabber.org/protocol/httpbind", "urn:xmpp:xbosh"
@@ -102,7 +103,7 @@ def _read_usual(data: bytes, limits: Limits) -> tuple[dict[str, str], list[Eleme
         reader = Parser(limits)
         reader.feed(header({}))
     reader.limits = limits
-    items, fault = reader.feed(inner)
+    items, fault = slices.feed(reader, inner)
     ended = bool(items) and isinstance(items[-1], Close)
     if fault is not None or ended or reader.worker is not None:
         reader.reset()
@@ -118,7 +119,7 @@ def _read_any(data: bytes, limits: Limits) -> tuple[dict[str, str], list[Element
         parser.reset()
         raise Wrong("bad-request")
     if fault is None and len(data) > TAG:
-        more, fault = parser.feed(data[TAG:])
+        more, fault = slices.feed(parser, data[TAG:])
         items = [*items, *more]
     parser.reset()
     if fault is not None:

@@ -16,7 +16,7 @@ from ..xmpp.errors import StreamError
 from ..xmpp.frame import FRAMING, TCP, WEBSOCKET
 from ..xmpp.parser import Close, Limits
 from ..xmpp.protocols import RFC
-from . import frames
+from . import frames, slices
 from .frames import Broken, Frames
 from .handler import Handler
 from .listener import Web
@@ -28,6 +28,7 @@ PROTOCOLS = (
 )
 
 MAGIC = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+STANZAS = (b"<message", b"<iq", b"<presence")
 SAID = ("to", "from", "version", "xml:lang", "id")
 """What a client may say as it opens its stream."""
 
@@ -100,16 +101,23 @@ class WebSocket(Stream):
             self.purse.stanzas -= count
         except Broken as error:
             self.code = error.code
-            self.fault = StreamError("policy-violation", str(error))
+            self._fail(StreamError("policy-violation", str(error)))
         except StreamError as error:
             self.code = frames.NOT_UTF8 if error.condition == "unsupported-encoding" else self.code
-            self.fault = error
+            self._fail(error)
         items.reverse()
         self.items = items
 
+    def _fail(self, fault: StreamError) -> None:
+        """Unless the stream has ended meanwhile."""
+        if self.fault is None or isinstance(self.fault, StreamError):
+            self.fault = fault
+
     def _message(self, message: bytes, items: list[Element]) -> None:
         """Raises StreamError."""
-        if message.startswith(b"<open"):
+        if message.startswith(STANZAS):
+            pass
+        elif message.startswith(b"<open"):
             message = header(self._framing(message, "open"))
         elif message.startswith(b"<close"):
             self._framing(message, "close")
@@ -121,10 +129,10 @@ class WebSocket(Stream):
                 return
             raise StreamError("bad-format", "a message is one element")
         parser = self.parser
-        found, fault = parser.feed(message)
+        found, fault = slices.feed(parser, message)
         if fault is not None:
             raise fault
-        if len(found) != 1 or parser.pending:
+        if len(found) != 1 or (parser.worker is not None and parser.pending):
             raise StreamError("bad-format", "a message is one element")
         items += found
 

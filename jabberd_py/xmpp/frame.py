@@ -92,6 +92,10 @@ class WebSocketFrame:
 
     def element(self, data: bytes) -> bytes:
         """What stands in the content namespace without a word has to say so: nothing declares it here."""
+        if data.startswith(b"<message ") and not data.startswith(
+            b"xmlns=", 9
+        ):  # what nearly every element is
+            return b"<message xmlns='jabber:client'" + data[8:]
         bare = _bare(data)
         if bare is None:
             return data

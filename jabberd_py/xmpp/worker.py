@@ -25,6 +25,9 @@ _qname = re.compile(rb"<([^\s/>]+)").match
 COLON = ord(
     ":"
 )  # bytes look for a number at once, but for other bytes only when they have made an exception first
+_client: Callable[..., re.Match[bytes] | None] = re.compile(
+    rb"""[^:]*\sxmlns=(["'])jabber:client\1[^:]*"""
+).fullmatch
 _WORK = 32 * 1024 * 1024
 """Bytes that expat may scan again for one stanza: an attribute trickled in with ``>`` in every piece takes
 GBs."""
@@ -219,8 +222,7 @@ class Worker:
         elif (
             kind is not None
             and root.raw
-            and COLON not in tag
-            and not tag.count(b"xmlns")
+            and (COLON not in tag and not tag.count(b"xmlns") or _client(tag))
             and (COLON not in inner or not any(map(inner.count, root.prefixes)))
         ):  # what nearly every message is
             self.out.append(Element.raw(kind, ns.CLIENT, self.attrs, inner, self.kids))
