@@ -16,7 +16,7 @@ STORING = tests/c2s/test_sasl.py tests/c2s/test_sm.py tests/c2s/test_stream.py t
 QUICK_ROWS = login,chat 1,chat 8,chat TLS 8,chat +,chat by,chat WebSocket 1,chat BOSH,file,presence,room,offline,idle,users,many sessions plain,fairness: messages,fairness: archive,fairness: never,fairness: roster
 
 .DEFAULT_GOAL := help
-.PHONY: run account install uninstall must-be-root test test-slow test-services test-quick test-databases test-mariadb test-postgres lint docs conf load swarm bench profile help clean
+.PHONY: run account webchat install uninstall must-be-root test test-slow test-services test-quick test-databases test-mariadb test-postgres lint docs conf load swarm bench profile help clean
 
 run: $(VENV)/run.stamp jabberctl  ## start the server here; ARGS="--set c2s.port=5333" for options
 	@exec $(PY) -m jabberd_py $(ARGS)
@@ -31,6 +31,17 @@ jabberctl: Makefile
 	    'export JABBERCTL_HOME PYTHONPATH="$$JABBERCTL_HOME"' \
 	    'exec "$(abspath $(VENV))/bin/python" -m jabberd_py.ctl "$$@"' >$@
 	@chmod 755 $@
+
+# One package, without what it needs to be built; its checksum is pinned.
+CONVERSE     = converse.js-14.0.0
+CONVERSE_SHA = 634f31fa0f7b0e47f1abc60d870ff6805c737577399920ebe92da4c7e5bcaff0
+DATA        ?= data
+
+webchat:  ## get Converse.js from npm: the chat at /chat; DATA=folder if the server's data are elsewhere
+	@set -e; mkdir -p "$(DATA)"; rm -rf "$(DATA)/webchat.new"; mkdir "$(DATA)/webchat.new"; cd "$(DATA)/webchat.new"; \
+	    npm pack --silent $(subst js-,js@,$(CONVERSE)) >/dev/null; echo "$(CONVERSE_SHA)  $(CONVERSE).tgz" | sha256sum --check --quiet; \
+	    tar -xzf $(CONVERSE).tgz --strip-components=1 package/dist package/LICENSE; rm $(CONVERSE).tgz; \
+	    rm -rf ../webchat; mv ../webchat.new ../webchat; echo "The chat is there: https://$(HOST):5443/chat"
 
 test: $(VENV)/dev.stamp  ## all tests; ARGS="-k roster" for some; PARTS=1: in parts, two at a time, on all databases
 ifdef PARTS

@@ -189,7 +189,8 @@ class Plain(Exchange):
     def step(self, message: bytes) -> Success:
         authzid, username, password = sasl.plain(message)
         self._claims(username)
-        if not self.host.users.verify(self.account, password):
+        users = self.host.users
+        if not users.tickets.take(self.account, password) and not users.verify(self.account, password):
             raise SaslError("not-authorized")
         self._acts_for(authzid)
         return Success(self._user())

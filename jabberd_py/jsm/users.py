@@ -25,6 +25,7 @@ from ..xmpp.errors import StanzaError
 from ..xmpp.jid import JID, parse
 from ..xmpp.prep import password_forms
 from . import standing
+from .tickets import Tickets
 
 if TYPE_CHECKING:
     from .host import Host
@@ -85,6 +86,7 @@ class Users:
     """The accounts of one host. ``user`` is always the bare address of an account of this host, as text.
 
     rules  functions that a new password must pass; each gets the password and raises ValueError or StanzaError with a sentence
+    tickets  passwords for one login (`Tickets`)
     names  functions that the address of a new account must pass; they may block
     going  accounts that are just being deleted -> an event that is set when a session of the account has ended
     """
@@ -92,6 +94,7 @@ class Users:
     def __init__(self, host: Host) -> None:
         self.host = host
         self.rules: list[Callable[[str], None]] = []
+        self.tickets = Tickets()
         self.names: list[Callable[[str], None]] = []
         self.going: dict[str, Event] = {}
         self._secret: bytes | None = None

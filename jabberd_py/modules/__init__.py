@@ -77,6 +77,7 @@ ORDER = (
     "admin.api",
     "admin.webhooks",
     "web.site",
+    "web.webchat",
     "mod_echo",
 )  # fmt: skip
 

@@ -10,6 +10,7 @@ from werkzeug.wrappers import Response
 from .. import log
 from ..xmpp.errors import StanzaError
 from .context import anyone, encrypted, near, tell, web
+from .webchat import installed
 
 blueprint = Blueprint("arrive", __name__)
 audit = log.get("audit")
@@ -48,7 +49,7 @@ def clients() -> dict[str, Any]:
         "system": system,
         "fitting": fitting,
         "others": others,
-        "chat": "/chat" if "webchat" in web().host.modules else "",
+        "chat": "/chat" if installed(web().host) else "",
     }
 
 

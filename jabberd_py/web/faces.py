@@ -6,8 +6,9 @@ from typing import NamedTuple
 
 from flask import Blueprint, current_app, g, request, url_for
 
-from . import account, arrive, context, invitations, second, setup, signin
+from . import account, arrive, chat, context, invitations, second, setup, signin
 from .console import console
+from .webchat import installed
 
 FACES: list[Blueprint] = [
     signin.blueprint,
@@ -16,6 +17,7 @@ FACES: list[Blueprint] = [
     second.blueprint,
     setup.blueprint,
     invitations.blueprint,
+    chat.blueprint,
     console,
 ]
 
@@ -86,6 +88,8 @@ def navigation() -> list[tuple[str, list[Link]]]:
 
 
 def _shown(entry: Entry) -> bool:
+    if entry.endpoint == "chat.index" and not installed(context.web().host):
+        return False
     return entry.endpoint in current_app.view_functions and (not entry.command or context.may(entry.command))
 
 

@@ -1,0 +1,46 @@
+"""The page around Converse.js. Who is signed in gets a ticket for the chat (jsm/tickets.py) instead of writing the password."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from flask import Blueprint, Response, abort, g, make_response, render_template, request
+
+from ..xmpp.errors import StanzaError
+from .context import anyone, me, signed_in, web
+
+blueprint = Blueprint("chat", __name__, url_prefix="/chat")
+WEBSOCKET, BOSH = "/xmpp-websocket", "/http-bind"
+
+
+@blueprint.route("")
+@anyone
+def index() -> Response:
+    """Converse.js with its settings, under a policy of its own: it makes styles. Pictures come from this server only, so that
+    nobody learns who looks at a message."""
+    host = web().host.domain
+    settings: dict[str, Any] = {"websocket": WEBSOCKET, "bosh": BOSH, "domain": host, "assets": "/chat/dist/"}
+    if g.signed is not None:
+        settings["tickets"] = "/chat/ticket.json"
+    try:
+        files = "{0.scheme}://{0.netloc}".format(urlsplit(web().host.router.base(host)))
+    except StanzaError:
+        files = ""
+    response = make_response(render_template("chat.html", settings=settings))
+    response.headers["Content-Security-Policy"] = "; ".join((
+        "default-src 'none'", "script-src 'self' 'wasm-unsafe-eval'", "style-src 'self' 'unsafe-inline'",
+        f"img-src 'self' data: blob: {files}", f"media-src 'self' blob: {files}", "font-src 'self' data:",
+        f"connect-src 'self' wss://{request.host} {files}", "worker-src 'self'", "manifest-src 'self'", "form-action 'self'",
+        "frame-ancestors 'none'", "base-uri 'none'",
+    ))  # fmt: skip
+    return response
+
+
+@blueprint.route("/ticket.json")
+@signed_in
+def ticket() -> dict[str, str]:
+    """A ticket for the account that is signed in; only for our own page."""
+    if request.headers.get("Sec-Fetch-Site", "same-origin") != "same-origin":
+        abort(403)
+    return {"jid": me().user, "password": me().host.users.tickets.make(me().user)}

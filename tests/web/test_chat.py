@@ -1,0 +1,84 @@
+"""The chat in the browser: from an invitation to a message; and its tickets."""
+
+import json
+import os
+import re
+
+import gevent
+import pytest
+
+from tests.client import AuthFailed
+from tests.clients.conftest import NODE, npm
+from tests.conftest import Account, Place
+from tests.web.chromium import drive, path
+from tests.web.conftest import PASSWORD, PLAIN
+
+NS = "jabber:iq:roster"
+
+
+@pytest.fixture
+def chat(site):
+    """Converse.js is where `make webchat` leaves it."""
+    npm()
+    folder = site.data / "webchat"
+    if not folder.exists():
+        folder.symlink_to(NODE / "node_modules/converse.js")
+    return folder
+
+
+def ticket(browser):
+    return json.loads(browser.get("/chat/ticket.json", Sec_Fetch_Site="same-origin").body)
+
+
+@pytest.mark.timeout(300)
+def test_from_an_invitation_to_a_chat_in_the_browser(chat, site, make_client):
+    """Nobody writes an address or a password twice; nothing is loaded from elsewhere, and the policy stops nothing else."""
+    if path() is None:
+        pytest.skip("chromium is not installed")
+    made = site.ctl("--json", "invites", "contact", PLAIN)
+    link = re.search("/invite/[a-z2-7]{32}", made)[0]
+    friend = make_client(Account("plain", PASSWORD, Place(site, "localhost")))
+    friend.iq("get", f"<query xmlns='{NS}'/>")
+    host, port = site.address("https")
+    plan = {"base": f"https://localhost:{port}", "path": link, "name": "newcomer", "password": "a long secret",
+            "friend": "plain", "hears": "How camest thou hither?", "says": "With love's light wings", "ends": "Good night",
+            "shot": os.environ.get("SCREENSHOTS") and os.environ["SCREENSHOTS"] + "/chat.png"}  # fmt: skip
+    visit = gevent.spawn(drive, "invited", plan)
+    full = friend.gets("<presence from='newcomer@localhost/...' type='!absent'/>", 90).get("from")
+    friend.send(f"<message to='{full}' type='chat' id='h'><body>{plan['hears']}</body></message>")
+    friend.gets("<message from='newcomer@localhost/...'><body>With love's light wings</body></message>", 90)
+    friend.send(f"<message to='{full}' type='chat' id='e'><body>{plan['ends']}</body></message>")
+    found = visit.get()
+    stopped = [
+        each for each in found["policy"] if "https://conversejs.org/" not in each
+    ]  # logos of its sponsors
+    assert stopped == [] and found["outside"] == [] and found["seconds"] < 60
+
+
+def test_a_ticket_is_good_for_one_login_of_its_own_account(chat, site, browser, make_client):
+    page = browser(PLAIN)
+    assert page.get("/chat").status == 200
+    given = ticket(page)
+    assert given["jid"] == PLAIN and PASSWORD not in given["password"]
+    place = Place(site, "localhost")
+    with pytest.raises(AuthFailed):
+        make_client(Account("chief", "", place), login=False).auth("chief", given["password"], "PLAIN")
+    make_client(Account("plain", "", place), login=False).auth("plain", given["password"], "PLAIN")
+    with pytest.raises(AuthFailed):
+        make_client(Account("plain", "", place), login=False).auth("plain", given["password"], "PLAIN")
+    assert page.get("/chat/ticket.json", Sec_Fetch_Site="cross-site").status == 403
+    assert browser().get("/chat/ticket.json").status == 401
+
+
+def test_only_files_of_the_chat_are_served(chat, browser):
+    page = browser()
+    assert page.get("/chat/dist/converse.min.css").status == 200
+    for name in (
+        "../package.json",
+        "..%2fpackage.json",
+        "%2e%2e/package.json",
+        "/etc/passwd",
+        "nothing.js",
+        "",
+    ):
+        assert page.get(f"/chat/dist/{name}").status == 404
