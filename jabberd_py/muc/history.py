@@ -55,6 +55,8 @@ class History(Feature):
         if not stanza.has("body"):
             return  # chat states and subjects are no conversation
         kept: deque[Said] | None = room.memory.get("history")
+        if kept is None and "recalling" not in room.memory and self._archived(room):
+            return  # who comes next recalls it with all that was said before
         if kept is None or kept.maxlen != self.most:
             kept = room.memory["history"] = deque(kept or (), self.most)
         now = time.time()
@@ -67,9 +69,9 @@ class History(Feature):
     @on("coming")
     def recall(self, room: Room) -> None:
         """What was said before the room slept, or the server was started anew."""
-        kept_by = self.host.archive
-        if "history" in room.memory or kept_by is None or not kept_by.keeps(room):
+        if "history" in room.memory or not self._archived(room):
             return
+        room.memory["recalling"] = True
         query = archive.Query(None, 0, LAST, None, None, None, None, "", False, Page(before=""))
         found = pages.page(room.address, query, self.most).ids
         said = deque[Said]((), self.most)
@@ -83,21 +85,31 @@ class History(Feature):
             if stanza.has("body"):
                 late = archive.stamped(_late(room, stanza, when(id)), room.address, id)
                 said.appendleft(Said(when(id), late, str(id), by))
-        room.memory.setdefault("history", said)
+        known = {each.id for each in said}
+        said.extend(each for each in room.memory.get("history", ()) if each.id not in known)
+        room.memory["history"] = said
+        room.memory.pop("recalling", None)
+
+    def _archived(self, room: Room) -> bool:
+        return self.host.archive is not None and bool(self.host.archive.keeps(room))
 
     def room_info(self, room: Room, form: forms.Form) -> None:
         form.field(self.length.var, "text-single", None, min(self.length(room), self.most))
 
     def drop(self, room: Room, id: str, badge: bytes = b"") -> None:
         """That message was taken back. ``badge``: only if it bears that."""
-        kept = room.memory.get("history") or ()
+        kept = room.memory.get("history")
+        if kept is None:
+            return
         room.memory["history"] = deque(
             (each for each in kept if each.id != id or badge not in each.stanza.inner), self.most
         )
 
     def trim(self, room: Room, upto: int) -> None:
         """Messages up to that number were removed from the archive."""
-        kept = room.memory.get("history") or ()
+        kept = room.memory.get("history")
+        if kept is None:
+            return
         room.memory["history"] = deque((each for each in kept if int(each.id or 0) > upto), self.most)
 
     @on("entered")

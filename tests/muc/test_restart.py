@@ -26,6 +26,8 @@ def test_who_resumes_is_in_the_room_as_before(
     room.shows(juliet, "second", "role='participant'", 110)
     romeo.send(f"<message to='{room}' type='groupchat'><subject>Spells</subject></message>")
     romeo.gets("<message><subject>Spells</subject></message>")
+    room.say(juliet, "before")
+    romeo.gets(f"<message from='{room}/second' type='groupchat'><body>before</body></message>")
     room.admin(
         romeo, "affiliation='outcast' jid='evil@example.org'"
     )  # answered when it is kept, and all before
@@ -49,6 +51,10 @@ def test_who_resumes_is_in_the_room_as_before(
     found = room.shows(nurse, "second", "role='participant'")
     assert found is not None
     nurse.gets(f"<message from='{room}/first'><subject>Spells</subject></message>")
+    bodies = [
+        each.findtext("{jabber:client}body") for each in nurse.inbox if each.get("from") == f"{room}/second"
+    ]
+    assert [each for each in bodies if each] == ["before", "still here"]
     assert not [each for each in nurse.inbox if each.get("from") == f"{room}/third" and each.get("type")]
 
 
