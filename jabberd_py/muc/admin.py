@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from ..hooks import Option, iq
 from ..net.turns import fairly
+from ..xdb import Ticket
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
 from ..xmpp.jid import JID, parse
@@ -106,6 +107,13 @@ class Admin(Feature):
             raise StanzaError("bad-request", "what?")
         if len(elements) > self.items:
             raise StanzaError("policy-violation", f"at most {self.items} changes at a time")
+        with changes.alone(room):
+            tickets = self._change(room, asker, elements)
+        for ticket in tickets:
+            if ticket is not None:
+                ticket.wait()
+
+    def _change(self, room: Room, asker: JID | None, elements: list[Element]) -> list[Ticket | None]:
         items = [self._item(room, each) for each in fairly(elements)]
         if len({(each.occupant, each.user, each.role != "") for each in items}) < len(items):
             raise StanzaError("bad-request", "an address or a nick is named twice")
@@ -115,7 +123,7 @@ class Admin(Feature):
         session = room.sessions.get(str(asker))
         known = [session] if session is not None else room.of(asker.user)
         actor = known[0].nick if known else ""
-        tickets = []
+        tickets: list[Ticket | None] = []
         for each in fairly(items):
             if each.role:
                 if each.occupant is not None and room.occupants.get(each.occupant.nick) is each.occupant:
@@ -124,9 +132,7 @@ class Admin(Feature):
                 tickets.append(
                     changes.affiliate(room, each.user, each.affiliation, actor, each.reason, each.nick)
                 )
-        for ticket in tickets:
-            if ticket is not None:
-                ticket.wait()
+        return tickets
 
     def _item(self, room: Room, item: Element) -> Item:
         """Raises StanzaError."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from ..xmpp.errors import StanzaError
 from . import store
 from .presence import GOES, Leave
 from .ranks import ROLES, at_least
@@ -26,6 +29,19 @@ class Change:
         self.user, self.before, self.after, self.reason = user, before, after, reason
         self.out = 301 if after == "outcast" else 0
         self.marks: tuple[Element, ...] = ()
+
+
+@contextmanager
+def alone(room: Room) -> Iterator[None]:
+    """Nobody else changes the room's lists between the look at what is allowed and the last change, although others have their
+    turns meanwhile. Raises StanzaError."""
+    if "changing" in room.memory:
+        raise StanzaError("resource-constraint", "somebody else changes the room's lists", type="wait")
+    room.memory["changing"] = True
+    try:
+        yield
+    finally:
+        room.memory.pop("changing", None)
 
 
 def give(room: Room, occupant: Occupant, role: str, actor: str = "", reason: str = "") -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from ..hooks import iq
 from ..net.turns import fairly
+from ..xdb import Ticket
 from ..xmpp import forms
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
@@ -89,6 +90,14 @@ class Owner(Feature):
     def _apply(
         self, room: Room, read: dict[str, Any], by: JID | None, lists: dict[Field[Any], list[str]]
     ) -> None:
+        with changes.alone(room):
+            tickets = self._written(room, read, by, lists)
+        for ticket in tickets:
+            ticket.wait()
+
+    def _written(
+        self, room: Room, read: dict[str, Any], by: JID | None, lists: dict[Field[Any], list[str]]
+    ) -> list[Ticket]:
         wanted = self._affiliations(room, lists)
         before, opened = dict(room.config), self.host["lock"].locked(room)
         for var, value in read.items():
@@ -105,8 +114,7 @@ class Owner(Feature):
         self.host.hooks.tell("configured", room, before, statuses)
         if before != room.config and (statuses or not opened):
             room.announce(*(sorted(statuses) or (104,)))
-        for ticket in tickets:
-            ticket.wait()
+        return tickets
 
     def _affiliations(self, room: Room, lists: dict[Field[Any], list[str]]) -> dict[str, str]:
         """Who is to be what, by the lists of owners and admins, which are whole. Raises StanzaError."""
