@@ -17,6 +17,8 @@ from .room import Room
 
 INFO = "http://jabber.org/protocol/muc#roominfo"
 TRAFFIC = f"{MUC}#traffic"
+OCCUPANTS = 500
+"""Occupants on one page of the list of those who are in."""
 
 
 class Discovery(Feature):
@@ -94,6 +96,30 @@ class Discovery(Feature):
             return self._node(room, request, node)
         query = Element("query", DISCO_ITEMS)
         if room.of(request.from_.user) or self.host.public(room):
-            for occupant in list(room.occupants.values()):
-                query.append(Element("item", DISCO_ITEMS, jid=room.at(occupant.nick), name=occupant.nick))
+            self._occupants(room, request, query)
         return query
+
+    def _occupants(self, room: Room, request: Element, query: Element) -> None:
+        """All of them, or a page (XEP-0059). Raises StanzaError."""
+        payload: Any = request.payload
+        try:
+            asked = rsm.read(payload)
+        except ValueError as error:
+            raise StanzaError("bad-request", str(error)) from None
+        nicks, page = list(room.occupants), asked or rsm.Page()
+        limit = page.limit(OCCUPANTS, OCCUPANTS)
+        start = page.index or 0
+        try:
+            if page.after is not None:
+                start = nicks.index(page.after) + 1
+            elif page.before is not None:
+                end = nicks.index(page.before) if page.before else len(nicks)
+                start, limit = max(0, end - limit), min(limit, end)
+        except ValueError:
+            raise StanzaError("item-not-found", "nobody has that nick") from None
+        found = nicks[start : start + limit]
+        for nick in found:
+            query.append(Element("item", DISCO_ITEMS, jid=room.at(nick), name=nick))
+        if asked is not None or len(found) < len(nicks):
+            first, last = (found[0], found[-1]) if found else (None, None)
+            query.append(rsm.answer(first, last, len(nicks), start))

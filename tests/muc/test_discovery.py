@@ -103,3 +103,28 @@ def test_example_223_to_225_what_passes(room: Room, romeo: Client) -> None:
 def test_a_name_that_nobody_has(service: str, romeo: Client) -> None:
     answer = romeo.iq("get", f"<unique xmlns='{MUC}#unique'/>", to=service)
     assert len(answer[0].text or "") > 10
+
+
+@pytest.mark.topology("one host")
+def test_those_who_are_in_come_in_pages(room: Room, romeo: Client, juliet: Client, nurse: Client) -> None:
+    room.open(romeo, "first")
+    room.enter(juliet, "second")
+    room.enter(nurse, "third")
+
+    def page(more: str) -> tuple[list[str | None], str | None]:
+        asked = f"<query xmlns='{ITEMS}'><set xmlns='http://jabber.org/protocol/rsm'>{more}</set></query>"
+        answer = romeo.iq("get", asked, to=room.address)
+        if answer.get("type") == "error":
+            return [], condition(answer)
+        return [each.get("name") for each in answer.iter(f"{{{ITEMS}}}item")], answer.findtext(
+            ".//{http://jabber.org/protocol/rsm}count"
+        )
+
+    assert page("<max>2</max>") == (["first", "second"], "3")
+    assert page("<max>2</max><after>second</after>") == (["third"], "3")
+    assert page("<max>2</max><before/>") == (["second", "third"], "3")
+    assert page("<max>2</max><before>second</before>") == (["first"], "3")
+    assert page("<max>1</max><index>1</index>") == (["second"], "3")
+    assert page("<max>0</max>") == ([], "3")
+    assert page("<after>nobody</after>") == ([], "item-not-found")
+    assert page("<max>many</max>") == ([], "bad-request")
