@@ -61,7 +61,7 @@ class Invitations(Feature):
         only = self.host["members"].says(room)
         if only and not at_least(power, "admin") and not (self.anyone(room) and at_least(power, "member")):
             raise StanzaError("forbidden", "admins invite to this room")
-        if len(invites) > self.at_once or not self.karma.spend((room.address, occupant.user), len(invites)):
+        if len(invites) > self.at_once or not self.karma.spend(occupant.user, len(invites)):
             raise StanzaError("resource-constraint", "too many invitations", type="wait")
         for invite, to in [(invite, _address(invite)) for invite in invites]:
             if only and room.affiliation(to.user) == "none":
@@ -138,7 +138,7 @@ class Invitations(Feature):
             new
             and self.host["members"].says(room)
             and room.memory.get("inviting") != change.user
-            and self.karma.spend((room.address, room.address))
+            and self.karma.spend(next(iter(room.owners()), room.address))
         ):
             self.send(room, parse(change.user), room.address)
 

@@ -48,7 +48,10 @@ class Subscriptions(Feature):
     most = Option(int, 1000, "subscribers of one room", min=0)
     rooms = Option(int, 1000, "rooms of the service to which one address is subscribed", min=1)
     others = Option(
-        str, "local", "whom moderators may subscribe beside themselves", choices=["anyone", "local", "nobody"]
+        str,
+        "local",
+        "whom moderators may subscribe beside themselves; local: accounts of this server that are in the room",
+        choices=["anyone", "local", "nobody"],
     )
 
     def room_features(self, room: Room) -> list[str]:
@@ -167,9 +170,9 @@ class Subscriptions(Feature):
             raise StanzaError("jid-malformed", "a domain cannot subscribe")
         instance = self.host.router.instances.get(user.rpartition("@")[2])
         local = instance is not None and instance.has_users
-        if self.others == "nobody" or self.others == "local" and not local:
+        if self.others == "nobody" or self.others == "local" and not (local and room.of(user)):
             raise StanzaError("not-allowed", "they have to subscribe themselves")
-        if not self.host["invitations"].karma.spend((room.address, asker.user)):
+        if not self.host["invitations"].karma.spend(asker.user):
             raise StanzaError("resource-constraint", "too many at once", type="wait")
 
     def _moderates(self, room: Room, asker: JID | None) -> bool:

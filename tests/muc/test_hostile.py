@@ -6,7 +6,7 @@ import pytest
 
 from tests.client import Client
 from tests.conftest import Place
-from tests.muc.conftest import MUC, USER, Room, condition
+from tests.muc.conftest import ADMIN, MUC, USER, Room, condition
 
 pytestmark = pytest.mark.topology("one host")
 
@@ -188,7 +188,19 @@ def test_marks_that_only_the_room_may_make(room: Room, romeo: Client, juliet: Cl
 
 @pytest.mark.parametrize(
     "nick",
-    ["ʀᴏᴍᴇᴏ", "RОМEО", "ｒｏｍｅｏ", "𝐫𝐨𝐦𝐞𝐨", "rοmeο", "ro meo", "rօmeօ"],
+    [
+        "ʀᴏᴍᴇᴏ",
+        "RОМEО",
+        "ｒｏｍｅｏ",
+        "𝐫𝐨𝐦𝐞𝐨",
+        "rοmeο",
+        "ro meo",
+        "rօmeօ",
+        "r0meo",
+        "rorneo",
+        "romeo\u2800",
+        "rom\u033deo",
+    ],
 )
 def test_nicks_that_look_like_anothers(room: Room, romeo: Client, juliet: Client, nick: str) -> None:
     room.open(romeo, "romeo")
@@ -396,3 +408,28 @@ def test_any_number_of_occupants_may_be_the_most(
     assert values.count(most.strip()) == 2  # what it is, and one of the options
     assert condition(room.submit(romeo, maxusers="0")) == "not-acceptable"
     assert condition(room.submit(romeo, maxusers="many")) == "not-acceptable"
+
+
+@pytest.mark.topology("one host")
+def test_two_owners_who_throw_each_other_out_leave_one(room: Room, romeo: Client, juliet: Client) -> None:
+    """Each change is allowed when it is looked at, and the list is so long that others have their turns before its end."""
+    room.open(romeo, "first")
+    room.admin(romeo, f"jid='{juliet.bare}' affiliation='owner'")
+    items = [f"<item jid='u{n}@elsewhere.example' affiliation='outcast'/>" for n in range(300)]
+    for one, other in ((romeo, juliet), (juliet, romeo)):
+        inner = "".join((*items, f"<item jid='{other.bare}' affiliation='none'/>"))
+        one.send(f"<iq type='set' id='out' to='{room}'><query xmlns='{ADMIN}'>{inner}</query></iq>")
+    answers = [each.gets("<iq id='out'/>") for each in (romeo, juliet)]
+    assert [condition(each) for each in answers].count("result") == 1
+    winner = romeo if condition(answers[0]) == "result" else juliet
+    owners = room.admin(winner, "affiliation='owner'", kind="get")
+    assert [each.get("jid") for each in owners[0]] == [winner.bare]
+
+
+@pytest.mark.topology("one host")
+def test_invitations_of_one_user_are_counted_over_all_rooms(service: str, romeo: Client) -> None:
+    invites = "".join(f"<invite to='u{n}@elsewhere.example'/>" for n in range(20))
+    for number in range(3):  # of twenty at once, and as many more
+        room = Room(service).open(romeo, "first")
+        romeo.send(f"<message to='{room}' id='i{number}'><x xmlns='{USER}'>{invites}</x></message>")
+    assert condition(romeo.gets("<message type='error' id='i2'/>")) == "resource-constraint"
