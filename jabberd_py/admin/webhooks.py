@@ -17,7 +17,7 @@ from gevent.event import Event
 from gevent.lock import BoundedSemaphore
 
 from .. import log
-from ..hooks import Module, Option, command, duration, list_of, on
+from ..hooks import Module, Option, command, duration, every, list_of, on
 from ..jsm.session import Session
 from ..net.webclient import Refused, post, url
 from ..xdb import StoreError, xdb
@@ -27,7 +27,7 @@ from ..xmpp.stamp import utc
 logger = log.get(__name__)
 STORED = "jabberd_py:webhook-secret"
 PREFIX = "whsec_"
-EVENTS = ("account.created", "account.deleted", "login", "upload", "report")
+EVENTS = ("account.created", "account.deleted", "login", "messages", "upload", "report")
 LONGEST = 3600.0
 """Seconds between two attempts at most."""
 
@@ -123,6 +123,8 @@ class Webhooks(Module):
         self.receivers: dict[str, Receiver] = {}
         self.secret = b""
         self.busy = BoundedSemaphore()
+        self.sent = self.received = 0
+        self.counted = time.time()
         self._change()
 
     @on("reload")
@@ -132,6 +134,11 @@ class Webhooks(Module):
         for address in self.urls:
             if address not in self.receivers:
                 self.receivers[address] = Receiver(self, address)
+        for event, handler in (("out", self._sent), ("deliver", self._received)):
+            chain = self.host.hooks.chains[event]
+            chain.remove(handler)
+            if self.receivers and "messages" in self.events:  # else nobody counts
+                chain.add(handler, "message")
 
     @on("stop")
     def stop(self) -> None:
@@ -173,6 +180,20 @@ class Webhooks(Module):
     @on("session")
     def session(self, session: Session) -> None:
         self.put("login", jid=session.full, address=str(session.transport.info.get("address", "")))
+
+    def _sent(self, session: Session, stanza: Element) -> None:
+        self.sent += 1
+
+    def _received(self, stanza: Element) -> None:
+        self.received += 1
+
+    @every(60)
+    def count(self) -> None:
+        """Tells how many messages there were since the last time, if there were any."""
+        sent, received, since, self.counted = self.sent, self.received, self.counted, time.time()
+        self.sent = self.received = 0
+        if sent or received:
+            self.put("messages", sent=sent, received=received, seconds=round(self.counted - since))
 
     @on("uploaded")
     def uploaded(self, user: str, size: int) -> None:

@@ -16,6 +16,7 @@ from jabberd_py.instance import Instance
 from jabberd_py.net import webclient
 from jabberd_py.router import Router
 from jabberd_py.xdb import StoreError
+from jabberd_py.xmpp.element import Element
 from tests.client import Client
 
 
@@ -124,6 +125,32 @@ def test_no_letter_is_signed_before_there_is_a_key(monkeypatch: Any) -> None:
         right = hmac.digest(b"the key", signed, "sha256")
         assert headers["webhook-signature"] == "v1," + b64encode(right).decode()
     assert hooks.tell_secret() == {"secret": "whsec_" + b64encode(b"the key").decode()}  # made once
+    hooks.stop()
+
+
+def test_messages_are_counted_for_who_wants_it(monkeypatch: Any) -> None:
+    """What the host's users send, what arrives for the host; nobody counts where nobody is told."""
+    sent: Queue[dict[str, Any]] = Queue()
+    monkeypatch.setattr(webhooks.Webhooks, "key", lambda self: b"the key")
+    monkeypatch.setattr(webhooks, "post", lambda address, body, *rest: sent.put(json.loads(body)) or 204)
+    host = Instance(Router(), "localhost")
+    hooks = webhooks.Webhooks(host, {"urls": ["https://a.example/"]})
+    hooks.start()
+    message, presence = Element("message", "jabber:client"), Element("presence", "jabber:client")
+    for _ in range(2):
+        host.hooks.call("out", None, message)
+        host.hooks.call("out", None, presence)
+    host.hooks.call("deliver", message)
+    hooks.count()
+    said = sent.get(timeout=10)
+    assert said["type"] == "messages" and said["data"].pop("seconds") >= 0
+    assert said["data"] == {"host": "localhost", "sent": 2, "received": 1}
+    hooks.count()  # there were none
+    hooks.settings["events"] = ["login"]
+    host.hooks.tell("reload")
+    assert not host.hooks.chains["out"]["message"] and not host.hooks.chains["deliver"]["message"]
+    hooks.put("login", jid="romeo@localhost")
+    assert sent.get(timeout=10)["type"] == "login"
     hooks.stop()
 
 
