@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import IO, Any
 
 from ..archive import messages
 from ..hooks import Module
@@ -14,6 +14,7 @@ from ..xmpp.errors import StanzaError
 from ..xmpp.jid import JID
 from ..xmpp.protocols import XEP
 from . import portable_out
+from .portable_merge import Merge
 
 AT_ONCE = 4
 """Files that are written at a time."""
@@ -22,7 +23,7 @@ PIECE = 64 * 1024
 
 
 class Portable(Module):
-    """Lets users download all that the server keeps for them."""
+    """Lets users download all that the server keeps for them, and bring what another server has kept."""
 
     protocols = (XEP(227, "1.1", "Portable Import/Export Format for XMPP-IM Servers"),)
 
@@ -47,6 +48,20 @@ class Portable(Module):
             ticket.wait()
         messages.sync()
         return self._pieces(account, jid)
+
+    def merge(self, jid: JID, source: IO[bytes]) -> dict[str, int]:
+        """Reads the file of an account elsewhere into this one; how many parts of each kind came. Blocks, in turns with others.
+        Raises ValueError (a wrong file), StanzaError (another file of the account is in work, or too many are)."""
+        user = jid.user
+        if user in self.busy or len(self.busy) >= AT_ONCE:
+            raise StanzaError(
+                "resource-constraint", "such a file is in work already, try again later", type="wait"
+            )
+        self.busy.add(user)
+        try:
+            return Merge(self.host, user).read(source)
+        finally:
+            self.busy.discard(user)
 
     def _pieces(self, account: Account, jid: JID) -> Iterator[bytes]:
         self.busy.add(jid.user)

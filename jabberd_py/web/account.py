@@ -11,11 +11,13 @@ from .. import log
 from ..commands import CommandError, NoSuchThing
 from ..xmpp.errors import StanzaError
 from .arrive import clients
-from .context import act, me, run, signed_in, tell, web
+from .context import act, me, run, signed_in, takes, tell, web
 from .signin import Refused, check_password
 
 blueprint = Blueprint("account", __name__, url_prefix="/account")
 audit = log.get("audit")
+LARGEST = 32 << 20
+"""Bytes of a file that is imported."""
 
 
 @blueprint.route("", methods=["GET", "POST"])
@@ -166,8 +168,27 @@ def delete() -> str | Response | tuple[str, int]:
 @blueprint.route("/data")
 @signed_in
 def data() -> str:
-    """Offers a file with everything."""
-    return render_template("account/data.html")
+    """Offers a file with everything, and takes one of another server."""
+    return render_template("account/data.html", most=LARGEST)
+
+
+@blueprint.route("/data/import", methods=["POST"])
+@takes(LARGEST)
+@signed_in
+def bring() -> Response:
+    """Reads such a file of an account elsewhere."""
+    portable: Any = me().host.modules.get("portable")
+    file = request.files.get("file")
+    if portable is None or file is None:
+        abort(404)
+    try:
+        counts = portable.merge(me().jid, file.stream)
+    except (ValueError, StanzaError) as error:
+        tell(str(error) if isinstance(error, ValueError) else error.text or error.condition, "error")
+    else:
+        tell("Imported: " + ", ".join(f"{count} {name}" for name, count in counts.items() if count) + ".")
+    audit.info("import", by=me().user, via="console", where=request.remote_addr, result="done")
+    return redirect("/account/data", 303)
 
 
 @blueprint.route("/data/export", methods=["POST"])

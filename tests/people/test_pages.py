@@ -243,3 +243,46 @@ def test_a_user_deletes_the_account_and_comes_back(person, browser, make_client,
     other = browser()
     other.get("/sign-in")
     assert "suspended" in other.send("Sign in", address=romeo.bare, password=PASSWORD).text
+
+
+ELSEWHERE = """<?xml version='1.0'?><server-data xmlns='urn:xmpp:pie:0'><host jid='old.example'><user name='montague'>
+<query xmlns='jabber:iq:roster'>
+<item jid='nurse@example.org' name='Nurse' subscription='both'><group>Staff</group></item></query>
+<vCard xmlns='vcard-temp'><FN>Romeo</FN></vCard>
+<pubsub xmlns='http://jabber.org/protocol/pubsub'><items node='http://jabber.org/protocol/nick'><item id='current'>
+<nick xmlns='http://jabber.org/protocol/nick'>Romy</nick></item></items></pubsub>
+<archive xmlns='urn:xmpp:pie:0#mam'><result xmlns='urn:xmpp:mam:2' id='a'><forwarded xmlns='urn:xmpp:forward:0'>
+<delay xmlns='urn:xmpp:delay' stamp='2020-01-01T00:00:00Z'/><message xmlns='jabber:client' from='montague@old.example/x'
+to='nurse@example.org' type='chat'><body>In Verona</body></message></forwarded></result></archive>
+</user></host></server-data>"""
+
+
+def test_a_user_brings_the_data_of_an_account_elsewhere(person, browser):
+    romeo = person()
+    contacts(romeo)
+    page = browser(romeo.bare)
+    page.get("/account/data")
+    fields = page.page.form("Import").fields
+    for _ in range(2):  # a second time changes nothing
+        said = page.post("/account/data/import", fields, multipart={"file": ELSEWHERE.encode()}).text
+    assert "1 archive" in said
+    assert contacts(romeo) == {"nurse@example.org": ("none", ["Staff"])}
+    answer = romeo.iq("get", "<vCard xmlns='vcard-temp'/>")
+    assert answer.findtext(".//{vcard-temp}FN") == "Romeo"
+    file = ET.fromstring(page.post("/account/data/export", {"_token": fields["_token"]}).body)
+    (message,) = file.find(".//{urn:xmpp:pie:0#mam}archive").iter("{jabber:client}message")
+    assert (message.get("from"), message.get("to")) == (f"{romeo.bare}/x", "nurse@example.org")
+    assert "".join(file.find(".//{http://jabber.org/protocol/pubsub}items").itertext()).strip() == "Romy"
+
+
+@pytest.mark.parametrize(
+    "file",
+    [b"", b"no xml", b"<server-data xmlns='urn:xmpp:pie:0'/>", ELSEWHERE[:-40].encode(), ELSEWHERE.encode("utf-16"),
+     b"<!DOCTYPE x [<!ENTITY a 'aaaa'>]><x>&a;</x>", ELSEWHERE.replace("FN>Romeo", "FN>" + "x" * (2 << 20)).encode()],
+    ids=["empty", "text", "nobody", "half", "utf-16", "entities", "long"],
+)  # fmt: skip
+def test_a_file_that_is_none_is_told(boss, browser, file):
+    page = browser(BOSS)
+    page.get("/account/data")
+    page.post("/account/data/import", page.page.form("Import").fields, multipart={"file": file})
+    assert page.page.path == "/account/data" and "told error" in page.page.html
