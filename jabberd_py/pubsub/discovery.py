@@ -62,6 +62,8 @@ SERVICE = (*BOTH, "collections", "get-pending", "multi-collection", "multi-colle
 MORE = (ORDER, f"{ORDER}@{NS}")
 TAGS = 30
 """Characters of an item beside its attributes' values."""
+LOOKED_AT = 100
+"""Nodes that a request goes through at the price of one stanza."""
 SHOWN = 10_000
 """Items of a node that are listed."""
 
@@ -104,9 +106,7 @@ def node_items(engine: Owners, owner: str, node: Node, request: Element) -> Elem
         return nodes_in(engine, owner, node, request, lambda node: True)
     engine.settle(owner, node)
     ids = store.ids(owner, node.name, SHOWN, engine.since(node)) if node.config.persist_items else []
-    return _page(
-        engine, request, {id: Element("item", DISCO_ITEMS, jid=owner, name=id) for id in fairly(ids)}
-    )
+    return _page(engine, request, ids, lambda id: Element("item", DISCO_ITEMS, jid=owner, name=id))
 
 
 def nodes_in(
@@ -119,25 +119,24 @@ def nodes_in(
         found = [node for node in list(nodes.values()) if not node.config.collection]
     else:
         found = [nodes[name] for name in list(nodes.children.get(parent.name, ())) if name in nodes]
-    return _page(engine, request, {
-        node.name: node_item(owner, node)
-        for node in fairly(found)
-        if wanted(node) and engine.reads(owner, node, asker)
-    })  # fmt: skip
+    if request.session is not None:
+        request.session.work += len(found) // LOOKED_AT
+    names = [node.name for node in fairly(found) if wanted(node) and engine.reads(owner, node, asker)]
+    return _page(engine, request, names, lambda name: node_item(owner, nodes[name]))
 
 
-def _page(engine: Owners, request: Element, rows: dict[str, Element]) -> Element:
-    """What is asked for of these (XEP-0059), and no more than an answer has room for. Raises StanzaError."""
+def _page(engine: Owners, request: Element, ids: list[str], row: Callable[[str], Element]) -> Element:
+    """What is asked for of these (XEP-0059), and no more than an answer has room for; ``row`` makes it. Raises StanzaError."""
     assert request.payload is not None and request.from_ is not None
     try:
         page = rsm.read(request.payload)
     except ValueError as error:
         raise StanzaError("bad-request", str(error)) from None
-    ids, first = list(rows), 0
+    count, first = len(ids), 0
     if page is not None:
         if page.index is not None:
             raise StanzaError("feature-not-implemented", "pages by index")
-        if any(each and each not in rows for each in (page.after, page.before)):
+        if any(each and each not in ids for each in (page.after, page.before)):
             raise StanzaError("item-not-found")
         first = ids.index(page.after) + 1 if page.after else 0
         last = ids.index(page.before) if page.before else len(ids)
@@ -147,17 +146,21 @@ def _page(engine: Owners, request: Element, rows: dict[str, Element]) -> Element
         )
         ids = ids[first:last]
     room = ANSWER if request.from_.domain in engine.host.router.instances else ANSWER_AWAY
-    kept, back = list[str](), page is not None and page.before is not None
+    rows, back = list[Element](), page is not None and page.before is not None
     for id in fairly(ids[::-1] if back else ids):
-        room -= sum(map(len, rows[id].attrs.values())) + TAGS
+        made = row(id)
+        room -= sum(map(len, made.attrs.values())) + TAGS
         if room < 0:
             break
-        kept.append(id)
+        rows.append(made)
+    cut = len(ids) - len(rows)
     if back:
-        first, kept = first + len(ids) - len(kept), kept[::-1]
-    query = Element("query", DISCO_ITEMS, *(rows[id] for id in kept))
-    if page is not None or len(kept) < len(ids):
-        query.append(rsm.answer(kept[0] if kept else None, kept[-1] if kept else None, len(rows), first))
+        first, ids, rows = first + cut, ids[cut:], rows[::-1]
+    else:
+        ids = ids[: len(rows)]
+    query = Element("query", DISCO_ITEMS, *rows)
+    if page is not None or cut:
+        query.append(rsm.answer(ids[0] if ids else None, ids[-1] if ids else None, count, first))
     query.serialise(fairly)
     return query
 

@@ -21,6 +21,9 @@ from .reading import AT_ONCE, Reading
 from .store import Item, Node
 from .tables import NAME_LENGTH
 
+CONFIG = 16_384
+"""Characters of a node's configuration: all of them are in memory while anybody uses the owner's nodes."""
+
 
 def form_of(parent: Element | None) -> Element | None:
     return None if parent is None else parent.child("x", forms.NS)
@@ -108,6 +111,8 @@ class Items(Reading):
             raise StanzaError("not-acceptable", str(error)) from None
         if not self.collections and (wanted.is_collection or wanted.collection or wanted.children):
             raise unsupported("collections")
+        if wanted is not config and len(store.config_text(wanted)) > CONFIG:
+            raise StanzaError("not-acceptable", f"a configuration has at most {CONFIG} characters")
         return wanted
 
     def _check(self, config: Config, options: dict[str, list[str]]) -> None:

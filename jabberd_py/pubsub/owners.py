@@ -118,6 +118,12 @@ class Owners(Subscribing):
                 if each.state == "pending":
                     self.outbox.send(event.copy(to=each.jid))
 
+    def orphaned(self, owner: str, name: str) -> None:
+        """An owner's account is gone: a node that nobody owns any more goes, too."""
+        node = self.nodes(owner).get(name)
+        if node is not None and not node.owners and not node.gone:
+            self.deleted(owner, node)
+
     def purge_node(self, owner: str, asker: JID, verb: Element, request: Element) -> None:
         """Section 8.5."""
         self.purged(owner, self.own_node(owner, verb.attrs.get("node"), asker))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
+from typing import Any
 
 from ..xdb import xdb
 from ..xmpp.jid import parse
@@ -115,9 +116,11 @@ def left(full: str, others: bool) -> None:
         del temporary[user]
 
 
-def forget(user: str) -> None:
-    """An account is gone: it is subscribed to nothing and affiliated with nothing, at any owner's. Returns when committed."""
-    for owner in xdb.save(_forget, user):
+def forget(user: str) -> list[tuple[str, str]]:
+    """An account is gone: it is subscribed to nothing and affiliated with nothing, at any owner's. Returns when committed: the
+    nodes that it owned at others' (owner, node)."""
+    owners, owned = xdb.save(_forget, user)
+    for owner in owners:
         nodes = nodes_of.get(owner)
         if nodes is None:
             nodes_of.forget(owner)
@@ -128,15 +131,18 @@ def forget(user: str) -> None:
                 nodes.put(node, user, ())
         for node in nodes.values():
             node.affiliations.pop(user, None)
+    return [each for each in owned if each[0] != user]
 
 
-def _forget(user: str) -> list[str]:
+def _forget(user: str) -> tuple[list[str], list[tuple[str, str]]]:
     a, s = PubsubAffiliation, PubsubSubscription
+    theirs: Any = a.select(a.owner, a.node).where(a.jid == user, a.affiliation == "owner")
+    owned = list(theirs.tuples())
     mine = ((a, a.jid == user), (s, s.bare == user))
     owners = {row.owner for table, where in mine for row in table.select(table.owner).where(where).distinct()}
     for table, where in mine if owners else ():
         table.delete().where(where).execute()
-    return sorted(owners)
+    return sorted(owners), owned
 
 
 def over(now: float, most: int) -> list[tuple[str, str, str, str]]:

@@ -356,7 +356,10 @@ class Pep(AccountCommands, Requests, Expiry, Module):
     @on("deleting")
     def gone(self, user: str) -> None:
         self.present.forget(user)
-        people.forget(user)
+        for owner, name in people.forget(user):
+            service = self.host.router.instances.get(owner)
+            if isinstance(service, Presence):
+                service.orphaned(owner, name)
 
     # -- discovery --------------------------------------------------------------------------------
 

@@ -24,12 +24,20 @@ from .node import Node, Nodes
 from .options import Subscription, stored
 from .tables import PubsubAffiliation, PubsubItem, PubsubNode, PubsubSubscription
 
+HEAVY = 100
+"""Characters of a configuration that weigh as much in the cache as one subscription."""
+
 
 class Item(NamedTuple):
     id: str
     publisher: str
     published: float
     payload: str
+
+
+def config_text(config: Config) -> str:
+    """As it is stored."""
+    return json.dumps(config.differences())
 
 
 def key(node: str, item: str) -> str:
@@ -73,6 +81,7 @@ def nodes_of(owner: str) -> Nodes:
     nodes.weight = 1
     for name, config, created, creator in _nodes(owner):
         nodes.add(Node(name, Config.stored(json.loads(config)), created, creator))
+        nodes.weight += len(config) // HEAVY
     if nodes or "@" not in owner:  # a service's root has subscribers, even if there is nothing in it
         for name, jid, affiliation in _affiliations(owner):
             if name in nodes:
@@ -233,7 +242,7 @@ def _create(
         if PubsubNode.select(PubsubNode.id).where(which).count() >= limit:
             return "full"
     _purge(owner, name)  # of an older node with this name nothing is left
-    text = json.dumps(config.differences())
+    text = config_text(config)
     PubsubNode.insert(
         owner=owner, name=name, config=text, created=time.time(), creator=creator, expire=config.item_expire
     ).execute()
@@ -244,7 +253,7 @@ def _create(
 
 def _configure(owner: str, name: str, config: Config) -> None:
     n = PubsubNode
-    text = json.dumps(config.differences())
+    text = config_text(config)
     n.update(config=text, expire=config.item_expire).where(n.owner == owner, n.name == name).execute()
 
 

@@ -4,7 +4,20 @@ import pytest
 
 from tests.pubsub.test_collections import make  # noqa: F401
 from tests.pubsub.test_subscriptions import subscribe
-from tests.pubsub.words import EVENT, ITEMS, NS, OWNER, condition, form, ids, items, publish, pubsub, tune
+from tests.pubsub.words import (
+    EVENT,
+    ITEMS,
+    NS,
+    OWNER,
+    condition,
+    configure,
+    form,
+    ids,
+    items,
+    publish,
+    pubsub,
+    tune,
+)
 
 pytestmark = pytest.mark.topology("one host")
 
@@ -186,3 +199,12 @@ def test_the_last_item_comes_with_presence(romeo, juliet, service, node):
     )
     juliet.send("<presence><show>away</show></presence>")
     juliet.nothing("<message/>")
+
+
+def test_a_configuration_has_a_bound(romeo):
+    publish(romeo, "urn:test:large")
+    groups = [f"{number:04}" * 20 for number in range(300)]
+    assert condition(configure(romeo, "urn:test:large", roster_groups_allowed=groups)) == ("not-acceptable",)
+    assert condition(configure(romeo, "urn:test:large", roster_groups_allowed=groups[:100])) == ("result",)
+    refused = publish(romeo, "urn:test:new", roster_groups_allowed=groups)
+    assert condition(refused) == ("not-acceptable",)

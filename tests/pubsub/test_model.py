@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.pubsub.test_subscriptions import options, values
 from tests.pubsub.words import EVENT, NS, OWNER, condition, configure, form, ids, items, publish, pubsub
 
-pytestmark = pytest.mark.topology("one host", "two hosts")
+pytestmark = pytest.mark.topology("one host", "two hosts", "two servers")
 READERS, WRITERS = {"owner", "publisher", "member"}, {"owner", "publisher", "publish-only"}
 AFFILIATIONS = ["none", "member", "publisher", "publish-only", "outcast"]
 MODELS = ["open", "whitelist", "authorize"]
@@ -44,10 +44,14 @@ steps = st.lists(
 
 
 class World:
-    """The node, as a model and as the service has it. User 0 owns it."""
+    """The node, as a model and as the service has it. User 0 owns it.
 
-    def __init__(self, clients, service):
-        self.clients, self.service = clients, service
+    remote   users on another server: the service does not see their presence
+    witness  owns the node, too, on that server: what it has heard of has come to all who are there
+    """
+
+    def __init__(self, clients, service, remote, witness):
+        self.clients, self.service, self.remote, self.witness = clients, service, remote, witness
         made = clients[0].iq(
             "set",
             pubsub(f"<create/><configure>{form('node_config', max_items=str(MOST))}</configure>"),
@@ -60,6 +64,12 @@ class World:
         self.shows = dict.fromkeys(range(4), "online")
         self.blocked: set[int] = set()
         self.expected: dict[int, Counter] = {number: Counter() for number in range(4)}
+        if witness is not None:
+            row = f"<affiliation jid='{witness.bare}' affiliation='owner'/>"
+            inner = f"<affiliations node='{self.node}'>{row}</affiliations>"
+            assert condition(clients[0].iq("set", pubsub(inner, OWNER), to=service)) == ("result",)
+            inner = f"<subscribe node='{self.node}' jid='{witness.bare}'/>"
+            assert condition(witness.iq("set", pubsub(inner), to=service)) == ("result",)
 
     # -- the model
 
@@ -88,7 +98,7 @@ class World:
             if (
                 state == "subscribed"
                 and self.refused(user) is None
-                and (not filtered or self.shows[user] == "online")
+                and (not filtered or user in self.remote or self.shows[user] == "online")
             ):
                 self.told(user, *what)
 
@@ -226,7 +236,7 @@ class World:
         client.send("<presence/>")
         client.sync()
         self.shows[user] = "online"
-        if self.subscriptions.get(user, ("",))[0] == "subscribed":
+        if user not in self.remote and self.subscriptions.get(user, ("",))[0] == "subscribed":
             self.last(user)
 
     def block(self, user, on):
@@ -247,6 +257,12 @@ class World:
         assert self.take_back(0, "barrier") == ("result",)
         del self.items["barrier"]
         self.event("retract", "barrier")
+        if self.witness is not None:
+            self.witness.gets(
+                f"<message from='{self.service}'><event xmlns='{EVENT}'><items node='{self.node}'>"
+                "<retract id='barrier'/></items></event></message>"
+            )
+            self.witness.inbox = []
         for user, client in enumerate(self.clients):
             wanted = self.expected[user]
             for _ in range(200):
@@ -278,6 +294,9 @@ class World:
 def test_everybody_is_told_what_the_model_says(romeo, juliet, nurse, make_client, account, topology, service):
     tybalt = make_client(account("tybalt", topology.romeo), resource="street")
     clients = [romeo, juliet, nurse, tybalt]
+    apart = topology.romeo.server is not topology.juliet.server
+    remote = {1, 2} if apart else set()
+    witness = make_client(account("witness", topology.juliet)) if apart else None
 
     @settings(
         suppress_health_check=list(HealthCheck),
@@ -285,11 +304,11 @@ def test_everybody_is_told_what_the_model_says(romeo, juliet, nurse, make_client
     )
     @given(steps)
     def run(what):
-        for client in clients:
+        for client in clients + [witness] * apart:
             client.send("<presence/>")
             client.sync(service)
             client.inbox = []
-        world = World(clients, service)
+        world = World(clients, service, remote, witness)
         try:
             for step, user, argument in what:
                 world.do(step, user, argument)

@@ -202,3 +202,25 @@ def test_what_is_too_large(romeo, service, node):
         ),
     ):
         assert condition(romeo.iq("set", pubsub(inner), to=service)) == says
+
+
+def test_a_node_whose_last_owner_is_deleted_goes_with_him(
+    romeo, juliet, service, make_client, account, topology
+):
+    tybalt = account("tybalt", topology.romeo)
+    client = make_client(tybalt)
+    his, shared = f"his-{tybalt.bare}", f"shared-{tybalt.bare}"
+    for node in (his, shared):
+        assert client.iq("set", pubsub(f"<create node='{node}'/>"), to=service).get("type") == "result"
+        inner = f"<subscribe node='{node}' jid='{juliet.bare}'/>"
+        assert juliet.iq("set", pubsub(inner), to=service).get("type") == "result"
+    owner = f"<affiliation jid='{romeo.bare}' affiliation='owner'/>"
+    inner = f"<affiliations node='{shared}'>{owner}</affiliations>"
+    assert client.iq("set", pubsub(inner, OWNER), to=service).get("type") == "result"
+    juliet.send("<presence/>")
+    juliet.sync()
+    topology.romeo.server.ctl("accounts", "delete", tybalt.bare)
+    juliet.gets(f"<message from='{service}'><event xmlns='{EVENT}'><delete node='{his}'/></event></message>")
+    assert condition(items(romeo, his, service)) == ("item-not-found",)
+    assert condition(items(romeo, shared, service)) == ("result",)
+    assert condition(configure(romeo, shared, service, title="romeo's")) == ("result",)
