@@ -40,9 +40,12 @@ class Blocking(Module):
     @iq("set", NS, "block", to="self")
     def block(self, request: Element) -> None:
         user, items = request.from_.user, list(request.payload.elements())
-        jids = [_jid(item) for item in items]
-        if not jids:
+        if not items:
             raise StanzaError("bad-request", "whom?")
+        most = self.host["privacy"].max_items
+        if len(items) > most:
+            raise StanzaError("not-acceptable", f"at most {most} addresses can be blocked")
+        jids = [_jid(item) for item in fairly(items)]
         self.host["privacy"].block(user, lambda old: [*dict.fromkeys([*old, *jids])])
         for item, jid in zip(items, jids, strict=True):
             for report in item.elements():
@@ -50,9 +53,8 @@ class Blocking(Module):
 
     @iq("set", NS, "unblock", to="self")
     def unblock(self, request: Element) -> None:
-        user, jids = request.from_.user, {_jid(item) for item in request.payload.elements()}
-        if jids:
-            gone = set(jids)
+        user, gone = request.from_.user, {_jid(item) for item in fairly(request.payload.elements())}
+        if gone:
             self.host["privacy"].block(user, lambda old: [jid for jid in old if jid not in gone])
             return
         self.forgiving.add(user)

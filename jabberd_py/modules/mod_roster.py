@@ -288,11 +288,14 @@ class Roster(Module):
         raise StanzaError("forbidden", "that is somebody else's roster")
 
     def _groups(self, element: Element) -> tuple[str, ...]:
-        groups = tuple(group.text for group in element.all("group", ROSTER))
+        found = element.all("group", ROSTER)
+        if len(found) > self.groups:
+            raise StanzaError("not-acceptable", f"a contact is in at most {self.groups} groups")
+        groups = tuple(group.text for group in found)
         if len(set(groups)) != len(groups):
             raise StanzaError("bad-request", "the same group twice")
-        if len(groups) > self.groups or any(not group or len(group.encode()) > LONGEST for group in groups):
-            raise StanzaError("not-acceptable", "a group's name is empty or too long, or there are too many")
+        if any(not group or len(group.encode()) > LONGEST for group in groups):
+            raise StanzaError("not-acceptable", "a group's name is empty or too long")
         return groups
 
     # -- changes ----------------------------------------------------------------------------------------

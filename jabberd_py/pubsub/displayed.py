@@ -36,12 +36,13 @@ class Displayed(Module):
 
     @on("out", kind="message")
     def assist(self, session: Session, message: Element) -> None:
-        """The element leaves the message before anybody else sees it (section 6.2). Waits until it is published."""
+        """The element leaves the message before anybody else sees it (section 6.2). Waits until it is published. Raises
+        StanzaError."""
         if MARK not in message.kids:  # every message comes by here
             return
-        marks = message.all("displayed", NS)
-        for each in marks:
-            message.remove(each)
+        marks = message.take("displayed", NS)
+        if len(marks) > 1:
+            raise StanzaError("bad-request", "more than one marker")
         chat, payload = message.attrs.get("to", ""), marks[0].to_bytes("\0")
         if not self.account_features or not 0 < len(chat) <= NAME_LENGTH:
             return

@@ -59,8 +59,11 @@ class Management(Owners):
         if sum(each != "none" for each in left.values()) > self.max_affiliations:
             raise StanzaError("policy-violation", f"a node has at most {self.max_affiliations} affiliations")
         if wanted:
-            if not people.affiliate(owner, node.name, wanted):
-                raise StanzaError("item-not-found")
+            try:
+                if not people.affiliate(owner, node.name, wanted, bool(node.owners)):
+                    raise StanzaError("item-not-found")
+            except people.Unowned:  # another owner was taken out at the same time
+                raise StanzaError("not-acceptable", "somebody has to own the node") from None
             self.recheck(owner, node)
         if not stay:
             return None

@@ -20,8 +20,12 @@ def user_of(jid: str) -> str:
     return jid if "/" not in jid else parse(jid).user
 
 
-def _affiliate(owner: str, name: str, affiliations: dict[str, str]) -> bool:
-    """``none`` removes. False: the node is gone."""
+class Unowned(Exception):
+    """Nobody would own the node any more."""
+
+
+def _affiliate(owner: str, name: str, affiliations: dict[str, str], owned: bool) -> bool:
+    """``none`` removes. ``owned``: somebody has to own the node. False: the node is gone. Raises Unowned."""
     if not there(owner, name):
         return False
     a = PubsubAffiliation
@@ -29,12 +33,16 @@ def _affiliate(owner: str, name: str, affiliations: dict[str, str]) -> bool:
         a.delete().where(a.owner == owner, a.node == name, a.jid == jid).execute()
         if affiliation != "none":
             a.insert(owner=owner, node=name, jid=jid, affiliation=affiliation).execute()
+    mine = (a.owner == owner) & (a.node == name) & (a.affiliation == "owner")
+    if owned and not a.select(a.id).where(mine).exists():
+        raise Unowned
     return True
 
 
-def affiliate(owner: str, name: str, affiliations: dict[str, str]) -> bool:
-    """``none`` removes. Returns when committed. False: the node is gone."""
-    done: bool = xdb.save(_affiliate, owner, name, affiliations)
+def affiliate(owner: str, name: str, affiliations: dict[str, str], owned: bool = False) -> bool:
+    """``none`` removes. Returns when committed. ``owned``: the node has an owner, and shall have one. False: the node is gone.
+    Raises Unowned."""
+    done: bool = xdb.save(_affiliate, owner, name, affiliations, owned)
     node = known(owner).get(name) if done else None
     if node is not None:
         for jid, affiliation in affiliations.items():

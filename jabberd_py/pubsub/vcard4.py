@@ -27,6 +27,8 @@ from .vcards import TEMP, VCARD4, to_temp, to_vcard4
 NODE = "urn:xmpp:vcard4"
 CONFIG = Config(access_model="open", max_items=1, send_last_published_item="on_sub_and_presence")
 """A vCard is for everybody."""
+TAGS = 4000
+"""A vCard with more of them is not converted: that would take long, and anybody may ask for it."""
 
 
 class VCard4(Module):
@@ -79,6 +81,8 @@ class VCard4(Module):
         if item is None:
             return None
         xdb.release()
+        if item.payload.count("<") > TAGS:
+            return text
         card = intact(user, "pubsub_item", item.payload)
         queue()  # a long vCard takes milliseconds at each step
         old = intact(user, "document", text)
@@ -95,9 +99,12 @@ class VCard4(Module):
 
     def stored(self, user: str, card: Element) -> None:
         """A vcard-temp was stored: it is the vCard now. Raises StanzaError, StoreError."""
+        if card.inner.count(b"<") > TAGS:
+            raise StanzaError("not-acceptable", "that vCard has too many elements")
         item, pep = self._card(user), self.host["pep"]
         xdb.release()
-        before = None if item is None else intact(user, "pubsub_item", item.payload)
+        small = item is not None and item.payload.count("<") <= TAGS
+        before = intact(user, "pubsub_item", item.payload) if item is not None and small else None
         queue()
         made = to_vcard4(card, before)
         queue()

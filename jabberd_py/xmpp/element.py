@@ -142,6 +142,15 @@ class Element:
         self.children.remove(child)
         self._changed()
 
+    def take(self, name: str, namespace: str) -> list[Element]:
+        """Removes the children of that name and namespace, and returns them."""
+        found = self.all(name, namespace)
+        if found:
+            gone = {id(each) for each in found}
+            self._children = [child for child in self.children if id(child) not in gone]
+            self._changed()
+        return found
+
     # -- as a stanza -----------------------------------------------------------
 
     @property

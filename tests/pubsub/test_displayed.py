@@ -1,6 +1,6 @@
 """XEP-0490: the examples that a server answers, by their number, and what goes beside."""
 
-from tests.pubsub.words import INFO, NS, event, ids, items, listen, publish, pubsub
+from tests.pubsub.words import INFO, NS, condition, event, ids, items, listen, publish, pubsub
 
 MDS = "urn:xmpp:mds:displayed:0"
 OPTIONS = {
@@ -46,3 +46,15 @@ def test_examples_8_to_10_one_message_tells_the_other_side_and_ones_own_clients(
     form = romeo.iq("get", pubsub(f"<configure node='{MDS}'/>", NS + "#owner"))
     values = {each.get("var"): each[0].text for each in form.iter("{jabber:x:data}field") if len(each)}
     assert values["pubsub#access_model"] == "whitelist" and values["pubsub#max_items"] == "max"
+
+
+def test_a_message_has_one_marker(romeo, juliet):
+    many = displayed("s1", romeo.bare) * 1000
+    romeo.send(f"<message to='{juliet.bare}' type='chat' id='many'><body>hi</body>{many}</message>")
+    error = romeo.gets("<message id='many' type='error'/>")
+    assert condition(error) == ("bad-request",)
+    romeo.send(
+        f"<message to='{juliet.bare}' type='chat' id='two'><body>hi</body>{displayed('s1', romeo.bare) * 2}</message>"
+    )
+    romeo.gets("<message id='two' type='error'/>")
+    assert condition(items(romeo, MDS)) == ("item-not-found",)

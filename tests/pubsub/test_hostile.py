@@ -208,3 +208,31 @@ def test_a_configuration_has_a_bound(romeo):
     assert condition(configure(romeo, "urn:test:large", roster_groups_allowed=groups[:100])) == ("result",)
     refused = publish(romeo, "urn:test:new", roster_groups_allowed=groups)
     assert condition(refused) == ("not-acceptable",)
+
+
+def test_two_owners_cannot_take_each_other_out(romeo, juliet, service, node):
+    def row(who, affiliation):
+        row = f"<affiliation jid='{who.bare}' affiliation='{affiliation}'/>"
+        return pubsub(f"<affiliations node='{node}'>{row}</affiliations>", OWNER)
+
+    assert condition(romeo.iq("set", row(juliet, "owner"), to=service)) == ("result",)
+    for one, other in ((romeo, juliet), (juliet, romeo)):
+        one.send(f"<iq type='set' id='out' to='{service}'>{row(other, 'none')}</iq>")
+    answers = [client.gets("<iq id='out'/>") for client in (romeo, juliet)]
+    assert any(answer.get("type") == "error" for answer in answers)
+    forms = [
+        each.iq("get", pubsub(f"<configure node='{node}'/>", OWNER), to=service) for each in (romeo, juliet)
+    ]
+    assert [each.get("type") for each in forms].count("result") == 1
+
+
+def test_a_vcard_of_very_many_elements_is_not_converted(romeo, juliet):
+    many = (
+        f"<vcard xmlns='urn:ietf:params:xml:ns:vcard-4.0'><fn><text>Romeo</text></fn>{'<a/>' * 5000}</vcard>"
+    )
+    asked = "<vCard xmlns='vcard-temp'/>"
+    assert condition(publish(romeo, "urn:xmpp:vcard4", "current", many, access_model="open")) == ("result",)
+    [card] = juliet.iq("get", asked, to=romeo.bare)
+    assert not len(card) or card.tag.endswith("error")
+    refused = romeo.iq("set", f"<vCard xmlns='vcard-temp'>{'<a/>' * 5000}</vCard>")
+    assert condition(refused) == ("not-acceptable",)
