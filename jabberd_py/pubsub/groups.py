@@ -19,7 +19,7 @@ from ..arguments import AccountAddress
 from ..commands import Failed
 from ..hooks import Option, command, every, list_of, mapping_of, on
 from ..jsm.host import bare_address
-from ..net.turns import fairly
+from ..net.turns import fairly, pause
 from ..xdb import StoreError, xdb
 from ..xmpp.errors import StanzaError
 from .following import Follower, Following, Source, source
@@ -29,6 +29,8 @@ logger = log.get(__name__)
 EVERYBODY = "*"
 IDS = 10_000
 """Addresses of one node; the others are not heeded."""
+PAGE = 250
+"""Rows that are read at a time."""
 AT_ONCE = 20
 """Contacts that are made at a time."""
 
@@ -144,8 +146,17 @@ class Groups(Follower):
         return user.endswith("@" + self.host.domain) and bool(self.host.users.exists(user))
 
     def _rows(self) -> list[GroupMember]:
-        mine = GroupMember.domain == self.host.domain
-        return list(GroupMember.select().where(mine).order_by(GroupMember.id))
+        """In turns with everything else: they may be many. Blocks."""
+        rows, behind = list[GroupMember](), 0
+        while True:
+            mine = (GroupMember.domain == self.host.domain) & (GroupMember.id > behind)
+            page = list(GroupMember.select().where(mine).order_by(GroupMember.id).limit(PAGE))
+            rows += page
+            if len(page) < PAGE:
+                return rows
+            behind = page[-1].id
+            xdb.release()
+            pause()
 
     # -- they come and go -------------------------------------------------------------------------------
 
@@ -214,8 +225,11 @@ class Groups(Follower):
         self.members.setdefault(name, {})[user] = None
 
     def _join(self, name: str, user: str) -> None:
+        if not xdb.save(
+            enrol, user, self.host.domain, name, {}
+        ):  # before the contacts: after a crash they are known
+            return
         self._note(name, user)
-        xdb.save(enrol, user, self.host.domain, name, {})  # before the contacts: after a crash they are known
         self._with_others(name, user, self._pair)
         xdb.save(enrol, user, self.host.domain, name, {"done": True})
 
@@ -297,7 +311,8 @@ class Groups(Follower):
     @command("groups show")
     def show_group(self, group: str) -> list[dict[str, Any]]:
         """The members of one group, and who says so."""
-        rows = [row for row in self._rows() if row.name == group]
+        mine = (GroupMember.domain == self.host.domain) & (GroupMember.name == group)
+        rows = GroupMember.select().where(mine).order_by(GroupMember.id)
         return [{"jid": row.owner, "by": "command" if row.added else "configuration or node"} for row in rows]
 
     @command("groups add", changes=True)
@@ -312,7 +327,8 @@ class Groups(Follower):
             members = self.members.get(name, {})
             if user not in members and len(members) >= self.most:
                 raise Failed(f"a group has at most {self.most} members")
-            xdb.save(enrol, user, self.host.domain, name, {"added": True})
+            if not xdb.save(enrol, user, self.host.domain, name, {"added": True}):
+                raise StanzaError("item-not-found", "there is no such account")
             self.settle()
 
     @command("groups remove", changes=True)

@@ -7,6 +7,7 @@ from typing import Any
 
 from peewee import BooleanField, CharField, TextField
 
+from ..jsm.users import Account
 from ..xdb import OWNER_LENGTH, JidField, Table, spoilt
 
 NAME = 200
@@ -58,12 +59,16 @@ def groups_of(row: SharedContact) -> list[str]:
 # -- in the writer ------------------------------------------------------------------------------------------
 
 
-def enrol(user: str, domain: str, name: str, values: dict[str, bool]) -> None:
+def enrol(user: str, domain: str, name: str, values: dict[str, bool]) -> bool:
+    """False: the account has gone meanwhile."""
+    if not Account.select(Account.id).where(Account.owner == user).exists():
+        return False
     mine = (GroupMember.owner == user) & (GroupMember.name == name)
     if not GroupMember.select(GroupMember.id).where(mine).exists():
         GroupMember.insert(owner=user, domain=domain, name=name, **values).execute()
     elif values:
         GroupMember.update(**values).where(mine).execute()
+    return True
 
 
 def remember(user: str, jid: str, name: str, before: dict[str, Any]) -> None:

@@ -177,6 +177,9 @@ class Uploads(UploadCommands, Service):
             "until": until,
         }
         xdb.save(self._reserve, slot, [each for each, owner in self.running.items() if owner == sender.user])
+        if not self.host.options.anonymous and not self.host.users.exists(sender.user):
+            xdb.save(_forget, [key])  # the account was deleted meanwhile
+            raise StanzaError("forbidden", "the account is gone")
         url = f"{self.router.base(self.host.domain)}/upload/{key}/{quote(name)}"
         return Element("slot", NS, Element("put", NS, url=url), Element("get", NS, url=url))
 
