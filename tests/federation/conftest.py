@@ -27,10 +27,15 @@ OUR_DOMAINS = {
     mode: [
         our_domain(mode, peer, beginner)
         for peer in PEERS
-        for beginner in (*BEGINNERS, "restart", "back", "rooms", "pep")
+        for beginner in (*BEGINNERS, "restart", "back", "rooms", "pep", "lists")
     ]
     for mode in MODES
 }
+
+
+def heeding(domain: str) -> dict[str, Any]:
+    """The settings of a host that heeds the block list of a server."""
+    return {"modules": {"blocklists": {"lists": [f"pubsub.{domain} muc_bans_sha256"]}}}
 
 
 class Bed:
@@ -73,7 +78,8 @@ class Bed:
                 {
                     **CONFIG,
                     **self.databases(folder),
-                    "hosts": {domain: {} for domain in OUR_DOMAINS[mode]},
+                    "hosts": {domain: {} for domain in OUR_DOMAINS[mode]}
+                    | {our_domain(mode, name, "lists"): heeding(PEERS[name].domain(mode)) for name in PEERS},
                     "log": {"level": "debug"},
                     "s2s": {
                         "address": [address],

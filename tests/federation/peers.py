@@ -34,6 +34,8 @@ class Peer(peers.Program):
 
     modes: ClassVar[tuple[str, ...]] = MODES
     rooms: ClassVar[bool] = True
+    nodes: ClassVar[bool] = False
+    """Is there a pubsub service at pubsub.DOMAIN, which keeper@DOMAIN administers?"""
 
     def __init__(
         self, folder: Path, address: str, ca: CA, names: DNSServer, under: list[str], insecure: list[str]
@@ -43,10 +45,13 @@ class Peer(peers.Program):
         self.ip, self.ca = address, ca
         self.certificates: dict[str, Certificate] = {}
         for mode in self.modes:
-            domains = [self.domain(mode), f"conference.{self.domain(mode)}"]
-            self.certificates[mode] = certificate(ca, mode, *domains)
-            for domain in domains[: 1 + self.rooms]:
-                names.publish(domain, address)
+            domain = self.domain(mode)
+            services = [f"conference.{domain}"] * self.rooms + [f"pubsub.{domain}"] * self.nodes
+            self.certificates[mode] = certificate(
+                ca, mode, domain, f"conference.{domain}", f"pubsub.{domain}"
+            )
+            for each in (domain, *services):
+                names.publish(each, address)
         self.prepare(insecure)
         self.start()
 
@@ -70,6 +75,8 @@ class Peer(peers.Program):
 
 
 class Prosody(Peer, peers.Prosody):
+    nodes = True
+
     def prepare(self, insecure: list[str]) -> None:
         hosts = "".join(
             PROSODY_HOST.format(
@@ -107,6 +114,10 @@ Component "conference.{domain}" "muc"
     ssl = {{ certificate = "{certificate}", key = "{key}" }}
     modules_disabled = {{ {without} }}
     muc_room_default_public = true
+Component "pubsub.{domain}" "pubsub"
+    ssl = {{ certificate = "{certificate}", key = "{key}" }}
+    modules_disabled = {{ {without} }}
+    admins = {{ "keeper@{domain}" }}
 """
 
 
