@@ -52,6 +52,7 @@ ORDER = (
     "mod_external",
     "mod_acme",
     "mod_ping",
+    "mod_escaping",
     "mod_version",
     "mod_time",
     "mod_last",
