@@ -288,14 +288,11 @@ class Roster(Module):
         raise StanzaError("forbidden", "that is somebody else's roster")
 
     def _groups(self, element: Element) -> tuple[str, ...]:
-        found = element.all("group", ROSTER)
-        if len(found) > self.groups:
-            raise StanzaError("not-acceptable", f"a contact is in at most {self.groups} groups")
-        groups = tuple(group.text for group in found)
+        groups = tuple(group.text for group in element.all("group", ROSTER)[: self.groups + 1])
         if len(set(groups)) != len(groups):
             raise StanzaError("bad-request", "the same group twice")
-        if any(not group or len(group.encode()) > LONGEST for group in groups):
-            raise StanzaError("not-acceptable", "a group's name is empty or too long")
+        if len(groups) > self.groups or any(not group or len(group.encode()) > LONGEST for group in groups):
+            raise StanzaError("not-acceptable", "a group's name is empty or too long, or there are too many")
         return groups
 
     # -- changes ----------------------------------------------------------------------------------------
