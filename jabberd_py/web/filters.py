@@ -44,6 +44,16 @@ def columns(rows: list[dict[str, Any]]) -> list[str]:
     return list(dict.fromkeys(key for row in rows for key in row))
 
 
+def when(stamp: str | None) -> Markup:
+    """A time of UTC (XEP-0082) as how long ago it was; the exact time is its title."""
+    full = named(stamp)
+    if stamp is None or not full.endswith(")"):
+        return Markup("{}").format(full)
+    short = full.rpartition("(")[2].rstrip(")").split()
+    text = " ".join([*short[:2], "ago"] if short[-1] == "ago" else short[:3])
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(stamp, full, text)
+
+
 def clock(when: float) -> str:
     """A Unix time as local time."""
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(when))
@@ -113,6 +123,7 @@ FILTERS = {
     "given": given,
     "code": code,
     "command": command,
+    "when": when,
     "clock": clock,
     "rest": rest,
     "title": title,

@@ -13,7 +13,7 @@ from tests.conftest import Account, Place
 from tests.http.web import Web
 from tests.server import ServerProcess
 from tests.web.browser import Browser, Page
-from tests.web.conftest import CHIEF, PASSWORD, PLAIN
+from tests.web.conftest import BOSS, CHIEF, PASSWORD, PLAIN
 
 HOSTILE = "<script>alert(1)</script>'\"><img src=x onerror=alert(2)>{{7*7}}"
 ROOM = "garden@conference.localhost"
@@ -257,3 +257,28 @@ def test_figures_for_charts(chief: Browser) -> None:
     page = chief.get("/console/overview.json")
     assert page.status == 200 and page.headers["content-type"] == "application/json"
     assert Browser(chief.server).get("/console/overview.json", follow=False).status == 401
+
+
+@pytest.mark.parametrize(
+    "clicks",
+    [
+        ["Overview", "see what to do", "What to do:"],
+        ["Users", BOSS, "Devices that are connected"],
+        ["Users", BOSS, "New password", "Set a new password"],
+        ["Users", "New account", "Password"],
+        ["Announcements", "Tell everybody now"],
+        ["Rooms", "New room", "Owner"],
+        ["Federation", "Try the way to a server"],
+        ["Store and backups", "Make a backup now"],
+        ["Audit", "Who has changed what"],
+        ["Certificates", "Read files again", "Read the configuration again"],
+        ["All commands", "restart", "Stop the server and start it again"],
+    ],
+    ids=lambda clicks: " > ".join(clicks[:-1]),
+)
+def test_tasks_are_found_by_their_words(chief: Browser, clicks: list[str]) -> None:
+    """What somebody clicks who has a task and has not read the manual; the last text says that he is there."""
+    chief.get("/console")
+    for text in clicks[:-1]:
+        assert chief.click(text).status == 200
+    assert clicks[-1] in chief.page.text

@@ -9,7 +9,13 @@ from tests.web.conftest import CHIEF, PASSWORD, PLAIN
 from tests.web.test_console import PAGES as CONSOLE
 from tests.web.test_console import ROOM
 
-PAGES = [*(f"/console{each}" for each in CONSOLE), "/console/do/accounts add", "/account/second-factor"]
+PAGES = [
+    *(f"/console{each}" for each in CONSOLE),
+    "/console/do/accounts add",
+    "/account/second-factor",
+    *(f"/account{each}" for each in ("", "/devices", "/privacy", "/data", "/delete")),
+    "/console/invitations",
+]
 
 
 @pytest.fixture
