@@ -115,7 +115,7 @@ install: must-be-root  ## as root: the server for this machine, with a user and 
 	      -e 's|^  #socket: .*|  socket: /run/jabberd/jabberctl.sock|' conf/jabberd.yaml.example >$(ETC)/jabberd.yaml && \
 	      chmod 640 $(ETC)/jabberd.yaml && echo "made $(ETC)/jabberd.yaml"; }
 	@install -m 644 conf/jabberd.yaml.example $(ETC)/jabberd.yaml.example
-	@[ -n "$(DESTDIR)" ] || chgrp -R jabberd $(ETC)
+	@[ -n "$(DESTDIR)" ] || { chgrp -R jabberd $(ETC); chown jabberd $(ETC)/jabberd.yaml; chmod 770 $(ETC); }
 	@install -d -m 700 $(DESTDIR)/var/lib/jabberd
 	@[ -n "$(DESTDIR)" ] || chown jabberd:jabberd /var/lib/jabberd
 	@sed 's|/opt/jabberd|$(PREFIX)|' conf/jabberd.service >$(UNIT)

@@ -54,7 +54,7 @@ class Configuration:
                 seen.setdefault((row["from"], row["option"].rpartition(".")[2]), row)
             return list(seen.values())
         words = () if place == "." else tuple(place.split("."))
-        if words[0] in ("hosts", "components"):
+        if words[:1] in (("hosts",), ("components",)):
             words = next((each for each in table.owners if ".".join(each) == place), words)
         return list(table.rows(words))
 

@@ -106,6 +106,7 @@ class Uploads(UploadCommands, Service):
         None,
         f"keeps the files in an S3-compatible store: {EXAMPLE}, then region, and private: yes if the endpoint is in our own "
         "network; none: in the data folder",
+        secret=True,
     )
 
     def __init__(self, *args: Any) -> None:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from flask import Blueprint, current_app, g, request, url_for
 
-from . import account, arrive, chat, context, invitations, second, setup, signin
+from . import account, arrive, chat, context, invitations, options, second, setup, signin
 from .console import console
 from .webchat import installed
 
@@ -16,6 +16,7 @@ FACES: list[Blueprint] = [
     account.blueprint,
     second.blueprint,
     setup.blueprint,
+    options.blueprint,
     invitations.blueprint,
     chat.blueprint,
     console,

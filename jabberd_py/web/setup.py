@@ -210,5 +210,7 @@ def _take(*names: str) -> None:
 
 
 def _page(name: str, step: int, error: CommandError | None = None, good: str = "") -> Any:
-    page = render_template(f"setup/{name}.html", step=step, answers=state().answers, error=error, good=good)
+    page = render_template(
+        f"setup/{name}.html", page=name, step=step, answers=state().answers, error=error, good=good
+    )
     return (page, 400) if error is not None else page

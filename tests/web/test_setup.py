@@ -11,8 +11,10 @@ import pytest
 from gevent.event import Event
 
 from tests.client import Client
+from tests.clients.conftest import npm
 from tests.server import ROOT, START, ServerProcess, environment
 from tests.web.browser import Browser
+from tests.web.chromium import drive, path
 
 PASSWORD = "four words that nobody guesses"
 WITHOUT = {
@@ -85,9 +87,9 @@ def test_from_the_link_to_the_end_and_then_it_is_gone(fresh: Fresh) -> None:
         assert stranger.get(link).status == 404, (kind, name, at)
         assert not stranger.cookies
         stranger.close()
-    for path in (link[:-1] + "!", "/setup", "/setup/domain", "/setup/done", "/setup/finish"):
+    for wrong in (link[:-1] + "!", "/setup", "/setup/domain", "/setup/done", "/setup/finish"):
         stranger = Browser(fresh, "http")
-        assert stranger.get(path).status == 404, path
+        assert stranger.get(wrong).status == 404, wrong
         assert not stranger.cookies
         stranger.close()
     browser, second = opened(fresh), Browser(fresh, "http")
@@ -133,8 +135,8 @@ def test_from_the_link_to_the_end_and_then_it_is_gone(fresh: Fresh) -> None:
     browser.get("/setup/done")
     browser.click("Finish: sign in to the console")
     assert browser.page.path == "/sign-in"
-    for path in (link, "/setup/done", "/setup/finish", "/setup/domain"):
-        assert browser.get(path).status == 404
+    for old in (link, "/setup/done", "/setup/finish", "/setup/domain"):
+        assert browser.get(old).status == 404
     fresh.restart()
     assert not fresh.link
     console = Browser(fresh, "https", "home.example").sign_in("romeo@home.example", PASSWORD)
@@ -217,3 +219,14 @@ def test_who_never_opens_the_link_has_a_server_as_before(fresh: Fresh) -> None:
     assert browser.get(fresh.link).status == 404  # it is set up: there is an account
     browser.close()
     assert not fresh.file.exists()
+
+
+def test_in_a_real_browser_in_under_two_minutes(fresh: Fresh) -> None:
+    if path() is None:
+        pytest.skip("chromium is not installed")
+    npm()  # axe-core
+    host, port = fresh.address("http")
+    found = drive("wizard", {"link": f"http://localhost:{port}{fresh.link}", "password": PASSWORD})
+    assert not found["axe"] and not found["errors"] and not found["wide"], found
+    assert found["seconds"] < 120 and found["end"].endswith("/console") and found["gone"] == 404
+    assert "romeo@home.example can sign in" in found["text"]

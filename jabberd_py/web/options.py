@@ -1,0 +1,132 @@
+"""A page for every section, module, service, host and component: a form made of the table of options. What is saved is written
+to the file, with its comments kept, in use at once, and can be undone."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from flask import Blueprint, abort, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response
+
+from ..commands import CommandError
+from ..configdump import dump
+from . import context
+from .context import administrator, run, tell
+from .forms import Field, Form
+
+blueprint = Blueprint("modules", __name__, url_prefix="/console/options")
+GROUPS = {"": "Sections", "modules": "Modules of all hosts", "services": "Services of all hosts", "hosts": "Hosts",
+          "components": "Components"}  # fmt: skip
+TOP = "server"
+"""The place of the options outside of all sections, in addresses."""
+NUMBERS = ("integer", "number")
+
+
+@blueprint.get("/")
+@administrator
+def index() -> str:
+    """All places, and the last changes."""
+    groups: dict[str, list[dict[str, Any]]] = {title: [] for title in GROUPS.values()}
+    for each in run("config places"):
+        words = each["place"].split(".")
+        deep = words[0] == "hosts" and any(f".{group}." in each["place"] for group in ("modules", "services"))
+        if not deep and (each["options"] or each["on"] is not None):
+            groups[GROUPS.get(words[0] if len(words) > 1 else "", "Sections")].append(each)
+    return render_template("options/index.html", groups=groups, history=run("config history"), top=TOP)
+
+
+@blueprint.route("/<place>", methods=["GET", "POST"])
+@administrator
+def place(place: str) -> str | Response | tuple[str, int]:
+    """The form of one place."""
+    known = {each["place"]: each for each in run("config places")}
+    name = "" if place == TOP else place
+    if name not in known:
+        abort(404)
+    rows = run("config show", place=name) if name else list(run("config show", place="."))
+    form = Form("config apply", [field(row) for row in rows])
+    below = [each for each in known.values() if each["place"].startswith(f"{name}.") and name]
+    if request.method == "POST":
+        changes = changed(form, rows)
+        try:
+            answer: dict[str, Any] = (
+                run("config apply", changes=json.dumps(changes)) if changes else {"changed": False}
+            )
+        except CommandError as error:
+            form.error = str(error)
+            for each in form.fields:
+                said = f"{rows[form.fields.index(each)]['option']}: "
+                each.value = request.form.get(each.name, "")
+                each.error = form.error.partition(said)[2]
+            return _page(place, known[name], form, below), 400
+        if not answer["changed"]:
+            tell("Nothing was changed.")
+        else:
+            restart: list[str] = answer["restart"]
+            tell(f"Saved in {answer['file']}, and in use.")
+            if restart:
+                tell(f"Changes with the next start: {', '.join(restart)}.", "hint")
+            if answer.get("note"):
+                tell(f"{answer['note']}.", "hint")
+        return redirect(url_for("modules.place", place=place), 303)
+    return _page(place, known[name], form, below)
+
+
+@blueprint.post("/undo")
+@administrator
+def undo() -> Response:
+    """Takes the last change back."""
+    return context.act("config undo", back="/console/options/", done="The last change is taken back.")
+
+
+def _page(place: str, about: dict[str, Any], form: Form, below: list[dict[str, Any]]) -> str:
+    return render_template("options/place.html", place=place, about=about, form=form, below=below)
+
+
+def field(row: dict[str, Any]) -> Field:
+    """The line of an option."""
+    name = row["option"].rpartition(".")[2]
+    default = "yes" if row["default"] is True else "no" if row["default"] is False else shown(row["default"])
+    kind = row["limits"] or ("" if row["type"] == "text" else row["type"])
+    hint = "; ".join(filter(None, [row["help"], kind]))
+    hint += f". Default: {default or 'empty'}." + (
+        "" if row["from"] == "default" else f" Set in {row['from']}."
+    )
+    value = "" if row["from"] == "default" and name != "enabled" else shown(row["value"])
+    if row["secret"]:
+        return Field(name, name, "password", hint=hint + " Left empty, it stays as it is; null removes it.")
+    if row["type"] == "yes/no" or row["choices"] and not row["type"].startswith("list"):
+        choices = ["yes", "no"] if row["type"] == "yes/no" else row["choices"]
+        if row["value"] in (True, False):
+            value = value and ("yes" if row["value"] else "no")
+        return Field(name, name, "select", value=value, choices=["", *choices], hint=hint)
+    return Field(name, name, "number" if row["type"] in NUMBERS else "text", value=value, hint=hint)
+
+
+def shown(value: Any) -> str:
+    """The value as it may be written into a field: what `config set` takes."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, str):
+        plain = (
+            value.isprintable()
+            and value == value.strip()
+            and value not in ("", "~", "null")
+            and value[0] not in "[{\"'"
+        )
+        return value if plain else dump(value) if dump(value)[0] in "\"'" else f"'{value}'"
+    return dump(value)
+
+
+def changed(form: Form, rows: list[dict[str, Any]]) -> dict[str, str | None]:
+    """What the browser has sent, as far as it differs from what was shown; None: back to the default."""
+    found: dict[str, str | None] = {}
+    for each, row in zip(form.fields, rows, strict=True):
+        said = request.form.get(each.name)
+        if said is None or said.strip() == each.value or (each.kind == "password" and not said):
+            continue
+        found[row["option"]] = said.strip() or None
+    return found

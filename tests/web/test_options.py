@@ -1,0 +1,168 @@
+"""A form for every place of the configuration: every option of the table can be set by it, as the file can."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from jabberd_py.commands import Caller
+from jabberd_py.config import load, options_of
+from jabberd_py.configtable import Table
+from jabberd_py.configwrite import get_key
+from jabberd_py.ctl.configuration import Configuration
+from jabberd_py.schema import schema
+from jabberd_py.settings import Settings
+from jabberd_py.web.options import field, shown
+from tests.acceptance.test_cli_second_server import another, meaning
+from tests.server import ServerProcess
+from tests.web.browser import Browser
+from tests.web.conftest import BOSS
+
+SCHEMA = schema()
+ROOT = Caller("root", "tests", operator=True)
+
+
+OWN = {
+    "s3": "{endpoint: 'https://s3.example.org', bucket: bucket, key: k, secret: s}", "connect": "127.0.0.1:5347",
+    "iq": "{'urn:x': get}", "delegate": "{'urn:x': [node]}",
+}  # fmt: skip
+"""Texts for options that take nothing as simple as the others."""
+
+
+def text_for(option: Any) -> str:
+    """A text that means something else than the default."""
+    return OWN.get(option.name) or another(option)
+
+
+def value_of(option: Any, text: str) -> Any:
+    return yaml.load(text, Loader=yaml.BaseLoader) if option.name in OWN else meaning(text)
+
+
+class Stopped:
+    """A stopped server with a configuration that has comments."""
+
+    store = None
+
+    def __init__(self, folder: Path) -> None:
+        self.data = folder
+        file = folder / "test.yaml"
+        file.write_text(
+            "# mine\nhosts:\n  localhost:  # the only one\ncomponents:\n  irc.localhost: {secret: x}\n"
+        )
+        self.settings = Settings(str(file))
+
+
+def test_every_option_is_set_by_its_form_and_means_what_the_file_means(tmp_path: Path) -> None:
+    """As the browser does it: all fields of a page at once, in the words that a person writes."""
+    server: Any = Stopped(tmp_path)
+    configuration, count = Configuration(server), 0
+    before = server.settings.file.read_text()
+    places = [
+        each
+        for each in server.settings.table().owners
+        if each[:1] != ("hosts",) or each == ("hosts", "localhost")
+    ]
+    for place in places:
+        table: Table = server.settings.table()
+        options = options_of(table.owners[place])
+        texts = {".".join((*place, name)): text_for(option) for name, option in options.items()}
+        if not texts:
+            continue
+        if "plugins" in texts:  # what is named there has to be there
+            del texts["plugins"]
+        fields = {each.name: each for each in map(field, table.rows(place))}
+        assert set(options) <= set(fields)
+        for name, option in options.items():  # what the field shows is what the field takes
+            text = shown(option.show(option.default))
+            assert option.convert(configuration._value(name, text)) == option.default, (place, name)
+            if fields[name].kind == "select":
+                assert all(option.convert(each) is not None for each in fields[name].choices if each)
+        configuration.apply(json.dumps(texts), ROOT)
+        written = server.settings.file.read_text()
+        assert written.startswith("# mine\nhosts:\n  localhost:  # the only one\n")
+        for name, option in options.items():
+            if name == "plugins":
+                continue
+            said = option.convert(get_key(written, (*place, name)))
+            assert said == option.convert(value_of(option, texts[".".join((*place, name))])) != option.default
+            count += 1
+        load(str(server.settings.file), schema=SCHEMA)
+        configuration.undo(ROOT)
+        assert server.settings.file.read_text() == before
+    assert count > 300
+
+
+def test_a_wrong_value_is_told_as_the_file_tells_it(tmp_path: Path) -> None:
+    server: Any = Stopped(tmp_path)
+    configuration = Configuration(server)
+    count, seen = 0, set[tuple[str, str]]()  # one of each kind
+    for place, owner in server.settings.table().owners.items():
+        if place[:1] == ("hosts",) and place != ("hosts", "localhost"):
+            continue
+        for name, option in options_of(owner).items():
+            if (kind := (option.converter.name, option.limits)) in seen:
+                continue
+            seen.add(kind)
+            try:
+                option.convert("\u2603 no such thing")
+            except ValueError as error:
+                said = str(error)
+            else:
+                continue
+            with pytest.raises(Exception) as found:
+                configuration.set(".".join((*place, name)), "\u2603 no such thing", ROOT)
+            line, where = str(found.value), ".".join((*place, name))
+            assert line.startswith(f"{server.settings.file}:") and line.endswith(f"{where}: {said}")
+            count += 1
+    assert count > 30
+    assert configuration.history() == []
+
+
+def test_a_form_in_the_browser_is_live_and_undone(site: ServerProcess, chief: Browser, browser: Any) -> None:
+    chief.get("/console/options/")
+    assert chief.page.status == 200 and "Nothing was changed here yet" in chief.page.text
+    for name in (
+        "server",
+        "c2s",
+        "modules.mam",
+        "services.rooms",
+        "services.rooms.modules.history",
+        "hosts.localhost",
+    ):
+        assert chief.get(f"/console/options/{name}").status == 200, name
+    before = site.file.read_text()
+    chief.get("/console/options/modules.register")
+    chief.send("Save", instructions="[not a list", min_password="9")
+    assert chief.page.status == 400 and "modules.register.instructions: cannot read this" in chief.page.text
+    chief.send("Save", instructions="Say friend, and enter", min_password="x")
+    assert (
+        chief.page.status == 400
+        and "modules.register.min_password: must be a whole number, not 'x'" in chief.page.text
+    )
+    assert site.file.read_text() == before
+    chief.send("Save", instructions="Say friend, and enter", min_password="9")
+    assert "and in use" in chief.page.text and chief.page.form("Save").fields["min_password"] == "9"
+    assert "Say friend, and enter" in site.file.read_text()
+    chief.send("Save")
+    assert "Nothing was changed" in chief.page.text
+    chief.get("/console/options/")
+    chief.send("Take the last change back")
+    assert site.file.read_text() == before
+    chief.get("/console/options/s2s")
+    assert chief.page.form("Save").fields["secret"] == ""
+    assert chief.post("/console/options/undo", {}).status == 403  # without the token of a form
+    boss = browser(BOSS)  # of one host only
+    assert boss.get("/console/options/").status == 403
+    for option in ("plugins", "database", "tls.certificates"):
+        place = option.partition(".")[0] if "." in option else "server"
+        chief.get(f"/console/options/{place}")
+        chief.send("Save", **{option.rpartition(".")[2]: "/tmp/x"})
+        assert chief.page.status == 400 and "on the machine of the server only" in chief.page.text
+    assert site.file.read_text() == before
+
+
+def test_a_value_that_is_no_option_is_refused(site: ServerProcess, chief: Browser) -> None:
+    chief.get("/console/options/<script>alert(1)</script>")
+    assert chief.page.status == 404 and "<script>alert" not in chief.page.html
