@@ -135,10 +135,10 @@ class Setup:
     ) -> dict[str, Any]:  # fmt: skip
         """Set up a new server: its domain, the certificate (self-signed; files: --certificate and --key; acme: --email,
         --directory), the URL of the database, and the first administrator. All is in use at once."""
-        self._check(caller)
         if not self.turn.acquire(blocking=False):
             raise Conflict("somebody else is setting up the server right now")
         try:
+            self._check(caller)
             answer = self._apply(
                 caller, domain, admin, password, tls, certificate, key, email, directory, database
             )
