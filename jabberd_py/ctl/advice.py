@@ -138,9 +138,5 @@ def _look(resolver: Any, name: str, kind: str, why: str, needed: bool) -> dict[s
             continue
         except (dns.exception.DNSException, OSError, ValueError) as error:
             return row | {"trouble": f"cannot ask: {type(error).__name__}"}
-    missing = (
-        "is missing"
-        if needed
-        else "is missing; works without it where the domain's own address and the usual ports are right"
-    )
+    missing = "missing" if needed else "missing, may be"
     return row | ({"found": ", ".join(found)} if found else {"trouble": missing})
