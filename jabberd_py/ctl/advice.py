@@ -138,5 +138,5 @@ def _look(resolver: Any, name: str, kind: str, why: str, needed: bool) -> dict[s
             continue
         except (dns.exception.DNSException, OSError, ValueError) as error:
             return row | {"trouble": f"cannot ask: {type(error).__name__}"}
-    missing = "missing" if needed else "missing, may be"
+    missing = "missing" if needed else "missing (optional)"
     return row | ({"found": ", ".join(found)} if found else {"trouble": missing})
