@@ -28,6 +28,7 @@ ORDER = (
     "mod_subscription",
     "mod_presence",
     "pubsub.groups",
+    "pubsub.grouprooms",
     # components: what users see of them, what they may do in users' names
     "mod_gateway",
     "mod_privilege",

@@ -96,6 +96,8 @@ class Groups(Follower):
         self.waits = False
         """Is `settle` about to begin? Then it need not be asked for again."""
         self.following = Following(host, "the node of a group", IDS, self._settle_soon)
+        self.told: list[Callable[[], None]] = []
+        """Called, without waiting, when somebody has joined or left a group."""
         host["roster"].shared = self.shared
 
     def shared(self, user: str, jid: str) -> set[str]:
@@ -232,6 +234,7 @@ class Groups(Follower):
         self._note(name, user)
         self._with_others(name, user, self._pair)
         xdb.save(enrol, user, self.host.domain, name, {"done": True})
+        self._tell()
 
     def _leave(self, name: str, user: str) -> None:
         self.of.get(user, set()).discard(name)
@@ -241,6 +244,11 @@ class Groups(Follower):
         xdb.save(GroupMember.delete().where(mine).execute)
         if not self.of.get(user):
             self.of.pop(user, None)
+        self._tell()
+
+    def _tell(self) -> None:
+        for each in self.told:
+            each()
 
     def _with_others(self, name: str, user: str, do: Callable[[str, str, str], None]) -> None:
         """Several at a time, because each waits for the store."""

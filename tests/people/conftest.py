@@ -10,7 +10,7 @@ from tests.conftest import Account, Place
 from tests.server import ServerProcess
 
 HOST, CLOSED, OPEN = "localhost", "closed.localhost", "open.localhost"
-BOSS = f"boss@{HOST}"
+BOSS, HALL = f"boss@{HOST}", f"hall@conference.{HOST}"
 QUESTIONS = {"What colour is the sky?": "blue|light blue"}
 CONFIG: dict[str, Any] = {
     "hosts": {
@@ -19,6 +19,7 @@ CONFIG: dict[str, Any] = {
             "modules": {
                 "invites": {"users": "accounts", "most": 3, "per_day": 5},
                 "arrivals": {"min_password": 6},
+                "group_rooms": {"rooms": {"Class": [HALL]}},
             },
         },
         CLOSED: {"modules": {"invites": {"users": "nobody"}}},

@@ -8,7 +8,7 @@ import pytest
 from tests.admin.dialogue import INFO, ITEMS, NS, condition, fields, run, send, session, status, submit
 from tests.client import Client
 from tests.conftest import CONFIG
-from tests.people.conftest import BOSS, CLOSED, HOST, PASSWORD
+from tests.people.conftest import BOSS, CLOSED, HALL, HOST, PASSWORD
 
 INVITE, CREATE = "urn:xmpp:invite#invite", "urn:xmpp:invite#create-account"
 PARS, REGISTER, ROSTER = "urn:xmpp:pars:0", "jabber:iq:register", "jabber:iq:roster"
@@ -183,6 +183,27 @@ def test_the_group_and_the_rooms_of_an_invitation(ctl, person, stranger):
     client.login(name, PASSWORD)
     assert contacts(client) == {romeo.bare: ("both", [group])}
     assert ctl("rooms", "show", room)["affiliations"][client.bare] == "member"
+
+
+def test_the_members_of_a_room_follow_a_group(ctl, person):
+    romeo, juliet = person(), person()
+    ctl("rooms", "create", HALL, BOSS)
+    for client in (romeo, juliet):
+        ctl("groups", "add", "Class", client.bare)
+    wait(
+        lambda: (
+            ctl("rooms", "show", HALL)["affiliations"]
+            == {BOSS: "owner", romeo.bare: "member", juliet.bare: "member"}
+        )
+    )
+    ctl("groups", "remove", "Class", juliet.bare)
+    wait(lambda: ctl("rooms", "show", HALL)["affiliations"] == {BOSS: "owner", romeo.bare: "member"})
+
+
+def wait(done, seconds=20):
+    with gevent.Timeout(seconds):
+        while not done():
+            gevent.sleep(0.05)
 
 
 # -- an account by a link of a user: XEP-0401
