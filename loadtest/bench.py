@@ -166,7 +166,8 @@ class Noise:
     def heard(self) -> dict[str, float]:
         elapsed, busy, ours, waited = (b - a for a, b in zip(self.before, self._now(), strict=True))
         processors = os.cpu_count() or 1
-        return {"others": max(0.0, busy - ours) / elapsed / processors * 100, "waited": waited / max(ours, 1e-9) * 100,
+        waited = max(0.0, waited) / max(ours, 1e-9) * 100  # a server that was started anew has waited less
+        return {"others": max(0.0, busy - ours) / elapsed / processors * 100, "waited": waited,
                 "load": os.getloadavg()[0]}  # fmt: skip
 
 

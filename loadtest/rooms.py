@@ -20,6 +20,10 @@ IN_FLIGHT = 4
 """Messages on their way in a room at a time, by as many senders."""
 CROWD = 2000
 PINGERS = 10
+ACTIVE = 10_000
+SPREAD = 100
+"""Messages on their way in all the active rooms."""
+ASLEEP = 100_000
 
 
 def room(bed: Bed, name: str) -> str:
@@ -164,6 +168,64 @@ def memory(bed: Bed) -> float:
         bed.settle()
 
 
+def active(bed: Bed) -> float:
+    """Microseconds for each message delivered, in as many rooms of ten as there are sessions. Every session is in ten rooms."""
+    count = min(ACTIVE, bed.size.sessions) // 10 * 10
+    clients = bed.login(accounts(count), False)
+    try:
+        base = room(bed, "active")
+        addresses = [f"r{number}{base}" for number in range(count)]
+        inside = [[clients[(at + step * (count // 10)) % count] for step in range(10)] for at in range(count)]
+        loop = Loop(clients, b"'instant'")
+        for each, address in zip(inside, addresses, strict=True):
+            instant = f"<iq to='{address}' type='set' id='instant'>{INSTANT}</iq>".encode()
+            each[0].send(join(each[0], address) + instant)
+        if not loop.run(lambda *_: None, lambda: loop.received >= count, PATIENCE + count / 100):
+            raise Failed(f"{loop.received} of {count} rooms were made")
+        loop = Loop(clients, OWN)
+        for each, address in zip(inside, addresses, strict=True):
+            for client in each[1:]:
+                client.send(join(client, address))
+        if not loop.run(lambda *_: None, lambda: loop.received >= 9 * count, PATIENCE + count / 50):
+            raise Failed(f"{loop.received} of {9 * count} came in")
+        bed.quiet(Loop(clients, b">"))
+        loop, sent = Loop(clients, b"</message>"), 0
+
+        def more(*_: object) -> None:
+            nonlocal sent
+            while time.monotonic() < stop and sent * 10 - loop.received < 10 * SPREAD:
+                at = sent * 7 % count
+                clients[at].send(said(addresses[at], sent))
+                sent += 1
+
+        before, stop = bed.peer.cpu(), time.monotonic() + max(bed.size.seconds, 5.0)
+        more()
+        if not loop.run(more, lambda: loop.received >= sent * 10, bed.size.seconds + PATIENCE):
+            raise Failed(f"{sent * 10} expected, {loop.received} received")
+        bed.settle(1)
+        bed.details |= {"rooms": len(addresses), "delivered": loop.received}
+        return (bed.peer.cpu() - before) / loop.received * 1e6
+    finally:
+        driver.close(clients)
+        bed.settle()
+
+
+def start(bed: Bed) -> float:
+    """Seconds until a server that has `ASLEEP` persistent rooms is ready. Then what is asked of one of them wakes none."""
+    took: float = bed.peer.again()  # type: ignore[attr-defined]
+    bed.details["CPU s"] = bed.peer.cpu()
+    clients = bed.login(accounts(1), False)
+    try:
+        loop = Loop(clients, b"</iq>")
+        info = "<query xmlns='http://jabber.org/protocol/disco#info'/>"
+        clients[0].send(f"<iq type='get' id='i' to='asleep7@{SERVICE}'>{info}</iq>".encode())
+        if not loop.run(lambda *_: None, lambda: loop.received >= 1, PATIENCE):
+            raise Failed("no answer of a room that sleeps")
+    finally:
+        driver.close(clients)
+    return took
+
+
 def pingers() -> Users:
     return [(f"pinger{number}", PASSWORD) for number in range(PINGERS)]
 
@@ -174,6 +236,14 @@ def hundred(size: Size) -> tuple[Users, Rosters]:
 
 def crowd(size: Size) -> tuple[Users, Rosters]:
     return [*accounts(min(CROWD, size.sessions)), *pingers()], {}
+
+
+def many(size: Size) -> tuple[Users, Rosters]:
+    return accounts(min(ACTIVE, size.sessions)), {}
+
+
+def one(size: Size) -> tuple[Users, Rosters]:
+    return accounts(1), {}
 
 
 PLAIN = Setup(hundred, rooms=True)
@@ -190,6 +260,16 @@ ROOMS = (
         FULL,
         also="last receipt ms",
         also_goal=20,
+        once=True,
+        only=OURS,
+    ),
+    Row("rooms of 10, active", "µs", active, 6, Setup(many, fresh=True, rooms=True), once=True, only=OURS),
+    Row(
+        "start with 100,000 rooms",
+        "s",
+        start,
+        2,
+        Setup(one, fresh=True, rooms=True, asleep=ASLEEP),
         once=True,
         only=OURS,
     ),

@@ -48,6 +48,8 @@ class Setup:
     """The first user is an administrator, who can write to all."""
     rooms: bool = False
     """It has a service of rooms, which keeps what is said if ``archive`` is set."""
+    asleep: int = 0
+    """So many persistent rooms it has, with nobody in them."""
     web: bool = False
     """It listens for HTTP, and takes files."""
     watched: bool = False

@@ -50,13 +50,22 @@ class Server(Peer):
         file = self.folder / "jabberd.yaml"
         file.write_text(json.dumps(config))  # YAML is a superset
         loaded = run(sys.executable, "-m", "loadtest.peers.preload", config["data"], cwd=REPOSITORY,
-                     input=json.dumps({"users": users, "rosters": rosters}))  # fmt: skip
+                     input=json.dumps({"users": users, "rosters": rosters, "rooms": options.get("asleep", 0)}))  # fmt: skip
         if loaded.returncode:
             raise Unavailable(f"accounts cannot be loaded: {loaded.stderr[-2000:]}")
         module = ["loadtest.watched", str(self.folder)] if options.get("watched") else ["jabberd_py"]
         self.command = [sys.executable, "-m", *module, "--config", str(file)]
         self.launch()
         self._wait()
+
+    def again(self) -> float:
+        """Stops and starts it; returns the seconds that the start took."""
+        self.stop()
+        (self.folder / "output").write_bytes(b"")
+        began = time.monotonic()
+        self.launch()
+        self._wait()
+        return time.monotonic() - began
 
     def commands(self) -> list[list[str]]:
         return [self.command]

@@ -9,13 +9,16 @@ monkey.patch_all()
 
 import functools
 import json
+import sqlite3
 import sys
 import time
 from base64 import b64encode
 from pathlib import Path
+from typing import Any
 
 from jabberd_py.jsm.users import HASHES, Account
 from jabberd_py.modules.mod_roster import RosterItem
+from jabberd_py.muc.store import RoomAffiliation, SavedRoom
 from jabberd_py.schema import tables
 from jabberd_py.xdb import xdb
 from jabberd_py.xmpp import sasl
@@ -48,6 +51,24 @@ def insert(users: list[tuple[str, str]], rosters: dict[str, list[str]]) -> None:
             RosterItem.insert_many(rows[at : at + 500]).execute()
 
 
+def sleep(file: Path, rooms: int) -> None:
+    """Persistent rooms with an owner each, and nobody in."""
+    owner, service, now = f"user0@{DOMAIN}", f"conference.{DOMAIN}", time.time()
+    config = json.dumps({"muc#roomconfig_persistentroom": True})
+    names = [f"asleep{number}@{service}" for number in range(rooms)]
+    with sqlite3.connect(file) as store:
+        put(store, SavedRoom, "owner service listed name config notes founder created",
+            [(name, service, 1, "A room", config, "{}", owner, now) for name in names])  # fmt: skip
+        put(store, RoomAffiliation, "owner jid affiliation nick reason",
+            [(name, owner, "owner", "", "") for name in names])  # fmt: skip
+
+
+def put(store: sqlite3.Connection, table: Any, columns: str, rows: list[tuple[Any, ...]]) -> None:
+    names = columns.split()
+    marks = ", ".join("?" * len(names))
+    store.executemany(f"INSERT INTO {table._meta.table_name} ({', '.join(names)}) VALUES ({marks})", rows)
+
+
 def main() -> None:
     given = json.load(sys.stdin)
     folder = Path(sys.argv[1])
@@ -55,6 +76,8 @@ def main() -> None:
     store = xdb.open(f"sqlite:///{folder / 'jabberd.sqlite'}", tables(), str(folder))
     xdb.save(insert, given["users"], given["rosters"])
     store.close()
+    if given["rooms"]:
+        sleep(folder / "jabberd.sqlite", given["rooms"])
 
 
 main()
