@@ -26,10 +26,10 @@ from tests.client import Client
 from tests.conftest import Account
 
 pytestmark = pytest.mark.topology("one host")
-OWN = {"accounts kick", "accounts leave", "accounts passwd", "accounts roster", "accounts show", "archive change",
-       "archive preferences", "archive show", "blocked add", "blocked list", "blocked remove", "invites account",
-       "invites contact", "invites list", "invites revoke", "messages send", "pep delete", "pep list", "pep purge",
-       "pep show", "ping", "sessions show", "tokens add", "tokens list", "tokens remove", "totp remove", "totp set",
+OWN = {"accounts kick", "accounts leave", "accounts passwd", "accounts roster", "accounts show", "accounts usage",
+       "archive change", "archive preferences", "archive show", "blocked add", "blocked list", "blocked remove",
+       "invites account", "invites contact", "invites list", "invites revoke", "messages send", "pep delete", "pep list",
+       "pep purge", "pep show", "ping", "sessions show", "tokens add", "tokens list", "tokens remove", "totp remove", "totp set",
        "totp show", "urn:xmpp:invite#invite"}  # fmt: skip
 """What is everybody's own."""
 

@@ -270,9 +270,9 @@ def test_errors_and_rooms_in_a_loop(room: Room, romeo: Client, juliet: Client) -
     room.open(romeo, "first")
     room.enter(juliet, "second")
     error = "<error type='cancel'><bad-request xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>"
-    for to in (str(room), f"{room}/second", f"{room}/nobody"):
-        for name in ("message", "presence"):
-            romeo.send(f"<{name} to='{to}' type='error' id='e'>{error}</{name}>")
+    for nick in ("", "/second", "/nobody"):
+        romeo.send(f"<message to='{room}{nick}' type='error' id='e'>{error}</message>")
+        romeo.send(f"<presence to='{other}{nick}' type='error' id='e'>{error}</presence>")
     romeo.send(f"<message to='{room}' type='groupchat'>{error}<body>no error</body></message>")
     romeo.gets("<message type='groupchat'><body>no error</body></message>")
     invite = f"<x xmlns='{USER}'><invite to='{other}'/><invite to='{room}'/><invite to='{other}/second'/></x>"
