@@ -29,8 +29,8 @@ pytestmark = pytest.mark.topology("one host")
 OWN = {"accounts kick", "accounts leave", "accounts passwd", "accounts roster", "accounts show", "accounts usage",
        "archive change", "archive preferences", "archive show", "blocked add", "blocked list", "blocked remove",
        "invites account", "invites contact", "invites list", "invites revoke", "messages send", "pep delete", "pep list",
-       "pep purge", "pep show", "ping", "sessions show", "tokens add", "tokens list", "tokens remove", "totp remove", "totp set",
-       "totp show", "urn:xmpp:invite#invite"}  # fmt: skip
+       "pep purge", "pep show", "ping", "sessions show", "tokens add", "tokens list", "tokens remove", "totp remove",
+       "totp set", "totp show", "urn:xmpp:invite#invite"}  # fmt: skip
 """What is everybody's own."""
 
 
