@@ -164,15 +164,11 @@ class Reader:
         own = element.find(f"{{{SID}}}stanza-id")
         number = own.get("id", "") if own is not None else ""
         stamp = next((each.attrs.get("stamp") for each in message.all("delay", DELAY)), None)
-        for child in list(
-            message.all("delay", DELAY)
-        ):  # what the other server has added: ours will say it again
-            if child.attrs.get("from") == self.origin:
-                stamp = child.attrs.get("stamp", stamp)
-                message.remove(child)
-        for child in list(message.all("stanza-id", SID)):
-            if own is not None and child.attrs.get("id") == number:
-                message.remove(child)
+        # what the other server has added: ours will say it again
+        for each in message.take("delay", DELAY, lambda delay: delay.attrs.get("from") == self.origin):
+            stamp = each.attrs.get("stamp", stamp)
+        if own is not None:
+            message.take("stanza-id", SID, lambda each: each.attrs.get("id") == number)
         self._row(message, number, stamp, spooled=1)
         self.counts["offline"] += 1
 

@@ -164,6 +164,7 @@ class Archive(Feature):
         xdb.release()
         if not archive.bury(room.address, parse_id(id), stone).wait():
             raise StanzaError("item-not-found", "no such message is in the archive")
+        room.check_there()
         self._forget(room, id)
         retract = Element("retract", RETRACT, moderated, why, id=id)
         said = Element("message", CLIENT, retract, from_=room.address, type="groupchat", id=f"moderated-{id}")

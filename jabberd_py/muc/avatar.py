@@ -48,6 +48,9 @@ class Avatar(Feature):
             raise StanzaError("policy-violation", f"a vCard may have {self.max_size} bytes")
         hashes = _hashes(card)
         xdb.set(room.address, NS, text if card.payload is not None else None)  # an empty one removes it
+        if room.gone and room.address not in self.host.rooms:
+            xdb.set(room.address, NS, None)
+        room.check_there()
         before = room.notes.pop("avatar", [])
         if hashes:
             room.notes["avatar"] = hashes

@@ -46,6 +46,7 @@ class Limits(Feature):
     most = Most("muc#roomconfig_maxusers", "list-single", "none", "Most occupants", choices=CHOICES)
     occupants = Option(int, 5000, "occupants of one room", min=1)
     sessions = Option(int, 20, "sessions of one occupant", min=1)
+    nicks = Option(int, 5, "nicks of one account in a room", min=1)
     nick = Option(int, 100, "characters of a nick", min=1)
     presence = Option(size, "4 KiB", "largest presence", min=256)
     message = Option(size, "64 KiB", "largest message to all", min=1024)
@@ -80,6 +81,8 @@ class Limits(Feature):
             raise StanzaError("resource-constraint", "too many sessions under this nick", type="wait")
         if occupant.sessions:
             return
+        if len(room.of(occupant.user)) >= self.nicks:
+            raise StanzaError("resource-constraint", "too many nicks of one account", type="wait")
         spare = SPARE if at_least(room.power(stanza.from_), "admin") else 0
         if len(room.occupants) >= self.limit(room) + spare:
             raise StanzaError("service-unavailable", "the room is full", type="wait")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hmac
 from typing import Any
 
-from ..hooks import on
+from ..hooks import Option, duration, on
+from ..net.karma import Karma
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
 from .feature import Feature
@@ -22,6 +23,13 @@ class Password(Feature):
     )
     secret = Field("muc#roomconfig_roomsecret", "text-private", "", "The password", most=255)
 
+    tries = Option(int, 10, "passwords that one account may try at once in a room", min=1)
+    refill = Option(duration, "10s", "time after which it may try one more", min=0.1)
+
+    @on("start", "reload")
+    def start(self) -> None:
+        self.tried = Karma(1 / self.refill, self.tries)
+
     def of(self, room: Room) -> str | None:
         """The password that is needed, or None."""
         return self.secret(room) if self.protected(room) else None
@@ -34,6 +42,8 @@ class Password(Feature):
         wanted = self.of(room)
         if wanted is None or self.host.is_admin(stanza.from_):
             return
+        if not self.tried.spend((room.address, occupant.user)):
+            raise StanzaError("resource-constraint", "too many passwords, wait a little", type="wait")
         x = stanza.child("x", MUC)
         given = None if x is None else x.text_of("password", MUC)
         if given is None or not hmac.compare_digest(given.encode(), wanted.encode()):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from .. import log
@@ -10,10 +11,12 @@ from ..archive.query import parse_id
 from ..archive.stamps import SID
 from ..hooks import Option, iq, on
 from ..net.karma import Karma
+from ..net.turns import fairly
 from ..words import clean
 from ..xmpp.element import Element, from_text
 from ..xmpp.errors import StanzaError
 from ..xmpp.jid import parse
+from ..xmpp.large import grown
 from ..xmpp.ns import CLIENT
 from .feature import Feature
 from .occupant import Occupant
@@ -24,6 +27,8 @@ from .room import Room
 NS = "urn:xmpp:gcreport:0"
 REPORT = "urn:xmpp:reporting:1"
 REASONS = {"urn:xmpp:reporting:spam": "spam", "urn:xmpp:reporting:abuse": "abuse"}
+NAMED = 20
+"""Messages that a report may name."""
 KEPT = 50
 """Reports of one room that wait for an admin to come in."""
 
@@ -73,22 +78,26 @@ class Reports(Feature):
         ids = self.host["occupant_id"]
         here = (each.nick for each in room.occupants.values() if ids.id(room, each.user) == wanted)
         nick = next(here, None if said is None else said[1])
+        room.check_there()
         if nick is None:
             raise StanzaError("item-not-found", "there is no such occupant")
         self._tell(room, nick, wanted, report)
 
     def _said(self, room: Room, request: Element, occupant: str) -> tuple[int, str] | None:
         """Number and nick of the message that is reported, if it is from that occupant."""
-        for each in request.payload.child("report", REPORT).all("stanza-id", SID):
-            try:
-                number = parse_id(each.attrs.get("id", ""))
-            except StanzaError:
-                continue
-            readable()
+        numbers = []
+        for each in request.payload.child("report", REPORT).all("stanza-id", SID)[:NAMED]:
+            if each.attrs.get("by", room.address) == room.address:
+                with suppress(StanzaError):
+                    numbers.append(parse_id(each.attrs.get("id", "")))
+        if not numbers:
+            return None
+        readable()
+        for number in fairly(numbers):
             mine = Message.select(Message.xml).where(Message.id == number, Message.owner == room.address)
             xml = mine.scalar()
-            if xml is not None and each.attrs.get("by", room.address) == room.address:
-                stanza = from_text(xml)
+            if xml is not None:
+                stanza = grown(xml, fairly)
                 if occupant in [mark.attrs.get("id") for mark in stanza.all("occupant-id", OCCUPANT_ID)]:
                     return number, str(parse(stanza.attrs["from"]).resource)
         return None

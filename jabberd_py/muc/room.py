@@ -70,8 +70,14 @@ class Room:
                 self._seat(occupant)
             self._sit(occupant, parse(row.jid), self.service.read(row.presence))
 
+    def check_there(self) -> None:
+        """To be called after one has waited. Raises StanzaError: the room was destroyed meanwhile."""
+        if self.gone:
+            raise StanzaError("item-not-found", "the room is gone")
+
     def save(self) -> Ticket:
-        """Writes its settings and notes. Does not wait."""
+        """Writes its settings and notes. Does not wait. Raises StanzaError if it is gone: it must not come back."""
+        self.check_there()
         public, name = self.service.entry(self)
         return store.save(
             self.address,

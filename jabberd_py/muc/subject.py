@@ -21,6 +21,9 @@ def changes(stanza: Element) -> bool:
     return stanza.has("subject") and not stanza.has("body") and not stanza.has("thread")
 
 
+LANGUAGES = 20
+
+
 class Subject(Feature):
     """What is talked about now; the last thing that those get who enter."""
 
@@ -34,7 +37,15 @@ class Subject(Feature):
             return
         if occupant.role != "moderator" and not (self.anyone(room) and occupant.role == "participant"):
             raise StanzaError("forbidden", "moderators change the subject")
-        if sum(len(each.text) for each in stanza.all("subject", CLIENT)) > self.length:
+        subjects = stanza.all("subject", CLIENT)
+        if (
+            len({each.attrs.get("xml:lang", "") for each in subjects}) < len(subjects)
+            or len(subjects) > LANGUAGES
+        ):
+            raise StanzaError(
+                "bad-request", f"one subject for each of {LANGUAGES} languages (RFC 6121 section 5.2.4)"
+            )
+        if sum(len(each.text) for each in subjects) > self.length:
             raise StanzaError("policy-violation", f"a subject may have {self.length} characters")
 
     @on("said")

@@ -80,8 +80,7 @@ class Avatars(Module):
         card = intact(user, "document", text)
         if card is None:
             return text
-        for old in card.all("PHOTO", VCARD):
-            card.remove(old)
+        card.take("PHOTO", VCARD)
         return str(card if photo is None else card.append(photo))
 
     def _photo(self, user: str, asker: JID, avatar: Avatar) -> Element | None:

@@ -139,17 +139,18 @@ class Element:
         return self
 
     def remove(self, child: Element) -> None:
+        """One child. Of several of a name: `take`, which goes through the children once."""
         self.children.remove(child)
         self._changed()
 
-    def take(self, name: str, namespace: str) -> list[Element]:
-        """Removes the children of that name and namespace, and returns them."""
-        found = self.all(name, namespace)
-        if found:
-            gone = {id(each) for each in found}
-            self._children = [child for child in self.children if id(child) not in gone]
+    def take(self, name: str, namespace: str, where: Callable[[Element], bool] = bool) -> list[Element]:
+        """Takes out all children of that name and namespace of which ``where`` is true, and returns them."""
+        taken = [each for each in self.all(name, namespace) if where(each)]
+        if taken:
+            gone = set(map(id, taken))
+            self.children[:] = [each for each in self.children if id(each) not in gone]
             self._changed()
-        return found
+        return taken
 
     # -- as a stanza -----------------------------------------------------------
 

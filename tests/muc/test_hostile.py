@@ -200,6 +200,8 @@ def test_marks_that_only_the_room_may_make(room: Room, romeo: Client, juliet: Cl
         "rorneo",
         "romeo\u2800",
         "rom\u033deo",
+        "ro\u0338meo",
+        "ro\u2800meo",
     ],
 )
 def test_nicks_that_look_like_anothers(room: Room, romeo: Client, juliet: Client, nick: str) -> None:
@@ -433,3 +435,64 @@ def test_invitations_of_one_user_are_counted_over_all_rooms(service: str, romeo:
         room = Room(service).open(romeo, "first")
         romeo.send(f"<message to='{room}' id='i{number}'><x xmlns='{USER}'>{invites}</x></message>")
     assert condition(romeo.gets("<message type='error' id='i2'/>")) == "resource-constraint"
+
+
+@pytest.mark.parametrize(("nick", "other"), [("Alice", "AIice"), ("modern", "rnodern"), ("bill", "B!11")])
+def test_letters_that_look_alike(room: Room, romeo: Client, juliet: Client, nick: str, other: str) -> None:
+    room.open(romeo, nick)
+    room.refused(juliet, other, "conflict")
+
+
+def test_a_password_is_not_guessed(start_server: Any, account: Any, make_client: Any) -> None:
+    server = _server(start_server, password={"tries": 3, "refill": "1h"}, limits={"nicks": 2})
+    romeo, juliet = _two(server, account, make_client)
+    room = Room("conference.localhost").open(romeo, "first", passwordprotectedroom=True, roomsecret="secret")
+    for number in range(3):
+        room.refused(juliet, "second", "not-authorized", f"<password>{number}</password>")
+    room.refused(juliet, "second", "resource-constraint", "<password>secret</password>")
+    room.setup(romeo, passwordprotectedroom=False)
+    other, third = (make_client(juliet.account) for _ in range(2))
+    room.enter(juliet, "second")
+    room.enter(other, "other")
+    room.refused(third, "third", "resource-constraint")
+    room.enter(third, "second")  # sessions may share a nick
+
+
+def test_a_message_has_one_subject_for_each_language(room: Room, romeo: Client) -> None:
+    room.open(romeo, "first")
+    for number, inner in enumerate(
+        ("<subject/><subject/>", "".join(f"<subject xml:lang='l{n}'/>" for n in range(21)))
+    ):
+        romeo.send(f"<message to='{room}' type='groupchat' id='s{number}'>{inner}</message>")
+        assert condition(romeo.gets(f"<message type='error' id='s{number}'/>")) == "bad-request"
+
+
+def test_a_room_that_was_destroyed_does_not_come_back(room: Room, romeo: Client, juliet: Client) -> None:
+    """Its avatar and its end come at the same time."""
+    for _ in range(5):
+        room.open(romeo, "first", persistentroom=True)
+        photo = "<PHOTO><TYPE>image/png</TYPE><BINVAL>AAAA</BINVAL></PHOTO>"
+        romeo.send(
+            f"<iq type='set' id='v' to='{room}'><vCard xmlns='vcard-temp'>{photo}</vCard></iq>"
+            f"<iq type='set' id='d' to='{room}'><query xmlns='{MUC}#owner'><destroy/></query></iq>"
+        )
+        romeo.gets("<iq id='v'/>")
+        romeo.gets("<iq type='result' id='d'/>")
+        romeo.inbox.clear()
+    answer = juliet.iq("get", "<query xmlns='http://jabber.org/protocol/disco#info'/>", to=room.address)
+    assert condition(answer) == "item-not-found"
+
+
+def test_a_report_names_few_messages(room: Room, romeo: Client, juliet: Client) -> None:
+    room.open(romeo, "first")
+    room.enter(juliet, "second")
+    room.say(romeo, "bad")
+    said = juliet.gets("<message><body>bad</body></message>")
+    badge = said.find("{urn:xmpp:occupant-id:0}occupant-id").get("id")  # type: ignore[union-attr]
+    ids = "".join(f"<stanza-id xmlns='urn:xmpp:sid:0' by='{room}' id='{n}'/>" for n in range(3000))
+    report = (
+        f"<report-participant xmlns='urn:xmpp:gcreport:0'><occupant-id xmlns='urn:xmpp:occupant-id:0' id='{badge}'/>"
+        f"<report xmlns='urn:xmpp:reporting:1' reason='urn:xmpp:reporting:spam'>{ids}</report></report-participant>"
+    )
+    assert condition(juliet.iq("set", report, to=room.address)) == "result"
+    romeo.gets(f"<message from='{room}'><body>...</body></message>")
