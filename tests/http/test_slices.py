@@ -9,7 +9,7 @@ from jabberd_py.http.websocket import header
 from jabberd_py.net.turns import pause
 from jabberd_py.xmpp.parser import Limits, Parser
 
-LIMITS = Limits(bytes=1 << 20)
+LIMITS = Limits(bytes=1 << 20, elements=100_000)
 MANY = b"<message xmlns='jabber:client' to='a@b'>%b</message>" % (b"<a b='\xc3\xa9'/>" * 20_000)
 
 
