@@ -30,11 +30,13 @@ class ConfigFile:
         except FileNotFoundError:
             return None
 
-    def replace(self, before: str | None, after: str, what: str, by: str) -> None:
-        """Writes ``after``, and keeps ``before``. ``what`` and ``by`` are for the history. Blocks. Raises OSError, or
-        ValueError: somebody has written the file since ``before`` was read, or it cannot be written."""
+    def replace(self, before: str | None, after: str, what: str, by: str, operators: bool = True) -> None:
+        """Writes ``after``, and keeps ``before``. ``what`` and ``by`` are for the history; ``operators``: only the server's own
+        user may undo it. Blocks. Raises OSError, or ValueError: somebody has written the file since ``before`` was read, or it
+        cannot be written."""
         number = time.time_ns()
         entry = {"time": number / 1e9, "what": what, "by": by, "before": before, "after": _digest(after)}
+        entry["operators"] = operators
         self._check(before)
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         _write(self.folder / f"{number}.json", json.dumps(entry).encode(), 0o600)
@@ -55,9 +57,9 @@ class ConfigFile:
                 found.append(json.loads(each.read_bytes()))
         return found
 
-    def last(self) -> tuple[str, str, str]:
-        """(text now, text before the last change, what it was). Raises ValueError: there is none, or somebody has changed the
-        file since."""
+    def last(self) -> tuple[str, str, str, bool]:
+        """(text now, text before the last change, what it was, may only the server's own user undo it). Raises ValueError:
+        there is none, or somebody has changed the file since."""
         entries = self.history()
         if not entries:
             raise ValueError("nothing to undo: no change is kept")
@@ -66,7 +68,8 @@ class ConfigFile:
             raise ValueError(
                 f"{self.file} was written by hand since the last change ({entries[0]['what']}): undoing would lose that"
             )
-        return now, entries[0]["before"] or "", entries[0]["what"]
+        last = entries[0]
+        return now, last["before"] or "", last["what"], last.get("operators", True)
 
     def back(self, now: str, before: str) -> None:
         """Writes the text of `last`, and forgets that change. Raises like `replace`."""

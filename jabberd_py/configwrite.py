@@ -13,12 +13,9 @@ from typing import Any
 
 import yaml
 
-from .configdump import dump
+from .configdump import BASE, SAFE, dump
 from .configsource import SWITCHES, Path
 
-# the parser in C, where PyYAML has it: ten times faster
-BASE: Any = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
-SAFE: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 STEP = 2
 """Columns that a new level is indented by, where the file shows no other number."""
 

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gevent
-import yaml
 from gevent.lock import RLock
 
 from .. import log
 from ..arguments import Option, Private
 from ..commands import Caller, Failed, NotAllowed
 from ..config import Config, ConfigError
+from ..configdump import SAFE, parse
 from ..configfile import ConfigFile
 from ..configsource import Path as Where
 from ..configtable import Table
@@ -26,8 +25,16 @@ if TYPE_CHECKING:
     from ..server import Server
 
 logger = log.get(__name__)
-OPERATORS = ("data", "database", "plugins", "ctl", "tls", "s2s.ca", "dns.hosts")
-"""Options that name files and code of the machine: only the server's own user may change them."""
+OPERATORS = (
+    "data", "database", "plugins", "ctl", "tls", "s2s.ca", "dns.hosts", "modules.acme.ca", "modules.webchat.folder",
+    "modules.webhooks.private", "services.upload.s3",
+)  # fmt: skip
+"""Options that name files and code of the machine, or reach into its own network: only the server's own user may change them,
+for all hosts or for one."""
+AUTHORITIES = ("modules.acme.directory", "modules.acme.staging")
+"""The same holds for these, if the value is a URL and not the name of a known authority."""
+CHANGES = 300
+"""Options that are set at once."""
 
 
 class Configuration:
@@ -67,28 +74,13 @@ class Configuration:
     def set(self, option: Option, value: Private, caller: Caller) -> dict[str, Any]:
         """Set an option (c2s.port, modules.mam.enabled, hosts.example.org.admins) in the file and at once. Values are
         written as in the file: 5m, [a, b], {a: b}, null."""
-        return self.change([(option, self._value(option, value))], caller)
+        return self.change([(option, in_thread(self._value, option, value))], caller)
 
     @command("config apply", changes=True, needs="config")
     def apply(self, changes: Private, caller: Caller) -> dict[str, Any]:
         """Set several options at once, all or none: a mapping (YAML or JSON) of options to values, written as in the file; null
         takes an option out."""
-        try:
-            wanted = yaml.safe_load(changes)
-        except yaml.YAMLError as error:
-            raise ValueError(
-                f"changes: cannot read this: {getattr(error, 'problem', None) or 'not YAML'}"
-            ) from None
-        if not isinstance(wanted, dict) or not wanted:
-            raise ValueError("changes: must be a mapping of options to values")
-        said = [
-            (
-                str(name),
-                UNSET if value is None else self._value(name, value) if isinstance(value, str) else value,
-            )
-            for name, value in wanted.items()
-        ]
-        return self.change(said, caller)
+        return self.change(in_thread(self._changes, changes), caller)
 
     @command("config unset", changes=True, needs="config")
     def unset(self, option: Option, caller: Caller) -> dict[str, Any]:
@@ -97,14 +89,16 @@ class Configuration:
             path = self._table().path(option)
             self._may(path, caller)
             before = self._text()
-            return self._use(before, unset_key(before, path), f"unset {option}", caller)
+            return self._use(
+                before, in_thread(unset_key, before, path), f"unset {option}", caller, operators=False
+            )
 
     @command("config undo", changes=True, needs="config")
     def undo(self, caller: Caller) -> dict[str, Any]:
         """Take back the last change of the file that was made by a command or in the browser; again for the one before."""
         with self.lock:
-            now, before, what = self.file.last()
-            if not caller.operator and any(map(_for_operators, re.findall(r"set ([^,]+)", what))):
+            now, before, what, operators = self.file.last()
+            if operators and not caller.operator:
                 raise NotAllowed(f"{caller.name} may not undo '{what}'")
             return self._use(now, before, f"undid: {what}", caller, back=True)
 
@@ -122,19 +116,18 @@ class Configuration:
         """Sets several options at once: (option, plain data; `UNSET`: take it out). Blocks. Raises CommandError, ValueError."""
         with self.lock:
             table = self._table()
-            text = before = self._text()
-            said = []
-            for option, value in wanted:
-                path = table.path(option, value)
-                self._may(path, caller)
-                text = unset_key(text, path) if value is UNSET else set_key(text, path, value)
-                said.append(f"unset {option}" if value is UNSET else f"set {option}")
-            answer = self._use(before, text, ", ".join(said), caller)
-            return answer | self._overridden([table.path(option) for option, _ in wanted])
+            before = self._text()
+            edits = [(table.path(option, value), value) for option, value in wanted]
+            for path, value in edits:
+                self._may(path, caller, value)
+            operators = any(_for_operators(path, value) for path, value in edits)
+            said = ", ".join(f"{'unset' if value is UNSET else 'set'} {option}" for option, value in wanted)
+            answer = self._use(before, in_thread(_edited, before, edits), said, caller, operators=operators)
+            return answer | self._overridden([path for path, _ in edits])
 
-    def _may(self, path: Where, caller: Caller) -> None:
-        name = ".".join(path)
-        if not caller.operator and _for_operators(name):
+    def _may(self, path: Where, caller: Caller, value: Any = None) -> None:
+        if not caller.operator and _for_operators(path, value):
+            name = ".".join(path)
             raise NotAllowed(
                 f"{name} can be set on the machine of the server only: jabberctl config set {name} ..."
             )
@@ -149,8 +142,11 @@ class Configuration:
         text = self.file.read()
         return self.server.settings.sample() if text is None else text
 
-    def _use(self, before: str, after: str, what: str, caller: Caller, back: bool = False) -> dict[str, Any]:
-        """Checks the new text, takes it into use, and writes it. If one of these fails, all is as before."""
+    def _use(
+        self, before: str, after: str, what: str, caller: Caller, back: bool = False, operators: bool = True
+    ) -> dict[str, Any]:
+        """Checks the new text, takes it into use, and writes it. If one of these fails, all is as before. ``operators``: only
+        the server's own user may undo it."""
         server, file = self.server, self.file
         if before == after and file.read() is not None:
             return {"changed": False}
@@ -163,9 +159,8 @@ class Configuration:
             if back:
                 file.back(before, after)
             else:
-                file.replace(
-                    before if file.read() is not None else None, after, what, f"{caller.name} ({caller.face})"
-                )
+                had = before if file.read() is not None else None
+                file.replace(had, after, what, f"{caller.name} ({caller.face})", operators)
         except BaseException:
             if server.store is not None:
                 server.reload()
@@ -191,17 +186,47 @@ class Configuration:
         if text[0] not in "[{\"'":
             return text
         try:
-            return yaml.load(text, Loader=yaml.BaseLoader)
-        except yaml.YAMLError as error:
-            raise ValueError(
-                f"{option}: cannot read this: {getattr(error, 'problem', None) or 'not YAML'}"
-            ) from None
+            return parse(text)
+        except ValueError as error:
+            raise ValueError(f"{option}: {error}") from None
+
+    def _changes(self, text: str) -> list[tuple[str, Any]]:
+        """(option, plain data or `UNSET`) of what `config apply` is given. Raises ValueError."""
+        try:
+            wanted = parse(text, SAFE)
+        except ValueError as error:
+            raise ValueError(f"changes: {error}") from None
+        if not isinstance(wanted, dict) or not wanted:
+            raise ValueError("changes: must be a mapping of options to values")
+        if len(wanted) > CHANGES:
+            raise ValueError(f"changes: at most {CHANGES} options at once")
+        return [
+            (
+                str(name),
+                UNSET if value is None else self._value(name, value) if isinstance(value, str) else value,
+            )
+            for name, value in wanted.items()
+        ]
 
 
 UNSET: Any = object()
 
 
-def _for_operators(name: str) -> bool:
+def _edited(text: str, edits: list[tuple[Where, Any]]) -> str:
+    for path, value in edits:
+        text = unset_key(text, path) if value is UNSET else set_key(text, path, value)
+    return text
+
+
+def _for_operators(path: Where, value: Any = None) -> bool:
+    """Is it an option of `OPERATORS`, or a mapping that has one in it?"""
+    if isinstance(value, dict) and any(
+        _for_operators((*path, str(key)), each) for key, each in value.items()
+    ):
+        return True
+    name = ".".join(path[2:] if path[0] == "hosts" and len(path) > 2 else path)
+    if name in AUTHORITIES:
+        return "://" in str(value)
     return any(f"{name}.".startswith(f"{each}.") for each in OPERATORS)
 
 

@@ -88,6 +88,22 @@ def test_a_list_a_host_with_dots_and_what_needs_a_restart(server: ServerProcess)
         ("c2s.port", "x", ":3: c2s.port: must be a whole number, not 'x'"),
         ("modules.mam.enabled", "perhaps", "modules.mam.enabled: must be yes or no, not 'perhaps'"),
         ("hosts.localhost.admins", "[romeo", "hosts.localhost.admins: cannot read this"),
+        (
+            "hosts.localhost.admins",
+            "[&a [x, x], &b [*a, *a], [*b, *b]]",
+            "hosts.localhost.admins: aliases and anchors",
+        ),
+        (
+            "hosts.localhost.admins",
+            f"[{'x,' * 1000}]",
+            "hosts.localhost.admins: must have at most 1000 values",
+        ),
+        ("hosts.localhost.admins", "[" * 30 + "]" * 30, "in at most 20 levels"),
+        (
+            "hosts.localhost.admins",
+            f"['{'x' * 70_000}']",
+            "hosts.localhost.admins: must have at most 65536 characters",
+        ),
         ("tls.ciphers", "NONE", "tls.ciphers: OpenSSL knows no cipher of these"),
         ("c2s.address", "[203.0.113.9]", "cannot listen on 203.0.113.9"),
     ],
@@ -99,6 +115,17 @@ def test_a_mistake_is_told_as_the_file_would_and_changes_nothing(
     assert said in asks(server, "config set", option, value, error=True)
     assert whole(server) == before
     assert asks(server, "config history") == []
+
+
+def test_several_changes_have_bounds_as_well(server: ServerProcess) -> None:
+    before = whole(server)
+    for changes, said in (
+        ("{c2s.port: &a 1, s2s.port: *a}", "changes: aliases and anchors"), ("[" * 30, "changes: must have at most"),
+        ("{a: b", "changes: cannot read this"), ("a", "changes: must be a mapping"),
+        ("".join(f"a{n}: b\n" for n in range(400)), "changes: at most 300 options"),
+    ):  # fmt: skip
+        assert said in server.ask("config apply", error=True, changes=changes)
+    assert whole(server) == before
 
 
 def test_secrets_are_masked(server: ServerProcess) -> None:

@@ -50,7 +50,7 @@ class Pebble:
         environ = {
             **os.environ,
             "PEBBLE_VA_NOSLEEP": "1",
-            "PEBBLE_WFE_NONCEREJECT": "5",
+            "PEBBLE_WFE_NONCEREJECT": "0",
             "PEBBLE_AUTHZREUSE": "0",
         }
         with (self.folder / "pebble.log").open("ab") as log:

@@ -163,6 +163,43 @@ def test_a_form_in_the_browser_is_live_and_undone(site: ServerProcess, chief: Br
     assert site.file.read_text() == before
 
 
+def test_what_reaches_into_the_machine_or_its_network_is_for_its_own_user(
+    site: ServerProcess, chief: Browser
+) -> None:
+    """Also for one host, and in a mapping of a whole host; a known authority may be named by every administrator."""
+    before = site.file.read_text()
+    for place, option, value in (
+        ("modules.acme", "ca", "/etc/passwd"), ("modules.acme", "directory", "https://10.0.0.1/x"),
+        ("hosts.localhost.modules.acme", "staging", "https://10.0.0.1/x"),
+        ("hosts.localhost.modules.webhooks", "private", "yes"),
+        ("services.upload", "s3", OWN["s3"]), ("modules.webchat", "folder", "/tmp"),
+    ):  # fmt: skip
+        chief.get(f"/console/options/{place}")
+        chief.send("Save", **{option: value})
+        assert chief.page.status == 400 and "on the machine of the server only" in chief.page.text, (
+            place,
+            option,
+        )
+    chief.get("/console/do/config%20set")
+    for value in ("{modules: {acme: {ca: /etc/passwd}}}", "{services: {upload: {s3: {private: yes}}}}"):
+        chief.send("Config set", option="hosts.localhost", value=value)
+        assert "on the machine of the server only" in chief.page.text, value
+        chief.get("/console/do/config%20set")
+    assert site.file.read_text() == before
+    site.ask("config set", option="modules.webhooks.private", value="yes")
+    chief.get("/console/options/")
+    chief.send("Take the last change back")
+    assert "may not undo" in chief.page.text
+    site.ask("config undo")
+    assert site.file.read_text() == before
+    chief.get("/console/options/modules.acme")
+    chief.send("Save", staging="letsencrypt")
+    assert "and in use" in chief.page.text
+    chief.get("/console/options/")
+    chief.send("Take the last change back")
+    assert site.file.read_text() == before
+
+
 def test_a_value_that_is_no_option_is_refused(site: ServerProcess, chief: Browser) -> None:
     chief.get("/console/options/<script>alert(1)</script>")
     assert chief.page.status == 404 and "<script>alert" not in chief.page.html

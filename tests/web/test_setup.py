@@ -141,6 +141,10 @@ def test_from_the_link_to_the_end_and_then_it_is_gone(fresh: Fresh) -> None:
     assert not fresh.link
     console = Browser(fresh, "https", "home.example").sign_in("romeo@home.example", PASSWORD)
     assert console.get("/console").status == 200
+    console.get("/console/options/")  # what the set-up wrote is not the console's to take back
+    console.send("Take the last change back")
+    assert "may not undo 'set up home.example'" in console.page.text
+    assert fresh.file.read_text().splitlines() == written
     for each in (browser, second, console):
         each.close()
 
