@@ -159,6 +159,7 @@ class Command(NamedTuple):
     needs    "server": it needs the running server. "store", "config": the store or the configuration of a stopped one is enough
     live     its result goes on without an end, so only jabberctl can show it
     secret   its result is a secret: it is not sent where somebody on the way could read it
+    rights   by it somebody can get rights that last, or those of another account
     """
 
     name: str
@@ -168,6 +169,7 @@ class Command(NamedTuple):
     needs: Needs = "server"
     live: bool = False
     secret: bool = False
+    rights: bool = False
 
 
 def command(
@@ -179,6 +181,7 @@ def command(
     needs: Needs = "server",
     live: bool = False,
     secret: bool = False,
+    rights: bool = False,
 ) -> Callable[[F], F]:
     """A command such as ``accounts add``. The method's parameters, with their annotations (`commands`) and defaults, are
     the command's arguments; its docstring is the help. It returns plain data (dict, list, text, None). Or it is a generator
@@ -186,7 +189,7 @@ def command(
     return lambda method: _mark(
         method,
         "commands",
-        Command(name, help or (method.__doc__ or "").strip(), access, changes, needs, live, secret),
+        Command(name, help or (method.__doc__ or "").strip(), access, changes, needs, live, secret, rights),
     )
 
 

@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, quote, urlencode
 import gevent
 
 from .. import log
-from ..commands import Caller, CommandError, Conflict, outcome, typed
+from ..commands import Bound, Caller, CommandError, Conflict, outcome, typed
 from ..hooks import Answer, Module, Option, Refusal, Request, duration, http, size
 from ..jsm.host import Host
 from ..net.karma import Karma, neighbourhood
@@ -81,8 +81,8 @@ class Api(Module):
         args = self._arguments(request, route)
         if route.item is not None and args.setdefault(route.item, item) != item:
             raise Problem(400, f"{route.item} stands in the path", argument=route.item)
-        allowed = tokens.allows(token.scopes, route.name, route.entry["changes"])
-        if not allowed or self._beyond(token, route.name, args):
+        bound = self.host.router.commands.find(route.name)[0]
+        if not tokens.allows(token.scopes, bound) or self._beyond(token, bound, args):
             self.host.router.commands.refused(self._caller(token, request), route.name)
             raise Problem(403, f"the token has no scope for '{route.name}'", kind="not allowed")
         page = _page(args) if route.method == "GET" else None
@@ -124,13 +124,13 @@ class Api(Module):
     def _caller(self, token: tokens.Token, request: Request) -> Caller:
         return Caller(token.owner, "http", request.address, parse(token.owner))
 
-    def _beyond(self, token: tokens.Token, name: str, args: Mapping[str, Any]) -> bool:
-        """Would the token get by it what its scopes do not cover? See `tokens.KEYS`."""
-        if name not in tokens.KEYS or tokens.whole(token.scopes):
+    def _beyond(self, token: tokens.Token, bound: Bound, args: Mapping[str, Any]) -> bool:
+        """Would the token get by it what its scopes do not cover? A command that gives rights (the password, or the name of an
+        account) is not for its own account, nor for an administrator's, without the scope ``*``."""
+        account = bound.account
+        if not bound.command.rights or account is None or tokens.whole(token.scopes):
             return False
         router = self.host.router
-        account = router.commands.find(name)[0].account
-        assert account is not None
         try:
             jid = account.convert(args.get(account.name))
         except ValueError:

@@ -11,7 +11,7 @@ from typing import Any
 from peewee import CharField, FloatField
 
 from ..arguments import AccountAddress, Duration
-from ..commands import Caller
+from ..commands import Bound, Caller
 from ..hooks import Module, command, every
 from ..jsm.users import Account
 from ..xdb import OWNER_LENGTH, Table, xdb
@@ -24,9 +24,6 @@ EACH = 50
 DAY = 86400.0
 LATEST = 3650 * DAY
 NOTE = 200
-KEYS = ("accounts add", "accounts passwd", "accounts delete")
-"""Commands that give somebody another account's rights: the password, or the name. A token without the scope ``*`` cannot run
-them for its own account or for an administrator's."""
 
 
 class Token(Table):
@@ -56,13 +53,14 @@ def find(text: str) -> Token | None:
     return row if row is not None and right and row.expires > time.time() else None
 
 
-def allows(scopes: str, name: str, changes: bool) -> bool:
-    """Do the scopes of a token cover that command? One that makes or shows tokens, or names administrators, needs the scope
-    ``*``."""
+def allows(scopes: str, bound: Bound) -> bool:
+    """Do the scopes of a token cover that command? One that makes or shows tokens needs the scope ``*``. So does one that gives
+    rights, unless that is about one account: see `Api._beyond`."""
     if whole(scopes):
         return True
+    name, changes = bound.command.name, bound.command.changes
     group = name.split()[0]
-    if group == "tokens" or name == "admins set":
+    if group == "tokens" or (bound.command.rights and bound.account is None):
         return False
     for each in scopes.split():
         wanted, _, only = each.partition(":")
@@ -81,7 +79,7 @@ class Tokens(Module):
 
     tables = (Token,)
 
-    @command("tokens add", access="owner", changes=True, needs="store", secret=True)
+    @command("tokens add", access="owner", changes=True, needs="store", secret=True, rights=True)
     def add(
         self,
         jid: AccountAddress,

@@ -70,19 +70,19 @@ class Configuration:
         """Where options stand: sections, modules, services, hosts, components; which are on."""
         return self._table().places()
 
-    @command("config set", changes=True, needs="config")
+    @command("config set", changes=True, needs="config", rights=True)
     def set(self, option: Option, value: Private, caller: Caller) -> dict[str, Any]:
         """Set an option (c2s.port, modules.mam.enabled, hosts.example.org.admins) in the file and at once. Values are
         written as in the file: 5m, [a, b], {a: b}, null."""
         return self.change([(option, in_thread(self._value, option, value))], caller)
 
-    @command("config apply", changes=True, needs="config")
+    @command("config apply", changes=True, needs="config", rights=True)
     def apply(self, changes: Private, caller: Caller) -> dict[str, Any]:
         """Set several options at once, all or none: a mapping (YAML or JSON) of options to values, written as in the file; null
         takes an option out."""
         return self.change(in_thread(self._changes, changes), caller)
 
-    @command("config unset", changes=True, needs="config")
+    @command("config unset", changes=True, needs="config", rights=True)
     def unset(self, option: Option, caller: Caller) -> dict[str, Any]:
         """Take an option out of the file; its default is in use at once."""
         with self.lock:
@@ -93,7 +93,7 @@ class Configuration:
                 before, in_thread(unset_key, before, path), f"unset {option}", caller, operators=False
             )
 
-    @command("config undo", changes=True, needs="config")
+    @command("config undo", changes=True, needs="config", rights=True)
     def undo(self, caller: Caller) -> dict[str, Any]:
         """Take back the last change of the file that was made by a command or in the browser; again for the one before."""
         with self.lock:

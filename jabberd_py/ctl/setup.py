@@ -101,7 +101,7 @@ class Setup:
 
     # -- commands ------------------------------------------------------------------------------------------
 
-    @command("setup link", changes=True, secret=True)
+    @command("setup link", changes=True, secret=True, rights=True)
     def link(self, caller: Caller) -> str:
         """A new link for the set-up in the browser, valid for an hour and for one browser."""
         self._check(caller)

@@ -24,7 +24,7 @@ class Admins(Module):
         """The administrators of each host."""
         return {"jids": list(dict.fromkeys(self.host.admins))}
 
-    @command("admins set", changes=True)
+    @command("admins set", changes=True, rights=True)
     def set(self, jids: Lines) -> None:
         """Set the administrators of a host: bare addresses, one a line. Those of the configuration must be among them."""
         wanted = list(dict.fromkeys(bare_address(line.strip()) for line in jids.split("\n") if line.strip()))

@@ -32,7 +32,7 @@ class Forgotten(Module):
         super().__init__(host, settings)
         self.tries = Karma(FORGIVEN, TRIES)
 
-    @command("accounts reset", changes=True, secret=True)
+    @command("accounts reset", changes=True, secret=True, rights=True)
     def reset(self, jid: AccountAddress, lifetime: Duration | None = None) -> dict[str, str]:
         """Make a link with which the owner of an account sets another password, once. An older link to it ends. The link is
         shown once; give it to the owner in a safe way."""

@@ -38,7 +38,7 @@ class Standings(Module):
         until = None if duration is None else time.time() + duration
         return self._stop(jid.user, reason or "the account is suspended", until, None)
 
-    @command("accounts delete", changes=True, needs="store")
+    @command("accounts delete", changes=True, needs="store", rights=True)
     def delete(self, jid: AccountAddress, after: Duration | None = None) -> dict[str, Any] | None:
         """Remove an account and all its data; its sessions end. With --after it is suspended at once and goes later, unless
         `accounts enable` brings it back."""

@@ -96,7 +96,7 @@ class Web(Module):
         self._check(jid)
         return {"on": totp.has(jid.user)}
 
-    @command("totp set", access="owner", changes=True)
+    @command("totp set", access="owner", changes=True, rights=True)
     def set(self, jid: AccountAddress, caller: Caller, secret: Private, code: Private) -> None:
         """From now on a sign-in of the account by browser wants a code of an authenticator app, too. The code shows that the
         app has the secret (base32). Who has set one up already has to remove it first."""
@@ -106,7 +106,7 @@ class Web(Module):
         if not totp.keep(jid.user, secret.strip().upper(), code):
             raise ValueError("code: is not one of this secret; is the clock of the device right?")
 
-    @command("totp remove", access="owner", changes=True)
+    @command("totp remove", access="owner", changes=True, rights=True)
     def remove(self, jid: AccountAddress, caller: Caller, code: Private = "") -> None:
         """A sign-in of the account by browser wants the password only. The owner has to show a code. An administrator removes
         it without, for who has lost the device."""

@@ -256,6 +256,18 @@ def test_a_token_with_some_scopes_does_not_become_one_with_all(
         tried(some, "DELETE", "/accounts/..x") == tried(some, "POST", "/accounts/passwd", {"jid": 7}) == 400
     )
     assert tried(some, "POST", "/accounts/passwd", password) == 400
+    both = made(place.server, BOSS, "--scopes", "accounts config totp invites")
+    assert tried(both, "POST", "/accounts/reset", {"jid": BOSS}) == 403
+    assert tried(both, "POST", "/accounts/reset", {"jid": other}) == 200
+    changes = json.dumps({"hosts.localhost.admins": [BOSS, mine]})
+    assert tried(both, "POST", "/config/apply", {"changes": changes}) == 403
+    assert (
+        tried(both, "POST", "/config/undo", {}) == tried(both, "POST", "/totp/remove", {"jid": BOSS}) == 403
+    )
+    assert tried(both, "POST", "/invites", {"name": "x" + other.partition("@")[0], "host": "localhost"}) in (
+        200,
+        201,
+    )
     own = made(place.server, mine, "--scopes", "accounts")
     assert tried(own, "POST", "/accounts/passwd", {"jid": mine, **password}) == 403
     whole = made(place.server, mine, "--scopes", "*")
