@@ -9,7 +9,7 @@ import re
 import secrets
 import time
 from base64 import b64decode, b64encode
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import gevent
@@ -23,6 +23,7 @@ from ..xdb import OWNER_LENGTH, Table, cached, spoilt, xdb
 from ..xmpp import sasl
 from ..xmpp.errors import StanzaError
 from ..xmpp.jid import JID, parse
+from ..xmpp.lookalikes import skeleton
 from ..xmpp.prep import password_forms
 from . import standing
 from .tickets import Tickets
@@ -113,6 +114,17 @@ class Users:
         if len(str(jid)) > OWNER_LENGTH:
             raise ValueError(f"an address of more than {OWNER_LENGTH} characters")
         return jid
+
+    def check_stranger(self, user: str, reserved: Iterable[str] = ()) -> None:
+        """Somebody who does not administer the server wants an account of that address. Its name must not be, or look like, one
+        of those that are reserved, or that of an administrator of any host here: whoever has the account has the rights. Raises
+        StanzaError (conflict, not-acceptable)."""
+        if exists(user):
+            raise StanzaError("conflict", "that account exists")
+        admins = (parse(each) for host in self._hosts() for each in host.admins)
+        theirs = [jid.node or "" for jid in admins if jid.domain == self.host.domain]
+        if skeleton(parse(user).node or "") in map(skeleton, [*reserved, *theirs]):
+            raise StanzaError("not-acceptable", "that name is reserved")
 
     def create(
         self, user: str, password: str, also: Callable[[str], object] | None = None, disabled: bool = False

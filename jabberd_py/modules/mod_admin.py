@@ -19,6 +19,7 @@ from ..xdb import xdb
 from ..xdb.plain import plain
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
+from ..xmpp.jid import parse
 from ..xmpp.stamp import utc
 from .mod_roster import roster
 
@@ -38,7 +39,7 @@ State = Literal["registered", "disabled", "online", "active", "idle"]
 class Admin(Module):
     """Accounts and sessions, as an administrator sees them."""
 
-    @command("accounts add", changes=True, needs="store")
+    @command("accounts add", changes=True, needs="store", rights=True)
     def add(
         self,
         jid: AccountAddress,
@@ -61,11 +62,15 @@ class Admin(Module):
             return
         for number in range(1, count + 1):
             name = f"{jid.node}{number}@{jid.domain}"
+            if self.host.router.administered(
+                parse(name)
+            ):  # who makes one may not administer all that it does
+                raise StanzaError("not-allowed", f"{name} is an administrator: make that account by itself")
             self.host.users.create(name, password)
             yield Progress(number, count, name)
         yield {"created": count}
 
-    @command("accounts passwd", access="owner", changes=True, needs="store")
+    @command("accounts passwd", access="owner", changes=True, needs="store", rights=True)
     def passwd(self, jid: AccountAddress, password: Password) -> None:
         """Set another password."""
         self.host.users.set_password(jid.user, password)

@@ -19,7 +19,8 @@ from ..xmpp.prep import nodeprep
 from ..xmpp.subscription import SubscriptionState
 from . import links
 from .links import Link
-from .mod_register import RESERVED
+from .mod_invites import ours
+from .mod_register import reserved
 
 logger = log.get(__name__)
 TRIES, FORGIVEN = 20, 0.1
@@ -71,13 +72,13 @@ class Arrivals(Module):
         node = nodeprep(username or link.name)
         if link.name and node != link.name:
             raise StanzaError("not-acceptable", f"the invitation is for the name {link.name}")
-        register = self.host.modules.get("register")
-        if not link.name and node in (RESERVED if register is None else register.reserved):
-            raise StanzaError("not-acceptable", "that name is reserved")
         if len(password) < self.min_password:
             raise StanzaError("not-acceptable", f"a password needs {self.min_password} characters")
         self._check(address)
         self.tries.spend(neighbourhood(address))
+        user = str(self.host.users.jid(f"{node}@{self.host.domain}"))
+        if not link.name:  # who made the link was asked about that name
+            self.host.users.check_stranger(user, reserved(self.host))
         other = links.holder(self.host.domain, node)
         if other is not None and other.hash != link.hash:
             raise StanzaError("conflict", "that name is kept for somebody else")
@@ -87,7 +88,6 @@ class Arrivals(Module):
             if link.contact or link.team or link.rooms != "[]":
                 Arrival.insert(owner=user, contact=link.contact, team=link.team, rooms=link.rooms).execute()
 
-        user = f"{node}@{self.host.domain}"
         self.host.users.create(user, password, enter)
         self.host["invites"].last = None
         logger.info(
@@ -120,6 +120,9 @@ class Arrivals(Module):
             spoilt("arrival", user, error)
             rooms = []
         for room in rooms:
+            if not ours(self.host, str(room)):
+                logger.warning("an invitation names a room of another host", user=user, room=room)
+                continue
             self._do(user, "rooms affiliation", room=str(room), jid=user, affiliation="member")
         xdb.save(lambda: Arrival.delete().where(Arrival.owner == user).execute())
 

@@ -26,6 +26,7 @@ from ..xmpp.protocols import XEP
 from ..xmpp.stamp import utc
 from . import links
 from .links import INVITATION, NOTE, Link
+from .mod_register import reserved
 
 INVITE, CREATE = "urn:xmpp:invite#invite", "urn:xmpp:invite#create-account"
 FORM = "urn:xmpp:invite#invitation"
@@ -66,6 +67,7 @@ class Invites(Module):
     @command("invites add", changes=True, secret=True)
     def add(
         self,
+        caller: Caller,
         name: str = "",
         uses: int = 1,
         lifetime: Duration | None = None,
@@ -74,8 +76,8 @@ class Invites(Module):
         note: str = "",
     ) -> dict[str, Any]:
         """Make a link with which somebody makes an account here; with a name, that one. The account joins the group of the
-        roster, and the rooms (addresses, separated by spaces). The link is shown once."""
-        return self._make(self.host.domain, None, uses, lifetime, registers=True, name=self._name(name, uses),
+        roster, and the rooms of this host (addresses, separated by spaces). The link is shown once."""
+        return self._make(self.host.domain, None, uses, lifetime, registers=True, name=self._name(name, uses, caller),
                           team=self._group(group), rooms=self._rooms(rooms), note=note)  # fmt: skip
 
     @command("invites account", access="owner", changes=True, secret=True)
@@ -90,7 +92,7 @@ class Invites(Module):
         """Make a link in the name of an account, with which somebody makes an account here; both become contacts of each
         other. The link is shown once."""
         self._check_maker(jid.user, caller, accounts=True)
-        return self._make(jid.user, caller, 1, lifetime, registers=True, name=self._name(name, 1),
+        return self._make(jid.user, caller, 1, lifetime, registers=True, name=self._name(name, 1, caller),
                           contact=jid.user if contact else "")  # fmt: skip
 
     @command("invites contact", access="owner", changes=True, secret=True)
@@ -183,7 +185,7 @@ class Invites(Module):
             "expires": utc(link.expires),
         }
 
-    def _name(self, name: str, uses: int) -> str:
+    def _name(self, name: str, uses: int, caller: Caller) -> str:
         """Raises ValueError, StanzaError."""
         if not name:
             return ""
@@ -193,6 +195,8 @@ class Invites(Module):
         user = str(self.host.users.jid(f"{node}@{self.host.domain}"))
         if self.host.users.exists(user):
             raise StanzaError("conflict", "that account exists")
+        if not caller.operator:
+            self.host.users.check_stranger(user, () if self._is_admin(caller) else reserved(self.host))
         self._check_name(user)
         return node
 
@@ -205,8 +209,10 @@ class Invites(Module):
     def _rooms(self, rooms: str) -> str:
         """Raises ValueError."""
         found = [str(parse(each).bare) for each in rooms.replace(",", " ").split()]
-        if len(found) > ROOMS or any("@" not in each for each in found):
-            raise ValueError(f"rooms: at most {ROOMS} addresses, such as room@conference.{self.host.domain}")
+        if len(found) > ROOMS or not all(ours(self.host, each) for each in found):
+            raise ValueError(
+                f"rooms: at most {ROOMS} addresses of this host, such as room@conference.{self.host.domain}"
+            )
         return json.dumps(list(dict.fromkeys(found)))
 
     def _is_admin(self, caller: Caller) -> bool:
@@ -309,3 +315,9 @@ class Invites(Module):
         if made["landing_url"] is not None:
             form.field("landing-url", "text-single", "Link for a browser", made["landing_url"])
         return [form.field("expire", "text-single", "Ends", made["expires"]).element()]
+
+
+def ours(host: Any, room: str) -> bool:
+    """Is that the address of a room of a service of that host? Others are not for this host's administrators to open."""
+    node, _, domain = room.rpartition("@")
+    return bool(node) and getattr(host.router.instances.get(domain), "host", None) is host

@@ -64,7 +64,9 @@ class Register(Module):
     )
     instructions = Option(str, "Choose a username and a password.", "what people read above the form")
     min_password = Option(int, 6, "characters a password must have at least", min=1)
-    reserved = Option(list_of(nodeprep), RESERVED, "names that nobody can take here")
+    reserved = Option(
+        list_of(nodeprep), RESERVED, "names that nobody can take here, nor others that look like them"
+    )
     per_address = Option(
         int, 5, "accounts one address (IPv6: /64) may ask for in a row; 0: any number", min=0
     )
@@ -168,8 +170,6 @@ class Register(Module):
         if not wish.username or not wish.password:
             raise StanzaError("not-acceptable", "a username and a password are needed")
         node = nodeprep(wish.username)
-        if node in self.reserved:
-            raise StanzaError("not-acceptable", "that name is reserved")
         self._check_password(wish.password)
         reason = self.host["approval"].check(wish.reason) if self.approval else ""
         # a name that is taken costs a token, too: else anybody could find out which accounts exist
@@ -178,7 +178,8 @@ class Register(Module):
             raise StanzaError("not-acceptable", "too many accounts from your address", type="wait")
         if self.questions and not self._right(wish.challenge, wish.answer):
             raise StanzaError("not-acceptable", "the answer to the question is wrong")
-        user = f"{node}@{self.host.domain}"
+        user = str(self.host.users.jid(f"{node}@{self.host.domain}"))
+        self.host.users.check_stranger(user, self.reserved)
         if self.approval:
             for rule in self.host.users.names:
                 rule(user)
@@ -246,6 +247,13 @@ class Register(Module):
         except ValueError as error:
             raise StanzaError("not-acceptable", str(error)) from None
         logger.info("password changed by its user", user=str(user))
+
+
+def reserved(host: Any) -> list[str]:
+    """The names that nobody can take on that host, if it has this module or not."""
+    register = host.modules.get("register")
+    found: list[str] = RESERVED if register is None else register.reserved
+    return found
 
 
 def _read(query: Any) -> Application:

@@ -6,9 +6,10 @@ from __future__ import annotations
 from ..hooks import on
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
+from ..xmpp.lookalikes import skeleton
 from .feature import Feature
 from .fields import Field
-from .occupant import Occupant, skeleton
+from .occupant import Occupant
 from .room import Room
 
 TRIES = 1000

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
-
 from ..fanout import Copies
 from ..xmpp.element import Element
 from .seats import Seat
@@ -84,39 +82,3 @@ _kids: dict[tuple[str, ...], list[str]] = {}
 def added(stanza: Element, xml: bytes, *kids: str) -> Element:
     """The stanza with more XML at its end, which stands by itself in ``jabber:client``: nothing is parsed."""
     return Element.raw(stanza.name, stanza.ns, stanza.attrs, stanza.inner + xml, [*stanza.kids, *kids])
-
-
-_LOOKALIKES = str.maketrans(
-    "аеорсухіјѕԁһӏԛԝвкмнт"
-    "αβγεηικμνορτυχζ"
-    "օսոհցյզ"
-    "ıɑɡɩʟᴀʙᴄᴅᴇɢʜɪᴊᴋᴍɴᴏᴘʀꜱᴛᴜᴠᴡʏᴢ",
-    "aeopcyxijsdhlqwbkmht"
-    "abyenikmvoptuxz"
-    "ounhgjq"
-    "iagilabcdeghijkmnoprstuvwyz",
-)  # fmt: skip
-"""Letters of Cyrillic, Greek and Armenian, small capitals, and the Latin letters that they look like."""
-_ALIKE = str.maketrans("i1|0", "lllo", "\u2800")
-"""Letters and digits that look alike in one case or the other, I and l above all; and a blank that is no space."""
-_PAIRS = (("rn", "m"), ("vv", "w"))
-
-
-def skeleton(nick: str) -> str:
-    """What nicks have in common that people take for the same: case, width, spaces, letters of other scripts that look alike
-    (section 13.7, mimicking). Two of one skeleton conflict."""
-    folded = unicodedata.normalize("NFKC", nick).casefold().translate(_LOOKALIKES).translate(_ALIKE)
-    shape, before = "", ""
-    for each in folded:
-        category = unicodedata.category(each)
-        # a mark that NFKC has not joined to its letter stands on none of its usual ones; scripts of Asia need theirs
-        if (
-            not each.isspace()
-            and category not in ("Cf", "Cc")
-            and not (category == "Mn" and before < "\u0530")
-        ):
-            shape += each
-            before = each
-    for pair, single in _PAIRS:
-        shape = shape.replace(pair, single)
-    return nick if shape == nick else shape  # one text is kept, not two

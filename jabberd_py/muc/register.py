@@ -8,12 +8,13 @@ from ..hooks import iq, on
 from ..xmpp import forms
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
+from ..xmpp.lookalikes import skeleton
 from ..xmpp.ns import DISCO_INFO
 from ..xmpp.prep import resourceprep
 from . import changes
 from .feature import Feature
 from .fields import Field
-from .occupant import Occupant, skeleton
+from .occupant import Occupant
 from .ranks import at_least
 from .room import Room
 

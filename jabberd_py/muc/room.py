@@ -16,9 +16,10 @@ from ..xdb import Ticket
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
 from ..xmpp.jid import JID, parse
+from ..xmpp.lookalikes import skeleton
 from ..xmpp.ns import CLIENT
 from . import showing, store
-from .occupant import USER, Occupant, added, lean, skeleton
+from .occupant import USER, Occupant, added, lean
 from .presence import GOES, Leave, available, ended, unavailable
 from .ranks import ROLE_OF, ROLES
 from .seats import Seat, Seats, Snapshot

@@ -19,6 +19,7 @@ from ..xdb import Ticket, xdb
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
 from ..xmpp.jid import JID, parse
+from ..xmpp.lookalikes import skeleton
 from ..xmpp.ns import CLIENT
 from ..xmpp.prep import resourceprep
 from . import mucsub
@@ -26,7 +27,7 @@ from .changes import Change
 from .feature import Feature
 from .fields import Field
 from .mucsub import KINDS, NODES, NS, Subscription
-from .occupant import MUC, USER, Occupant, skeleton
+from .occupant import MUC, USER, Occupant
 from .offline import RETRACT
 from .ranks import at_least
 from .room import Room

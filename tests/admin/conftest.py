@@ -25,7 +25,7 @@ def admin_server(tmp_path_factory: pytest.TempPathFactory, databases: Any) -> It
     """A server with one host, which boss@localhost administers."""
     folder = tmp_path_factory.mktemp("admin")
     process = ServerProcess({**databases(folder), **CONFIG}, folder)
-    Client(process.address("c2s"), "localhost").connect().register("boss", "secret").close()
+    process.ask("accounts add", jid=BOSS, password="secret")
     yield process
     code = process.stop()
     assert code == 0, process.tail()

@@ -228,7 +228,7 @@ def test_examples_41_to_44_edit_whitelist(boss: Client, user: Client) -> None:
 def test_examples_45_to_54_numbers_of_users(start_server: Any) -> None:
     place = Place(start_server(CONFIG), "localhost")
     for name in ("boss", "away", "gone"):
-        Client(place.server.address("c2s"), "localhost").connect().register(name, "secret").close()
+        place.server.ask("accounts add", jid=f"{name}@localhost", password="secret")
     boss, away = login(place, "boss").available(), login(place, "away").available(show="away")
     admin(boss, "disable-user", {"accountjids": ["gone@localhost"]})
     found = {}
@@ -357,7 +357,7 @@ def test_who_is_deleted_administers_no_other_host_either(start_server: Any) -> N
 def test_examples_99_to_106_restart_and_shut_down(start_server: Any, make_client: Any) -> None:
     server = start_server(CONFIG)
     place = Place(server, "localhost")
-    Client(server.address("c2s"), "localhost").connect().register("boss", "secret").close()
+    server.ask("accounts add", jid=BOSS, password="secret")
     boss = login(place, "boss").available()
     admin(boss, "edit-admin", {"adminjids": [BOSS, "deputy@localhost"]})
     admin(boss, "edit-blacklist", {"blacklistjids": ["denmark.lit"]})

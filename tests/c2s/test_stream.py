@@ -339,7 +339,7 @@ def test_a_host_outside_ascii_shows_its_own_certificate(start_server, domain, a_
 
 def test_who_administers_may_be_spelt_in_capitals(start_server):
     server = start_server({**CONFIG, "hosts": {"localhost": {"admins": ["Romeo@LocalHost"]}}})
-    Client(server.address()).connect().register("romeo", "secret").close()
+    server.ask("accounts add", jid="romeo@localhost", password="secret")
     romeo = Client(server.address()).login("romeo", "secret").available()
     romeo.send("<message to='localhost/announce/online'><body>hear ye</body></message>")
     romeo.gets("<message from='localhost'><body>hear ye</body></message>")

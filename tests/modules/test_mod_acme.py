@@ -157,7 +157,7 @@ def server(
 
 @pytest.fixture(scope="module")
 def romeo(server: ServerProcess) -> Iterator[Client]:
-    connect(server).register("romeo", "secret")
+    server.ask("accounts add", jid=f"romeo@{DOMAIN}", password="secret")
     romeo = connect(server).login("romeo", "secret").available()
     yield romeo
     romeo.close()

@@ -24,8 +24,8 @@ def place(start_server):
 @pytest.fixture
 def escalus(place, make_client):
     """The prince, who administers Verona."""
-    client = make_client(Account("escalus", "secret", place), login=False)
-    return client.register("escalus", "secret").login("escalus", "secret").available()
+    place.server.ask("accounts add", jid=ADMIN, password="secret")
+    return make_client(Account("escalus", "secret", place))
 
 
 def announce(client, where, body="Verona is closed", type="normal"):

@@ -8,7 +8,7 @@ import pytest
 from tests.admin.dialogue import INFO, ITEMS, NS, condition, fields, run, send, session, status, submit
 from tests.client import Client
 from tests.conftest import CONFIG
-from tests.people.conftest import BOSS, CLOSED, HALL, HOST, PASSWORD
+from tests.people.conftest import BOSS, CLOSED, HALL, HOST, OPEN, PASSWORD
 
 INVITE, CREATE = "urn:xmpp:invite#invite", "urn:xmpp:invite#create-account"
 PARS, REGISTER, ROSTER = "urn:xmpp:pars:0", "jabber:iq:register", "jabber:iq:roster"
@@ -183,6 +183,20 @@ def test_the_group_and_the_rooms_of_an_invitation(ctl, person, stranger):
     client.login(name, PASSWORD)
     assert contacts(client) == {romeo.bare: ("both", [group])}
     assert ctl("rooms", "show", room)["affiliations"][client.bare] == "member"
+
+
+def test_an_invitation_leads_into_no_room_of_another_host(fails):
+    """Who administers one host would make members of rooms of another one."""
+    for room in (f"secret@conference.{OPEN}", "secret@elsewhere.example", f"conference.{HOST}"):
+        assert "addresses of this host" in fails("invites", "add", "--host", HOST, "--rooms", room)
+
+
+def test_a_user_invites_nobody_under_a_name_that_is_reserved(person):
+    romeo = person()
+    for name in ("admin", "adm\u0131n"):
+        filled = submit({"username": name})
+        answer = send(romeo, CREATE, filled, sessionid=session(send(romeo, CREATE)))
+        assert condition(answer) == "not-acceptable"
 
 
 def test_the_members_of_a_room_follow_a_group(ctl, person):

@@ -3,7 +3,6 @@ from typing import Any
 
 import pytest
 
-from tests.client import Client
 from tests.server import ServerProcess
 from tests.web.browser import Browser
 
@@ -22,7 +21,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, databases: Any) -> Iterator[S
     folder = tmp_path_factory.mktemp("site")
     process = ServerProcess({**databases(folder), **CONFIG}, folder)
     for name in ("chief", "boss", "plain"):
-        Client(process.address("c2s"), "localhost").connect().register(name, PASSWORD).close()
+        process.ask("accounts add", jid=f"{name}@localhost", password=PASSWORD)
     yield process
     code = process.stop()
     assert code == 0, process.tail()

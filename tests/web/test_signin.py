@@ -4,6 +4,7 @@ import re
 import time
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 import gevent
 
@@ -231,6 +232,30 @@ def test_a_form_has_bounds(site: ServerProcess) -> None:
     head = "POST /sign-in HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\n"
     assert web.raw(f"{head}Content-Length: 70000\r\n\r\n".encode()).answer().status == 413
     web.close()
+
+
+def test_nobody_registers_the_name_of_an_administrator_or_one_that_looks_like_it(
+    browser: Callable[..., Browser], site: ServerProcess
+) -> None:
+    """Who has the account has the rights, also on the other host."""
+    stranger, invited = browser(), browser()
+
+    def says(page: Any, button: str, name: str) -> str:
+        return str(page.send(button, name=name, password="long-enough", again="long-enough").text)
+
+    was = site.ask("admins show", host="other.localhost")["jids"]
+    site.ask("admins set", host="other.localhost", jids="\n".join([*was, "ghost@localhost"]))
+    try:
+        path = urlsplit(site.ask("invites add", host="localhost")["landing_url"]).path
+        for name in ("ghost", "GHOST", "gh\u043est", "adm\u0131n", "\u0430dmin", "ch\u0456ef"):
+            stranger.get("/register")
+            assert "That name is reserved." in says(stranger, "Make my account", name)
+            invited.get(path)
+            assert "That name is reserved." in says(invited, "Make my account", name)
+        site.ask("accounts add", jid="ghost@localhost", password=PASSWORD)  # the operator may
+    finally:
+        site.ask("admins set", host="other.localhost", jids="\n".join(was))
+        site.ask("accounts delete", jid="ghost@localhost", error=None)
 
 
 def test_administrators_only(browser: Callable[..., Browser], site: ServerProcess) -> None:
