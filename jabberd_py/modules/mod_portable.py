@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from os import SEEK_END
 from typing import IO, Any
 
 from ..archive import messages
 from ..hooks import Module
 from ..jsm.users import Account
 from ..net import turns
+from ..net.karma import Karma
 from ..xdb import xdb
 from ..xmpp.errors import StanzaError
 from ..xmpp.jid import JID
@@ -22,6 +24,10 @@ PIECE = 64 * 1024
 """Characters that are sent at a time."""
 
 
+BROUGHT, AGAIN = 128 << 20, (64 << 20) / 86400
+"""Bytes of files that one account may bring, and so many more a second: 64 MiB a day."""
+
+
 class Portable(Module):
     """Lets users download all that the server keeps for them, and bring what another server has kept."""
 
@@ -31,6 +37,7 @@ class Portable(Module):
         super().__init__(host, settings)
         self.busy: set[str] = set()
         """Accounts whose file is being written."""
+        self.brought = Karma(AGAIN, BROUGHT)
 
     def export(self, jid: JID) -> Iterator[bytes]:
         """The file, in pieces. Blocks between them. Raises StanzaError: it is being written already, or too many are."""
@@ -56,6 +63,12 @@ class Portable(Module):
         if user in self.busy or len(self.busy) >= AT_ONCE:
             raise StanzaError(
                 "resource-constraint", "such a file is in work already, try again later", type="wait"
+            )
+        size = source.seek(0, SEEK_END)
+        source.seek(0)
+        if not self.brought.spend(user, size):
+            raise StanzaError(
+                "resource-constraint", "so much was imported today that it has to wait", type="wait"
             )
         self.busy.add(user)
         try:

@@ -13,7 +13,7 @@ from ..commands import Failed
 from ..jsm.users import Account, exists, forget
 from ..xdb import Table, xdb
 from ..xdb.cache import forget_owner
-from ..xdb.numbers import at, when
+from ..xdb.numbers import NODES, at, when
 from ..xmpp.element import Element
 from ..xmpp.jid import parse
 from ..xmpp.stamp import parse as parse_stamp
@@ -32,11 +32,17 @@ MAM, FORWARD, DELAY, SID = "urn:xmpp:mam:2", "urn:xmpp:forward:0", "urn:xmpp:del
 HASHES = {"sha1": "SCRAM-SHA-1", "sha256": "SCRAM-SHA-256", "sha512": "SCRAM-SHA-512"}
 PAGE = 200
 """Messages that are read or written at a time."""
+PLACES = 8
+"""Numbers that are tried for a message whose own is taken. If all are, it is left out: looking on would hold the writer."""
 XML = "{http://www.w3.org/XML/1998/namespace}"
 
 
 class Reader:
     """One account that is being read. It is made when all but its messages is known."""
+
+    page = PAGE
+    same = (-1, 0)
+    """The millisecond of the last message, and how many before it had the same."""
 
     def __init__(self, host: Any, jid: str, password: str | None, origin: str) -> None:
         self.origin = origin
@@ -189,16 +195,20 @@ class Reader:
         sender, to = (parse(message.attrs.get(name, self.user)) for name in ("from", "to"))
         other = to if sender.user == self.user else sender
         moment = time.time() if stamp is None else parse_stamp(stamp)
-        id = (
-            int(number)
-            if number.isdigit() and abs(when(int(number)) - moment) < 1
-            else at(int(moment * 1000))
-        )
+        moment = min(max(moment, 0.0), time.time())  # a number of the future would make all new ones larger
+        near = number.isdecimal() and len(number) < 20 and abs(when(int(number)) - moment) < 1
+        id = int(number) if near else at(int(moment * 1000)) + self._again(int(moment * 1000)) * NODES
         row = {"id": id, "owner": self.user, "peer": other.user, "resource": other.resource or "",
                "xml": message.to_bytes().decode()}  # fmt: skip
         self.rows.append(row | marks)
-        if len(self.rows) >= PAGE:
+        if len(self.rows) >= self.page:
             self._flush()
+
+    def _again(self, moment: int) -> int:
+        """How many messages before this one have the same millisecond."""
+        last, count = self.same
+        self.same = moment, count + 1 if last == moment else 0
+        return self.same[1]
 
     def _flush(self) -> None:
         self._make()
@@ -215,14 +225,16 @@ def _insert(rows: list[dict[str, Any]]) -> None:
     }
     for row in rows:
         marks = {name: row[name] for name in ("spooled", "archived") if name in row}
-        while (found := Message.select(Message.owner).where(Message.id == row["id"]).scalar()) is not None:
+        for n in range(PLACES):
+            found = Message.select(Message.owner).where(Message.id == row["id"]).scalar()
+            if found is None:
+                Message.insert(**(blank | row)).execute()
+                break
             if found == row["owner"] and Message.update(**marks).where(
                 Message.id == row["id"], Message.xml == row["xml"]
             ).execute():  # fmt: skip
                 break
-            row["id"] += 64
-        else:
-            Message.insert(**(blank | row)).execute()
+            row["id"] += NODES if n < PLACES // 2 else secrets.randbelow(1 << 13) * NODES
 
 
 def _set_document(owner: str, namespace: str, text: str) -> None:

@@ -178,11 +178,11 @@ def data() -> str:
 def bring() -> Response:
     """Reads such a file of an account elsewhere."""
     portable: Any = me().host.modules.get("portable")
-    file = request.files.get("file")
-    if portable is None or file is None:
+    if portable is None:
         abort(404)
     try:
-        counts = portable.merge(me().jid, file.stream)
+        with g.file as file:
+            counts = portable.merge(me().jid, file)
     except (ValueError, StanzaError) as error:
         tell(str(error) if isinstance(error, ValueError) else error.text or error.condition, "error")
     else:

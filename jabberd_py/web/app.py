@@ -19,17 +19,19 @@ from werkzeug.exceptions import HTTPException
 from .. import log
 from ..commands import CommandError
 from ..pages import Answer, Request
-from ..xdb import StoreError
-from . import context, faces, filters, qr
+from ..xdb import StoreError, xdb
+from . import context, faces, filters, qr, received
 from .context import ACCOUNT, ADMIN, ANYONE
 from .site import Web
 
 logger = log.get(__name__)
 HERE = Path(__file__).parent
-MOST = 64 * 1024
-"""Bytes of a form, unless its view says otherwise (`context.takes`)."""
+MOST = {ANYONE: 16 * 1024, ACCOUNT: 32 * 1024, ADMIN: 64 * 1024}
+"""Bytes of a form, by who may send it. A view that takes a file says its own number (`context.takes`)."""
 PARTS = 300
 """Fields of a form."""
+FORM = "application/x-www-form-urlencoded"
+OLD = "This form is too old. Nothing was done. Go back, load the page again, and send it once more."
 CSP = "; ".join((
     "default-src 'none'", "script-src 'self'", "style-src 'self'", "img-src 'self' data:", "connect-src 'self'",
     "form-action 'self'", "frame-ancestors 'none'", "base-uri 'none'",
@@ -51,7 +53,7 @@ def make(web: Web) -> Flask:
     """The application. Blocks."""
     app = Flask(__name__, static_folder=None, template_folder=None)
     app.jinja_loader = FileSystemLoader(HERE / "templates")
-    app.config.update(MAX_CONTENT_LENGTH=MOST, MAX_FORM_PARTS=PARTS, MAX_FORM_MEMORY_SIZE=None)
+    app.config.update(MAX_CONTENT_LENGTH=0, MAX_FORM_PARTS=PARTS, MAX_FORM_MEMORY_SIZE=MOST[ADMIN])
     app.extensions["web"] = web
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.jinja_env.auto_reload = False
@@ -118,8 +120,13 @@ def _enter() -> Any:
     if access == ADMIN and not context.is_administrator():
         abort(403, "This page is for administrators of this server.")
     if request.method not in SAFE:
-        request.max_content_length = getattr(view, "most", MOST)
-        _check_form()
+        _check_origin()
+        file = getattr(view, "most", None)
+        request.max_content_length = MOST[access] if file is None else file
+        if file is None:
+            _check_form()
+        else:
+            g.file = received.file(context.me().user, token())
     return None
 
 
@@ -138,20 +145,27 @@ def _to_sign_in() -> Any:
     return redirect("/sign-in" + ("?" + urlencode({"next": wanted}) if wanted else ""), 303)
 
 
-def _check_form() -> None:
-    """Against forms of other sites: where the browser says the form comes from, and the token of the form."""
+def _check_origin() -> None:
+    """Against forms of other sites: where the browser says the form comes from."""
     site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
     foreign = site not in (None, "same-origin", "none")
     if site is None and origin is not None:
         foreign = urlsplit(origin).netloc.lower() != request.host.lower()
     if foreign:
         abort(403, "Another site has sent this form. Nothing was done.")
-    said = request.form.get("_token", "")
-    if not hmac.compare_digest(said.encode(), token().encode()):
-        abort(
-            403,
-            "This form is too old. Nothing was done. Go back, load the page again, and send it once more.",
-        )
+
+
+def _check_form() -> None:
+    """The token of the form. The body is read only where a token can be right, and its fields are counted before they are read:
+    many make the reader slow."""
+    wanted = token()
+    if "visitor" in g or request.mimetype != FORM:  # no form of ours has been seen there
+        abort(403, OLD)
+    xdb.release()
+    if request.get_data().count(b"&") >= PARTS:
+        abort(413, "This form has too many fields.")
+    if not hmac.compare_digest(request.form.get("_token", "").encode(), wanted.encode()):
+        abort(403, OLD)
 
 
 def token() -> str:

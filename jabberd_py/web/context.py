@@ -46,7 +46,8 @@ def administrator(view: V) -> V:
 
 
 def takes(most: int) -> Callable[[V], V]:
-    """A form that may have so many bytes, such as one with a file."""
+    """Its form has a file, named `file`, and may have so many bytes. The view finds the file in `g.file` (received.py), no
+    other field, and is one of who is signed in."""
 
     def mark(view: V) -> V:
         view.__dict__["most"] = most

@@ -230,6 +230,7 @@ def test_a_form_has_bounds(site: ServerProcess) -> None:
     """What is too long is refused before it has come."""
     web = Web(site, "https")
     head = "POST /sign-in HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+    head += f"Cookie: __Host-jabberd-visitor={'x' * 30}\r\n"
     assert web.raw(f"{head}Content-Length: 70000\r\n\r\n".encode()).answer().status == 413
     web.close()
 
@@ -275,3 +276,44 @@ def test_administrators_only(browser: Callable[..., Browser], site: ServerProces
         page = someone.post(path, {"_token": token, "jid": PLAIN}, follow=False)
         assert page.status in (403, 404, 405)
     Client(site.address("c2s"), "localhost").login("plain", PASSWORD).close()
+
+
+FORM = "application/x-www-form-urlencoded"
+
+
+def test_a_form_is_counted_before_it_is_read(browser):
+    page = browser()
+    assert page.request("POST", "/sign-in", b"_token=x", Content_Type=FORM).status == 403  # no page was seen
+    page.get("/sign-in")
+    token = page.page.form("Sign in").fields["_token"].encode()
+    for body, type, status in (
+        (b"_token=" + token + b"&a" * 400, FORM, 413),
+        (b"_token=" + token + b"&a=" + b"x" * 20_000, FORM, 413),
+        (b"_token=" + token, "multipart/form-data; boundary=x", 403),
+        (b'--x\r\nContent-Disposition: form-data; name="_token"\r\n\r\n' + token + b"\r\n--x--\r\n",
+         "multipart/form-data; boundary=x", 403),
+        (b"_token=" + token + b"&address=nobody&password=x", FORM, 403),
+    ):  # fmt: skip
+        assert page.request("POST", "/sign-in", body, Content_Type=type).status == status
+    assert "not right" in page.page.text  # the last one was read
+
+
+def test_the_token_of_a_file_comes_first(browser):
+    page = browser(PLAIN)
+    page.get("/account/data")
+    fields = page.page.form("Import").fields
+    token, path, type = fields["_token"].encode(), "/account/data/import", "multipart/form-data; boundary=x"
+    part = b'--x\r\nContent-Disposition: form-data; name="%s"\r\n\r\n%s\r\n'
+    file = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n<x/>\r\n'
+    for body, said, status in (
+        (b"_token=" + token + b"&a" * 100_000, FORM, 415),
+        (file + part % (b"_token", token) + b"--x--\r\n", type, 403),
+        (part % (b"_token", b"wrong") + file + b"--x--\r\n", type, 403),
+        (part % (b"_token", token) + file, type, 400),
+        (part % (b"_token", token) + b"--x--\r\n", type, 400),
+        (part % (b"_token", token) + b"--x\r\n" + b"a: b\r\n" * 10_000, type, 413),
+        (part % (b"_token", token) * 20 + file + b"--x--\r\n", type, 413),
+    ):
+        assert page.request("POST", path, body, Content_Type=said).status == status, body[:60]
+    page.get("/account/data")
+    assert "no account" in page.post(path, page.page.form("Import").fields, multipart={"file": b"<x/>"}).text
