@@ -22,6 +22,7 @@ from ..hooks import command
 from ..jsm.users import Account
 from ..net import certfiles
 from ..net.acme import write
+from ..net.karma import Karma, neighbourhood
 from ..net.ports import listen
 from .advice import records, try_database
 from .configuration import Configuration, in_thread
@@ -30,11 +31,12 @@ if TYPE_CHECKING:
     from ..server import Server
 
 logger = log.get(__name__)
+audit = log.get("audit")
 TLS = Literal["self-signed", "files", "acme"]
 HOUR = 3600.0
 """Seconds that the link is valid."""
 GUESSES = 20
-"""Wrong tokens; then the link is void."""
+"""Wrong tokens of one neighbourhood within the hour; then it is not listened to."""
 CHALLENGES = 80
 SHORTEST = 8
 """Characters of the administrator's password."""
@@ -49,7 +51,7 @@ class Setup:
         self.token: str | None = None
         self.session: str | None = None
         self.until = 0.0
-        self.wrong = 0
+        self.tries = Karma(GUESSES / HOUR, GUESSES)
         self.done: str | None = None
         self.turn = BoundedSemaphore(1)
         self.answers: dict[str, Any] = {}
@@ -61,19 +63,20 @@ class Setup:
     def open(self) -> str:
         """Makes a link that can be opened once, within an hour. Returns its token."""
         self.token, self.session = secrets.token_urlsafe(16), None
-        self.until, self.wrong = time.monotonic() + HOUR, 0
+        self.until, self.tries = time.monotonic() + HOUR, Karma(GUESSES / HOUR, GUESSES)
         return self.token
 
-    def enter(self, token: str) -> str | None:
-        """Opens the link. Returns what the browser has to show from now on; None: it is not the right token, or too late."""
-        if not self.usable or self.token is None:
+    def enter(self, token: str, address: str) -> str | None:
+        """Opens the link for a browser at that IP address. Returns what the browser has to show from now on; None: it is not
+        the right token, it is too late, or too many wrong ones came from there. Guesses close nothing."""
+        place = neighbourhood(address)
+        if not self.usable or self.token is None or self.tries.left(place) < 1:
             return None
         if not hmac.compare_digest(token.encode(), self.token.encode()):
-            self.wrong += 1
-            logger.warning("a wrong token for the set-up", left=GUESSES - self.wrong)
-            if self.wrong >= GUESSES:
-                self.close()
+            self.tries.spend(place)
+            audit.info("set-up", by="", via="browser", where=address, result="wrong token")
             return None
+        audit.info("set-up", by="", via="browser", where=address, result="link opened")
         self.token, self.session = None, secrets.token_urlsafe(24)
         return self.session
 
@@ -102,10 +105,10 @@ class Setup:
     # -- commands ------------------------------------------------------------------------------------------
 
     @command("setup link", changes=True, secret=True, rights=True)
-    def link(self, caller: Caller) -> str:
+    def link(self, caller: Caller) -> list[str]:
         """A new link for the set-up in the browser, valid for an hour and for one browser."""
         self._check(caller)
-        return "\n".join(self.links(self.open()))
+        return self.links(self.open())
 
     def links(self, token: str) -> list[str]:
         """Where to open it: on this machine, and from elsewhere."""

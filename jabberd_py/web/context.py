@@ -17,6 +17,11 @@ from .site import Web
 V = TypeVar("V", bound=Callable[..., Any])
 _path = re.compile(r"/(?![/\\])[!-\[\]-~]*").fullmatch
 ANYONE, ACCOUNT, ADMIN = "anyone", "account", "admin"
+PROXIED = (
+    "HTTP_FORWARDED", "HTTP_VIA", "HTTP_X_REAL_IP", "HTTP_X_FORWARDED_FOR", "HTTP_X_FORWARDED_HOST", "HTTP_X_FORWARDED_PROTO",
+    "HTTP_X_FORWARDED_PORT", "HTTP_X_FORWARDED_SERVER", "HTTP_CF_CONNECTING_IP",
+)  # fmt: skip
+"""Headers of proxies, as WSGI names them."""
 
 
 def web() -> Web:
@@ -119,8 +124,14 @@ def local(path: str | None, default: str) -> str:
 
 
 def near() -> bool:
-    """Does the request come from this machine?"""
-    return loopback(request.remote_addr or "")
+    """Does the request come from this machine, without a proxy between? Behind one, everybody would be here."""
+    between = any(each in request.environ for each in PROXIED)
+    # nginx, unless told otherwise, says nothing but HTTP/1.0; no browser does
+    return (
+        not between
+        and request.environ["SERVER_PROTOCOL"] != "HTTP/1.0"
+        and loopback(request.remote_addr or "")
+    )
 
 
 def encrypted() -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 import socket
 from typing import Any
 from urllib.parse import quote
@@ -18,6 +19,9 @@ blueprint = Blueprint("setup", __name__, url_prefix="/setup")
 COOKIE = "jabberd-setup"
 HERE = ("localhost", "127.0.0.1", "[::1]")
 PORTS = {"mysql": 3306, "postgresql": 5432}
+PURPOSES = ("Sec-Purpose", "Purpose", "X-Purpose", "X-Moz")
+"""Headers by which a browser says that nobody has asked for the page yet."""
+_server = re.compile(r"(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,255})(:[0-9]{1,5})?").fullmatch
 CLIENTS = [
     ("Conversations", "Android", "https://conversations.im"), ("Monal", "iPhone, iPad, Mac", "https://monal-im.org"),
     ("Gajim", "Windows, Linux, Mac", "https://gajim.org"), ("Dino", "Linux", "https://dino.im"),
@@ -41,11 +45,7 @@ def meant() -> bool:
             or name in (*HERE, socket.gethostname().lower(), socket.getfqdn().lower())
             or (name in context.web().host.router.instances)
         )
-    between = any(
-        each in environ
-        for each in ("HTTP_FORWARDED", "HTTP_X_FORWARDED_FOR", "HTTP_X_FORWARDED_HOST", "HTTP_VIA")
-    )
-    return context.near() and not between and name in HERE
+    return context.near() and name in HERE
 
 
 def _address(name: str) -> bool:
@@ -79,8 +79,10 @@ def _cookie() -> str:
 @blueprint.get("/<token>")
 @anyone
 def enter(token: str) -> Response:
-    """The link."""
-    session = state().enter(token)
+    """The link. What only looks at it, such as a chat that shows a preview, does not use it up."""
+    if request.method != "GET" or any("prefetch" in request.headers.get(each, "") for each in PURPOSES):
+        abort(404)
+    session = state().enter(token, request.remote_addr or "")
     if session is None:
         abort(404)
     g.new_cookie = (COOKIE, session)
@@ -134,11 +136,16 @@ def _database() -> str | CommandError:
     """Takes the form, and tries it. Returns what to tell."""
     setup, answers = state(), state().answers
     _take("kind", "server", "name", "user")
+    answers.pop("url", None)
     answers["password"] = request.form.get("password", "")[:200] or answers.get("password", "")
     if answers["kind"] not in PORTS:
         answers["url"] = ""
         return "SQLite needs nothing else: the data are in a file of the data folder."
     where, name = answers["server"] or "localhost", quote(answers["name"] or "jabberd", safe="")
+    if not _server(where):
+        return CommandError(
+            "Server: a name or an address, and a port if need be: db.example.org:3306", "server"
+        )
     who = (
         f"{quote(answers['user'], safe='')}:{quote(answers['password'], safe='')}@" if answers["user"] else ""
     )
@@ -155,7 +162,7 @@ def _database() -> str | CommandError:
 def administrator() -> str | Response | tuple[str, int]:
     """The third page: the first administrator; then all is done at once."""
     answers = state().answers
-    if "domain" not in answers or "kind" not in answers:
+    if "domain" not in answers or "url" not in answers:
         return redirect("/setup/domain", 303)
     if request.method == "POST":
         _take("admin")

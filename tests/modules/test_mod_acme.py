@@ -3,6 +3,7 @@
 import datetime
 import json
 import os
+import re
 import shutil
 import socket
 import ssl
@@ -238,6 +239,12 @@ def test_the_gate_answers_nothing_else(server: ServerProcess, gate: int) -> None
     for path in ("", "unknown", "../../health", "%2e%2e/x", "a/b", "\u00e9", "x" * 5000):
         assert ask_gate(gate, f"/.well-known/acme-challenge/{path}").startswith("HTTP/1.1 40"), path
     assert "\nLocation: https://acme.example:" in ask_gate(gate, "/console?x").replace("\r", "")
+    for path, said in (
+        ("/a%0d%0aX-Evil:1?b=c%20d", "/a%0D%0AX-Evil:1?b=c%20d"), ("/a%20b/%C3%A9", "/a%20b/%C3%A9"), ("//x?y", "//x?y"),
+    ):  # fmt: skip
+        where = re.search(r"^Location: https://acme\.example:\d+(.*)$", ask_gate(gate, path), re.M)
+        assert where is not None and where[1] == said
+    assert "Location" not in ask_gate(gate, "*")
     for host in ("evil.example", "acme.example.evil.example", ""):
         answer = ask_gate(gate, "/console", host)
         assert answer.startswith("HTTP/1.1 40") and "Location" not in answer

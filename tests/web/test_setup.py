@@ -149,14 +149,41 @@ def test_from_the_link_to_the_end_and_then_it_is_gone(fresh: Fresh) -> None:
         each.close()
 
 
-def test_guesses_are_bounded_and_a_new_link_can_be_had(fresh: Fresh) -> None:
-    stranger = Browser(fresh, "http")
+def test_who_guesses_is_not_listened_to_and_nobody_else_suffers(fresh: Fresh) -> None:
+    stranger, browser = Browser(fresh, "https", "127.0.0.1", at="192.0.2.9"), Browser(fresh, "http")
     for _ in range(20):
         assert stranger.get("/setup/guess").status == 404
     assert stranger.get(fresh.link).status == 404
-    token = fresh.ask("setup link").partition("/setup/")[2].split()[0]
-    assert stranger.get(f"/setup/{token}").path == "/setup/domain"
-    stranger.close()
+    for method, more in (
+        ("HEAD", {}),
+        ("GET", {"Sec_Purpose": "prefetch;prerender"}),
+        ("GET", {"X_Moz": "prefetch"}),
+    ):
+        assert browser.request(method, fresh.link, **more).status == 404  # only looks at it
+    for header in (
+        "X_Real_IP",
+        "X_Forwarded_Proto",
+        "CF_Connecting_IP",
+        "Via",
+    ):  # a proxy: anybody may be behind it
+        assert browser.get(fresh.link, **{header: "x"}).status == 404
+    assert browser.get(fresh.link).path == "/setup/domain"
+    for _ in range(3):
+        stranger.get("/setup/guess")
+    assert browser.get("/setup/domain").status == 200  # who is inside stays
+    browser.send("Continue", domain="home.example", tls="self-signed")
+    for wrong in ("127.0.0.1:1/x?read_default_file=/etc/passwd#", "a b", "u@h", "127.0.0.1:", "[::1"):
+        said = browser.send("Continue", kind="mysql", server=wrong, user="x", password="x")
+        assert said.status == 400 and "Server: a name or an address" in said.text, wrong
+    assert browser.get("/setup/administrator").path == "/setup/domain"  # no database was said
+    links = fresh.ask("setup link")
+    assert [each.partition(":")[0] for each in links] == ["http", "https"]
+    printed = fresh.ctl("--config", str(fresh.file), "setup", "link").splitlines()
+    token = {line.rpartition("/setup/")[2] for line in printed if "/setup/" in line}
+    assert len(token) == 1 and len(token.copy().pop()) == 22
+    assert stranger.get(f"/setup/{token.pop()}").path == "/setup/domain"  # a new link begins anew
+    for each in (stranger, browser):
+        each.close()
 
 
 def test_two_browsers_and_commands_at_a_time(fresh: Fresh) -> None:
