@@ -16,6 +16,7 @@ from typing import Any
 
 from peewee import BooleanField, CharField, FloatField, IntegerField, TextField
 
+from ..jsm.users import Account
 from ..xdb import OWNER_LENGTH, Table, spoilt, xdb
 from ..xmpp.errors import StanzaError
 
@@ -112,7 +113,7 @@ def find(domain: str, token: str, kind: str = INVITATION) -> Link | None:
         return None
     mine = (Link.hash == hashed(token.lower())) & (Link.domain == domain) & (Link.kind == kind)
     found: Link | None = Link.select().where(mine).first()
-    return found if found is not None and found.open else None
+    return found if found is not None and found.open and not _void(found) else None
 
 
 def last_expiry(domain: str) -> float:
@@ -142,8 +143,17 @@ def count_made(wanted: Any, kind: str = INVITATION) -> tuple[int, int]:
 def take(hash: str) -> None:
     """Uses a link once. The expiry does not count: who began in time may go on (XEP-0445 section 4). Raises StanzaError if it
     is over; that undoes the transaction."""
-    if not Link.update(left=Link.left - 1).where(Link.hash == hash, Link.left > 0).execute():
+    link = Link.get_or_none(Link.hash == hash)
+    if link is None or _void(link) or not (
+        Link.update(left=Link.left - 1).where(Link.hash == hash, Link.left > 0).execute()
+    ):  # fmt: skip
         raise StanzaError("item-not-found", "the invitation is used up")
+
+
+def _void(link: Link) -> bool:
+    """Is it the invitation of an account that is disabled?"""
+    maker = Account.select(Account.disabled).where(Account.owner == link.owner).first()
+    return link.kind == INVITATION and maker is not None and bool(maker.disabled)
 
 
 def withdraw(wanted: Any) -> int:

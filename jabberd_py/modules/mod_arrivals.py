@@ -90,6 +90,7 @@ class Arrivals(Module):
 
         self.host.users.create(user, password, enter)
         self.host["invites"].last = None
+        self.host["invites"].arrived(user, link.owner)
         logger.info(
             "registered by invitation", user=user, invitation=link.key, by=link.owner, address=address
         )

@@ -16,7 +16,7 @@ from ..arguments import AccountAddress, Duration
 from ..commands import Caller, CommandError, outcome
 from ..hooks import Module, Option, command, duration, every
 from ..instance import Instance
-from ..xdb import xdb
+from ..xdb import spoilt, xdb
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
 from ..xmpp.forms import Form, boolean
@@ -31,7 +31,9 @@ from .mod_register import reserved
 INVITE, CREATE = "urn:xmpp:invite#invite", "urn:xmpp:invite#create-account"
 FORM = "urn:xmpp:invite#invitation"
 IN_ALL = 10_000
-"""Open invitations of a host."""
+"""Open invitations of a host; its administrators may make more."""
+ARRIVED = "jabberd_py:arrived"
+"""The document of an account that a user has invited: when it was made."""
 USES, LATEST = 1000, 366 * 86400.0
 ROOMS = 20
 
@@ -53,6 +55,12 @@ class Invites(Module):
     )
     most = Option(int, 20, "open invitations that one user may have", min=1)
     per_day = Option(int, 20, "invitations that one user may make within a day", min=1)
+    settle = Option(
+        duration,
+        "3d",
+        "time after which somebody whom a user has invited may invite people who make accounts",
+        min=0,
+    )
     uses = Option(int, 5, "how often an invitation of a user may be used", min=1, max=USES)
 
     def __init__(self, host: Instance, settings: Any = None) -> None:
@@ -107,7 +115,7 @@ class Invites(Module):
         """Make a link with which somebody becomes a contact of an account; who has no account yet may make one here, unless the
         server or the link does not allow that. The link is shown once."""
         self._check_maker(jid.user, caller)
-        may = self.users == "accounts" or self._is_admin(caller)
+        may = self._is_admin(caller) or (self.users == "accounts" and not self._new(jid.user))
         return self._make(jid.user, caller, uses, lifetime, contact=jid.user, asks=True,
                           registers=may and registers)  # fmt: skip
 
@@ -160,10 +168,10 @@ class Invites(Module):
             raise StanzaError("not-allowed", "a host for guests has no accounts")
 
         def check() -> None:
-            if links.count_made(Link.domain == self.host.domain)[0] >= IN_ALL:
-                raise StanzaError("resource-constraint", f"there are {IN_ALL} open invitations")
             if free:
                 return
+            if links.count_made(Link.domain == self.host.domain)[0] >= IN_ALL:
+                raise StanzaError("resource-constraint", f"there are {IN_ALL} open invitations")
             open, today = links.count_made(Link.owner == owner)
             if open >= self.most:
                 raise StanzaError(
@@ -228,6 +236,22 @@ class Invites(Module):
             raise StanzaError(
                 "not-allowed", "users cannot invite " + ("new accounts" if accounts else "anybody")
             )
+        if accounts and not self._is_admin(caller) and self._new(user):
+            raise StanzaError("not-allowed", "your account is too new to invite people who make accounts")
+
+    def arrived(self, user: str, maker: str) -> None:
+        """That account was made by an invitation of ``maker``. Blocks. Raises StoreError."""
+        if "@" in maker and not self.host.is_admin(parse(maker)):
+            xdb.set(user, ARRIVED, str(time.time()))
+
+    def _new(self, user: str) -> bool:
+        """Has a user invited them, a short time ago? Blocks."""
+        text = xdb.get(user, ARRIVED)
+        try:
+            return text is not None and float(text) > time.time() - self.settle
+        except ValueError as error:
+            spoilt("arrival", user, error)
+            return False
 
     @every(3600)
     def sweep(self) -> None:

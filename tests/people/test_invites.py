@@ -270,6 +270,29 @@ def test_a_user_makes_a_link_for_an_account_with_a_name(person, stranger, friend
     assert contacts(romeo).get(f"{name}@{HOST}", (None,))[0] == subscription
 
 
+def test_who_was_invited_by_a_user_invites_nobody_on_the_first_day(person, stranger):
+    """Else invitations grow by themselves."""
+    romeo, juliet = person(), stranger()
+    token = re.search(TOKEN, fields(send(romeo, INVITE))["uri"][0])[0]
+    name = f"juliet-{juliet.fresh()}"
+    assert register(juliet, token, name).get("type") == "result"
+    juliet.login(name, PASSWORD).available()
+    assert "ibr=y" not in fields(send(juliet, INVITE))["uri"][0]
+    answer = send(
+        juliet, CREATE, submit({"username": f"nurse-{name}"}), sessionid=session(send(juliet, CREATE))
+    )
+    assert condition(answer) == "not-allowed"
+
+
+def test_the_invitations_of_a_suspended_account_are_void(person, stranger, ctl):
+    romeo, early, late = person(), stranger(), stranger()
+    token = re.search(TOKEN, fields(send(romeo, INVITE))["uri"][0])[0]
+    assert preauth(early, token).get("type") == "result"
+    ctl("accounts", "suspend", romeo.bare)
+    assert condition(preauth(late, token)) == "item-not-found"
+    assert condition(early.iq("set", form(f"bill-{early.fresh()}"))) == "item-not-found"
+
+
 def test_a_user_has_so_many_invitations(person, ctl):
     romeo = person()
     made = [fields(send(romeo, INVITE))["uri"][0] for _ in range(3)]
