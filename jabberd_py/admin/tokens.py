@@ -147,6 +147,11 @@ class Tokens(Module):
         if not xdb.save(lambda: Token.delete().where(mine).execute()):
             raise StanzaError("item-not-found", "the account has no such token")
 
+    def drop(self, user: str) -> int:
+        """Removes all tokens of an account; how many there were. For the writer."""
+        count: int = Token.delete().where(Token.owner == user).execute()
+        return count
+
     @every(3600)
     def sweep(self) -> None:
         """Removes the tokens whose time is over."""

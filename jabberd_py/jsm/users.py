@@ -214,12 +214,20 @@ class Users:
         for session in left:
             self.host.end(session)
 
-    def disable(self, user: str, disabled: bool = True) -> None:
-        """Nobody can log in to a disabled account. Its sessions end, its data stays. Blocks until it is stored. Raises
-        StanzaError (item-not-found, not-allowed), StoreError."""
+    def disable(self, user: str, disabled: bool = True, also: Callable[[], object] | None = None) -> None:
+        """Nobody can log in to a disabled account. Its sessions end, its data stays. ``also`` is called in the same
+        transaction: what it raises undoes that. Blocks until it is stored. Raises StanzaError (item-not-found, not-allowed),
+        StoreError."""
         if disabled:
             self.check_admin_stays(user)
-        changed = xdb.save(lambda: Account.update(disabled=disabled).where(Account.owner == user).execute())
+
+        def store() -> int:
+            if also is not None:
+                also()
+            count: int = Account.update(disabled=disabled).where(Account.owner == user).execute()
+            return count
+
+        changed = xdb.save(store)
         forget(user)
         if not changed and not exists(user):
             raise StanzaError("item-not-found", "there is no such account")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from functools import partial
 from typing import Any, Literal
 
 from ..archive import messages
@@ -78,7 +79,7 @@ class Admin(Module):
     @command("accounts disable", changes=True, needs="store")
     def disable(self, jid: AccountAddress) -> None:
         """Keep an account, but let nobody log in to it; its sessions end."""
-        self.host.users.disable(jid.user)
+        self.host.users.disable(jid.user, also=partial(standing.settle, jid.user))
 
     @command("accounts kick", access="owner", changes=True)
     def kick(self, jid: SessionAddress, reason: str = "") -> dict[str, int]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 from .. import log
@@ -64,10 +63,18 @@ class Forgotten(Module):
         return link
 
     def use(self, link: Link, password: str, address: str) -> None:
-        """Sets the password, and ends all sessions of the account. Blocks. Raises ValueError, StanzaError, StoreError."""
+        """Sets the password, ends all sessions of the account, and removes its tokens and its second factor: whoever else had
+        the account keeps nothing. Blocks. Raises ValueError, StanzaError, StoreError."""
         if len(password) < self.min_password:
             raise StanzaError("not-acceptable", f"a password needs {self.min_password} characters")
-        self.host.users.set_password(link.owner, password, partial(links.take, link.hash))
+        others = [self.host.modules[name] for name in ("tokens", "web") if name in self.host.modules]
+
+        def take() -> None:
+            links.take(link.hash)
+            for module in others:
+                module.drop(link.owner)
+
+        self.host.users.set_password(link.owner, password, take)
         xdb.release()
         self.host.kick(link.owner, "not-authorized", "the password is another one now")
         logger.info("password set by a link", user=link.owner, link=link.key, address=address)

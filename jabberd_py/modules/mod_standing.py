@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import Any
 
 from .. import log
 from ..arguments import AccountAddress, Duration
 from ..hooks import Module, Option, command, duration, every, on
 from ..jsm import standing
-from ..jsm.standing import Standing
+from ..jsm.standing import LEFT, Standing
 from ..xdb import xdb
 from ..xmpp.errors import StanzaError
 from ..xmpp.stamp import utc
 
 logger = log.get(__name__)
-LEFT = "you have deleted this account; sign in on the web page to keep it"
 
 
 class Standings(Module):
@@ -59,9 +59,9 @@ class Standings(Module):
         return row is not None and row.deletion is not None and row.reason == LEFT
 
     def stay(self, user: str) -> None:
-        """The owner undoes that. Blocks. Raises StanzaError, StoreError."""
-        self.host.users.disable(user, False)
-        standing.clear(user)
+        """The owner undoes that. Blocks. Raises StanzaError (an administrator has suspended or disabled the account meanwhile),
+        StoreError."""
+        self.host.users.disable(user, False, partial(standing.end, user, Standing.reason == LEFT))
         logger.info("account kept by its user", user=user)
 
     def _stop(self, user: str, reason: str, until: float | None, deletion: float | None) -> dict[str, Any]:
@@ -86,15 +86,19 @@ class Standings(Module):
     def work_off(self) -> None:
         """Ends suspensions and deletes accounts whose time has come."""
         for row in standing.due(self.host.domain):
+            latest = standing.of(row.owner)  # those before it took their time
+            if latest is None or (latest.until, latest.deletion) != (row.until, row.deletion):
+                continue
             try:
                 if row.deletion is not None and row.deletion <= time.time():
                     self.host.users.delete(row.owner)
                     logger.info("account deleted, its grace period is over", user=row.owner)
                 else:
-                    self.host.users.disable(row.owner, False)
-                    standing.clear(row.owner)
+                    over = Standing.until <= time.time()
+                    self.host.users.disable(row.owner, False, partial(standing.end, row.owner, over))
                     logger.info("account enabled, its suspension is over", user=row.owner)
             except StanzaError as error:
-                logger.warning("an account cannot be deleted", user=row.owner, reason=error.text)
-                standing.clear(row.owner)
+                logger.warning("an account cannot be deleted or enabled", user=row.owner, reason=error.text)
+                if row.deletion is not None:
+                    standing.clear(row.owner)
         xdb.release()

@@ -9,6 +9,7 @@ from werkzeug.wrappers import Response
 
 from .. import log
 from ..commands import CommandError, NoSuchThing
+from ..xdb import xdb
 from ..xmpp.errors import StanzaError
 from .arrive import clients
 from .context import act, me, run, signed_in, takes, tell, web
@@ -44,8 +45,10 @@ def _change_password() -> None:
     check_password(me().host, me().user, request.form.get("old", ""))
     run("accounts passwd", jid=me().user, password=password)
     web().sessions.renew(me())
-    ended = _kick() if request.form.get("others") else 0
-    tell("Your password is changed." + (f" {ended} chat programs were signed out." if ended else ""))
+    others = bool(request.form.get("others"))
+    ended, removed = (_kick(), _drop_tokens()) if others else (0, 0)
+    tell("Your password is changed." + (f" {ended} chat programs were signed out." if ended else "")
+         + (f" {removed} tokens of programs were removed." if removed else ""))  # fmt: skip
 
 
 def _kick() -> int:
@@ -53,6 +56,11 @@ def _kick() -> int:
         return int(run("accounts kick", jid=me().user, reason="the password was changed")["sessions"])
     except CommandError:  # none is connected
         return 0
+
+
+def _drop_tokens() -> int:
+    tokens = me().host.modules.get("tokens")
+    return 0 if tokens is None else int(xdb.save(tokens.drop, me().user))
 
 
 @blueprint.route("/devices")

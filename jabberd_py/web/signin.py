@@ -12,6 +12,7 @@ from werkzeug.wrappers import Response
 from .. import log
 from ..jsm.host import Host
 from ..xdb import xdb
+from ..xmpp.errors import StanzaError
 from ..xmpp.jid import parse
 from . import totp
 from .context import anyone, encrypted, is_administrator, local, near, signed_in, tell, web
@@ -118,7 +119,10 @@ def _check(said: str, password: str, code: str) -> tuple[Host, str]:
         reason = "wrong code"
     else:
         if host.users.disabled(user):
-            host["standing"].stay(user)
+            try:
+                host["standing"].stay(user)
+            except StanzaError:
+                raise Refused(host.users.why_disabled(user), "the account is disabled") from None
         guard.succeeded(user, address)
         return host, user
     guard.failed(user, address)

@@ -118,6 +118,10 @@ class Web(Module):
             raise ValueError("code: is not right, or was used already")
         totp.remove(jid.user)
 
+    def drop(self, user: str) -> int:
+        """Removes the second factor of an account. For the writer."""
+        return totp.drop(user)
+
     def _check(self, jid: Any) -> None:
         if not self.host.users.exists(jid.user):
             raise StanzaError("item-not-found", "there is no such account")

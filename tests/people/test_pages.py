@@ -1,11 +1,13 @@
 """Pages for people: an invitation, registration, a new password, one's own account."""
 
 import re
+import time
 import xml.etree.ElementTree as ET
 
 import gevent
 import pytest
 
+from jabberd_py.web import totp
 from tests.client import AuthFailed, Client
 from tests.conftest import Account, Place
 from tests.people.conftest import BOSS, HOST, OPEN, PASSWORD
@@ -137,6 +139,11 @@ def test_registration_on_the_page_waits_for_an_administrator(browser, ctl, peopl
 def test_a_link_to_a_new_password_works_once_and_ends_all_sessions(person, browser, ctl, make_client):
     romeo = person()
     inside = browser(romeo.bare)
+    ctl("tokens", "add", romeo.bare, "--scopes", "*", "--expires", "1000d")
+    inside.get("/account/second-factor")
+    secret = re.search("[A-Z2-7]{32}", inside.page.text)[0]
+    inside.send("Set up", code=totp.code(secret, int(time.time()) // totp.STEP))
+    assert ctl("totp", "show", romeo.bare) == {"on": True}
     older, link = (ctl("accounts", "reset", romeo.bare)["url"].rpartition("/")[2] for _ in range(2))
     guest = browser()
     assert OVER in guest.get(f"/password/{older}").text
@@ -155,19 +162,24 @@ def test_a_link_to_a_new_password_works_once_and_ends_all_sessions(person, brows
     new = "new secret one" if found[0] else "new secret two"
     make_client(romeo.account._replace(password=new))
     assert OVER in browser().get(f"/password/{link}").text
+    assert (
+        ctl("totp", "show", romeo.bare) == {"on": False} and ctl("tokens", "list", "--jid", romeo.bare) == []
+    )
 
 
 # -- one's own account
 
 
-def test_a_user_changes_the_password_and_signs_out_programs(person, browser, make_client):
+def test_a_user_changes_the_password_and_signs_out_programs(person, browser, make_client, ctl):
     romeo = person()
+    ctl("tokens", "add", romeo.bare, "--scopes", "*")
     page, other = browser(romeo.bare), browser(romeo.bare)
     page.get("/account")
     new = {"password": "another secret", "again": "another secret"}
     assert "not right" in page.send("Change the password", old="wrong", **new).text
     assert "different" in page.send("Change the password", old=PASSWORD, password="x", again="y").text
-    assert "changed" in page.send("Change the password", old=PASSWORD, **new).text
+    assert "1 tokens of programs were removed" in page.send("Change the password", old=PASSWORD, **new).text
+    assert ctl("tokens", "list", "--jid", romeo.bare) == []
     assert romeo.stream_error() == "policy-violation"
     assert other.get("/account").path.startswith("/sign-in") and page.get("/account").status == 200
     make_client(romeo.account._replace(password="another secret"))
@@ -243,6 +255,17 @@ def test_a_user_deletes_the_account_and_comes_back(person, browser, make_client,
     other = browser()
     other.get("/sign-in")
     assert "suspended" in other.send("Sign in", address=romeo.bare, password=PASSWORD).text
+
+
+def test_who_has_deleted_the_account_does_not_undo_what_an_administrator_does(person, browser, ctl):
+    romeo = person()
+    page = browser(romeo.bare)
+    page.get("/account/delete")
+    page.send("Delete my account", old=PASSWORD)
+    ctl("accounts", "disable", romeo.bare)
+    page.get("/sign-in")
+    assert "the account is disabled" in page.send("Sign in", address=romeo.bare, password=PASSWORD).text
+    assert ctl("accounts", "show", romeo.bare)["disabled"] is True
 
 
 ELSEWHERE = """<?xml version='1.0'?><server-data xmlns='urn:xmpp:pie:0'><host jid='old.example'><user name='montague'>
