@@ -59,7 +59,7 @@ def _kick() -> int:
 
 
 def _drop_tokens() -> int:
-    tokens = me().host.modules.get("tokens")
+    tokens: Any = me().host.modules.get("tokens")
     return 0 if tokens is None else int(xdb.save(tokens.drop, me().user))
 
 
