@@ -148,6 +148,7 @@ class Host(Instance):
         """Ends all sessions of a user with a stream error; says how many there were. Streams that have authenticated end, too:
         they must not bind a resource of the next owner of the name."""
         sessions = self.sessions.of(user)
+        self.users.tickets.forget(user)
         for stream in [stream for stream in self.unbound if stream.user == user]:
             stream.kick(condition, text)
         for session in sessions:

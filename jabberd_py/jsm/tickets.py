@@ -34,6 +34,10 @@ class Tickets:
         self._all[_hashed(ticket)] = user, now + LIFETIME
         return ticket
 
+    def forget(self, user: str) -> None:
+        """The account has another password, or a session of it has ended: its tickets are void."""
+        self._all = {key: each for key, each in self._all.items() if each[0] != user}
+
     def take(self, user: str | None, password: str) -> bool:
         """Is that a ticket of the account? It is used up then. Does not block."""
         if not password.startswith(BEGIN):

@@ -167,6 +167,7 @@ class Users:
 
         changed = xdb.save(store)
         forget(user)
+        self.tickets.forget(user)
         if not changed:
             raise StanzaError("item-not-found", "there is no such account")
 

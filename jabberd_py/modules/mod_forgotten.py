@@ -14,7 +14,7 @@ from ..xmpp.stamp import utc
 from . import links
 from .links import PASSWORD, Link
 
-logger = log.get(__name__)
+audit = log.get("audit")
 LATEST = 30 * 86400.0
 TRIES, FORGIVEN = 20, 0.1
 """So many times in a row wrong links may be tried from one address, and so many more a second."""
@@ -77,4 +77,4 @@ class Forgotten(Module):
         self.host.users.set_password(link.owner, password, take)
         xdb.release()
         self.host.kick(link.owner, "not-authorized", "the password is another one now")
-        logger.info("password set by a link", user=link.owner, link=link.key, address=address)
+        audit.info("password", by=link.owner, via="link", where=address, result="done", link=link.key)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from os import SEEK_END
 from typing import IO, Any
@@ -20,6 +21,8 @@ from .portable_merge import Merge
 
 AT_ONCE = 4
 """Files that are written at a time."""
+LONGEST = 900.0
+"""Seconds for a file: who reads slowly holds a place of `AT_ONCE`."""
 PIECE = 64 * 1024
 """Characters that are sent at a time."""
 
@@ -39,8 +42,9 @@ class Portable(Module):
         """Accounts whose file is being written."""
         self.brought = Karma(AGAIN, BROUGHT)
 
-    def export(self, jid: JID) -> Iterator[bytes]:
-        """The file, in pieces. Blocks between them. Raises StanzaError: it is being written already, or too many are."""
+    def export(self, jid: JID, keys: bool) -> Iterator[bytes]:
+        """The file, in pieces; ``keys``: with those of the password. Blocks between them, for `LONGEST` at most. Raises
+        StanzaError: it is being written already, or too many are."""
         user = jid.user
         account = Account.select().where(Account.owner == user).first()
         if account is None:
@@ -49,12 +53,9 @@ class Portable(Module):
             raise StanzaError(
                 "resource-constraint", "such a file is being written already, try again later", type="wait"
             )
-        ticket = self.host.spool.marks.save()  # what has been delivered is not offline
-        if ticket is not None:
-            xdb.release()
-            ticket.wait()
-        messages.sync()
-        return self._pieces(account, jid)
+        pieces = self._pieces(account, jid, keys)
+        next(pieces)  # from here on it is in `busy`, and leaves it however this ends
+        return pieces
 
     def merge(self, jid: JID, source: IO[bytes]) -> dict[str, int]:
         """Reads the file of an account elsewhere into this one; how many parts of each kind came. Blocks, in turns with others.
@@ -76,17 +77,27 @@ class Portable(Module):
         finally:
             self.busy.discard(user)
 
-    def _pieces(self, account: Account, jid: JID) -> Iterator[bytes]:
+    def _pieces(self, account: Account, jid: JID, keys: bool) -> Iterator[bytes]:
+        """Nothing first, then the file."""
         self.busy.add(jid.user)
         try:
+            yield b""
+            until = time.monotonic() + LONGEST
+            ticket = self.host.spool.marks.save()  # what has been delivered is not offline
+            if ticket is not None:
+                xdb.release()
+                ticket.wait()
+            messages.sync()
             held, size = list[str](), 0
-            for text in portable_out.written(account, jid.node or "", jid.domain):
+            for text in portable_out.written(account, jid.node or "", jid.domain, keys):
                 held.append(text)
                 size += len(text)
                 if size >= PIECE:
                     xdb.release()
                     yield "".join(held).encode()
                     held, size = [], 0
+                    if time.monotonic() > until:
+                        raise TimeoutError("the file is read too slowly")
                     turns.pause()
             yield "".join(held).encode()
         finally:

@@ -40,13 +40,13 @@ CONFIG = f"{PUBSUB}#node_config"
 LAST = "jabber:iq:last"
 
 
-def written(account: Account, node: str, domain: str) -> Iterator[str]:
-    """The file, piece by piece."""
+def written(account: Account, node: str, domain: str, keys: bool = True) -> Iterator[str]:
+    """The file, piece by piece. ``keys``: with those of the password."""
     user = account.owner
     yield f"<?xml version='1.0' encoding='UTF-8'?>\n<server-data xmlns='{PIE}'>\n"
     head = str(Element("host", PIE, jid=domain)).removesuffix("/>")
     yield head + ">\n" + str(Element("user", PIE, name=node)).removesuffix("/>") + ">\n"
-    for each in (*_keys(account), *_roster(user), *_documents(user), *_settings(user)):
+    for each in (*(_keys(account) if keys else ()), *_roster(user), *_documents(user), *_settings(user)):
         yield (_stanza(str(each)) if each.ns == CLIENT else str(each)) + "\n"
     yield from _nodes(user)
     yield "<offline-messages>\n"

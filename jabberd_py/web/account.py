@@ -101,6 +101,9 @@ def end() -> Response:
             return act("tokens remove", back, "The token is removed.", jid=user, id=id)
         case "browsers":
             tell(f"{web().sessions.end_others(me())} other browsers are signed out.")
+            audit.info(
+                "sign-out", by=user, via="console", where=request.remote_addr, result="all other browsers"
+            )
     return redirect(back, 303)
 
 
@@ -202,13 +205,18 @@ def bring() -> Response:
 @blueprint.route("/data/export", methods=["POST"])
 @signed_in
 def export() -> Response:
-    """The file (XEP-0227), sent while it is written."""
+    """The file (XEP-0227), sent while it is written. It has the keys of the password only for who knows the password."""
     portable: Any = me().host.modules.get("portable")
     if portable is None:
         abort(404)
-    jid = me().jid
+    jid, old = me().jid, request.form.get("old", "")
     try:
-        pieces = portable.export(jid)
+        if old:
+            check_password(me().host, me().user, old)
+        pieces = portable.export(jid, keys=bool(old))
+    except Refused as wrong:
+        tell(str(wrong), "error")
+        return redirect("/account/data", 303)
     except StanzaError as error:
         abort(429, error.text)
     audit.info("export", by=me().user, via="console", where=request.remote_addr, result="begun")

@@ -25,6 +25,7 @@ from .context import ACCOUNT, ADMIN, ANYONE
 from .site import Web
 
 logger = log.get(__name__)
+audit = log.get("audit")
 HERE = Path(__file__).parent
 MOST = {ANYONE: 16 * 1024, ACCOUNT: 32 * 1024, ADMIN: 64 * 1024}
 """Bytes of a form, by who may send it. A view that takes a file says its own number (`context.takes`)."""
@@ -114,10 +115,16 @@ def _enter() -> Any:
     view: Any = _view()
     access = getattr(view, "access", ADMIN) if request.endpoint else ANYONE
     if request.endpoint != "static":
-        g.signed = context.web().sessions.find(request.cookies.get(cookie_name(SESSION), ""))
+        person = not request.path.endswith((".json", ".events"))
+        g.signed = context.web().sessions.find(request.cookies.get(cookie_name(SESSION), ""), person)
     if access in (ACCOUNT, ADMIN) and g.signed is None:
         return _to_sign_in()
     if access == ADMIN and not context.is_administrator():
+        if "refused" not in g.signed.notes:  # once for a session: more would wash other lines away
+            g.signed.notes["refused"] = True
+            audit.info(
+                "console", by=g.signed.user, via="console", where=request.remote_addr, result="refused"
+            )
         abort(403, "This page is for administrators of this server.")
     if request.method not in SAFE:
         _check_origin()

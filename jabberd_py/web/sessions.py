@@ -67,19 +67,22 @@ class Sessions:
         self._all[id] = Signed(id, parse(user), host, kept, address, agent[:200], now, now)
         return cookie
 
-    def find(self, cookie: str) -> Signed | None:
-        """The session of that cookie, which is in use now. None: there is none, or it is over. May block."""
+    def find(self, cookie: str, use: bool = True) -> Signed | None:
+        """The session of that cookie. None: there is none, or it is over. ``use``: a person uses it now, and not a script of a
+        page that was left open. May block."""
         found = self._all.get(hashed(cookie))
         if found is None:
             return None
         if self._over(found, time.time()) or found.host.users.row(found.user) != found.kept:
             self.end(found)
             return None
-        found.used = time.time()
+        if use:
+            found.used = time.time()
         return found
 
     def end(self, session: Signed) -> None:
         self._all.pop(session.id, None)
+        session.host.users.tickets.forget(session.user)
 
     def has(self, session: Signed) -> bool:
         """Is it still there?"""

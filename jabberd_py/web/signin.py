@@ -147,6 +147,7 @@ def check_password(host: Host, user: str, password: str) -> None:
         right = False
     if not right:
         guard.failed(user, address)
+        audit.info("password", by=user, via="console", where=address, result="wrong password")
         raise Refused("The password of now is not right.", "wrong password")
 
 

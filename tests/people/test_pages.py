@@ -226,7 +226,16 @@ def test_a_user_downloads_everything(person, browser):
     romeo.iq("set", "<prefs xmlns='urn:xmpp:mam:2' default='roster'/>")
     page = browser(romeo.bare)
     page.get("/account/data")
-    page = page.send("Download my data")
+    assert "not right" in page.send("Download my data", old="wrong").text
+    keys = ".//{urn:xmpp:pie:0#scram}scram-credentials"
+    without = page.send("Download my data")
+    assert (
+        without.headers["content-disposition"].startswith("attachment")
+        and ET.fromstring(without.body).find(keys) is None
+    )
+    page.get("/account/data")
+    page = page.send("Download my data", old=PASSWORD)
+    assert ET.fromstring(page.body).find(keys) is not None
     assert page.headers["content-disposition"].startswith("attachment")
     file = ET.fromstring(page.body)
     assert file.find(".//{jabber:iq:roster}item").get("jid") == "nurse@example.org"

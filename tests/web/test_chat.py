@@ -66,6 +66,12 @@ def test_a_ticket_is_good_for_one_login_of_its_own_account(chat, site, browser, 
     make_client(Account("plain", "", place), login=False).auth("plain", given["password"], "PLAIN")
     with pytest.raises(AuthFailed):
         make_client(Account("plain", "", place), login=False).auth("plain", given["password"], "PLAIN")
+    given = ticket(page)
+    page.get("/sign-out")
+    page.send("Sign out")
+    with pytest.raises(AuthFailed):  # it has ended with the session
+        make_client(Account("plain", "", place), login=False).auth("plain", given["password"], "PLAIN")
+    page = browser(PLAIN)
     assert page.get("/chat/ticket.json", Sec_Fetch_Site="cross-site").status == 403
     assert browser().get("/chat/ticket.json").status == 401
 

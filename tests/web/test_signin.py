@@ -3,12 +3,15 @@
 import re
 import time
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
 
 import gevent
 
+from jabberd_py.jsm.tickets import Tickets
 from jabberd_py.web import totp
+from jabberd_py.web.sessions import Sessions
 from tests.client import Client
 from tests.conftest import Place
 from tests.http.web import Web
@@ -317,3 +320,30 @@ def test_the_token_of_a_file_comes_first(browser):
         assert page.request("POST", path, body, Content_Type=said).status == status, body[:60]
     page.get("/account/data")
     assert "no account" in page.post(path, page.page.form("Import").fields, multipart={"file": b"<x/>"}).text
+
+
+def test_the_audit_has_what_somebody_tried_who_was_signed_in(chief: Browser, browser: Any) -> None:
+    plain = browser(PLAIN)
+    for _ in range(2):
+        assert plain.get("/console/users").status == 403
+    plain.get("/account/delete")
+    assert "not right" in plain.send("Delete my account", old="wrong").text
+    plain.get("/account/devices")
+    plain.post("/account/devices/end", {"kind": "browsers", "_token": plain.page.forms[0].fields["_token"]})
+    assert PLAIN in chief.get("/console/audit?text=refused").text
+    assert PLAIN in chief.get("/console/audit?text=wrong+password").text
+    assert PLAIN in chief.get("/console/audit?text=all+other+browsers").text
+
+
+def test_scripts_of_a_page_that_was_left_open_do_not_keep_its_session() -> None:
+    host: Any = SimpleNamespace(users=SimpleNamespace(row=lambda user: [], tickets=Tickets()))
+    sessions = Sessions()
+    sessions.idle, sessions.longest = 100.0, 1000.0
+    cookie = sessions.begin(host, PLAIN, "", "")
+    signed = sessions.find(cookie)
+    assert signed is not None
+    signed.used = then = signed.used - 50
+    assert sessions.find(cookie, use=False) is signed and signed.used == then
+    assert sessions.find(cookie) is signed and signed.used > then
+    signed.used -= 101
+    assert sessions.find(cookie, use=False) is None
