@@ -51,6 +51,11 @@ SLOTS = 50
 _type = re.compile(r"[a-z0-9][a-z0-9.+-]*/[a-z0-9][a-z0-9.+-]*").fullmatch
 _shown = re.compile(r"(?:audio|video)/.*|image/(?!svg).*|text/plain").fullmatch
 """Types that a browser may show; all others are saved as a file."""
+_kept = re.compile(r"application/(?!.*(?:script|xml|html|json|css|wasm)).*").fullmatch
+"""Types of files that are saved and that no page can run. All others go out as bytes, so that no user's file is our script."""
+PARTS = ("script", "style", "xslt", "worker", "sharedworker", "serviceworker", "audioworklet", "paintworklet", "manifest",
+         "object", "embed", "frame", "iframe")  # fmt: skip
+"""What a file cannot be in a page (Sec-Fetch-Dest)."""
 _range = re.compile(r"bytes=(\d{0,18})-(\d{0,18})").fullmatch
 """Of a header that asks for one part; one that asks for several gets the whole file."""
 SAFE = {
@@ -269,7 +274,9 @@ class Uploads(UploadCommands, Service):
         left = self._left(row)
         if not row.done or left <= 0:
             raise Refusal(404)
-        kind = row.type or "application/octet-stream"
+        if request.header("Sec-Fetch-Dest").lower() in PARTS:
+            raise Refusal(403, "a file of a user is no part of a page")
+        kind = row.type if _shown(row.type) or _kept(row.type) else "application/octet-stream"
         shown = "inline" if _shown(kind) else "attachment"
         tag = f'"{row.key}"'
         headers = {

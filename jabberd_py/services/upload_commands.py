@@ -49,7 +49,9 @@ class UploadCommands:
 
     @command("uploads show")
     def list_files(self, jid: Address) -> list[dict[str, Any]]:
-        """The files of an account, the newest first."""
+        """The files of an account of this host, the newest first."""
+        if jid.domain != self.host.domain:
+            return []
         table = self.tables[0]
         rows = (
             table.select().where(table.owner == jid.user, table.done).order_by(table.made.desc()).limit(MOST)

@@ -134,6 +134,10 @@ def test_what_is_active_is_saved_and_not_shown(files, romeo, type):
         headers["content-disposition"].startswith("attachment")
         and "sandbox" in headers["content-security-policy"]
     )
+    assert headers["content-type"] == "application/octet-stream"  # else it would be a script of our own pages
+    for part in ("script", "style", "worker", "iframe"):
+        assert slot.download(Sec_Fetch_Dest=part).status == 403
+    assert slot.download(Sec_Fetch_Dest="document").status == 200
 
 
 def test_wrong_uploads(files, romeo):
