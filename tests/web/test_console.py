@@ -99,6 +99,11 @@ def test_what_strangers_write_is_only_text(chief: Browser, plain: Client, site: 
         == 201
     )
     files.close()
+    listed = {
+        name: site.ask("uploads show", host=f"upload.{name}", jid=PLAIN)
+        for name in ("localhost", "other.localhost")
+    }
+    assert listed["localhost"] and not listed["other.localhost"]  # each host shows files of its own accounts
     plain.sync("conference.localhost")
     chief.cookies.clear()
     chief.agent = HOSTILE
@@ -142,6 +147,11 @@ def test_who_administers_one_host_sees_that_one(boss: Browser, site: ServerProce
         page = boss.post(f"/console/do/{name}", form | fields)
         assert page.status == 400 and "may not" in page.text, name
     assert boss.get("/console/do/stop").status == 404
+    # nobody there may touch an administrator of this host: so their own administrators would have to agree
+    form = boss.get("/console/do/admins set").forms[-1].fields
+    jids = f"{BOSS}\n{CHIEF}\nfar@other.localhost"
+    page = boss.post("/console/do/admins set", form | {"host": "localhost", "jids": jids})
+    assert page.status == 400 and "do not administer the host of far@other.localhost" in page.text
     assert "far@other.localhost" in site.ctl("accounts", "show", "far@other.localhost", "--json")
 
 
