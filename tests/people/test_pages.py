@@ -318,3 +318,11 @@ def test_a_file_that_is_none_is_told(boss, browser, file):
     page.get("/account/data")
     page.post("/account/data/import", page.page.form("Import").fields, multipart={"file": file})
     assert page.page.path == "/account/data" and "told error" in page.page.html
+
+
+def test_an_invitation_of_a_long_name_has_a_page(people_server, browser):
+    jid = "\u00e9" * 110 + f"@{HOST}"
+    people_server.ask("accounts add", jid=jid, password=PASSWORD)
+    made = people_server.ask("invites contact", jid=jid)
+    page = browser().get("/invite/" + token_of(made))
+    assert page.status == 200 and "<svg" not in page.html
