@@ -26,16 +26,19 @@ _results = re.compile(
 )
 _attributes = re.compile(r"(\b(?:previd|password|passwd|token|secret|key)=)('[^']*'|\"[^\"]*\")")
 _enabled = re.compile(r"(<(?:[\w.-]+:)?enabled\b[^<>]*?\bid=)('[^']*'|\"[^\"]*\")")
+_names = "passw|secret|token", "code|value|changes"
 _fields = re.compile(
-    r"(<field\b(?=[^<>]*\bvar=(?:'[^'<>]*?(?:passw|secret|token)|\"[^\"<>]*?(?:passw|secret|token)))"
+    rf"(<field\b(?=[^<>]*\bvar=(?:'[^'<>]*?(?:{_names[0]}|(?:{_names[1]})')"
+    rf"|\"[^\"<>]*?(?:{_names[0]}|(?:{_names[1]})\")))"
     r"[^<>]*+>(?:(?!<field\b).)*?<value>)[^<]+",
     re.S,
 )
+_links = re.compile(r"(/(?:password|invite|setup)/|\bpreauth=|<put\b[^<>]{0,200}?\burl=['\"])[^\s<>'\"&;]++")
 
 
 def masked(text: str) -> str:
     """The XML without what would let somebody log in: SASL, passwords, keys, tokens of resumable streams."""
-    for pattern in (_texts, _results, _fields):
+    for pattern in (_texts, _results, _fields, _links):
         text = pattern.sub(rf"\1{MASK}", text)
     for pattern in (_attributes, _enabled):
         text = pattern.sub(rf"\1'{MASK}'", text)

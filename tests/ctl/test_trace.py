@@ -158,6 +158,14 @@ MASKED = """
 <result xmlns='urn:xmpp:mam:2' id='7'><forwarded/></result>
 <success xmlns='x'/><body>t</body>
 <success xmlns='x'/><body>t</body>
+<field var='code'><value>123456</value></field>
+<field var='code'><value>***</value></field>
+<field var='url'><value>https://a.example/password/abc-def</value></field>
+<field var='url'><value>https://a.example/password/***</value></field>
+<uri>xmpp:a.example?register;preauth=abc;ibr=y</uri>
+<uri>xmpp:a.example?register;preauth=***;ibr=y</uri>
+<put url='https://a.example/upload/abc/x'/>
+<put url='***'/>
 """.strip().splitlines()
 
 
@@ -172,6 +180,6 @@ def test_masking_a_hostile_text_takes_one_pass() -> None:
     for text in (
         "<field var='" + many * "passw", "<field " + many * " var='passw'", many * "<field var='token'>", many * "<key ",
         many * "<enabled ", many * "<result ", "<verify " + many * "xmlns='jabber:server:dialback' ",
-        many * "<field var='token'/>" + "<value/>",
+        many * "<field var='token'/>" + "<value/>", many * "<put ", many * "<put url=",
     ):  # fmt: skip
         assert masked(text) == text
