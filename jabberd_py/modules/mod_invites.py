@@ -16,6 +16,7 @@ from ..arguments import AccountAddress, Duration
 from ..commands import Caller, CommandError, outcome
 from ..hooks import Module, Option, command, duration, every
 from ..instance import Instance
+from ..net import turns
 from ..xdb import spoilt, xdb
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
@@ -120,16 +121,17 @@ class Invites(Module):
                           registers=may and registers)  # fmt: skip
 
     @command("invites list", access="owner")
-    def show(self, jid: AccountAddress | None = None) -> list[dict[str, Any]]:
-        """The invitations of all accounts, or of one. Those that are over stay for a day."""
+    def show(self, jid: AccountAddress | None = None, limit: int = 10_000) -> list[dict[str, Any]]:
+        """The newest invitations of all accounts, or of one. Those that are over stay for a day."""
         mine = (Link.domain == self.host.domain) & (Link.kind == INVITATION)
         if jid is not None:
             mine &= Link.owner == jid.user
+        rows = list(Link.select().where(mine).order_by(Link.id.desc()).limit(max(limit, 1)))
         return [
             {"id": row.key, "by": row.owner, "for": "an account" if row.registers and not row.asks else "a contact",
              "state": row.state, "name": row.name, "contact": row.contact, "group": row.team, "rooms": row.room_list(),
              "left": max(row.left, 0), "uses": row.uses, "made": utc(row.made), "expires": utc(row.expires), "note": row.note}
-            for row in Link.select().where(mine).order_by(Link.id)
+            for row in turns.fairly(reversed(rows))
         ]  # fmt: skip
 
     @command("invites revoke", access="owner", changes=True)

@@ -11,6 +11,7 @@ from peewee import FloatField, TextField
 from .. import log
 from ..arguments import Address
 from ..hooks import Module, Option, command, on, size
+from ..net import turns
 from ..xdb import JidField, Table, xdb
 from ..xmpp.element import Element
 from ..xmpp.protocols import XEP
@@ -66,15 +67,19 @@ class Reports(Module):
         logger.warning("reported", jid=jid, by=user, reason=reason)
 
     @command("reports list")
-    def show(self, reported: Address | None = None) -> list[dict[str, Any]]:
-        """What users have reported, newest first; with an address, what was reported of it."""
-        rows = (
-            Report.select().where(Report.owner.endswith("@" + self.host.domain)).order_by(Report.time.desc())
-        )
+    def show(self, reported: Address | None = None, limit: int = 500, after: int = 0) -> list[dict[str, Any]]:
+        """What users have reported, newest first; with an address, what was reported of it. `after`: the id of the
+        last one that you have seen."""
+        mine = Report.owner.endswith("@" + self.host.domain)
+        if reported is not None:
+            mine &= Report.jid == str(reported)
+        if after > 0:
+            mine &= Report.id < after
+        rows = Report.select().where(mine).order_by(Report.id.desc()).limit(min(max(limit, 1), 500))
         return [
-            {"time": utc(row.time), "jid": row.jid, "reason": row.reason, "by": row.owner, "text": row.text,
+            {"id": row.id, "time": utc(row.time), "jid": row.jid, "reason": row.reason, "by": row.owner, "text": row.text,
              "messages": json.loads(row.messages), "may tell": row.allowed}
-            for row in rows if reported is None or row.jid == str(reported)
+            for row in turns.fairly(rows)
         ]  # fmt: skip
 
     @command("reports clear", changes=True)

@@ -12,6 +12,8 @@ from . import forms
 from .context import act, administrator, me, run, signed_in, tell, web
 
 blueprint = Blueprint("invitations", __name__)
+SHOWN = 100
+"""The newest invitations; jabberctl shows all."""
 ALL, MINE = "/console/invitations", "/account/invitations"
 HINTS = {
     "name": "Only this name can be taken with the link. Empty: the new user chooses one",
@@ -43,7 +45,7 @@ def index() -> str | Response | tuple[str, int]:
 
 def _rows() -> list[dict[str, Any]]:
     """The newest first; those that can be used still come before the others."""
-    rows: list[dict[str, Any]] = run("invites list")
+    rows: list[dict[str, Any]] = run("invites list", limit=SHOWN)
     rows.reverse()
     return sorted(rows, key=lambda row: str(row["state"] != "open"))
 
@@ -77,7 +79,7 @@ def mine() -> str | Response | tuple[str, int]:
     allowed = "nobody" if module is None else module.users
     if module is not None and me().host.is_admin(me().jid):
         allowed = "accounts"
-    rows = run("invites list", jid=user) if module is not None else []
+    rows = run("invites list", jid=user, limit=SHOWN) if module is not None else []
     page = render_template(
         "invitations/mine.html", made=_made(made), rows=list(reversed(rows)), allowed=allowed
     )

@@ -44,3 +44,6 @@ def test_what_is_no_report_leaves_nothing_and_many_leave_the_newest(server, rome
     rows = json.loads(server.ctl("reports", "list", "--host", "localhost", "--json"))
     mine = [row["text"] for row in rows if row["by"] == romeo.bare]
     assert mine == [str(number) for number in range(54, 4, -1)]
+    page = server.ask("reports list", host="localhost", limit=10)
+    older = server.ask("reports list", host="localhost", limit=10, after=page[-1]["id"])
+    assert len(page) == 10 and max(row["id"] for row in older) < page[-1]["id"]

@@ -69,7 +69,12 @@ def user(jid: str) -> str:
 @console.route("/reports")
 @administrator
 def reports() -> str:
-    return render_template("console/reports.html", rows=run("reports list"))
+    after = request.args.get("after", "")
+    found = run(
+        "reports list", limit=PAGE + 1, after=int(after) if after.isdecimal() and len(after) < 19 else 0
+    )
+    rows = sorted(found, key=lambda row: -int(row["id"]))  # of several hosts
+    return render_template("console/reports.html", rows=rows[:PAGE], more=len(rows) > PAGE)
 
 
 @console.route("/announcements", methods=["GET", "POST"])
