@@ -102,6 +102,8 @@ class Tail:
         self.level, self.limit, self.missed = level, limit, 0
         self.render, self.lines, self.open = RENDERERS[format], deque[Line](), True
         self.news, self.loop = Event(), gevent.get_hub().loop
+        self.beat: float | None = None
+        """Seconds after which there is an empty line, if there is no other."""
 
     def write(self, line: Line) -> None:
         if len(self.lines) >= self.limit:
@@ -137,8 +139,8 @@ class Tail:
                 yield self.render(_line("warning", "lines missed", {"logger": "log", "count": missed}))
             elif not self.open:
                 return
-            elif not self.lines:
-                self.news.wait()
+            elif not self.lines and not self.news.wait(self.beat):
+                yield ""
 
 
 class Recent:

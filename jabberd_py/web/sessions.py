@@ -73,12 +73,17 @@ class Sessions:
         found = self._all.get(hashed(cookie))
         if found is None:
             return None
-        if self._over(found, time.time()) or found.host.users.row(found.user) != found.kept:
-            self.end(found)
+        if not self.holds(found):
             return None
         if use:
             found.used = time.time()
         return found
+
+    def holds(self, session: Signed) -> bool:
+        """Is it still there, and its account as at the sign-in? Ends it if not. May block."""
+        if self._over(session, time.time()) or session.host.users.row(session.user) != session.kept:
+            self.end(session)
+        return self.has(session)
 
     def end(self, session: Signed) -> None:
         self._all.pop(session.id, None)

@@ -1,6 +1,7 @@
 """The console of administrators: what it shows, what it does, and for whom."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from types import SimpleNamespace
 from urllib.parse import quote, urlsplit
 from xml.sax.saxutils import escape
@@ -292,3 +293,20 @@ def test_tasks_are_found_by_their_words(chief: Browser, clicks: list[str]) -> No
     for text in clicks[:-1]:
         assert chief.click(text).status == 200
     assert clicks[-1] in chief.page.text
+
+
+def test_a_live_view_ends_with_the_password(site: ServerProcess) -> None:
+    someone = Browser(site).sign_in(CHIEF)
+    web = Web(site, "https")
+    cookie = "; ".join(f"{name}={value}" for name, value in someone.cookies.items())
+    path = f"/console/users/{PLAIN}/trace.events"
+    web.raw(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nCookie: {cookie}\r\n\r\n".encode())
+    assert web.head()[0] == 200
+    while b"hello" not in web.buffer:
+        web._more()
+    site.ask("accounts passwd", jid=CHIEF, password=PASSWORD)  # other keys
+    with suppress(EOFError):  # the connection ends, or the answer in it
+        while b"\r\n0\r\n" not in web.buffer:
+            web._more()
+    web.close()
+    someone.close()

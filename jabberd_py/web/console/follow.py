@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import gevent
 from flask import Response, abort, render_template, request
 
 from ... import log
+from ...xdb import xdb
 from .. import context
 from ..context import administrator, may, run
 from . import console
@@ -16,6 +18,8 @@ READERS, EACH = 20, 3
 """Browsers that follow at a time, and of these those of one session."""
 LONGEST = 300.0
 """Seconds after which the browser has to come again."""
+BEAT = 5.0
+"""Seconds after which we look whether the browser is still there, and may see this."""
 LINES = 200
 LEVELS = ("info", "warning", "error")
 _readers: list[str] = []
@@ -29,7 +33,9 @@ def follow() -> Response:
         abort(403)
     level = request.args.get("level", "")
     return _events(
-        log.tail(level if level in LEVELS else "info", limit=LINES), request.args.get("text", "")[:200]
+        "log show",
+        log.tail(level if level in LEVELS else "info", limit=LINES),
+        request.args.get("text", "")[:200],
     )
 
 
@@ -46,12 +52,13 @@ def trace(jid: str) -> str:
 @administrator
 def traced(jid: str) -> Response:
     """What goes over the streams of an account, without passwords and keys. The log keeps who has looked."""
-    return _events(run("trace", jid=jid), "")
+    return _events("trace", run("trace", jid=jid), "")
 
 
-def _events(tail: log.Tail, text: str) -> Response:
-    """Lines as events, until the browser goes, is signed out, or has been here for long enough."""
+def _events(command: str, tail: log.Tail, text: str) -> Response:
+    """Lines as events, until the browser goes, may not run the command any more, or has been here for long enough."""
     signed, sessions = context.me(), context.web().sessions
+    caller, registry = context.caller(), context.registry()
     if len(_readers) >= READERS or _readers.count(signed.id) >= EACH:
         abort(503, "Too many are looking at once.")
     wanted = text.casefold()
@@ -59,13 +66,20 @@ def _events(tail: log.Tail, text: str) -> Response:
     def lines() -> Iterator[str]:
         _readers.append(signed.id)
         stop = gevent.spawn_later(LONGEST, tail.close)
+        tail.beat, checked = BEAT, time.monotonic()
         try:
             with tail:
                 yield ": hello\n\n"
                 for line in tail:
                     if not sessions.has(signed):
                         return
-                    if wanted in line.casefold():
+                    if time.monotonic() - checked >= BEAT or not line:
+                        checked = time.monotonic()
+                        if not sessions.holds(signed) or not registry.permits(caller, command):
+                            return
+                        xdb.release()
+                        yield ": still here\n\n"
+                    if line and wanted in line.casefold():
                         yield f"data: {line.replace(chr(13), ' ').replace(chr(10), ' ')}\n\n"
         finally:
             _readers.remove(signed.id)
