@@ -11,10 +11,10 @@ from werkzeug.wrappers import Response
 
 from .. import log
 from ..jsm.host import Host
+from ..net.karma import Karma, neighbourhood
 from ..xdb import xdb
 from ..xmpp.errors import StanzaError
 from ..xmpp.jid import parse
-from . import totp
 from .context import anyone, encrypted, is_administrator, local, near, signed_in, tell, web
 
 blueprint = Blueprint("signin", __name__)
@@ -27,6 +27,8 @@ WRONG = "The address, the password or the code is not right."
 LATER = "Too many attempts. Wait a minute, then try again."
 PLAIN = "Passwords are taken by https only, or from the machine itself. Open this page with https://."
 _checking = 0
+_unheard = Karma(1 / 60, 1)
+"""Attempts that were refused without a look at the password: of an address, one a minute has a line in the audit."""
 
 
 class Refused(Exception):
@@ -34,7 +36,7 @@ class Refused(Exception):
 
     def __init__(self, text: str, reason: str, status: int = 403) -> None:
         super().__init__(text)
-        self.reason, self.status = reason, status
+        self.reason, self.status, self.heard = reason, status, status != 429 and text != PLAIN
 
 
 @blueprint.route("/sign-in", methods=["GET", "POST"])
@@ -55,7 +57,11 @@ def sign_in() -> str | Response | tuple[str, int]:
             raise Refused(PLAIN, "not by https")
         host, user = _check(said, request.form.get("password", ""), request.form.get("code", ""))
     except Refused as refused:
-        audit.info("sign-in", by=said[:300], via="console", where=request.remote_addr, result=refused.reason)
+        if refused.heard or _unheard.spend(neighbourhood(request.remote_addr or "")):
+            where = request.remote_addr
+            audit.info(
+                "sign-in", by="", account=said[:300], via="console", where=where, result=refused.reason
+            )
         page = render_template("signin.html", next=wanted, address=said, error=str(refused), usable=open_)
         return page, refused.status
     sessions = web().sessions
@@ -115,7 +121,7 @@ def _check(said: str, password: str, code: str) -> tuple[Host, str]:
         reason = "wrong password" if exists else "no such account"
     elif host.users.disabled(user) and not _left(host, user):
         raise Refused(host.users.why_disabled(user), "the account is disabled")
-    elif not totp.passes(user, code):
+    elif not web().passes(user, code):
         reason = "wrong code"
     else:
         if host.users.disabled(user):

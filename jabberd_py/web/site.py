@@ -11,16 +11,25 @@ from typing import Any
 import gevent
 from gevent.lock import RLock
 
+from .. import log
 from ..arguments import AccountAddress, Private
 from ..commands import Caller
 from ..hooks import Answer, Module, Option, Refusal, Request, command, duration, every, http
 from ..net.guard import Guard
+from ..xmpp import ns
+from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
+from ..xmpp.jid import parse
 from . import totp
 from .sessions import Sessions
 
 PER_ACCOUNT, PER_ADDRESS, IN_ALL = 6, 20, 20
 """Wrong passwords: for one account from one address, from one address, for one account from everywhere (net/guard.py)."""
+
+ALARM = 6
+"""The owner is told when fewer wrong codes are left than so many."""
+MANY = "Somebody gives wrong codes of your authenticator app. If that was not you, somebody knows your password: change it."
+audit = log.get("audit")
 
 
 def _guard() -> Guard:
@@ -114,13 +123,23 @@ class Web(Module):
         own = not caller.operator and caller.jid is not None and caller.jid.user == jid.user
         if not totp.has(jid.user):
             raise StanzaError("item-not-found", "the account has no second factor")
-        if own and not totp.passes(jid.user, code):
+        if own and not self.passes(jid.user, code):
             raise ValueError("code: is not right, or was used already")
         totp.remove(jid.user)
 
     def drop(self, user: str) -> int:
         """Removes the second factor of an account. For the writer."""
         return totp.drop(user)
+
+    def passes(self, user: str, code: str) -> bool:
+        """Is it a right code of the account (`totp.passes`)? Some wrong ones in a row are told to its owner. Blocks."""
+        before = totp.WRONG.left(user)
+        right = totp.passes(user, code)
+        if before >= ALARM > totp.WRONG.left(user):
+            audit.info("many wrong codes", by="", account=user)
+            body = Element("body", ns.CLIENT, MANY)
+            self.host.router.deliver(Element("message", ns.CLIENT, body, from_=parse(user).domain, to=user))
+        return right
 
     def _check(self, jid: Any) -> None:
         if not self.host.users.exists(jid.user):

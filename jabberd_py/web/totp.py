@@ -11,10 +11,13 @@ from urllib.parse import quote
 from peewee import BigIntegerField, CharField
 
 from ..jsm.users import Account
+from ..net.karma import Karma
 from ..xdb import OWNER_LENGTH, Table, xdb
 
 STEP = 30
 """Seconds for which one code is shown."""
+WRONG = Karma(1 / 900, 10)
+"""Wrong codes of an account: after ten, one in a quarter of an hour. All others are refused without a look."""
 AROUND = 1
 """A code may be so many steps old, or early: clocks differ."""
 DIGITS = 6
@@ -61,12 +64,16 @@ def has(user: str) -> bool:
 
 
 def passes(user: str, said: str) -> bool:
-    """Is that a right code, and not used yet? It is used then. True for an account without a second factor. Blocks until it is
-    stored. Raises StoreError."""
+    """Is that a right code, and not used yet? It is used then. True for an account without a second factor. Wrong ones count
+    (`WRONG`). Blocks until it is stored. Raises StoreError."""
     row = SecondFactor.get_or_none(SecondFactor.owner == user)
     if row is None:
         return True
+    if WRONG.left(user) < 1:
+        return False
     step = step_of(row.secret, said)
+    if step is None:
+        WRONG.spend(user)
     return step is not None and bool(xdb.save(_use, user, step))
 
 

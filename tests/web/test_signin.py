@@ -347,3 +347,28 @@ def test_scripts_of_a_page_that_was_left_open_do_not_keep_its_session() -> None:
     assert sessions.find(cookie) is signed and signed.used > then
     signed.used -= 101
     assert sessions.find(cookie, use=False) is None
+
+
+def test_wrong_codes_of_an_account_are_few(
+    browser: Callable[..., Browser], site: ServerProcess, account: Any
+) -> None:
+    jid = fresh(site, account)
+    owner = browser(jid)
+    secret = re.search(r"Secret: (\w+)", owner.get("/account/second-factor").text)
+    assert secret is not None
+    step = int(time.time()) // totp.STEP
+    assert "from now on" in owner.send("Set up", code=totp.code(secret[1], step)).text
+    form = owner.page.form("Remove the second factor").fields
+    for _ in range(10):
+        owner.post("/account/second-factor", form | {"code": "12345"}, follow=False)
+    assert "not right" in owner.get("/account/second-factor").text
+    told = owner.send("Remove the second factor", code=totp.code(secret[1], step + 1)).text
+    assert "not right" in told and "is removed" not in told
+    assert jid in str(site.ask("log audit", text="many wrong codes"))
+
+
+def test_refused_attempts_do_not_fill_the_audit(browser: Callable[..., Browser], site: ServerProcess) -> None:
+    stranger = browser(at="192.0.2.99")
+    for _ in range(20):
+        refused(stranger, PLAIN, "wrong")
+    assert 1 <= len(site.ask("log audit", text="192.0.2.99")) < 15
