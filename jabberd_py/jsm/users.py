@@ -117,12 +117,15 @@ class Users:
 
     def check_stranger(self, user: str, reserved: Iterable[str] = ()) -> None:
         """Somebody who does not administer the server wants an account of that address. Its name must not be, or look like, one
-        of those that are reserved, or that of an administrator of any host here: whoever has the account has the rights. Raises
-        StanzaError (conflict, not-acceptable)."""
+        of those that are reserved, or that of an administrator of any host here: whoever has the account has the rights. Only
+        the first administrator registers like anybody: a server without one is being set up. Raises StanzaError (conflict,
+        not-acceptable)."""
         if exists(user):
             raise StanzaError("conflict", "that account exists")
-        admins = (parse(each) for host in self._hosts() for each in host.admins)
+        admins = [parse(each) for host in self._hosts() for each in host.admins]
         theirs = [jid.node or "" for jid in admins if jid.domain == self.host.domain]
+        if not any(exists(jid.user) for jid in admins):
+            theirs = []
         if skeleton(parse(user).node or "") in map(skeleton, [*reserved, *theirs]):
             raise StanzaError("not-acceptable", "that name is reserved")
 

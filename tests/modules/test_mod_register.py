@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.c2s.test_stream import reload
-from tests.client import AuthFailed
+from tests.client import AuthFailed, Client
 from tests.conftest import CONFIG, Account, Place
 
 NS = "jabber:iq:register"
@@ -234,3 +234,18 @@ def test_users_of_other_hosts_have_no_account_here(romeo, juliet):
     romeo.gets(error("rm", "registration-required", "auth"))
     romeo.send(f"<iq type='get' id='get' to='{juliet.domain}'><query xmlns='{NS}'/></iq>")
     romeo.gets(error("get", "service-unavailable", "cancel"))
+
+
+def test_the_first_administrator_registers_like_anybody(start_server, account):
+    """And then no other one: their names are theirs."""
+    hosts = {"localhost": {"admins": ["boss@localhost", "chief@localhost"]}}
+    server = start_server({"hosts": hosts, "modules": {"register": {"enabled": True, "per_address": 0}}})
+
+    def register(name):
+        client = Client(server.address("c2s"), "localhost").connect()
+        fields = f"<username>{name}</username><password>secret</password>"
+        answer = client.iq("set", f"<query xmlns='jabber:iq:register'>{fields}</query>")
+        client.close()
+        return answer.get("type")
+
+    assert [register(name) for name in ("boss", "chief", "romeo")] == ["result", "error", "result"]
