@@ -68,7 +68,7 @@ class _Pooled(Readable, peewee.Database):
         finally:
             self.release()
         if self.unread is not None:
-            self._went_well()
+            self.went_well()
         return found
 
     def _connect(self) -> Any:

@@ -40,6 +40,7 @@ class Readable:
     def is_operational(self, error: BaseException) -> bool:
         raise NotImplementedError
 
-    def _went_well(self) -> None:
+    def went_well(self) -> None:
+        """It answers again."""
         self.unread = None
         logger.info("the store can be read again")

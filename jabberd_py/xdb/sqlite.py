@@ -82,7 +82,7 @@ class Sqlite(Readable, peewee.SqliteDatabase):
                 raise self._failed(error) from None
             raise
         if self.unread is not None:
-            self._went_well()
+            self.went_well()
         return found
 
     def _execute(self, sql: str, params: Any) -> Any:

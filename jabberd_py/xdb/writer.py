@@ -308,10 +308,10 @@ class Writer:
         elif reason is None and self.trouble is not None:
             logger.warning("the store writes again")
         self.trouble = reason
-        if reason is None:
-            self.commits += 1
-        else:
-            self.failures += 1
+        self.failures += reason is not None
+        self.commits += reason is None
+        if reason is None and self.db.unread is not None and not self.db.threaded:
+            self.db.went_well()  # the same server answers
         for ticket in group:
             if reason is not None:
                 ticket.result, ticket.error = None, StoreError(f"the store cannot write: {reason}")

@@ -13,7 +13,7 @@ from tests.databases import mariadb, postgres  # noqa: F401
 SENDERS = 20
 CONFIG = {
     "hosts": {"localhost": {}},
-    "c2s": {"require_tls": False, "unacknowledged": 100_000},
+    "c2s": {"require_tls": False, "unacknowledged": 100_000, "buffer": "64 MiB"},
     "modules": {"offline": {"limit": 100_000}},
 }
 
