@@ -6,6 +6,7 @@ import gevent
 import pytest
 
 from jabberd_py.jsm.host import Host, HostOptions
+from jabberd_py.jsm.users import Account, forget
 from jabberd_py.router import Router
 from jabberd_py.services.upload import NS, Upload, Uploads
 from jabberd_py.xdb import xdb
@@ -17,12 +18,15 @@ from tests.databases import mariadb, postgres  # noqa: F401
 @pytest.fixture(params=["sqlite", "mariadb", "postgres"])
 def uploads(request, tmp_path):
     url = "sqlite:///store.db" if request.param == "sqlite" else request.getfixturevalue(request.param).url
-    opened = xdb.open(url, [Upload], str(tmp_path))
+    opened = xdb.open(url, [Account, Upload], str(tmp_path))
+    xdb.save(lambda: Account.create(owner="romeo@example.org", keys="", created=0, disabled=False))
+    forget("romeo@example.org")
     router = Router()
     router.base = lambda host: f"https://{host}"
     host = Host(router, "example.org", HostOptions())
     yield Uploads(router, host, "upload.example.org", {"max_size": 100, "quota": 1000, "per_day": 500})
-    xdb.save(Upload.delete().execute)
+    for table in (Account, Upload):
+        xdb.save(table.delete().execute)
     opened.close()
 
 
