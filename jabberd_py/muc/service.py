@@ -145,7 +145,7 @@ class Rooms(Service):
             kept = store.load(address)
             room = self.rooms.get(address)  # somebody else may have been faster
             if room is None and kept is not None:
-                made = Room(self, address, kept.created)
+                made = Room(self, address, kept.created, kept.founder)
                 made.load(kept)
                 self.hooks.tell("loaded", made)  # it may block
                 room = self.rooms.get(address)
@@ -171,7 +171,7 @@ class Rooms(Service):
             kept = store.load(address)
             room = self.rooms.get(address)
             if room is None and kept is not None:
-                room = Room(self, address, kept.created)
+                room = Room(self, address, kept.created, kept.founder)
                 room.config, room.notes, room.affiliations = kept.config, kept.notes, kept.affiliations
         if room is None:
             raise StanzaError("item-not-found", "there is no such room")

@@ -75,6 +75,7 @@ class Loaded(NamedTuple):
     config: dict[str, Any]
     notes: dict[str, Any]
     created: float
+    founder: str
     affiliations: dict[str, Affiliation]
     sessions: list[RoomSession]
 
@@ -87,17 +88,16 @@ def load(room: str) -> Loaded | None:
     saved = _saved(room)
     if not saved:
         return None
-    config, notes, created = saved[0]
+    config, notes, created, founder = saved[0]
     affiliations = {jid: Affiliation(*kept) for jid, *kept in _affiliated(room)}
     sessions = list(RoomSession.select().where(RoomSession.owner == room).order_by(RoomSession.id))
-    return Loaded(json.loads(config), json.loads(notes), created, affiliations, sessions)
+    return Loaded(json.loads(config), json.loads(notes), created, founder, affiliations, sessions)
 
 
 @xdb.prepared(str)
 def _saved(room: str) -> Any:
-    return SavedRoom.select(SavedRoom.config, SavedRoom.notes, SavedRoom.created).where(
-        SavedRoom.owner == room
-    )
+    r = SavedRoom
+    return r.select(r.config, r.notes, r.created, r.founder).where(r.owner == room)
 
 
 @xdb.prepared(str)

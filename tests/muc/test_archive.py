@@ -1,5 +1,6 @@
 """A room's archive (XEP-0313), its history, and what is taken out of both (XEP-0424, XEP-0425)."""
 
+import json
 from typing import Any
 from xml.etree.ElementTree import Element
 
@@ -111,6 +112,7 @@ def test_history_lasts_while_nobody_is_in_and_after_a_restart(
     room = Room("conference.localhost").open(romeo, "first", persistentroom=True)
     id = said(room, romeo, "before")
     server.restart()
+    assert json.loads(server.ctl("rooms", "show", room.address, "--json"))["founder"] == romeo.bare
     romeo = make_client(who)
     room.ask(romeo, "first")
     late = romeo.gets(
