@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -13,13 +12,12 @@ from ..jsm.notes import INVITED, REGISTERED
 from ..jsm.stream import ClientStream
 from ..xmpp import ns
 from ..xmpp.element import Element
-from ..xmpp.errors import StanzaError, error_reply
+from ..xmpp.errors import StanzaError
 from ..xmpp.protocols import XEP
 from ..xmpp.subscription import outbound
-from ..xmpp.syntax import check
 from . import links
 from .links import Link
-from .mod_register import FEATURE, NS
+from .mod_register import FEATURE, NS, answer_early
 
 logger = log.get(__name__)
 
@@ -55,23 +53,12 @@ class PreAuth(Module):
             return None
         if not self._for_us(request) or self.host.options.anonymous:
             return None
-        work: Callable[[ClientStream, Element], Element | None]
-        answer: Element | None
-        try:
-            if request.has("preauth", PARS):
-                work = self._preauth
-            elif request.has("query", NS) and (INVITED in stream.notes or self._alone):
-                work = self._register
-            else:
-                return None
-            check(request)
-            answer = request.reply(work(stream, request))
-        except StanzaError as error:
-            answer = error_reply(request, error)
-        except ValueError as error:
-            answer = error_reply(request, StanzaError("not-acceptable", str(error)))
-        if answer is not None:
-            stream.send(answer.to_bytes())
+        if request.has("preauth", PARS):
+            answer_early(stream, request, self._preauth)
+        elif request.has("query", NS) and (INVITED in stream.notes or self._alone):
+            answer_early(stream, request, self._register)
+        else:
+            return None
         return HANDLED
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -40,6 +40,23 @@ class Application(NamedTuple):
     challenge: str = ""
     answer: str = ""
     reason: str = ""
+
+
+def answer_early(
+    stream: ClientStream, request: Element, work: Callable[[ClientStream, Element], Element | None]
+) -> None:
+    """Answers an IQ on a stream that has not logged in: with the payload that ``work`` returns, or the error that it raises
+    (StanzaError; ValueError is not-acceptable). Blocks as ``work`` does."""
+    reply: Element | None
+    try:
+        check(request)
+        reply = request.reply(work(stream, request))
+    except StanzaError as error:
+        reply = error_reply(request, error)
+    except ValueError as error:
+        reply = error_reply(request, StanzaError("not-acceptable", str(error)))
+    if reply is not None:
+        stream.send(reply.to_bytes())
 
 
 class Register(Module):
@@ -96,16 +113,7 @@ class Register(Module):
             return None
         if not request.has("query", NS) or not self._for_us(request):
             return None
-        answer: Element | None
-        try:
-            check(request)
-            answer = request.reply(self._serve(stream, request))
-        except StanzaError as error:
-            answer = error_reply(request, error)
-        except ValueError as error:
-            answer = error_reply(request, StanzaError("not-acceptable", str(error)))
-        if answer is not None:
-            stream.send(answer.to_bytes())
+        answer_early(stream, request, self._serve)
         return HANDLED
 
     def _for_us(self, request: Element) -> bool:
