@@ -44,7 +44,7 @@ def _change_password() -> None:
         raise ValueError("The two new passwords are different.")
     check_password(me().host, me().user, request.form.get("old", ""))
     run("accounts passwd", jid=me().user, password=password)
-    web().sessions.renew(me())
+    web().browsers.renew(me())
     others = bool(request.form.get("others"))
     ended, removed = (_kick(), _drop_tokens()) if others else (0, 0)
     tell("Your password is changed." + (f" {ended} chat programs were signed out." if ended else "")
@@ -69,7 +69,7 @@ def devices() -> str:
     """Where the account is in use: chat programs, browsers, programs with a token."""
     user = me().user
     return render_template(
-        "account/devices.html", sessions=run("sessions show", jid=user), browsers=web().sessions.of(user), here=me(),
+        "account/devices.html", sessions=run("sessions show", jid=user), browsers=web().browsers.of(user), here=me(),
         tokens=run("tokens list", jid=user),
     )  # fmt: skip
 
@@ -100,7 +100,7 @@ def end() -> Response:
         case "token":
             return act("tokens remove", back, "The token is removed.", jid=user, id=id)
         case "browsers":
-            tell(f"{web().sessions.end_others(me())} other browsers are signed out.")
+            tell(f"{web().browsers.end_others(me())} other browsers are signed out.")
             audit.info(
                 "sign-out", by=user, via="console", where=request.remote_addr, result="all other browsers"
             )
@@ -163,8 +163,8 @@ def delete() -> str | Response | tuple[str, int]:
         try:
             check_password(me().host, me().user, request.form.get("old", ""))
             left = run("accounts leave", jid=me().user)
-            web().sessions.end_others(me())
-            web().sessions.end(me())
+            web().browsers.end_others(me())
+            web().browsers.end(me())
             g.signed, g.new_cookie = None, ("jabberd", "")
             return render_template("account/left.html", left=left)
         except (Refused, CommandError) as wrong:

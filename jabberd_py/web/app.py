@@ -116,7 +116,7 @@ def _enter() -> Any:
     access = getattr(view, "access", ADMIN) if request.endpoint else ANYONE
     if request.endpoint != "static":
         person = not request.path.endswith((".json", ".events"))
-        g.signed = context.web().sessions.find(request.cookies.get(cookie_name(SESSION), ""), person)
+        g.signed = context.web().browsers.find(request.cookies.get(cookie_name(SESSION), ""), person)
     if access in (ACCOUNT, ADMIN) and g.signed is None:
         return _to_sign_in()
     if access == ADMIN and not context.is_administrator():

@@ -83,11 +83,11 @@ def _found(name: str, token: str) -> Any:
 
 def _welcome(user: str) -> Response:
     """Signs in who has just made an account."""
-    sessions = web().sessions
+    browsers = web().browsers
     if g.signed is not None:
-        sessions.end(g.signed)
-    cookie = sessions.begin(web().host, user, _address(), request.user_agent.string)
-    g.signed, g.new_cookie = sessions.find(cookie), ("jabberd", cookie)
+        browsers.end(g.signed)
+    cookie = browsers.begin(web().host, user, _address(), request.user_agent.string)
+    g.signed, g.new_cookie = browsers.find(cookie), ("jabberd", cookie)
     audit.info("sign-in", by=user, via="console", where=_address(), result="a new account")
     tell(f"Your account is made. Your address is {user}.")
     return redirect("/account", 303)

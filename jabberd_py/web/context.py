@@ -11,7 +11,7 @@ from werkzeug.wrappers import Response
 
 from ..commands import Caller, CommandError, Registry, outcome
 from ..net.networks import loopback
-from .sessions import Signed
+from .browsers import Signed
 from .site import Web
 
 V = TypeVar("V", bound=Callable[..., Any])

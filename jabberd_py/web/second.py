@@ -28,7 +28,7 @@ def index() -> str | Response:
             else:
                 run("totp set", jid=jid, secret=notes.get("totp", ""), code=code)
                 notes.pop("totp", None)
-                web().sessions.end_others(me())
+                web().browsers.end_others(me())
                 tell("Done: from now on a sign-in asks for a code, too.")
         except CommandError as error:
             tell(str(error), "error")

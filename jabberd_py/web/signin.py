@@ -64,11 +64,11 @@ def sign_in() -> str | Response | tuple[str, int]:
             )
         page = render_template("signin.html", next=wanted, address=said, error=str(refused), usable=open_)
         return page, refused.status
-    sessions = web().sessions
+    browsers = web().browsers
     if g.signed is not None:
-        sessions.end(g.signed)
-    cookie = sessions.begin(host, user, request.remote_addr or "", request.user_agent.string)
-    g.signed = sessions.find(cookie)
+        browsers.end(g.signed)
+    cookie = browsers.begin(host, user, request.remote_addr or "", request.user_agent.string)
+    g.signed = browsers.find(cookie)
     g.new_cookie = ("jabberd", cookie)
     audit.info("sign-in", by=user, via="console", where=request.remote_addr, result="done")
     return redirect(wanted or _home(), 303)
@@ -80,7 +80,7 @@ def sign_out() -> str | Response:
     """Ends this session; with a GET the page asks first."""
     if request.method != "POST":
         return render_template("signout.html")
-    web().sessions.end(g.signed)
+    web().browsers.end(g.signed)
     audit.info("sign-out", by=g.signed.user, via="console", where=request.remote_addr, result="done")
     g.signed, g.new_cookie = None, ("jabberd", "")
     tell("You are signed out.")

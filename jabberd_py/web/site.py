@@ -21,7 +21,7 @@ from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
 from ..xmpp.jid import parse
 from . import totp
-from .sessions import Sessions
+from .browsers import Browsers
 
 PER_ACCOUNT, PER_ADDRESS, IN_ALL = 6, 20, 20
 """Wrong passwords: for one account from one address, from one address, for one account from everywhere (net/guard.py)."""
@@ -54,7 +54,7 @@ class Web(Module):
 
     def __init__(self, host: Any, settings: Mapping[str, Any] | None = None) -> None:
         super().__init__(host, settings)
-        self.sessions = Sessions()
+        self.browsers = Browsers()
         self.secret = secrets.token_bytes(32)
         self.guard = GUARD
         self._app: Any = None
@@ -63,7 +63,7 @@ class Web(Module):
 
     def configure(self, settings: Mapping[str, Any]) -> None:
         super().configure(settings)
-        self.sessions.idle, self.sessions.longest = self.idle, self.longest
+        self.browsers.idle, self.browsers.longest = self.idle, self.longest
 
     @http("/web", below=True)
     @http("/sign-in", "GET", "POST")
@@ -95,7 +95,7 @@ class Web(Module):
     @every(60)
     def sweep(self) -> None:
         """Forgets browsers whose time is over."""
-        self.sessions.sweep()
+        self.browsers.sweep()
 
     # -- the second factor ------------------------------------------------------------------------------
 

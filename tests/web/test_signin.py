@@ -11,7 +11,7 @@ import gevent
 
 from jabberd_py.jsm.tickets import Tickets
 from jabberd_py.web import totp
-from jabberd_py.web.sessions import Sessions
+from jabberd_py.web.browsers import Browsers
 from tests.client import Client
 from tests.conftest import Place
 from tests.http.web import Web
@@ -337,7 +337,7 @@ def test_the_audit_has_what_somebody_tried_who_was_signed_in(chief: Browser, bro
 
 def test_scripts_of_a_page_that_was_left_open_do_not_keep_its_session() -> None:
     host: Any = SimpleNamespace(users=SimpleNamespace(row=lambda user: [], tickets=Tickets()))
-    sessions = Sessions()
+    sessions = Browsers()
     sessions.idle, sessions.longest = 100.0, 1000.0
     cookie = sessions.begin(host, PLAIN, "", "")
     signed = sessions.find(cookie)

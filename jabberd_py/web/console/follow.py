@@ -57,7 +57,7 @@ def traced(jid: str) -> Response:
 
 def _events(command: str, tail: log.Tail, text: str) -> Response:
     """Lines as events, until the browser goes, may not run the command any more, or has been here for long enough."""
-    signed, sessions = context.me(), context.web().sessions
+    signed, browsers = context.me(), context.web().browsers
     caller, registry = context.caller(), context.registry()
     if len(_readers) >= READERS or _readers.count(signed.id) >= EACH:
         abort(503, "Too many are looking at once.")
@@ -71,11 +71,11 @@ def _events(command: str, tail: log.Tail, text: str) -> Response:
             with tail:
                 yield ": hello\n\n"
                 for line in tail:
-                    if not sessions.has(signed):
+                    if not browsers.has(signed):
                         return
                     if time.monotonic() - checked >= BEAT or not line:
                         checked = time.monotonic()
-                        if not sessions.holds(signed) or not registry.permits(caller, command):
+                        if not browsers.holds(signed) or not registry.permits(caller, command):
                             return
                         xdb.release()
                         yield ": still here\n\n"

@@ -47,8 +47,8 @@ class Signed:
         return self.jid.user
 
 
-class Sessions:
-    """The sessions of one site. ``idle``, ``longest``: seconds, after the last request and after the sign-in."""
+class Browsers:
+    """Who is signed in at one site. ``idle``, ``longest``: seconds, after the last request and after the sign-in."""
 
     def __init__(self) -> None:
         self.idle = self.longest = 0.0
