@@ -110,20 +110,26 @@ def settle(user: str) -> None:
 
 def _work_off(user: str) -> None:
     queue = _waiting[user]
-    while queue:
-        each = queue.popleft()
-        if isinstance(each, Event):
-            each.set()
-            continue
-        try:
-            number = find(each)
-            if number is not None:
-                stone = Element("retracted", RETRACT, id=each.id, stamp=each.stamp)
-                xdb.save(bury, user, number, str(stone))
-        except StoreError as error:
-            logger.warning("what was retracted stays in the archive", user=user, error=str(error))
-        xdb.release()
-    del _waiting[user]
+    try:
+        while queue:
+            each = queue.popleft()
+            if isinstance(each, Event):
+                each.set()
+                continue
+            try:
+                _retract(each)
+            except StoreError as error:
+                logger.warning("what was retracted stays in the archive", user=user, error=str(error))
+            xdb.release()
+    finally:
+        del _waiting[user]  # whatever happens: nobody works off a queue that stays
+
+
+def _retract(wanted: Retraction) -> None:
+    number = find(wanted)
+    if number is not None:
+        stone = Element("retracted", RETRACT, id=wanted.id, stamp=wanted.stamp)
+        xdb.save(bury, wanted.user, number, str(stone))
 
 
 def find(wanted: Retraction) -> int | None:

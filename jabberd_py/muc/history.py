@@ -72,6 +72,16 @@ class History(Feature):
         if "history" in room.memory or not self._archived(room):
             return
         room.memory["recalling"] = True
+        try:
+            said = self._recalled(room)
+        finally:
+            room.memory.pop("recalling", None)
+        known = {each.id for each in said}
+        said.extend(each for each in room.memory.get("history", ()) if each.id not in known)
+        room.memory["history"] = said
+
+    def _recalled(self, room: Room) -> deque[Said]:
+        """The last messages of the archive. Blocks."""
         query = archive.Query(None, 0, LAST, None, None, None, None, "", False, Page(before=""))
         found = pages.page(room.address, query, self.most).ids
         said = deque[Said]((), self.most)
@@ -85,10 +95,7 @@ class History(Feature):
             if stanza.has("body"):
                 late = archive.stamped(_late(room, stanza, when(id)), room.address, id)
                 said.appendleft(Said(when(id), late, str(id), by))
-        known = {each.id for each in said}
-        said.extend(each for each in room.memory.get("history", ()) if each.id not in known)
-        room.memory["history"] = said
-        room.memory.pop("recalling", None)
+        return said
 
     def _archived(self, room: Room) -> bool:
         return self.host.archive is not None and bool(self.host.archive.keeps(room))
