@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import yaml
@@ -34,6 +35,15 @@ def parse(text: str, loader: Any = BASE) -> Any:
         return yaml.load(text, Loader=loader)
     except yaml.YAMLError as error:
         raise ValueError(f"cannot read this: {getattr(error, 'problem', None) or 'not YAML'}") from None
+
+
+def meant(text: str, read: Callable[[str], Any]) -> Any:
+    """What a person means who writes a value outside of a file: ``read`` says it of quoted text, lists and mappings, nothing
+    and null are None, all else is text. Raises what ``read`` raises."""
+    text = text.strip()
+    if text in ("", "~", "null"):
+        return None
+    return read(text) if text[0] in "[{\"'" else text
 
 
 def dump(value: Any) -> str:

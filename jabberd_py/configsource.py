@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 import yaml
 
 from .configdoc import ENVIRONMENT
+from .configdump import meant
 from .options import Schema, brief, nearest, options_of
 
 Path = tuple[str, ...]
@@ -179,13 +180,9 @@ class Source:
 
     def value(self, text: str, place: str, name: str) -> Any:
         """Parses a value: quoted text, lists and mappings as YAML. All else stays text."""
-        text = text.strip()
-        if text in ("", "~", "null"):
-            return None
-        if text[0] not in "[{\"'":
-            return text
+        plain = Source(self.schema).plain
         try:
-            return Source(self.schema).plain(yaml.compose(text, Loader=yaml.SafeLoader), (), place)
+            return meant(text, lambda yml: plain(yaml.compose(yml, Loader=yaml.SafeLoader), (), place))
         except (yaml.YAMLError, RecursionError) as error:
             problem = getattr(error, "problem", None) or "not YAML"
             raise ConfigError(place, None, f"{name}: cannot read {brief(text)}: {problem}") from None

@@ -13,7 +13,7 @@ from .. import log
 from ..arguments import Option, Private
 from ..commands import Caller, Failed, NotAllowed
 from ..config import Config, ConfigError
-from ..configdump import SAFE, parse
+from ..configdump import SAFE, meant, parse
 from ..configfile import ConfigFile
 from ..configsource import Path as Where
 from ..configtable import Table
@@ -178,15 +178,9 @@ class Configuration:
         return {"note": "; ".join(found)} if found else {}
 
     def _value(self, option: str, text: str) -> Any:
-        """What the text means in YAML: lists, mappings, quoted text and null; all else is text. A secret that was shown masked
-        stays as it is."""
-        text = text.strip()
-        if text in ("", "~", "null"):
-            return None
-        if text[0] not in "[{\"'":
-            return text
+        """Plain data. Raises ValueError."""
         try:
-            return parse(text)
+            return meant(text, parse)
         except ValueError as error:
             raise ValueError(f"{option}: {error}") from None
 
