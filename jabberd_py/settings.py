@@ -8,7 +8,7 @@ from pathlib import Path
 
 from . import config
 from .config import Config
-from .configtable import Table
+from .config.table import Table
 from .schema import configuration, schema
 
 USUAL = "conf/jabberd.yaml"

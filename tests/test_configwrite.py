@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from jabberd_py.config import sample
-from jabberd_py.configwrite import get_key, rename_key, set_key, unset_key
+from jabberd_py.config.write import get_key, rename_key, set_key, unset_key
 from jabberd_py.options import options_of
 from jabberd_py.schema import schema
 

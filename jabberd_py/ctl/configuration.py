@@ -13,11 +13,11 @@ from .. import log
 from ..arguments import Option, Private
 from ..commands import Caller, Failed, NotAllowed
 from ..config import Config, ConfigError
-from ..configdump import SAFE, meant, parse
-from ..configfile import ConfigFile
-from ..configsource import Path as Where
-from ..configtable import Table
-from ..configwrite import set_key, unset_key
+from ..config.dump import SAFE, meant, parse
+from ..config.file import ConfigFile
+from ..config.source import Path as Where
+from ..config.table import Table
+from ..config.write import set_key, unset_key
 from ..hooks import command
 from ..xmpp.stamp import utc
 

@@ -17,7 +17,7 @@ from .. import log
 from ..arguments import Password, Private, account, domain
 from ..commands import Caller, CommandError, Conflict, Failed, NotAllowed, WrongArgument, outcome
 from ..config import Config, ConfigError
-from ..configwrite import get_key, rename_key, set_key
+from ..config.write import get_key, rename_key, set_key
 from ..hooks import command
 from ..jsm.users import Account
 from ..net import certfiles

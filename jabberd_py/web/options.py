@@ -10,7 +10,7 @@ from flask import Blueprint, abort, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from ..commands import CommandError
-from ..configdump import dump
+from ..config.dump import dump
 from . import context
 from .context import administrator, run, tell
 from .forms import Field, Form

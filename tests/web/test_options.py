@@ -9,8 +9,8 @@ import yaml
 
 from jabberd_py.commands import Caller
 from jabberd_py.config import load, options_of
-from jabberd_py.configtable import Table
-from jabberd_py.configwrite import get_key
+from jabberd_py.config.table import Table
+from jabberd_py.config.write import get_key
 from jabberd_py.ctl.configuration import Configuration
 from jabberd_py.schema import schema
 from jabberd_py.settings import Settings

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from .options import Option, Schema, options_of
+from ..options import Option, Schema, options_of
 
 ENVIRONMENT = "JABBERD_"
 WIDTH = 100

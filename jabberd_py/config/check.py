@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from .configsource import DOMAINS, ConfigError, Path, Place, Source, place_of
-from .options import Option, OptionError, Schema, Section, brief, convert_settings, nearest, options_of
+from ..options import Option, OptionError, Schema, Section, brief, convert_settings, nearest, options_of
+from .source import DOMAINS, ConfigError, Path, Place, Source, place_of
 
 Level = dict[str, tuple[bool | None, dict[str, Any]]]
 """The modules in one place of the configuration: name -> (True: on, False: off, None: not said; settings)."""

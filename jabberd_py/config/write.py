@@ -13,8 +13,8 @@ from typing import Any
 
 import yaml
 
-from .configdump import BASE, SAFE, dump
-from .configsource import SWITCHES, Path
+from .dump import BASE, SAFE, dump
+from .source import SWITCHES, Path
 
 STEP = 2
 """Columns that a new level is indented by, where the file shows no other number."""

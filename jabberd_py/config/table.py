@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from .configdoc import description
-from .configsource import Path, Source, place_of
-from .options import Option, Schema, nearest, options_of
+from ..options import Option, Schema, nearest, options_of
+from .doc import description
+from .source import Path, Source, place_of
 
 MASK = "***"
 

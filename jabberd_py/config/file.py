@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from .net.certfiles import unusable
+from ..net.certfiles import unusable
 
 KEPT = 20
 """Versions that are kept."""

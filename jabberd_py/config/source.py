@@ -7,9 +7,9 @@ from typing import Any, NoReturn
 
 import yaml
 
-from .configdoc import ENVIRONMENT
-from .configdump import meant
-from .options import Schema, brief, nearest, options_of
+from ..options import Schema, brief, nearest, options_of
+from .doc import ENVIRONMENT
+from .dump import meant
 
 Path = tuple[str, ...]
 Place = tuple[str, int | None]

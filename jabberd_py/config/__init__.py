@@ -18,10 +18,7 @@ like where text is wanted. Relative paths in values are relative to the working 
 
 from collections.abc import Iterable, Mapping
 
-from .configcheck import Checker, Config, HostConfig, ServiceConfig
-from .configdoc import ENVIRONMENT, options_markdown, sample
-from .configsource import FILE, ConfigError, Source
-from .options import (
+from ..options import (
     Option,
     OptionError,
     Schema,
@@ -34,6 +31,9 @@ from .options import (
     options_of,
     size,
 )  # fmt: skip
+from .check import Checker, Config, HostConfig, ServiceConfig
+from .doc import ENVIRONMENT, options_markdown, sample
+from .source import FILE, ConfigError, Source
 
 __all__ = [
     "FILE",
