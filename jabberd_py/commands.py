@@ -48,6 +48,7 @@ class Caller:
     where     from where: a process, or an IP address
     jid       the XMPP address, where there is one
     operator  it is the server's own user, who may do everything
+    proven    he has shown lately that it is he, and not somebody at his open browser: commands that give rights want that
     """
 
     name: str
@@ -55,6 +56,7 @@ class Caller:
     where: str = ""
     jid: JID | None = None
     operator: bool = False
+    proven: bool = True
 
 
 class CommandError(Exception):
@@ -89,6 +91,10 @@ class NoSuchThing(CommandError):
 class NotAllowed(CommandError):
     kind = "not allowed"
     condition = "forbidden"
+
+
+class NotProven(NotAllowed):
+    """The caller may run it, once he has shown again that it is he."""
 
 
 class Conflict(CommandError):
@@ -283,6 +289,8 @@ class Registry:
             raise NotAllowed(
                 f"{caller.name} may not run '{first.command.name}'" + (f" on {target}" if target else "")
             )
+        if first.command.rights and not caller.proven:
+            raise NotProven("Write your password once more: this gives rights that last.")
         return [(each, values) for each in allowed]
 
     def _elsewhere(self, target: str, name: str) -> str:

@@ -12,8 +12,8 @@ from ..commands import CommandError, NoSuchThing
 from ..xdb import xdb
 from ..xmpp.errors import StanzaError
 from .arrive import clients
-from .context import act, me, run, signed_in, takes, tell, web
-from .signin import Refused, check_password
+from .context import act, me, proven, run, signed_in, takes, tell, web
+from .signin import Refused, check_password, prove
 
 blueprint = Blueprint("account", __name__, url_prefix="/account")
 audit = log.get("audit")
@@ -42,7 +42,11 @@ def _change_password() -> None:
     password = request.form.get("password", "")
     if password != request.form.get("again", ""):
         raise ValueError("The two new passwords are different.")
-    check_password(me().host, me().user, request.form.get("old", ""))
+    old = request.form.get("old", "")
+    if proven():
+        check_password(me().host, me().user, old)
+    else:
+        prove(old, request.form.get("_code", ""))
     run("accounts passwd", jid=me().user, password=password)
     web().browsers.renew(me())
     others = bool(request.form.get("others"))

@@ -20,7 +20,7 @@ from .. import log
 from ..commands import CommandError
 from ..pages import Answer, Request
 from ..xdb import StoreError, xdb
-from . import context, faces, filters, qr, received
+from . import context, faces, filters, qr, received, signin, totp
 from .context import ACCOUNT, ADMIN, ANYONE
 from .site import Web
 
@@ -47,6 +47,8 @@ HEADERS = {
 }
 SESSION, VISITOR = "jabberd", "jabberd-visitor"
 """Cookies: of who is signed in, and of who has opened a form and is not."""
+PASSWORD, CODE = "_password", "_code"
+"""Fields of a form that gives rights, once the sign-in is some time ago."""
 SAFE = ("GET", "HEAD", "OPTIONS")
 
 
@@ -63,7 +65,8 @@ def make(web: Web) -> Flask:
     app.jinja_env.globals.update(
         csrf=_csrf, told=_told, static=lambda name: f"/web/{name}?v={files[name][2]}", qr=qr.svg,
         is_administrator=context.is_administrator, may=context.may, host=web.host.domain,
-        navigation=faces.navigation, me=lambda: g.signed,
+        navigation=faces.navigation, me=lambda: g.signed, asks=context.asks,
+        second_factor=lambda: g.signed is not None and totp.has(g.signed.user),
     )  # fmt: skip
     app.before_request(_enter)
     app.after_request(_leave)
@@ -132,6 +135,11 @@ def _enter() -> Any:
         request.max_content_length = MOST[access] if file is None else file
         if file is None:
             _check_form()
+            if g.signed is not None and request.form.get(PASSWORD):
+                try:
+                    signin.prove(request.form[PASSWORD], request.form.get(CODE, ""))
+                except signin.Refused as refused:
+                    g.unproven = str(refused)
         else:
             g.file = received.file(context.me().user, token())
     return None

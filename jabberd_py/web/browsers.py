@@ -26,7 +26,7 @@ class Signed:
     jid      the bare address of the account
     kept     the row of the account at sign-in: another password, or a suspended account, ends the session
     address  IP address at sign-in; ``agent``: the browser, as it names itself
-    began, used  Unix times: of the sign-in, of the last request
+    began, used, proved  Unix times: of the sign-in, of the last request, and when its user last showed the password
     told     messages for the next page: (kind, text), kind "done", "hint" or "error"
     notes    what a face remembers between two pages, under its own name
     """
@@ -39,6 +39,7 @@ class Signed:
     agent: str
     began: float
     used: float
+    proved: float
     told: list[tuple[str, str]] = field(default_factory=list)
     notes: dict[str, Any] = field(default_factory=dict)
 
@@ -64,7 +65,7 @@ class Browsers:
         cookie, now = secrets.token_urlsafe(32), time.time()
         id = hashed(cookie)
         kept = host.users.row(user)
-        self._all[id] = Signed(id, parse(user), host, kept, address, agent[:200], now, now)
+        self._all[id] = Signed(id, parse(user), host, kept, address, agent[:200], now, now, now)
         return cookie
 
     def find(self, cookie: str, use: bool = True) -> Signed | None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 from flask import abort, current_app, g, redirect, request
 from werkzeug.wrappers import Response
 
-from ..commands import Caller, CommandError, Registry, outcome
+from ..commands import Caller, CommandError, NotProven, Registry, outcome
 from ..net.networks import loopback
 from .browsers import Signed
 from .site import Web
@@ -80,7 +81,17 @@ def caller() -> Caller:
     where = request.remote_addr or ""
     if g.signed is None:
         return Caller("a visitor", "web", where)
-    return Caller(g.signed.user, "console", where, g.signed.jid)
+    return Caller(g.signed.user, "console", where, g.signed.jid, proven=proven())
+
+
+def proven() -> bool:
+    """Has who asks signed in, or shown the password again, within `confirm`, or with this form?"""
+    return bool(g.get("proved")) or time.time() - me().proved < web().confirm
+
+
+def asks(command: str) -> bool:
+    """Does a form of that command have to ask for the password again?"""
+    return g.signed is not None and not proven() and registry().find(command)[0].command.rights
 
 
 def registry() -> Registry:
@@ -92,7 +103,10 @@ def run(command: str, /, **args: Any) -> Any:
     """The result of a command, run as who asks. Arguments that are None are left out. Blocks. Raises CommandError: then the
     answer is a page that says what is wrong."""
     given = {name: value for name, value in args.items() if value is not None}
-    return outcome(registry().run(caller(), command, given))
+    try:
+        return outcome(registry().run(caller(), command, given))
+    except NotProven as error:
+        raise NotProven(g.get("unproven") or str(error)) from None
 
 
 def may(command: str) -> bool:

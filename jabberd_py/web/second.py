@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, redirect, render_template, request
+from flask import Blueprint, g, redirect, render_template, request
 from werkzeug.wrappers import Response
 
 from ..commands import CommandError
 from . import totp
-from .context import me, run, signed_in, tell, web
+from .context import asks, me, run, signed_in, tell, web
+from .signin import Refused, check_password
 
 blueprint = Blueprint("second", __name__, url_prefix="/account")
 HERE = "/account/second-factor"
@@ -22,6 +23,9 @@ def index() -> str | Response:
     if request.method == "POST":
         code = request.form.get("code", "")
         try:
+            if asks("totp set"):
+                check_password(me().host, me().user, request.form.get("old", ""))
+                g.proved = True  # the code is shown to the command
             if on:
                 run("totp remove", jid=jid, code=code)
                 tell("The second factor is removed: your password is enough now.")
@@ -30,7 +34,7 @@ def index() -> str | Response:
                 notes.pop("totp", None)
                 web().browsers.end_others(me())
                 tell("Done: from now on a sign-in asks for a code, too.")
-        except CommandError as error:
+        except (CommandError, Refused) as error:
             tell(str(error), "error")
         return redirect(HERE, 303)
     if on:

@@ -4,6 +4,7 @@ wants one."""
 from __future__ import annotations
 
 import secrets
+import time
 
 import gevent
 from flask import Blueprint, g, redirect, render_template, request
@@ -15,7 +16,7 @@ from ..net.karma import Karma, neighbourhood
 from ..xdb import xdb
 from ..xmpp.errors import StanzaError
 from ..xmpp.jid import parse
-from .context import anyone, encrypted, is_administrator, local, near, signed_in, tell, web
+from .context import anyone, encrypted, is_administrator, local, me, near, signed_in, tell, web
 
 blueprint = Blueprint("signin", __name__)
 audit = log.get("audit")
@@ -155,6 +156,18 @@ def check_password(host: Host, user: str, password: str) -> None:
         guard.failed(user, address)
         audit.info("password", by=user, via="console", where=address, result="wrong password")
         raise Refused("The password of now is not right.", "wrong password")
+
+
+def prove(password: str, code: str) -> None:
+    """Who is signed in shows again that it is he, with all that a sign-in wants; that holds for `Web.confirm`. Blocks. Raises
+    Refused."""
+    user = me().user
+    check_password(me().host, user, password)
+    if not web().passes(user, code):
+        web().guard.failed(user, request.remote_addr or "")
+        audit.info("password", by=user, via="console", where=request.remote_addr, result="wrong code")
+        raise Refused("The code of your authenticator app is not right, or was used already.", "wrong code")
+    me().proved, g.proved = time.time(), True
 
 
 def _account(said: str) -> tuple[Host | None, str | None]:

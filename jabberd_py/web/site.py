@@ -52,6 +52,13 @@ class Web(Module):
     idle = Option(duration, "30m", "time without a request after which a browser is signed out", min=60)
     longest = Option(duration, "12h", "time after which a browser has to sign in again", min=60)
 
+    confirm = Option(
+        duration,
+        "10m",
+        "time after the sign-in in which what gives lasting rights does not ask for the password again; 0s: it always does",
+        min=0,
+    )
+
     def __init__(self, host: Any, settings: Mapping[str, Any] | None = None) -> None:
         super().__init__(host, settings)
         self.browsers = Browsers()

@@ -8,7 +8,13 @@ from tests.web.browser import Browser
 
 CHIEF, BOSS, PLAIN, PASSWORD = "chief@localhost", "boss@localhost", "plain@localhost", "secret"
 CONFIG: dict[str, Any] = {
-    "hosts": {"localhost": {"admins": [BOSS, CHIEF]}, "other.localhost": {"admins": [CHIEF]}},
+    "hosts": {
+        "localhost": {"admins": [BOSS, CHIEF]},
+        "other.localhost": {
+            "admins": [CHIEF],
+            "modules": {"web": {"confirm": "0s"}},
+        },
+    },
     "c2s": {"require_tls": False},
     "s2s": {"routes": {"down.example": "127.0.0.1:1"}, "patience": "0s"},
     "modules": {"register": {"enabled": True, "per_address": 0}},
@@ -17,7 +23,8 @@ CONFIG: dict[str, Any] = {
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory, databases: Any) -> Iterator[ServerProcess]:
-    """A server of which chief@localhost administers both hosts, boss@localhost one, and plain@localhost none."""
+    """A server of which chief@localhost administers both hosts, boss@localhost one, and plain@localhost none. The pages of the
+    second host always ask for the password before they give rights."""
     folder = tmp_path_factory.mktemp("site")
     process = ServerProcess({**databases(folder), **CONFIG}, folder)
     for name in ("chief", "boss", "plain"):
