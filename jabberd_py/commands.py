@@ -290,7 +290,7 @@ class Registry:
                 f"{caller.name} may not run '{first.command.name}'" + (f" on {target}" if target else "")
             )
         if first.command.rights and not caller.proven:
-            raise NotProven("Write your password once more: this gives rights that last.")
+            raise NotProven("this gives rights that last: show your password once more")
         return [(each, values) for each in allowed]
 
     def _elsewhere(self, target: str, name: str) -> str:

@@ -13,6 +13,7 @@ from ..arguments import ACCOUNT, PASSWORD, SESSION
 from ..commands import Bound, Caller, CommandError, outcome
 from ..hooks import LATER, Module, iq, on
 from ..instance import Instance
+from ..jsm.tickets import by_ticket
 from ..router import unexpected
 from ..xdb import xdb
 from ..xmpp.element import Element
@@ -31,7 +32,8 @@ def caller_of(request: Element) -> Caller:
     sender: Any = request.from_
     session = request.session
     where = "" if session is None else str(session.transport.info.get("address", ""))
-    return Caller(str(sender), "ad-hoc", where or sender.domain, sender)
+    proven = session is None or not by_ticket(session)
+    return Caller(str(sender), "ad-hoc", where or sender.domain, sender, proven=proven)
 
 
 class Ask:

@@ -70,11 +70,13 @@ class Success(NamedTuple):
     user   the bare address of the account
     data   the last message for the client; None if there is none
     guest  True if there is no account (SASL ANONYMOUS)
+    ticket True if it has shown no password, but a ticket of the web page (jsm/tickets.py)
     """
 
     user: str
     data: bytes | None = None
     guest: bool = False
+    ticket: bool = False
 
 
 class Exchange:
@@ -190,10 +192,11 @@ class Plain(Exchange):
         authzid, username, password = sasl.plain(message)
         self._claims(username)
         users = self.host.users
-        if not users.tickets.take(self.account, password) and not users.verify(self.account, password):
+        ticket = users.tickets.take(self.account, password)
+        if not ticket and not users.verify(self.account, password):
             raise SaslError("not-authorized")
         self._acts_for(authzid)
-        return Success(self._user())
+        return Success(self._user(), ticket=ticket)
 
 
 class External(Exchange):

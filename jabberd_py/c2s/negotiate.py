@@ -5,6 +5,7 @@ from __future__ import annotations
 from base64 import b64decode, b64encode
 from typing import TYPE_CHECKING
 
+from ..jsm.tickets import TICKET
 from ..net.channel import Channel
 from ..xmpp import ns
 from ..xmpp.element import Element
@@ -107,7 +108,7 @@ class Negotiation:
             return
         data = None if said.data is None else b64encode(said.data).decode() or "="
         client.say(Element("success", ns.SASL, data))
-        client.authenticated(said.user, authentication.mechanism)
+        client.authenticated(said.user, TICKET if said.ticket else authentication.mechanism)
         client.restart()
 
     def _step(self, element: Element) -> bytes | Success:

@@ -6,8 +6,14 @@ from __future__ import annotations
 import hashlib
 import secrets
 import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .session import Session
 
 BEGIN = "ticket-"
+TICKET = "PLAIN, a ticket"
+"""The mechanism of a session that has begun with one."""
 LIFETIME = 60.0
 """Seconds."""
 EACH, ALL = 5, 2000
@@ -47,6 +53,11 @@ class Tickets:
             return False
         del self._all[_hashed(password)]
         return True
+
+
+def by_ticket(session: Session) -> bool:
+    """Has it begun with a ticket? Then its browser has shown no password: it gets no rights that last."""
+    return session.transport.info.get("mechanism") == TICKET
 
 
 def _hashed(ticket: str) -> str:

@@ -13,6 +13,7 @@ from ..hooks import HANDLED, Module, Option, duration, iq, list_of, mapping_of, 
 from ..instance import Instance
 from ..jsm.notes import REGISTERED
 from ..jsm.stream import ClientStream
+from ..jsm.tickets import by_ticket
 from ..net.karma import Karma, neighbourhood
 from ..xmpp import forms, ns
 from ..xmpp.element import Element
@@ -222,6 +223,8 @@ class Register(Module):
     @iq("set", NS, "query")
     def change(self, request: Element) -> None:
         user, query = self._user(request), request.payload
+        if request.session is not None and by_ticket(request.session):
+            raise StanzaError("not-allowed", "the web chat does not know your password: do this at /account")
         if query.child("remove", NS) is None:
             self._set_password(user, request)
         elif len(list(query.elements())) > 1:

@@ -3,15 +3,17 @@
 import json
 import os
 import re
+from xml.etree.ElementTree import tostring
 
 import gevent
 import pytest
 
+from tests.admin.dialogue import STANZAS, admin
 from tests.client import AuthFailed
 from tests.clients.conftest import NODE, npm
 from tests.conftest import Account, Place
 from tests.web.chromium import drive, path
-from tests.web.conftest import PASSWORD, PLAIN
+from tests.web.conftest import CHIEF, PASSWORD, PLAIN
 
 NS = "jabber:iq:roster"
 
@@ -88,3 +90,17 @@ def test_only_files_of_the_chat_are_served(chat, browser):
         "",
     ):
         assert page.get(f"/chat/dist/{name}").status == 404
+
+
+def test_a_ticket_gives_no_rights_that_last(chat, site, browser, make_client):
+    """Who finds a browser open can chat; he gets no other password, and removes no account."""
+    given = ticket(browser(CHIEF))
+    client = make_client(Account("chief", "", Place(site, "localhost")), login=False)
+    client.auth("chief", given["password"], "PLAIN").bind("chat")
+    for inside in ("<username>chief</username><password>another-one</password>", "<remove/>"):
+        client.send(f"<iq type='set' id='r'><query xmlns='jabber:iq:register'>{inside}</query></iq>")
+        client.gets(f"<iq type='error' id='r'><error><not-allowed xmlns='{STANZAS}'/></error></iq>")
+    wanted = {"accountjid": PLAIN, "password": "another-secret"}
+    assert "show your password once more" in tostring(
+        admin(client, "change-user-password", wanted), "unicode"
+    )

@@ -13,7 +13,7 @@ from tests.server import ServerProcess
 from tests.web.browser import Browser
 from tests.web.conftest import BOSS, CHIEF, PASSWORD, PLAIN
 
-ASKS = "Write your password once more"
+ASKS = "show your password once more"
 COMMANDS = {
     "accounts passwd": {"jid": PLAIN, "password": "another-secret"},
     "accounts reset": {"jid": PLAIN},
