@@ -62,6 +62,10 @@ class Engine(ABC):
     def limits(self) -> tuple[int, int]:
         """How many nodes there may be: of one owner, and of those the ones that one address has made."""
 
+    def room(self) -> tuple[int, int]:
+        """How many characters payloads may have: of all items of one owner, and of those in nodes that one address has made."""
+        return self.max_bytes, self.max_bytes
+
     @abstractmethod
     def sees(self, owner: str, node: Node, user: str) -> bool:
         """Does that bare address see the presence of the node's owner?"""

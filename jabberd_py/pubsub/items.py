@@ -52,6 +52,8 @@ class Items(Reading):
         items = self._new_items(asker, verb, config)
         if node is None:
             node = self.make(owner, asker, name, config)
+            if options:  # somebody else may have made it meanwhile
+                self._check(node.config, options)
         self.put(owner, node, items)
         self.host.router.reply(notify.published_answer(request, name, items))
         return LATER
@@ -60,7 +62,8 @@ class Items(Reading):
         """Publishes: what is kept is committed when this returns, and subscribers are about to be told. Raises StanzaError."""
         config, dropped = node.config, list[str]()
         if config.persist_items and items:
-            if not quota.take(owner, sum(len(item.payload) for item in items), self.max_bytes):
+            size = sum(len(item.payload) for item in items)
+            if not quota.take(owner, node.creator, size, self.room()):
                 raise StanzaError("resource-constraint", "the items here take too much room", type="wait")
             try:
                 dropped = publishing.publish(owner, node, items, self.most(config))

@@ -38,6 +38,7 @@ class PubSub(ServiceCommands, Presence, Approval, Expiry, Service):
     max_nodes = Option(int, 10_000, "nodes of the service", min=1)
     max_nodes_each = Option(int, 1000, "nodes that one address has made", min=1)
     max_bytes = Option(size, "1 GiB", "payloads of all items of the service")
+    max_bytes_each = Option(size, "64 MiB", "payloads of all items in nodes that one address has made")
     max_subscriptions = Option(int, 10_000, "addresses that are subscribed to one node", min=1)
 
     defaults = Config(publish_node_full="retract-oldest", send_last_published_item="on_sub_and_presence")
@@ -102,6 +103,9 @@ class PubSub(ServiceCommands, Presence, Approval, Expiry, Service):
 
     def limits(self) -> tuple[int, int]:
         return self.max_nodes, self.max_nodes_each
+
+    def room(self) -> tuple[int, int]:
+        return self.max_bytes, self.max_bytes_each
 
     def sees(self, owner: str, node: Node, user: str) -> bool:
         """That is known of owners who have an account here."""

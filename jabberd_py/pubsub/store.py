@@ -203,11 +203,11 @@ def counts(owner: str) -> dict[str, int]:
     return dict(rows_of(query))
 
 
-def size_of(owner: str, node: str) -> int:
-    """Characters of all payloads."""
+def sizes(owner: str, node: str, after: int, count: int) -> list[tuple[int, int]]:
+    """(number, characters of the payload) of at most so many items behind that number, in order."""
     i = PubsubItem
-    query = i.select(fn.SUM(fn.LENGTH(i.payload))).where(i.owner == owner, i.node == node)
-    return int(query.scalar() or 0)
+    mine = (i.owner == owner) & (i.node == node) & (i.id > after)
+    return rows_of(i.select(i.id, fn.LENGTH(i.payload)).where(mine).order_by(i.id).limit(count))
 
 
 def expiring() -> list[tuple[str, str, int]]:

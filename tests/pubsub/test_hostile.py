@@ -3,7 +3,7 @@
 import pytest
 
 from tests.pubsub.test_collections import make  # noqa: F401
-from tests.pubsub.test_subscriptions import subscribe
+from tests.pubsub.test_subscriptions import subscribe, values
 from tests.pubsub.words import (
     EVENT,
     ITEMS,
@@ -120,7 +120,7 @@ def test_a_deleted_node_leaves_nothing_to_the_next_of_its_name(romeo, juliet, se
 def test_quotas_of_nodes(start_server, account, make_client):
     from tests.conftest import CONFIG, Place
 
-    limits = {"max_nodes": 5, "max_nodes_each": 3, "max_subscriptions": 1}
+    limits = {"max_nodes": 5, "max_nodes_each": 3, "max_subscriptions": 1, "max_bytes_each": "1 KiB"}
     server = start_server(
         {**CONFIG, "services": {"pubsub": limits}, "modules": {**CONFIG["modules"], "pep": {"max_nodes": 2}}}
     )
@@ -133,7 +133,16 @@ def test_quotas_of_nodes(start_server, account, make_client):
     assert [create(romeo) for _ in range(4)] == [("result",)] * 3 + [full]
     assert [create(juliet) for _ in range(3)] == [("result",)] * 2 + [full]
     assert [condition(publish(romeo, f"n{number}")) for number in range(3)] == [("result",)] * 2 + [full]
-    node = romeo.iq("get", f"<query xmlns='{ITEMS}'/>", to="pubsub.localhost")[0][0].get("node")
+    nodes = [each.get("node") for each in romeo.iq("get", f"<query xmlns='{ITEMS}'/>", to="pubsub.localhost")[0]]
+    node = nodes[0]  # the first three are romeo's
+    said = [
+        condition(publish(romeo, each, item, tune("a" * 300), to="pubsub.localhost"))
+        for each in nodes[:3]
+        for item in "ab"
+    ]
+    assert said[:2] == [("result",)] * 2  # one may come in addition while the others are counted
+    assert said[3:] == [("resource-constraint",)] * 3  # what he fills is his own share
+    assert condition(publish(juliet, nodes[3], payload=tune("a" * 300), to="pubsub.localhost")) == ("result",)
     assert condition(subscribe(romeo, node, "pubsub.localhost")) == ("result",)
     assert condition(subscribe(juliet, node, "pubsub.localhost")) == (
         "policy-violation",
@@ -224,6 +233,72 @@ def test_two_owners_cannot_take_each_other_out(romeo, juliet, service, node):
         each.iq("get", pubsub(f"<configure node='{node}'/>", OWNER), to=service) for each in (romeo, juliet)
     ]
     assert [each.get("type") for each in forms].count("result") == 1
+
+
+def at_once(requests):
+    """The answers to requests that different clients send at the same time: (client, to, type, payload)."""
+    for number, (client, to, kind, payload) in enumerate(requests):
+        client.send(f"<iq type='{kind}' id='once{number}' to='{to}'>{payload}</iq>")
+    return [condition(client.gets(f"<iq id='once{number}'/>", 30)) for number, (client, *_) in enumerate(requests)]
+
+
+def test_limits_hold_for_those_who_come_at_the_same_time(romeo, juliet, make_client, service, node):
+    other = make_client(romeo.account, resource="other")
+    change = "<affiliations node='%s'>%s</affiliations>"
+    many = [
+        "".join(f"<affiliation jid='{half}{n}@a.example' affiliation='member'/>" for n in range(600))
+        for half in "ab"
+    ]
+    said = at_once([
+        (client, service, "set", pubsub(change % (node, rows), OWNER))
+        for client, rows in zip((romeo, other), many, strict=True)
+    ])  # fmt: skip
+    assert sorted(said) == [("policy-violation",), ("result",)]
+    hers = [juliet, *(make_client(juliet.account, resource=f"r{n}") for n in range(3))]
+    requests = [
+        (client, service, "set", pubsub(f"<subscribe node='{node}' jid='{juliet.bare}'/>"))
+        for client in hers
+        for _ in range(4)
+    ]
+    at_once(requests)
+    mine = juliet.iq("get", pubsub(f"<subscriptions node='{node}'/>"), to=service)
+    assert len(list(mine.iter(f"{{{NS}}}subscription"))) == 10
+
+
+def test_two_who_put_collections_into_each_other_make_no_circle(romeo, make_client, service, make):  # noqa: F811
+    one, two = make("one", node_type="collection"), make("two", node_type="collection")
+    other = make_client(romeo.account, resource="other")
+    link = "<collection node='%s'><associate node='%s'/></collection>"
+    said = at_once([
+        (romeo, service, "set", pubsub(link % (one, two), OWNER)),
+        (other, service, "set", pubsub(link % (two, one), OWNER)),
+    ])  # fmt: skip
+    assert sorted(said) == [("not-allowed", "invalid-options"), ("result",)]
+
+
+def test_two_who_configure_a_node_at_once_both_have_their_way(romeo, make_client, service, node):
+    other = make_client(romeo.account, resource="other")
+    wishes = ({"title": "Musings"}, {"access_model": "whitelist"})
+    said = at_once([
+        (client, service, "set", pubsub(f"<configure node='{node}'>{form('node_config', **wish)}</configure>", OWNER))
+        for client, wish in zip((romeo, other), wishes, strict=True)
+    ])  # fmt: skip
+    assert said == [("result",)] * 2
+    shown = values(romeo.iq("get", pubsub(f"<configure node='{node}'/>", OWNER), to=service))
+    assert (shown["title"], shown["access_model"]) == (["Musings"], ["whitelist"])
+
+
+def test_who_is_second_to_make_a_node_gets_what_he_asks_for_or_an_error(romeo, make_client):
+    other = make_client(romeo.account, resource="other")
+    for number in range(5):
+        item = f"<publish node='urn:test:{number}'><item id='a'>{tune('a')}</item></publish>"
+        said = at_once([
+            (client, romeo.bare, "set", pubsub(
+                f"{item}<publish-options>{form('publish-options', access_model=model)}</publish-options>"
+            ))
+            for client, model in ((romeo, "open"), (other, "whitelist"))
+        ])  # fmt: skip
+        assert sorted(said) == [("conflict", "precondition-not-met"), ("result",)]
 
 
 def test_a_vcard_of_very_many_elements_is_not_converted(romeo, juliet):
