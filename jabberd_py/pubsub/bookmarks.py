@@ -9,13 +9,8 @@ apart.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, NamedTuple
-
-from gevent.lock import BoundedSemaphore
-from greenlet import getcurrent
 
 from ..hooks import Module, on
 from ..jsm.session import Session
@@ -26,6 +21,7 @@ from ..xmpp.errors import StanzaError
 from ..xmpp.jid import parse
 from ..xmpp.protocols import XEP
 from . import store
+from .alone import Alone
 from .config import Config
 from .older import Older
 from .store import Cut, Item, intact
@@ -75,14 +71,6 @@ def room_of(element: Element) -> str | None:
         return None
 
 
-class Turn:
-    """Who changes an account's bookmarks. ``owner``: the greenlet; ``users``: it and those that wait."""
-
-    def __init__(self) -> None:
-        self.lock, self.users = BoundedSemaphore(), 0
-        self.owner: Any = None
-
-
 class Bookmarks(Module):
     """Shows the bookmarks that today's clients keep to older clients, and the other way round. ``busy``: accounts whose
     bookmarks are being changed."""
@@ -98,7 +86,7 @@ class Bookmarks(Module):
 
     def __init__(self, host: Any, settings: Any = None) -> None:
         super().__init__(host, settings)
-        self.busy: dict[str, Turn] = {}
+        self.busy = Alone()
         self.older: Older
 
     @on("start")
@@ -129,7 +117,7 @@ class Bookmarks(Module):
         nodes = store.nodes_of(user)
         if NODE in nodes and OLD in nodes:
             return
-        with self._alone(user) as outermost:
+        with self.busy.of(user) as outermost:
             if not outermost:
                 return
             storage = self._kept(user)
@@ -146,7 +134,7 @@ class Bookmarks(Module):
         """Somebody has published bookmarks, in one way or the other."""
         if not self.works or node not in (NODE, OLD):
             return
-        with self._alone(user) as outermost:
+        with self.busy.of(user) as outermost:
             if not outermost:
                 return  # it was this module
             rest = self._kept(user)
@@ -158,27 +146,6 @@ class Bookmarks(Module):
                 self.host["private"].keep(user, rest)
             else:
                 self._copy(user, rest)
-
-    @contextmanager
-    def _alone(self, user: str) -> Iterator[bool]:
-        """One greenlet at a time changes a user's bookmarks. False: this one does so already."""
-        turn = self.busy.setdefault(user, Turn())
-        if turn.owner is getcurrent():
-            yield False
-            return
-        turn.users += 1
-        try:
-            xdb.release()
-            with turn.lock:
-                turn.owner = getcurrent()
-                try:
-                    yield True
-                finally:
-                    turn.owner = None
-        finally:
-            turn.users -= 1
-            if not turn.users:
-                self.busy.pop(user, None)
 
     # -- the node of XEP-0048 -----------------------------------------------------------------------
 
@@ -225,7 +192,7 @@ class Bookmarks(Module):
     def stored(self, user: str, storage: Element) -> Element:
         """An older client has stored it: rooms become items. Returns what is left for the private storage. Raises StanzaError,
         StoreError."""
-        with self._alone(user):
+        with self.busy.of(user):
             rest = self._take_apart(user, storage)
             self._copy(user, rest)
         return rest

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import ClassVar
@@ -13,6 +14,7 @@ from ..xmpp.jid import JID
 from . import notify, store
 from .config import Config
 from .names import OWNER, refusal
+from .owners import changing
 from .requests import Requests
 from .store import Node
 
@@ -36,13 +38,14 @@ class Hierarchy(Requests):
             raise StanzaError("conflict")
         if config.children and not config.is_collection:
             raise refusal("not-allowed", "invalid-options", "a leaf has no children")
-        changes = {name: replace(config, children=()), **self._below(owner, asker, name, config.children)}
         links = [(parent, name) for parent in config.collection] + [
             (name, child) for child in config.children
         ]
-        self._check_links(owner, asker, changes, links)
-        node = super().made(owner, asker, name, changes.pop(name))
-        self._store(owner, changes)
+        with changing.of(owner) if links else nullcontext():
+            changes = {name: replace(config, children=()), **self._below(owner, asker, name, config.children)}
+            self._check_links(owner, asker, changes, links)
+            node = super().made(owner, asker, name, changes.pop(name))
+            self._store(owner, changes)
         type = node.config.notification_type
         self.tell(owner, node, lambda: notify.node_event(owner, name, type, "create"))
         self._announce(owner, [(name, child) for child in config.children], "associate")
@@ -70,9 +73,10 @@ class Hierarchy(Requests):
 
     def deleted(self, owner: str, node: Node, uri: str = "") -> None:
         """What was in a collection is in the root now, or in its other collections."""
-        children = list(self.nodes(owner).children.get(node.name, ()))
-        self._store(owner, {child: self._without(owner, child, node.name) for child in children})
-        super().deleted(owner, node, uri)
+        with changing.of(owner):
+            children = list(self.nodes(owner).children.get(node.name, ()))
+            self._store(owner, {child: self._without(owner, child, node.name) for child in children})
+            super().deleted(owner, node, uri)
 
     def delete_node(self, owner: str, asker: JID, verb: Element, request: Element) -> None:
         if not verb.attrs.get("node"):
@@ -81,24 +85,25 @@ class Hierarchy(Requests):
 
     def associate(self, owner: str, asker: JID, verb: Element, request: Element) -> None:
         """Sections 7.5 and 7.6: one child comes into a collection, or leaves it."""
-        parent = self.node(owner, verb.attrs.get("node"), asker)
-        wish = next(verb.elements(), None)
-        if wish is None or wish.name not in ("associate", "dissociate") or wish.ns != OWNER:
-            raise StanzaError("bad-request")
-        child = self.node(owner, wish.attrs.get("node"), asker)
-        link, is_in = (parent.name, child.name), parent.name in child.config.collection
-        if wish.name == "dissociate":
-            if "owner" not in (self.affiliation(owner, each, asker) for each in (parent, child)):
-                raise StanzaError("forbidden")
-            if not is_in:
-                raise StanzaError("bad-request", "it is not in there")
-            self._store(owner, {child.name: self._without(owner, child.name, parent.name)})
-        else:
-            changes = self._below(owner, asker, parent.name, [child.name])
-            self._check_links(owner, asker, changes, [] if is_in else [link])
-            if is_in:
-                return
-            self._store(owner, changes)
+        with changing.of(owner):
+            parent = self.node(owner, verb.attrs.get("node"), asker)
+            wish = next(verb.elements(), None)
+            if wish is None or wish.name not in ("associate", "dissociate") or wish.ns != OWNER:
+                raise StanzaError("bad-request")
+            child = self.node(owner, wish.attrs.get("node"), asker)
+            link, is_in = (parent.name, child.name), parent.name in child.config.collection
+            if wish.name == "dissociate":
+                if "owner" not in (self.affiliation(owner, each, asker) for each in (parent, child)):
+                    raise StanzaError("forbidden")
+                if not is_in:
+                    raise StanzaError("bad-request", "it is not in there")
+                self._store(owner, {child.name: self._without(owner, child.name, parent.name)})
+            else:
+                changes = self._below(owner, asker, parent.name, [child.name])
+                self._check_links(owner, asker, changes, [] if is_in else [link])
+                if is_in:
+                    return
+                self._store(owner, changes)
         self._announce(owner, [link], wish.name)
 
     # -- what a change comes to -----------------------------------------------------------------------

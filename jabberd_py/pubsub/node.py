@@ -16,6 +16,7 @@ class Node:
     creator        the bare address of who made it
     affiliations   bare address -> owner, publisher, publish-only, member or outcast
     subscriptions  bare address -> its subscriptions, of which none is missing and none is empty
+    coming         bare address -> its new subscriptions that are not committed yet: they count where there is a limit
     turn           grows with every publish: who reads the last item sees by it that there is a newer one
     surplus        how many items it may have above its number (`publishing`); None: that is not known
     trimming       the write that drops what is too many
@@ -23,7 +24,7 @@ class Node:
     """
 
     __slots__ = (
-        "affiliations", "config", "created", "creator", "gone", "name", "subscriptions", "surplus", "trimming",
+        "affiliations", "coming", "config", "created", "creator", "gone", "name", "subscriptions", "surplus", "trimming",
         "turn",
     )  # fmt: skip
 
@@ -31,6 +32,7 @@ class Node:
         self.name, self.config, self.created, self.creator = name, config, created, creator
         self.affiliations: dict[str, str] = {}
         self.subscriptions: dict[str, tuple[Subscription, ...]] = {}
+        self.coming: dict[str, tuple[Subscription, ...]] = {}
         self.turn = 0
         self.surplus: int | None = None
         self.trimming: Ticket | None = None
@@ -39,6 +41,16 @@ class Node:
     @property
     def owners(self) -> list[str]:
         return [jid for jid, affiliation in self.affiliations.items() if affiliation == "owner"]
+
+
+    def all_of(self, user: str) -> tuple[Subscription, ...]:
+        """The subscriptions of a bare address, with those that are not committed yet."""
+        return (*self.subscriptions.get(user, ()), *self.coming.get(user, ()))
+
+    @property
+    def addresses(self) -> int:
+        """How many addresses are subscribed, or are about to be."""
+        return len(self.subscriptions) + sum(user not in self.subscriptions for user in self.coming)
 
 
 ROOT = Config(node_type="collection")

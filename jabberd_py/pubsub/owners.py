@@ -10,6 +10,7 @@ from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
 from ..xmpp.jid import JID, parse
 from . import notify, people, store
+from .alone import Alone
 from .config import Config
 from .engine import READERS
 from .items import form_of
@@ -17,6 +18,11 @@ from .names import NODE_CONFIG, NS, OWNER, refusal, unsupported
 from .options import Subscription
 from .store import Node
 from .subscribing import Subscribing
+
+
+changing = Alone()
+"""Who changes the configuration of an owner's nodes, and so which nodes are in which collections: what he has looked at stays as
+it is until his change is committed."""
 
 
 class Owners(Subscribing):
@@ -76,14 +82,18 @@ class Owners(Subscribing):
         return Element("pubsub", OWNER, Element("default", OWNER, self.config_form(config, "form")))
 
     def set_form(self, owner: str, asker: JID, verb: Element, request: Element) -> None:
-        node = self.own_node(owner, verb.attrs.get("node"), asker)
+        name = verb.attrs.get("node")
+        self.own_node(owner, name, asker)
         form = form_of(verb)
         if form is None or form.type not in ("submit", "cancel"):
             raise StanzaError("bad-request", "a data form, submitted or cancelled")
         if form.type == "cancel":
             return
-        config = self.wanted(self.shown(owner, node), self.read_form(form, NODE_CONFIG))
-        self.configured(owner, asker, node, config)
+        values = self.read_form(form, NODE_CONFIG)
+        with changing.of(owner):
+            node = self.own_node(owner, name, asker)
+            config = self.wanted(self.shown(owner, node), values)
+            self.configured(owner, asker, node, config)
         self.recheck(owner, node)
         if config.notify_config:
             inner = (
@@ -109,8 +119,9 @@ class Owners(Subscribing):
         """Removes the node. Raises StanzaError."""
         inner = f"<redirect uri='{notify.attribute(uri)}'/>" if uri else ""
         event = notify.node_event(owner, node.name, node.config.notification_type, "delete", inner)
-        if not store.delete(owner, node):
-            raise StanzaError("item-not-found")
+        with changing.of(owner):
+            if not store.delete(owner, node):
+                raise StanzaError("item-not-found")
         self.changed(owner, node)
         if node.config.notify_delete:
             self.tell(owner, node, lambda: event)

@@ -62,11 +62,12 @@ class Subscribing(Items):
 
     def _known(self, node: Node, jid: JID, options: Options) -> Subscription | None:
         """A subscription that there is already, and that will do; None: one more is to be made. Raises StanzaError."""
-        mine = node.subscriptions.get(jid.user, ())
+        mine = node.all_of(jid.user)
         theirs = [each for each in mine if each.jid == str(jid)]
         if any(each.state == "pending" for each in theirs):
             raise refusal("not-authorized", "pending-subscription")
-        same = next((each for each in theirs if each.options == options), None)
+        there = [each for each in node.subscriptions.get(jid.user, ()) if each.jid == str(jid)]
+        same = next((each for each in there if each.options == options), None)
         if node.config.is_collection:
             if same is not None:
                 return same
@@ -77,7 +78,7 @@ class Subscribing(Items):
             if same is None:
                 raise refusal("policy-violation", "too-many-subscriptions", type="wait")
             return same
-        if not mine and len(node.subscriptions) >= self.max_subscriptions:
+        if not mine and node.addresses >= self.max_subscriptions:
             raise refusal("policy-violation", "too-many-subscriptions", type="wait")
         return None
 
