@@ -22,6 +22,10 @@ STATES = frozenset(("subscribed", "none"))
 """What an owner can make of a subscription."""
 
 
+ROWS = 10
+"""Rows of the store that a request changes at the price of one stanza."""
+
+
 class Management(Owners):
     """Lists of people, and changes to them. Where some of several changes cannot be, the others are made all the same, and the
     error has those that were not, as they are."""
@@ -54,14 +58,19 @@ class Management(Owners):
                 raise StanzaError("bad-request", "an address is there twice")
             wanted[user] = affiliation
         stay = self.untouchable(owner, node, wanted)
-        wanted = {user: affiliation for user, affiliation in wanted.items() if user not in stay}
-        left = {**node.affiliations, **wanted}
-        if sum(each != "none" for each in left.values()) > self.max_affiliations:
-            raise StanzaError("policy-violation", f"a node has at most {self.max_affiliations} affiliations")
+        wanted = {
+            user: each
+            for user, each in wanted.items()
+            if user not in stay and each != node.affiliations.get(user, "none")
+        }
+        self.charge(request, len(wanted))
         if wanted:
+            most = self.max_affiliations
             try:
-                if not people.affiliate(owner, node.name, wanted, bool(node.owners)):
+                if not people.affiliate(owner, node.name, wanted, bool(node.owners), most):
                     raise StanzaError("item-not-found")
+            except people.Crowded:
+                raise StanzaError("policy-violation", f"a node has at most {most} affiliations") from None
             except people.Unowned:  # another owner was taken out at the same time
                 raise StanzaError("not-acceptable", "somebody has to own the node") from None
             self.recheck(owner, node)
@@ -123,13 +132,20 @@ class Management(Owners):
             else:
                 made.append(Subscription(str(jid), secrets.token_hex(8), "subscribed"))
                 new.add(jid.user)
-        if len(node.subscriptions.keys() | new) > max(self.max_subscriptions, len(node.subscriptions)):
+        self.charge(request, len(made) + len(gone))
+        new -= node.subscriptions.keys() | node.coming.keys()
+        if new and node.addresses + len(new) > self.max_subscriptions:
             raise refusal("policy-violation", "too-many-subscriptions", type="wait")
         self.set_subscriptions(owner, node, made, gone)
         if not wrong:
             return None
         rows = (subscription_element(OWNER, each) for each in wrong)
         return self._partly(request, Element("subscriptions", OWNER, *rows, node=node.name))
+
+    def charge(self, request: Element, rows: int) -> None:
+        """A request that changes so many rows counts for more than one stanza."""
+        if request.session is not None:
+            request.session.work += rows // ROWS
 
     def _address(self, element: Element) -> JID:
         try:

@@ -69,8 +69,8 @@ PLAIN = Options()
 
 
 class Subscription(NamedTuple):
-    """``jid``: bare or full, to where notifications go. ``state``: subscribed, or pending. ``subid`` is unique among those to
-    one node."""
+    """``jid``: bare or full, to where notifications go. ``state``: subscribed, or pending. ``subid`` is
+    unique."""
 
     jid: str
     subid: str

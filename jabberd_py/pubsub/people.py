@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
+
+from peewee import chunked
 
 from ..xdb import xdb
 from ..xmpp.jid import parse
@@ -13,6 +16,10 @@ from .node import temporary
 from .options import Subscription
 from .store import Node, Nodes, known, nodes_of, there
 from .tables import PubsubAffiliation, PubsubSubscription
+
+
+PIECE = 100
+"""Rows of one transaction, or of one INSERT."""
 
 
 def user_of(jid: str) -> str:
@@ -24,25 +31,35 @@ class Unowned(Exception):
     """Nobody would own the node any more."""
 
 
-def _affiliate(owner: str, name: str, affiliations: dict[str, str], owned: bool) -> bool:
-    """``none`` removes. ``owned``: somebody has to own the node. False: the node is gone. Raises Unowned."""
+class Crowded(Exception):
+    """Too many addresses would have an affiliation."""
+
+
+def _affiliate(owner: str, name: str, affiliations: dict[str, str], owned: bool, most: int) -> bool:
+    """``none`` removes. ``owned``: somebody has to own the node. ``most``: addresses that may have an affiliation. False: the
+    node is gone. Raises Unowned, Crowded."""
     if not there(owner, name):
         return False
     a = PubsubAffiliation
-    for jid, affiliation in affiliations.items():
-        a.delete().where(a.owner == owner, a.node == name, a.jid == jid).execute()
-        if affiliation != "none":
-            a.insert(owner=owner, node=name, jid=jid, affiliation=affiliation).execute()
-    mine = (a.owner == owner) & (a.node == name) & (a.affiliation == "owner")
-    if owned and not a.select(a.id).where(mine).exists():
+    rows = [
+        {"owner": owner, "node": name, "jid": jid, "affiliation": affiliation}
+        for jid, affiliation in affiliations.items()
+        if affiliation != "none"
+    ]
+    a.delete().where(a.owner == owner, a.node == name, a.jid.in_(list(affiliations))).execute()
+    for some in chunked(rows, PIECE):
+        a.insert_many(some).execute()
+    all_ = a.select(a.id).where((a.owner == owner) & (a.node == name))
+    if owned and not all_.where(a.affiliation == "owner").exists():
         raise Unowned
+    if set(affiliations.values()) != {"none"} and all_.count() > most:
+        raise Crowded
     return True
 
 
-def affiliate(owner: str, name: str, affiliations: dict[str, str], owned: bool = False) -> bool:
-    """``none`` removes. Returns when committed. ``owned``: the node has an owner, and shall have one. False: the node is gone.
-    Raises Unowned."""
-    done: bool = xdb.save(_affiliate, owner, name, affiliations, owned)
+def affiliate(owner: str, name: str, affiliations: dict[str, str], owned: bool, most: int) -> bool:
+    """As `_affiliate`, when that is committed. ``owned``: the node has an owner, and shall have one."""
+    done: bool = xdb.save(_affiliate, owner, name, affiliations, owned, most)
     node = known(owner).get(name) if done else None
     if node is not None:
         for jid, affiliation in affiliations.items():
@@ -53,39 +70,69 @@ def affiliate(owner: str, name: str, affiliations: dict[str, str], owned: bool =
 
 
 def _subscribe(owner: str, name: str, put: Sequence[Subscription], drop: Sequence[Subscription]) -> bool:
-    if name and not there(owner, name):
+    if put and name and not there(owner, name):
         return False
     s = PubsubSubscription
-    for each in (*drop, *put):
-        s.delete().where(s.owner == owner, s.node == name, s.jid == each.jid, s.subid == each.subid).execute()
-    for each in put:
-        s.insert(
-            owner=owner,
-            node=name,
-            jid=each.jid,
-            bare=user_of(each.jid),
-            state=each.state,
-            subid=each.subid,
-            options=json.dumps(each.options.differences()),
-            expire=each.options.ends,
-            made=int(time.time()),
-        ).execute()
+    s.delete().where(s.subid.in_([each.subid for each in (*drop, *put)])).execute()
+    if put:
+        s.insert_many([
+            {
+                "owner": owner,
+                "node": name,
+                "jid": each.jid,
+                "bare": user_of(each.jid),
+                "state": each.state,
+                "subid": each.subid,
+                "options": json.dumps(each.options.differences()),
+                "expire": each.options.ends,
+                "made": int(time.time()),
+            }
+            for each in put
+        ]).execute()  # fmt: skip
     return True
 
 
 def subscribe(
     owner: str, name: str, put: Sequence[Subscription] = (), drop: Sequence[Subscription] = ()
 ) -> bool:
-    """``put`` are new, or stand for those with their jid and subid. Returns when committed. False: the node is gone."""
-    done: bool = xdb.save(_subscribe, owner, name, put, drop)
-    nodes = known(owner)
-    node = nodes.find(name) if done else None
-    if node is not None:
-        for each in drop:
-            _leave(nodes, node, each)
-        for each in put:
-            _enter(nodes, node, each)
+    """``put`` are new, or stand for those with their subid. Returns when committed: some at a time, so that others can write,
+    too. False: the node is gone."""
+    done = True
+    with _coming(known(owner).find(name), put):
+        for begin in range(0, max(len(put), len(drop)), PIECE):
+            end = begin + PIECE
+            some, less = put[begin:end], drop[begin:end]
+            done = xdb.save(_subscribe, owner, name, some, less)
+            if not done:
+                break
+            nodes = known(owner)
+            node = nodes.find(name)
+            if node is not None:
+                for each in less:
+                    _leave(nodes, node, each)
+                for each in some:
+                    _enter(nodes, node, each)
     return done
+
+
+@contextmanager
+def _coming(node: Node | None, put: Sequence[Subscription]) -> Iterator[None]:
+    """Those of them that are new count from now on (`Node.coming`)."""
+    before = {} if node is None else node.coming
+    for each in put if node is not None else ():
+        user = user_of(each.jid)
+        if all(each[:2] != old[:2] for old in node.subscriptions.get(user, ())):
+            before[user] = (*before.get(user, ()), each)
+    try:
+        yield
+    finally:
+        for each in put:
+            user = user_of(each.jid)
+            left = tuple(one for one in before.get(user, ()) if one is not each)
+            if left:
+                before[user] = left
+            else:
+                before.pop(user, None)
 
 
 def _leave(nodes: Nodes, node: Node, one: Subscription) -> None:

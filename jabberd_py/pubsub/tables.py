@@ -61,7 +61,7 @@ class PubsubAffiliation(Table):
 
 
 class PubsubSubscription(Table):
-    """``jid``: bare or full, to where notifications go; ``bare``: the bare one. ``state``: subscribed, or pending.
+    """``jid``: bare or full, to where notifications go; ``bare``: the bare one. ``subid`` is unique. ``state``: subscribed, or pending.
     ``options``: JSON, what differs from `Options()`. ``expire``: the Unix time at which it is over, or None."""
 
     owner = CharField(max_length=OWNER_LENGTH)
@@ -69,7 +69,7 @@ class PubsubSubscription(Table):
     jid = JidField()
     bare = JidField(index=True)
     state = CharField(max_length=12)
-    subid = CharField(max_length=32)
+    subid = CharField(max_length=32, index=True)
     options = TextField()
     expire = FloatField(null=True, index=True)
     made = BigIntegerField()

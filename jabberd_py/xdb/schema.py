@@ -104,6 +104,11 @@ def uploads_with_purposes(db: Any) -> None:
         db.execute_sql("ALTER TABLE upload ADD COLUMN until BIGINT NOT NULL DEFAULT 0")
 
 
+def subscriptions_by_subid(db: Any) -> None:
+    if db.table_exists("pubsub_subscription"):
+        db.execute_sql("CREATE INDEX pubsub_subscription_subid ON pubsub_subscription (subid)")
+
+
 Migration = tuple[int, str, Callable[[Any], None]]
 INCOMPLETE = 1_000_000  # stands in schema_version while a copy into the store is under way
 MIGRATIONS: list[Migration] = [
@@ -114,6 +119,7 @@ MIGRATIONS: list[Migration] = [
     (5, "messages with the streams that took them", messages_with_taken),
     (6, "nodes with creators, subscriptions with options", nodes_with_options),
     (7, "uploads with purposes", uploads_with_purposes),
+    (8, "subscriptions by subid", subscriptions_by_subid),
 ]
 
 

@@ -181,6 +181,25 @@ def test_owners_manage_subscriptions_and_what_cannot_be_is_in_the_error(romeo, j
 
 
 @pytest.mark.topology("one host")
+def test_very_many_subscribers_come_and_go(romeo, juliet, service, node):
+    jids = [f"u{number}@a.invalid" for number in range(250)]
+    rows = "".join(f"<subscription jid='{jid}' subscription='subscribed'/>" for jid in jids)
+    change = pubsub(f"<subscriptions node='{node}'>{rows}</subscriptions>", OWNER)
+    assert condition(romeo.iq("set", change, to=service)) == ("result",)
+
+    def subscribers():
+        answer = romeo.iq("get", pubsub(f"<subscriptions node='{node}'/>", OWNER), to=service)
+        return [each.get("jid") for each in answer.iter(f"{{{OWNER}}}subscription")]
+
+    assert subscribers() == jids
+    half = "".join(f"<subscription jid='{jid}' subscription='none'/>" for jid in jids[::2])
+    change = pubsub(f"<subscriptions node='{node}'>{half}</subscriptions>", OWNER)
+    assert condition(romeo.iq("set", change, to=service)) == ("result",)
+    assert subscribers() == jids[1::2]
+    assert condition(configure(romeo, node, service, access_model="whitelist")) == ("result",)
+    assert subscribers() == []
+
+
 def test_owners_hear_who_comes_and_goes(romeo, juliet, service, node):
     configure(romeo, node, service, notify_sub="1")
     subscribe(juliet, node, service)
