@@ -42,7 +42,6 @@ class Node:
     def owners(self) -> list[str]:
         return [jid for jid, affiliation in self.affiliations.items() if affiliation == "owner"]
 
-
     def all_of(self, user: str) -> tuple[Subscription, ...]:
         """The subscriptions of a bare address, with those that are not committed yet."""
         return (*self.subscriptions.get(user, ()), *self.coming.get(user, ()))

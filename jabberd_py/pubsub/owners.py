@@ -19,10 +19,9 @@ from .options import Subscription
 from .store import Node
 from .subscribing import Subscribing
 
-
 changing = Alone()
-"""Who changes the configuration of an owner's nodes, and so which nodes are in which collections: what he has looked at stays as
-it is until his change is committed."""
+"""Who changes the configuration of an owner's nodes, and so which nodes are in which collections. What he has looked at stays
+as it is until his change is committed."""
 
 
 class Owners(Subscribing):

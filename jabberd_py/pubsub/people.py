@@ -17,7 +17,6 @@ from .options import Subscription
 from .store import Node, Nodes, known, nodes_of, there
 from .tables import PubsubAffiliation, PubsubSubscription
 
-
 PIECE = 100
 """Rows of one transaction, or of one INSERT."""
 

@@ -61,8 +61,8 @@ class PubsubAffiliation(Table):
 
 
 class PubsubSubscription(Table):
-    """``jid``: bare or full, to where notifications go; ``bare``: the bare one. ``subid`` is unique. ``state``: subscribed, or pending.
-    ``options``: JSON, what differs from `Options()`. ``expire``: the Unix time at which it is over, or None."""
+    """``jid``: bare or full, to where notifications go; ``bare``: the bare one. ``subid`` is unique. ``state``: subscribed, or
+    pending. ``options``: JSON, what differs from `Options()`. ``expire``: the Unix time at which it is over, or None."""
 
     owner = CharField(max_length=OWNER_LENGTH)
     node = CharField(max_length=NAME_LENGTH)

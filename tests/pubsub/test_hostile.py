@@ -133,7 +133,9 @@ def test_quotas_of_nodes(start_server, account, make_client):
     assert [create(romeo) for _ in range(4)] == [("result",)] * 3 + [full]
     assert [create(juliet) for _ in range(3)] == [("result",)] * 2 + [full]
     assert [condition(publish(romeo, f"n{number}")) for number in range(3)] == [("result",)] * 2 + [full]
-    nodes = [each.get("node") for each in romeo.iq("get", f"<query xmlns='{ITEMS}'/>", to="pubsub.localhost")[0]]
+    nodes = [
+        each.get("node") for each in romeo.iq("get", f"<query xmlns='{ITEMS}'/>", to="pubsub.localhost")[0]
+    ]
     node = nodes[0]  # the first three are romeo's
     said = [
         condition(publish(romeo, each, item, tune("a" * 300), to="pubsub.localhost"))
@@ -239,7 +241,9 @@ def at_once(requests):
     """The answers to requests that different clients send at the same time: (client, to, type, payload)."""
     for number, (client, to, kind, payload) in enumerate(requests):
         client.send(f"<iq type='{kind}' id='once{number}' to='{to}'>{payload}</iq>")
-    return [condition(client.gets(f"<iq id='once{number}'/>", 30)) for number, (client, *_) in enumerate(requests)]
+    return [
+        condition(client.gets(f"<iq id='once{number}'/>", 30)) for number, (client, *_) in enumerate(requests)
+    ]
 
 
 def test_limits_hold_for_those_who_come_at_the_same_time(romeo, juliet, make_client, service, node):
