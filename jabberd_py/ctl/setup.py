@@ -14,17 +14,16 @@ import gevent
 from gevent.lock import BoundedSemaphore
 
 from .. import log
-from ..arguments import Password, Private, account, domain
-from ..commands import Caller, CommandError, Conflict, Failed, NotAllowed, WrongArgument, outcome
+from ..arguments import Password, Private, domain
+from ..commands import Caller, CommandError, Conflict, Failed, NotAllowed, outcome
 from ..config import Config, ConfigError
 from ..config.write import get_key, rename_key, set_key
 from ..hooks import command
 from ..jsm.users import Account
-from ..net import certfiles
 from ..net.acme import write
 from ..net.karma import Karma, neighbourhood
-from ..net.ports import listen
 from .advice import records, try_database
+from .answers import CHALLENGES, admin_of, check_acme, domain_of, files_of, strength, strong
 from .configuration import Configuration, in_thread
 
 if TYPE_CHECKING:
@@ -32,14 +31,12 @@ if TYPE_CHECKING:
 
 logger = log.get(__name__)
 audit = log.get("audit")
+CALLER = Caller("set-up", "server", operator=True)
 TLS = Literal["self-signed", "files", "acme"]
 HOUR = 3600.0
 """Seconds that the link is valid."""
 GUESSES = 20
 """Wrong tokens of one neighbourhood within the hour; then it is not listened to."""
-CHALLENGES = 80
-SHORTEST = 8
-"""Characters of the administrator's password."""
 
 
 class Setup:
@@ -54,6 +51,7 @@ class Setup:
         self.tries = Karma(GUESSES / HOUR, GUESSES)
         self.done: str | None = None
         self.turn = BoundedSemaphore(1)
+        self.ordering: gevent.Greenlet | None = None
         self.answers: dict[str, Any] = {}
         """What was said on the pages so far."""
         server.router.setup = self
@@ -66,18 +64,25 @@ class Setup:
         self.until, self.tries = time.monotonic() + HOUR, Karma(GUESSES / HOUR, GUESSES)
         return self.token
 
-    def enter(self, token: str, address: str) -> str | None:
-        """Opens the link for a browser at that IP address. Returns what the browser has to show from now on; None: it is not
-        the right token, it is too late, or too many wrong ones came from there. Guesses close nothing."""
+    def right(self, token: str, address: str) -> bool:
+        """Is it the link's token, from a browser at that IP address? After too many wrong ones from there, the right one is
+        refused, too. Guesses close nothing."""
         place = neighbourhood(address)
         if not self.usable or self.token is None or self.tries.left(place) < 1:
+            return False
+        if hmac.compare_digest(token.encode(), self.token.encode()):
+            return True
+        self.tries.spend(place)
+        audit.info("set-up", by="", via="browser", where=address, result="wrong token")
+        return False
+
+    def enter(self, token: str, address: str) -> str | None:
+        """Opens the link for a browser at that IP address, and for no other one. Returns what the browser has to show from now
+        on; None: it may not enter, see `right`."""
+        if not self.right(token, address):
             return None
-        if not hmac.compare_digest(token.encode(), self.token.encode()):
-            self.tries.spend(place)
-            audit.info("set-up", by="", via="browser", where=address, result="wrong token")
-            return None
-        audit.info("set-up", by="", via="browser", where=address, result="link opened")
         self.token, self.session = None, secrets.token_urlsafe(24)
+        audit.info("set-up", by="", via="browser", where=address, result="link opened")
         return self.session
 
     def knows(self, session: str) -> bool:
@@ -142,11 +147,9 @@ class Setup:
             raise Conflict("somebody else is setting up the server right now")
         try:
             self._check(caller)
-            answer = self._apply(
+            return self._apply(
                 caller, domain, admin, password, tls, certificate, key, email, directory, database
             )
-            self.done = answer["domain"]
-            return answer
         finally:
             self.turn.release()
 
@@ -168,6 +171,8 @@ class Setup:
         chief = self.admin(admin, name)
         strong(password, chief)
         files = self.files(certificate, key, name) if tls == "files" else None
+        if tls == "acme":
+            self.acme(name, directory)
         if database and database != self._database():
             self.try_database(database)
         configuration: Configuration = self.server.router.commands.top["config set"].method.__self__  # type: ignore[attr-defined]
@@ -199,8 +204,9 @@ class Setup:
                     file.unlink(missing_ok=True) if content is None else write(file, content)
                 raise
         self._account(caller, fresh, chief, password)
-        if tls == "acme" and self.server.store is not None:
-            gevent.spawn(self._first_certificate, caller, name)
+        self.done = name
+        if tls == "acme":
+            self.order()
         return {"domain": name, "administrator": chief, "file": str(self.server.settings.file)}
 
     def changes(
@@ -240,12 +246,6 @@ class Setup:
             if any_account():
                 raise Conflict("the server is set up already: there are accounts")
 
-    def _first_certificate(self, caller: Caller, name: str) -> None:
-        try:
-            outcome(self.server.router.commands.run(caller, "certificates renew", {"host": name}))
-        except CommandError as error:
-            logger.warning("no certificate yet", reason=str(error))
-
     def _database(self) -> str:
         return self.server.config.top.database or "sqlite:///jabberd.sqlite"  # type: ignore[attr-defined]
 
@@ -258,55 +258,43 @@ class Setup:
             write(file, content)
         return before
 
+    # -- the first certificate of an authority --------------------------------------------------------------
+
+    def order(self) -> None:
+        """Asks the authority for the certificate of the new domain. Returns at once; see `certificate`."""
+        if self.server.store is not None and self.ordering is None:
+            self.ordering = gevent.spawn(self._order)
+
+    def _order(self) -> None:
+        try:
+            self._run("certificates renew")
+        except CommandError as error:
+            logger.warning("no certificate yet", reason=str(error))
+        finally:
+            self.ordering = None
+
+    def certificate(self) -> dict[str, Any]:
+        """The row of `certificates show`; ``last_order`` is ``under way``, ``done`` or ``failed``."""
+        row: dict[str, Any] = next(
+            each for each in self._run("certificates show") if each["domain"] == self.done
+        )
+        if self.ordering is not None or not row["last_order"]:
+            row["last_order"] = "under way"
+        return row
+
+    def _run(self, command: str) -> Any:
+        return outcome(self.server.router.commands.run(CALLER, command, {"host": self.done}))
+
     # -- each answer alone: the pages ask one after the other ---------------------------------------------
 
-    def domain(self, name: str) -> str:
-        """Raises WrongArgument."""
-        if not name:
-            raise WrongArgument("domain: which one? It is what stands behind the @ in addresses", "domain")
-        try:
-            return domain(name.strip().lower())
-        except ValueError as error:
-            raise WrongArgument(f"domain: {error}", "domain") from None
+    domain = staticmethod(domain_of)
+    admin = staticmethod(admin_of)
+    files = staticmethod(files_of)
+    strength = staticmethod(strength)
 
-    def admin(self, name: str, of: str) -> str:
-        """The address of the administrator: a name alone is one at the domain. Raises WrongArgument."""
-        if not name:
-            raise WrongArgument("admin: a name is wanted, such as juliet", "admin")
-        name = name.strip() if "@" in name else f"{name.strip()}@{of}"
-        try:
-            jid = account(name)
-        except ValueError as error:
-            raise WrongArgument(f"admin: {error}", "admin") from None
-        if jid.domain != of:
-            raise WrongArgument(f"admin: {jid} is not an address at {of}", "admin")
-        return str(jid)
-
-    def files(self, certificate: str, key: str, name: str) -> tuple[bytes, bytes]:
-        """The content of both files, which fit each other and the domain. Raises WrongArgument."""
-        for argument, path in (("certificate", certificate), ("key", key)):
-            if not path:
-                raise WrongArgument(f"{argument}: which file?", argument)
-        try:
-            own = certfiles.read(Path(certificate), Path(key))[0]
-            wrong = [each for each in certfiles.trouble(own, name) if "not for" in each or "expired" in each]
-            if wrong:
-                raise ValueError(f"{certificate}: {'; '.join(wrong)}")
-            return Path(certificate).read_bytes(), Path(key).read_bytes()
-        except (ValueError, OSError) as error:
-            raise WrongArgument(str(error), "certificate") from None
-
-    def port(self) -> None:
-        """Can the authority reach us on port 80? Raises Failed if we cannot even listen there."""
-        if self.server.config["http"].challenge_port is not None:
-            return
-        try:
-            listen("::", CHALLENGES, 1).close()
-        except OSError as error:
-            raise Failed(
-                f"the server cannot listen on port 80, where the authority asks: {error.strerror}. "
-                "Another web server has it, or only root may; see docs/certificates.md."
-            ) from None
+    def acme(self, name: str, directory: str) -> None:
+        """See `check_acme`."""
+        check_acme(name, directory, self.server.config["http"].challenge_port)
 
     def try_database(self, url: str) -> str:
         """See advice.py."""
@@ -316,36 +304,6 @@ class Setup:
         """See `records`."""
         return records(self.server, name)
 
-    def strength(self, password: str) -> str:
-        """See `strength`."""
-        return strength(password)
-
 
 def any_account() -> bool:
     return bool(Account.select(Account.owner).limit(1))
-
-
-def strong(password: str, address: str) -> None:
-    """Raises WrongArgument: the password is too weak for an administrator."""
-    name = address.partition("@")[0].lower()
-    if len(password) < SHORTEST:
-        raise WrongArgument(f"password: at least {SHORTEST} characters, please", "password")
-    if len(set(password)) < 5 or password.lower() in (
-        name,
-        name * 2,
-        "password",
-        "12345678",
-        "123456789",
-        "1234567890",
-    ):
-        raise WrongArgument("password: too easy to guess", "password")
-
-
-def strength(password: str) -> str:
-    """How strong it is, in a word."""
-    kinds = sum(
-        any(map(test, password))
-        for test in (str.islower, str.isupper, str.isdigit, lambda c: not c.isalnum())
-    )
-    score = len(password) + 3 * kinds
-    return "strong" if score >= 24 else "fair" if score >= 17 else "weak"

@@ -80,6 +80,7 @@ class Acme(Module):
     )
     turn: ClassVar[BoundedSemaphore] = BoundedSemaphore(1)
     """One order at a time."""
+    ordering = False
 
     @http(PATH, below=True)
     def challenge(self, request: Request) -> Answer:
@@ -121,14 +122,28 @@ class Acme(Module):
 
     @command("certificates show")
     def show(self) -> list[dict[str, Any]]:
-        """The certificate of each host: names, end, the authority that renews it, when, and what went wrong."""
+        """The certificate of each host: names, end, the authority that renews it, when, what the last order came to, and
+        what went wrong."""
         report, state = certfiles.report(self.host.domain, self.store.folder), self._state()
         left_out = [f"{name}: {reason}" for name, reason in state.get("left_out", {}).items()]
         return [{
             "domain": self.host.domain, "names": report.names, "days": report.days, "authority": self.directory or "",
-            "renewal": utc(self._next()) if self.directory else "",
+            "renewal": utc(self._next()) if self.directory else "", "last_order": self._last(),
             "trouble": "; ".join(filter(None, [*report.trouble, state.get("trouble"), *left_out])),
         }]  # fmt: skip
+
+    def _last(self) -> str:
+        """What came of the last order. Empty: there was none."""
+        state = self._state()
+        return (
+            "under way"
+            if self.ordering
+            else "failed"
+            if state.get("failures")
+            else "done"
+            if state.get("proven")
+            else ""
+        )
 
     @command("certificates renew", changes=True)
     def renew(self, caller: Caller) -> Iterator[Any]:
@@ -154,6 +169,7 @@ class Acme(Module):
         staging = self.staging or STAGING.get(self.directory)
         proven = [self.directory, wanted]
         left_out: dict[str, str] = {}
+        self.ordering = True
         try:
             key = self._key()
             if staging and staging != self.directory and state.get("proven") != proven:
@@ -168,6 +184,8 @@ class Acme(Module):
         except (OSError, ValueError) as error:
             self._failed(state, ACMEError(str(error)))
             raise ACMEError(str(error)) from None
+        finally:
+            self.ordering = False
         if state.get("trouble"):
             self._tell(f"The certificate of {self.host.domain} is renewed now.")
         self._keep({"proven": proven, "left_out": left_out | more})

@@ -19,9 +19,9 @@ blueprint = Blueprint("setup", __name__, url_prefix="/setup")
 COOKIE = "jabberd-setup"
 HERE = ("localhost", "127.0.0.1", "[::1]")
 PORTS = {"mysql": 3306, "postgresql": 5432}
-PURPOSES = ("Sec-Purpose", "Purpose", "X-Purpose", "X-Moz")
-"""Headers by which a browser says that nobody has asked for the page yet."""
 _server = re.compile(r"(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,255})(:[0-9]{1,5})?").fullmatch
+AFTER = ("setup.done", "setup.finish", "setup.enter", "setup.certificate")
+"""Views that are there when the server is set up."""
 CLIENTS = [
     ("Conversations", "Android", "https://conversations.im"), ("Monal", "iPhone, iPad, Mac", "https://monal-im.org"),
     ("Gajim", "Windows, Linux, Mac", "https://gajim.org"), ("Dino", "Linux", "https://dino.im"),
@@ -68,7 +68,7 @@ def check() -> None:
         abort(404)
     if request.endpoint != "setup.enter" and not setup.knows(request.cookies.get(_cookie(), "")):
         abort(404)
-    if setup.done is not None and request.endpoint not in ("setup.done", "setup.finish", "setup.enter"):
+    if setup.done is not None and request.endpoint not in AFTER:
         abort(404)
 
 
@@ -76,13 +76,17 @@ def _cookie() -> str:
     return f"__Host-{COOKIE}" if context.encrypted() else COOKIE
 
 
-@blueprint.get("/<token>")
+@blueprint.route("/<token>", methods=["GET", "POST"])
 @anyone
-def enter(token: str) -> Response:
-    """The link. What only looks at it, such as a chat that shows a preview, does not use it up."""
-    if request.method != "GET" or any("prefetch" in request.headers.get(each, "") for each in PURPOSES):
+def enter(token: str) -> str | Response:
+    """The link. Its page has one button, which uses it up: what only looks at the link, such as the preview of a chat, sends no
+    form."""
+    setup, address = state(), request.remote_addr or ""
+    if not setup.right(token, address):
         abort(404)
-    session = state().enter(token, request.remote_addr or "")
+    if request.method != "POST":
+        return render_template("setup/open.html", token=token)
+    session = setup.enter(token, address)
     if session is None:
         abort(404)
     g.new_cookie = (COOKIE, session)
@@ -95,13 +99,13 @@ def domain() -> str | Response | tuple[str, int]:
     """The first page: domain and certificate."""
     setup, answers = state(), state().answers
     if request.method == "POST":
-        _take("domain", "tls", "certificate", "key", "email")
+        _take("domain", "tls", "certificate", "key", "email", "directory")
         try:
             answers["domain"] = setup.domain(answers["domain"])
             if answers["tls"] == "files":
                 setup.files(answers["certificate"], answers["key"], answers["domain"])
             elif answers["tls"] == "acme":
-                setup.port()
+                setup.acme(answers["domain"], answers["directory"])
         except CommandError as error:
             return _page("domain", 1, error)
         return redirect("/setup/database", 303)
@@ -170,9 +174,9 @@ def administrator() -> str | Response | tuple[str, int]:
         if password != again:
             return _page("administrator", 3, CommandError("The two passwords are not the same.", "secret"))
         caller = Caller("set-up", "browser", request.remote_addr or "", operator=True)
-        args = {each: answers[each] for each in ("domain", "admin", "tls", "email") if answers.get(each)}
-        if answers["tls"] == "files":
-            args |= {"certificate": answers["certificate"], "key": answers["key"]}
+        args = {each: answers[each] for each in ("domain", "admin", "tls") if answers.get(each)}
+        more = {"files": ("certificate", "key"), "acme": ("email", "directory")}.get(answers["tls"], ())
+        args |= {each: answers[each] for each in more}
         if answers["url"]:
             args["database"] = answers["url"]
         try:
@@ -195,10 +199,22 @@ def done() -> str:
     setup = state()
     if setup.done is None:
         abort(404)
+    acme = setup.certificate() if setup.answers["tls"] == "acme" else None
     return render_template(
-        "setup/done.html", answers=setup.answers, domain=setup.done, administrator=setup.answers["result"]["administrator"],
+        "setup/done.html", acme=acme, answers=setup.answers, domain=setup.done,
+        administrator=setup.answers["result"]["administrator"],
         records=setup.records(setup.done), clients=CLIENTS, console=f"{context.web().host.router.base(setup.done)}/console",
     )  # fmt: skip
+
+
+@blueprint.post("/certificate")
+@anyone
+def certificate() -> Response:
+    """The button: asks the authority once more."""
+    if state().done is None:
+        abort(404)
+    state().order()
+    return redirect("/setup/done", 303)
 
 
 @blueprint.get("/finish")

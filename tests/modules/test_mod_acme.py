@@ -2,12 +2,10 @@
 
 import datetime
 import json
-import os
 import re
 import shutil
 import socket
 import ssl
-import subprocess
 import threading
 from collections.abc import Iterator
 from email.utils import formatdate
@@ -16,62 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
 
 from jabberd_py.modules.mod_acme import renewal
 from jabberd_py.net.tls import make_self_signed
 from tests.client import Client
-from tests.dns import DNSServer
+from tests.pebble import Pebble, certificate, names
 from tests.peers import free_port
 from tests.server import ServerProcess
 
 pytestmark = pytest.mark.timeout(180)
 DOMAIN, ROOMS, OTHER = "acme.example", "conference.acme.example", "other.example"
-
-
-class Pebble:
-    """An authority that asks ``gate`` and finds all names but ``gone`` at 127.0.0.1."""
-
-    def __init__(self, folder: Path, gate: int) -> None:
-        self.folder, self.port = folder, free_port()
-        self.certificate = folder / "pebble.pem"
-        make_self_signed(["localhost"], self.certificate, folder / "pebble.key")
-        self.names = DNSServer()
-        config = {"listenAddress": f"127.0.0.1:{self.port}", "managementListenAddress": f"127.0.0.1:{free_port()}",
-                  "certificate": str(self.certificate), "privateKey": str(folder / "pebble.key"), "httpPort": gate,
-                  "tlsPort": free_port(), "ocspResponderURL": "", "externalAccountBindingRequired": False}  # fmt: skip
-        (folder / "pebble.json").write_text(json.dumps({"pebble": config}))
-        self.start()
-
-    @property
-    def directory(self) -> str:
-        return f"https://localhost:{self.port}/dir"
-
-    def start(self) -> None:
-        environ = {
-            **os.environ,
-            "PEBBLE_VA_NOSLEEP": "1",
-            "PEBBLE_WFE_NONCEREJECT": "0",
-            "PEBBLE_AUTHZREUSE": "0",
-        }
-        with (self.folder / "pebble.log").open("ab") as log:
-            self.process = subprocess.Popen(
-                [shutil.which("pebble") or "/usr/bin/pebble", "-config", str(self.folder / "pebble.json"), "-strict",
-                 "-dnsserver", f"127.0.0.1:{self.names.port}"],
-                stdout=log, stderr=log, env=environ,
-            )  # fmt: skip
-        for _ in range(1000):
-            try:
-                socket.create_connection(("127.0.0.1", self.port), 1).close()
-                return
-            except OSError:
-                assert self.process.poll() is None, (self.folder / "pebble.log").read_text()
-                threading.Event().wait(0.02)
-        raise AssertionError("pebble did not start")
-
-    def stop(self) -> None:
-        self.process.kill()
-        self.process.wait()
 
 
 @pytest.fixture(scope="module")
@@ -168,20 +120,6 @@ def connect(server: ServerProcess, domain: str = DOMAIN) -> Client:
     return Client(server.address("c2s"), domain).connect()
 
 
-def certificate(server: ServerProcess, domain: str = DOMAIN) -> x509.Certificate:
-    """The one that a client of that domain is shown."""
-    context = ssl.create_default_context()
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    sock = socket.create_connection(server.address("c2s_direct"))
-    with context.wrap_socket(sock, server_hostname=domain) as tls:
-        return x509.load_der_x509_certificate(tls.getpeercert(True) or b"")
-
-
-def names(cert: x509.Certificate) -> set[str]:
-    found = cert.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    return set(found.get_values_for_type(x509.DNSName))
-
-
 def state(server: ServerProcess, domain: str = DOMAIN) -> dict[str, Any]:
     return dict(json.loads((server.data / "acme" / f"{domain}.json").read_text()))
 
@@ -190,13 +128,13 @@ def test_a_certificate_comes_by_itself_and_no_stream_ends(
     server: ServerProcess, pebble: Pebble, romeo: Client
 ) -> None:
     key = (server.data / "certificates" / f"{DOMAIN}.key").read_bytes()
-    assert certificate(server).issuer == certificate(server).subject
+    assert certificate(server, DOMAIN).issuer == certificate(server, DOMAIN).subject
     server.ask("config set", option=f"hosts.{DOMAIN}.modules.acme.directory", value=pebble.directory)
-    while "Pebble" not in str(certificate(server).issuer):
+    while "Pebble" not in str(certificate(server, DOMAIN).issuer):
         row = next(each for each in server.ask("certificates show") if each["domain"] == DOMAIN)
         assert "cannot" not in row["trouble"] and "authority" not in row["trouble"], row
         threading.Event().wait(0.2)
-    assert names(certificate(server)) == {DOMAIN, ROOMS}
+    assert names(certificate(server, DOMAIN)) == {DOMAIN, ROOMS}
     assert names(certificate(server, ROOMS)) == {DOMAIN, ROOMS}
     romeo.sync()
     assert (server.data / "certificates" / f"{DOMAIN}.key").read_bytes() == key  # TLSA records stay right
@@ -210,9 +148,9 @@ def test_a_certificate_comes_by_itself_and_no_stream_ends(
 
 
 def test_it_is_renewed_while_streams_stay(server: ServerProcess, romeo: Client) -> None:
-    before = certificate(server).serial_number
+    before = certificate(server, DOMAIN).serial_number
     server.ask("certificates renew", host=DOMAIN)
-    assert certificate(server).serial_number != before
+    assert certificate(server, DOMAIN).serial_number != before
     romeo.sync()
     assert "no authority is set for other.example" in server.ask("certificates renew", error=True, host=OTHER)
 
@@ -220,10 +158,10 @@ def test_it_is_renewed_while_streams_stay(server: ServerProcess, romeo: Client) 
 def test_a_lost_account_is_made_anew(server: ServerProcess, pebble: Pebble) -> None:
     account = next((server.data / "acme").glob("account-*.json"))
     for content in (None, "{", json.dumps({"directory": pebble.directory, "key": {}, "uri": "x"})):
-        before = certificate(server).serial_number
+        before = certificate(server, DOMAIN).serial_number
         account.unlink() if content is None else account.write_text(content)
         server.ask("certificates renew", host=DOMAIN)
-        assert certificate(server).serial_number != before
+        assert certificate(server, DOMAIN).serial_number != before
     pebble.stop()
     pebble.start()  # it has forgotten everybody
     server.ask("certificates renew", host=DOMAIN)
@@ -254,12 +192,12 @@ def test_the_gate_answers_nothing_else(server: ServerProcess, gate: int) -> None
 def test_who_cannot_be_reached_is_told_why_and_keeps_the_old_certificate(
     server: ServerProcess, pebble: Pebble, romeo: Client
 ) -> None:
-    before = certificate(server)
+    before = certificate(server, DOMAIN)
     pebble.names.put({DOMAIN: {"A": "127.0.0.9"}})
     said = server.ask("certificates renew", error=True, host=DOMAIN)
     pebble.names.put({DOMAIN: {"A": "127.0.0.1"}})
     assert f"the authority cannot reach us: {DOMAIN}: " in said
-    assert certificate(server) == before
+    assert certificate(server, DOMAIN) == before
     assert state(server)["failures"] == 1
     message = romeo.gets(f"<message from='{DOMAIN}'/>")
     assert f"There is no new certificate for {DOMAIN}: the authority cannot reach us" in str(

@@ -4,61 +4,16 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import gevent
 import pytest
-from gevent.event import Event
 
 from tests.client import Client
 from tests.clients.conftest import npm
-from tests.server import ROOT, START, ServerProcess, environment
+from tests.server import ROOT, environment
 from tests.web.browser import Browser
 from tests.web.chromium import drive, path
-
-PASSWORD = "four words that nobody guesses"
-WITHOUT = {
-    "JABBERD_C2S__PORT": "0", "JABBERD_C2S__DIRECT_PORT": "0", "JABBERD_C2S__ADDRESS": "127.0.0.1",
-    "JABBERD_S2S__ENABLED": "no", "PYTHONPATH": str(ROOT),
-}  # fmt: skip
-
-
-class Fresh(ServerProcess):
-    """What `make run` starts in a fresh clone: there is no configuration, and nobody has an account."""
-
-    def __init__(self, folder: Path) -> None:
-        self.data, self.folder = folder / "data", folder
-        self.file, self.log = folder / "conf/jabberd.yaml", folder / "test.log"
-        self.socket = self.data / "jabberctl.sock"
-        self.start()
-
-    def start(self) -> None:
-        self.listeners = {}
-        self.said: list[str] = []
-        self.ready = Event()
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "jabberd_py"], cwd=self.folder, env=environment() | WITHOUT,
-                stdout=subprocess.PIPE, stderr=log,
-            )  # fmt: skip
-        self.reader = gevent.spawn(self._listen, self.process, self.ready)
-        assert self.ready.wait(START) and self.process.poll() is None, self.tail()
-
-    def _listen(self, process: Any, ready: Event) -> None:
-        for line in process.stdout:
-            self.said.append(line.decode())
-            match line.decode().split():
-                case ["listening", kind, address, port] if port.isdigit():
-                    self.listeners[kind] = (address, int(port))
-                case ["ready"]:
-                    ready.set()
-        ready.set()
-
-    @property
-    def link(self) -> str:
-        """The path of the link that was printed; empty: there was none."""
-        found = [line.split("/setup/")[1].strip() for line in self.said if "/setup/" in line]
-        return f"/setup/{found[0]}" if found else ""
+from tests.web.fresh import PASSWORD, WITHOUT, Fresh
 
 
 @pytest.fixture
@@ -67,12 +22,6 @@ def fresh(tmp_path: Path) -> Iterator[Fresh]:
     yield server
     if server.process.poll() is None:
         assert server.stop() == 0, server.tail()
-
-
-def opened(server: Fresh) -> Browser:
-    browser = Browser(server, "http")
-    assert browser.get(server.link).path == "/setup/domain"
-    return browser
 
 
 def test_from_the_link_to_the_end_and_then_it_is_gone(fresh: Fresh) -> None:
@@ -92,8 +41,18 @@ def test_from_the_link_to_the_end_and_then_it_is_gone(fresh: Fresh) -> None:
         assert stranger.get(wrong).status == 404, wrong
         assert not stranger.cookies
         stranger.close()
-    browser, second = opened(fresh), Browser(fresh, "http")
-    assert second.get(link).status == 404  # it was opened already
+    browser, second = Browser(fresh, "http"), Browser(fresh, "http")
+    for each in (
+        browser,
+        second,
+        second,
+    ):  # who only looks, such as the preview of a chat, does not use it up
+        assert each.get(link).status == 200 and "Set up this server" in each.page.text
+    assert second.request("HEAD", link).status == 200
+    second.get(link)
+    assert browser.send("Begin").path == "/setup/domain"
+    assert second.send("Begin").status == 404  # another one was first
+    assert second.get(link).status == 404
     assert second.get("/setup/domain").status == 404
     assert second.post("/setup/domain", {"domain": "x.example", "tls": "self-signed"}).status in (403, 404)
 
@@ -154,12 +113,6 @@ def test_who_guesses_is_not_listened_to_and_nobody_else_suffers(fresh: Fresh) ->
     for _ in range(20):
         assert stranger.get("/setup/guess").status == 404
     assert stranger.get(fresh.link).status == 404
-    for method, more in (
-        ("HEAD", {}),
-        ("GET", {"Sec_Purpose": "prefetch;prerender"}),
-        ("GET", {"X_Moz": "prefetch"}),
-    ):
-        assert browser.request(method, fresh.link, **more).status == 404  # only looks at it
     for header in (
         "X_Real_IP",
         "X_Forwarded_Proto",
@@ -167,7 +120,8 @@ def test_who_guesses_is_not_listened_to_and_nobody_else_suffers(fresh: Fresh) ->
         "Via",
     ):  # a proxy: anybody may be behind it
         assert browser.get(fresh.link, **{header: "x"}).status == 404
-    assert browser.get(fresh.link).path == "/setup/domain"
+    browser.get(fresh.link)
+    assert browser.send("Begin").path == "/setup/domain"
     for _ in range(3):
         stranger.get("/setup/guess")
     assert browser.get("/setup/domain").status == 200  # who is inside stays
@@ -181,7 +135,9 @@ def test_who_guesses_is_not_listened_to_and_nobody_else_suffers(fresh: Fresh) ->
     printed = fresh.ctl("--config", str(fresh.file), "setup", "link").splitlines()
     token = {line.rpartition("/setup/")[2] for line in printed if "/setup/" in line}
     assert len(token) == 1 and len(token.copy().pop()) == 22
-    assert stranger.get(f"/setup/{token.pop()}").path == "/setup/domain"  # a new link begins anew
+    stranger.get(f"/setup/{token.pop()}")
+    assert stranger.send("Begin").path == "/setup/domain"  # a new link begins anew
+    assert browser.get("/setup/domain").status == 404  # and who was inside is out
     for each in (stranger, browser):
         each.close()
 

@@ -43,6 +43,9 @@ def main() -> None:
 
         start = time.monotonic()
         page.goto(plan["link"])
+        look("open")
+        page.get_by_role("button", name="Begin").click()
+        page.wait_for_url("**/setup/domain")
         look("domain")
         page.get_by_label("Domain", exact=True).fill("home.example")
         page.get_by_label("Make one here (self-signed)").check()
