@@ -79,12 +79,14 @@ class Reader:
     early           reads that still wait for a turn, see `EARLY`
     resting         what to call in a new greenlet when bytes come; None unless the stream rests
     ask, asked      asks a silent peer to say something; when it was last called
+    owed            bytes that the peer's TCP had not acknowledged when the socket was closed
     wrote           True if the socket has taken bytes since we last looked for a sign of life
     """
 
     __slots__ = (
         "sock", "fd", "parser", "items", "fault", "channel", "reader", "watcher", "watching", "closing", "seen",
         "idle", "login_deadline", "slot", "purse", "held", "early", "may_rest", "resting", "ask", "asked", "wrote",
+        "owed",
     )  # fmt: skip
 
     def __init__(
@@ -113,6 +115,7 @@ class Reader:
         self.ask: Callable[[], object] | None = None
         self.asked = 0.0
         self.wrote = False
+        self.owed = 0
         if self.login_deadline is not None:
             heartbeat.at(self.login_deadline, self)
 
@@ -192,7 +195,10 @@ class Reader:
         return now < self.asked + min(self.idle, ANSWER)
 
     def unacknowledged(self) -> int:
-        """How many bytes the kernel still holds, because the peer's TCP has not acknowledged them."""
+        """How many bytes the kernel still holds, because the peer's TCP has not acknowledged them. Of a closed socket: how many
+        it held when it was closed."""
+        if self.watcher is None:
+            return self.owed
         try:
             (waiting,) = struct.unpack("i", fcntl.ioctl(self.fd, termios.TIOCOUTQ, bytes(4)))
         except OSError:  # not on this kind of socket

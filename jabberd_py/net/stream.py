@@ -280,6 +280,7 @@ class Stream(Reader):
         if self.watcher is None:
             return
         heartbeat.cancel(self)
+        self.owed = self.unacknowledged()
         self.closing = True
         self.ask = None  # it holds whoever holds this stream
         self.watcher.stop()

@@ -186,7 +186,7 @@ class Traffic:
     def settle(self) -> None:
         """Looks what the other side's TCP has acknowledged."""
         stream, handed = self.stream, self.handed
-        if stream is None or stream.watcher is None:
+        if stream is None:
             return
         acknowledged = stream.taken - stream.unacknowledged()
         while handed and handed[0][0] <= acknowledged:
