@@ -48,6 +48,7 @@ class Row(Table):
                      them, so that a recipient who resumes after a crash does not get it twice
     """
 
+    long = True
     id = BigIntegerField(primary_key=True)
     owner = CharField(max_length=OWNER_LENGTH)
     peer = JidField()

@@ -46,17 +46,11 @@ def _expire(who: str, upto: int) -> None:
 
 
 def purge(owner: str) -> int:
-    """Removes the whole archive of an owner. Blocks until the commit. Returns the number of messages. Raises StoreError.
-    (`xdb.delete_owner` removes the archive, too.)"""
+    """Removes the whole archive of an owner. Blocks until the last commit; others write in between. Returns the number of
+    messages. Raises StoreError. (`xdb.delete_owner` removes the archive, too.)"""
     readable()
-    count: int = xdb.save(_purge, owner)
-    return count
-
-
-def _purge(owner: str) -> int:
-    ArchiveText.delete().where(ArchiveText.owner == owner).execute()
-    removed: int = Message.delete().where(Message.owner == owner).execute()
-    return removed
+    xdb.clear(ArchiveText, ArchiveText.owner == owner)
+    return xdb.clear(Message, Message.owner == owner)
 
 
 def trim_upto(request: Element, owner: str) -> int:

@@ -33,6 +33,7 @@ class ArchiveText(Table):
     stands for the owner, by which SQLite's index tells users apart."""
 
     derived = True
+    long = True
     id = BigIntegerField(primary_key=True)
     owner = CharField(max_length=OWNER_LENGTH)
     mine = CharField(max_length=32)

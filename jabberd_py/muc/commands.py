@@ -101,9 +101,7 @@ class Commands(Feature):
         why = Element("reason", USER, reason) if reason else None
         found = self._room(room)
         found.destroy(Element("destroy", USER, why))
-        ticket = self.host.going.get(found.address)
-        if ticket is not None:
-            ticket.wait()
+        self.host.forgotten(found.address)
 
     @command("rooms affiliation", changes=True)
     def affiliation(

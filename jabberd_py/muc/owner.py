@@ -57,13 +57,18 @@ class Owner(Feature):
         room = self._owned(request)
         x, destroy = request.payload.child("x", forms.NS), request.payload.child("destroy", OWNER)
         if destroy is not None and x is None:
-            room.destroy(_venue(destroy))
+            self._destroy(room, _venue(destroy))
         elif x is None or x.type not in ("submit", "cancel"):
             raise StanzaError("bad-request", "a form that is submitted, or <destroy/>")
         elif x.type == "submit":
             self.submit(room, x, request)
         elif self.host["lock"].locked(room):
-            room.destroy()  # section 10.1.3
+            self._destroy(room)  # section 10.1.3
+
+    def _destroy(self, room: Room, venue: Element | None = None) -> None:
+        """Returns when the store does not have it any more."""
+        room.destroy(venue)
+        self.host.forgotten(room.address)
 
     # -- the form --------------------------------------------------------------------------------------
 

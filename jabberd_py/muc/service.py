@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
+import gevent
+from gevent import Greenlet
+
 from .. import log
 from ..archive.stamps import STAMPS, genuine
 from ..cluster import cluster
@@ -16,7 +19,7 @@ from ..instance import Instance
 from ..net.turns import fairly
 from ..router import Router
 from ..service import Service
-from ..xdb import OWNER_LENGTH, Ticket, xdb
+from ..xdb import OWNER_LENGTH, StoreError, xdb
 from ..xmpp.element import Element, from_text
 from ..xmpp.errors import StanzaError, error_reply
 from ..xmpp.jid import JID, parse
@@ -110,8 +113,8 @@ class Rooms(Service):
         self.rooms: dict[str, Room] = {}
         self.idle: OrderedDict[str, Room] = OrderedDict()
         self.tally = Tally()
-        self.going: dict[str, Ticket] = {}
-        """Rooms that are gone, and that the store still has."""
+        self.going: dict[str, Greenlet] = {}
+        """Rooms that are gone, and that the store still has -> who removes them there."""
         self.silent: dict[str, float] = {}
         """Other servers that do not answer -> since when (`time.monotonic`). Whatever comes from one takes it out."""
         self.reserved: frozenset[str] = frozenset((f"{MUC} x", f"{USER} x", HATS))
@@ -181,6 +184,7 @@ class Rooms(Service):
         """A new room for who sent this. Raises StanzaError."""
         if len(address) > OWNER_LENGTH:
             raise StanzaError("not-acceptable", "the room's address is too long")
+        self.forgotten(address)
         self.hooks.call("creating", address, stanza)
         founder = stanza.from_.user
         room = self.rooms.get(address)
@@ -219,14 +223,25 @@ class Rooms(Service):
         """The room is gone for good."""
         self.rooms.pop(room.address, None)
         self.idle.pop(room.address, None)
-        ticket = self.going[room.address] = store.forget(room.address)
-        ticket.then(lambda ticket: self._forgotten(room.address, ticket))
+        self.going[room.address] = gevent.spawn(self._forget, room.address)
         self.hooks.tell("destroyed", room)
         logger.info("a room is gone", room=room.address)
 
-    def _forgotten(self, address: str, ticket: Ticket) -> None:
-        if self.going.get(address) is ticket:
+    def _forget(self, address: str) -> StoreError | None:
+        try:
+            store.forget(address)
+        except StoreError as error:
+            return error
+        finally:
             del self.going[address]
+        return None
+
+    def forgotten(self, address: str) -> None:
+        """Blocks while the store still has a room that is gone. Raises StoreError: it keeps it."""
+        going = self.going.get(address)
+        error = None if going is None else going.get()
+        if error is not None:
+            raise error
 
     # -- what features say of a room -------------------------------------------------------------------
 

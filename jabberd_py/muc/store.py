@@ -226,15 +226,9 @@ def _leave(room: str, jids: list[str]) -> None:
     RoomSession.delete().where(RoomSession.owner == room, RoomSession.jid.in_(jids)).execute()
 
 
-def forget(room: str) -> Ticket:
-    """Removes everything that the room owns, also what features keep. Does not wait."""
-    return messages.write(_forget, xdb.owned_tables(), room)
-
-
-def _forget(tables: list[type[Table]], room: str) -> None:
-    messages.sort_in()
-    for table in tables:
-        table.delete().where(table.owner == room).execute()
+def forget(room: str) -> None:
+    """Removes everything that the room owns, also what features keep. Blocks until the last commit. Raises StoreError."""
+    xdb.delete_owner(room, messages.sort_in)  # a fresh row belongs to two owners until it is sorted in
 
 
 def forget_user(user: str) -> list[str]:

@@ -241,7 +241,7 @@ def _create(
     for limit, which in zip(limits, (mine, theirs), strict=True):
         if PubsubNode.select(PubsubNode.id).where(which).count() >= limit:
             return "full"
-    _purge(owner, name)  # of an older node with this name nothing is left
+    _delete(owner, name)  # of an older node with this name nothing is left
     text = config_text(config)
     PubsubNode.insert(
         owner=owner, name=name, config=text, created=time.time(), creator=creator, expire=config.item_expire
@@ -303,10 +303,6 @@ def _retract(owner: str, name: str, items: Sequence[str]) -> bool:
     return True
 
 
-def _purge(owner: str, name: str) -> None:
-    PubsubItem.delete().where(PubsubItem.owner == owner, PubsubItem.node == name).execute()
-
-
 def _delete(owner: str, name: str) -> int:
     for table in (PubsubItem, PubsubAffiliation, PubsubSubscription):
         table.delete().where(table.owner == owner, table.node == name).execute()
@@ -336,7 +332,12 @@ def create(
 
 
 def configure(owner: str, changes: dict[str, tuple[Config, int]]) -> None:
-    """All of it or nothing. ``changes``: node -> its configuration, and how many of its items stay. Returns when committed."""
+    """All of it or nothing. ``changes``: node -> its configuration, and how many of its items stay. Returns when it is
+    committed, and the other items are gone: a piece at a time, before the nodes change."""
+    for name, (_, most) in changes.items():
+        found = past(owner, name, most)
+        if found:
+            xdb.clear(PubsubItem, _old(owner, name, found[0][0]))
     xdb.save(_configured, owner, changes)
     nodes = known(owner)
     for name, (config, _) in changes.items():
@@ -359,18 +360,24 @@ def retract(owner: str, name: str, items: Sequence[str]) -> bool:
 
 
 def purge(owner: str, name: str) -> None:
-    xdb.save(_purge, owner, name)
+    """Removes the items that are there now. Returns when the last one is gone; others write in between."""
+    found = past(owner, name, 0)
+    if found:
+        xdb.clear(PubsubItem, _old(owner, name, found[0][0]))
 
 
 def delete(owner: str, node: Node) -> bool:
-    """False: there was no such node."""
+    """False: there was no such node. What is long goes first, a piece at a time; the node itself goes last."""
     if node.gone:
         return False
     node.gone = True
     try:
+        for table in (PubsubItem, PubsubSubscription):
+            xdb.clear(table, (table.owner == owner) & (table.node == node.name))
         done: int = xdb.save(_delete, owner, node.name)
     except BaseException:
         node.gone = False
+        nodes_of.forget(owner)  # subscriptions may be gone already
         raise
     known(owner).remove(node.name)
     return bool(done)
@@ -380,7 +387,6 @@ def expired(owner: str, name: str, until: float) -> bool:
     """Removes the items that were published before that Unix time. True, when committed: there were some."""
     i = PubsubItem
     old = (i.owner == owner) & (i.node == name) & (i.published <= until)
-    if not i.select(i.id).where(old).exists():
+    if not i.select(i.id).where(old).exists():  # nearly always; the writer need not look
         return False
-    xdb.save(i.delete().where(old).execute)
-    return True
+    return xdb.clear(i, old) > 0

@@ -30,6 +30,7 @@ class PubsubItem(Table):
     at the first publish of the item: it is their order by creation (XEP-0413). ``key``: a hash of node and item id, which are
     long for an index. ``payload``: one whole element, which says its namespace, or nothing."""
 
+    long = True
     id = BigIntegerField(primary_key=True)
     owner = CharField(max_length=OWNER_LENGTH)
     key = CharField(max_length=64)
@@ -64,6 +65,7 @@ class PubsubSubscription(Table):
     """``jid``: bare or full, to where notifications go; ``bare``: the bare one. ``subid`` is unique. ``state``: subscribed, or
     pending. ``options``: JSON, what differs from `Options()`. ``expire``: the Unix time at which it is over, or None."""
 
+    long = True
     owner = CharField(max_length=OWNER_LENGTH)
     node = CharField(max_length=NAME_LENGTH)
     jid = JidField()

@@ -15,7 +15,7 @@ from typing import Any
 import peewee
 
 from .. import log
-from . import damage, schema
+from . import clearing, damage, schema
 from .cache import Cache, cached, clear_all, forget_owner
 from .db import StoreError, one_line, open_database
 from .lock import Lock, StoreInUse
@@ -220,11 +220,23 @@ class Xdb:
         return list(self.store.tables) if self.store else []
 
     def delete_owner(self, owner: str, first: Callable[[], Any] = _nothing) -> int:
-        """Calls ``first`` and removes every row of the owner in all tables, in one transaction. Blocks until the commit.
-        Returns the number of rows. Raises StoreError."""
-        count: int = self.save(_delete_owner, self.owned_tables(), owner, first)
+        """Removes every row of the owner in all tables (`clearing.clear_owner`). Blocks until the last commit; others write in
+        between. Returns the number of rows. Raises StoreError: a part of the long rows may be gone then, and nothing else."""
+        count = self._repeat(clearing.clear_owner, self.owned_tables(), owner, first)
         forget_owner(owner)
         return count
+
+    def clear(self, table: type[Table], where: Any) -> int:
+        """Removes the rows that meet a condition, a piece at a time. Blocks until the last commit; others write in between.
+        Returns the number of rows. Raises StoreError: a part may be gone then."""
+        return self._repeat(clearing.clear, table, where)
+
+    def _repeat(self, function: Callable[..., tuple[int, bool]], *args: Any) -> int:
+        count, done = self.save(function, *args)
+        while not done:
+            more, done = self.save(function, *args)
+            count += more
+        return int(count)
 
 
 def _key(namespace: str) -> str:
@@ -238,11 +250,6 @@ def _set_document(owner: str, namespace: str, text: str | None) -> None:
     Document.delete().where(Document.owner == owner, Document.namespace == namespace).execute()
     if text is not None:
         Document.insert(owner=owner, namespace=namespace, xml=text).execute()
-
-
-def _delete_owner(tables: Sequence[type[Table]], owner: str, first: Callable[[], Any]) -> int:
-    first()
-    return sum(table.delete().where(table.owner == owner).execute() for table in tables)
 
 
 xdb = Xdb()

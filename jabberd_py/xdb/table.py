@@ -54,9 +54,10 @@ class _Schema(SchemaManager):
 class Table(Model):
     """The base of every table whose rows belong to an owner. To delete, export or import an account means all rows with its
     ``owner``. ``derived``: the table is made from other tables when it is missing (an index, say); copies and backups leave it
-    out."""
+    out. ``long``: an owner may have very many rows in it, or very long ones (`clearing`)."""
 
     derived = False
+    long = False
 
     id = Serial()
     owner = CharField(max_length=OWNER_LENGTH, index=True)
