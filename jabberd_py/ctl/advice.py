@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -62,25 +63,26 @@ def _try(url: str, folder: str) -> str:
                 Path(db.database + each).unlink(missing_ok=True)
 
 
+SIGNS = [
+    (r"access denied .* to database", "this user may not use a database of that name: is there one, and has he rights (GRANT)?"),
+    (r"access denied|authentication failed", "the database refuses this user or this password"),
+    (r"no password supplied", "the database wants a password"),
+    (r"role .* does not exist", "the database knows no such user; make him first (CREATE USER)"),
+    (r"unknown database|does not exist", "there is no such database; make it first (CREATE DATABASE)"),
+    (r"permission denied|command denied", "this user may not make tables there"),
+    (r"no pg_hba.conf entry|is not allowed to connect", "the database lets nobody in from this machine, by this way"),
+    (r"refused|no such file", "nobody listens there: does the database run, and is the port (or the path) right?"),
+    (r"not known|resol|idna|no address", "there is no machine of that name"),
+    (r"timed out|timeout", "no answer: is a firewall between?"),
+]
+"""What drivers say (regular expressions, in lower case) -> the same for people. The first that fits counts."""
+
+
 def _words(error: Exception) -> str:
     """What is wrong, and what to do."""
     text = one_line(error)
-    low = text.lower()
-    for sign, words in (
-        ("access denied", "the database refuses this user or this password"),
-        ("authentication failed", "the database refuses this user or this password"),
-        ("unknown database", "there is no such database; make it first (CREATE DATABASE)"),
-        ("does not exist", "there is no such database or user; make it first (CREATE DATABASE, CREATE USER)"),
-        ("permission denied", "this user may not make tables there"),
-        ("command denied", "this user may not make tables there"),
-        ("refused", "nobody listens there: does the database run, and is the port right?"),
-        ("not known", "there is no machine of that name"),
-        ("resolve", "there is no machine of that name"),
-        ("timed out", "no answer: is a firewall between?"),
-    ):
-        if sign in low:
-            return f"{words} ({text})"
-    return text
+    found = next((words for sign, words in SIGNS if re.search(sign, text.lower())), None)
+    return f"{found} ({text})" if found else text
 
 
 # -- DNS ------------------------------------------------------------------------------------------------------

@@ -18,8 +18,10 @@ from .context import anyone
 blueprint = Blueprint("setup", __name__, url_prefix="/setup")
 COOKIE = "jabberd-setup"
 HERE = ("localhost", "127.0.0.1", "[::1]")
-PORTS = {"mysql": 3306, "postgresql": 5432}
 _server = re.compile(r"(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,255})(:[0-9]{1,5})?").fullmatch
+_socket = re.compile(r"/[A-Za-z0-9._/-]{1,100}").fullmatch
+SOCKETS = {"mysql": "unix_socket", "postgresql": "host"}
+"""Kind of database -> what its URL calls the path of a socket."""
 AFTER = ("setup.done", "setup.finish", "setup.enter", "setup.certificate")
 """Views that are there when the server is set up."""
 CLIENTS = [
@@ -142,18 +144,18 @@ def _database() -> str | CommandError:
     _take("kind", "server", "name", "user")
     answers.pop("url", None)
     answers["password"] = request.form.get("password", "")[:200] or answers.get("password", "")
-    if answers["kind"] not in PORTS:
+    if answers["kind"] not in SOCKETS:
         answers["url"] = ""
         return "SQLite needs nothing else: the data are in a file of the data folder."
     where, name = answers["server"] or "localhost", quote(answers["name"] or "jabberd", safe="")
-    if not _server(where):
+    socket = _socket(where) is not None
+    if not socket and not _server(where):
         return CommandError(
-            "Server: a name or an address, and a port if need be: db.example.org:3306", "server"
+            "Server: a name or an address, and a port if need be, such as db.example.org:3306; or the path of a socket", "server"
         )
-    who = (
-        f"{quote(answers['user'], safe='')}:{quote(answers['password'], safe='')}@" if answers["user"] else ""
-    )
-    answers["url"] = f"{answers['kind']}://{who}{where}/{name}"
+    who = ":".join(quote(answers[each], safe="") for each in ("user", "password") if answers["user"] and answers[each])
+    place = f"/{name}?{SOCKETS[answers['kind']]}={quote(where)}" if socket else f"{where}/{name}"
+    answers["url"] = f"{answers['kind']}://{who and who + '@'}{place}"
     try:
         text: str = setup.try_database(answers["url"])
         return text

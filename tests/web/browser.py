@@ -121,6 +121,8 @@ class Browser:
         self.server, self.kind, self.name, self.at = server, kind, name, at
         self.cookies: dict[str, str] = {}
         self.agent = "tests"
+        self.patience = 10.0
+        """Seconds for one answer."""
         self.page = Page("", 0, {}, b"")
         self._web: Web | None = None
 
@@ -138,6 +140,7 @@ class Browser:
             said = {name.replace("_", "-"): value for name, value in headers.items()}
             try:
                 self._web = self._web or Web(self.server, self.kind, self.name)
+                self._web.socket.settimeout(self.patience)
                 answer = self._web.request(method, path, body, **said)
             except (OSError, EOFError):  # the server closed the idle connection
                 self._web = Web(self.server, self.kind, self.name)
