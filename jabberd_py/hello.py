@@ -67,7 +67,12 @@ def _lines(server: Server) -> Iterator[str]:
         yield f"there are {count} accounts of {domain}, which is no host now ({known}): nobody can log in to them"
     if (setup := server.router.setup) is not None and setup.token is not None:
         for link in setup.links(setup.token):
-            yield f"set up this server in the browser, within an hour: {link}"
+            where = (
+                "on this machine"
+                if link.startswith("http:")
+                else "from elsewhere; it warns of our own certificate"
+            )
+            yield f"set up this server in the browser, within an hour, {where}: {link}"
     if not _any_account(list(hosts)):
         yield f"there is no account yet; make the first one: {_jabberctl(server)} accounts add you@{next(iter(hosts))}"
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import hmac
 import secrets
-import socket
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -22,9 +21,11 @@ from ..hooks import command
 from ..jsm.users import Account
 from ..net.acme import write
 from ..net.karma import Karma, neighbourhood
-from .advice import records, try_database
+from ..net.networks import reached_at
+from .advice import try_database
 from .answers import CHALLENGES, admin_of, check_acme, domain_of, files_of, strength, strong
 from .configuration import Configuration, in_thread
+from .zone import records
 
 if TYPE_CHECKING:
     from ..server import Server
@@ -118,11 +119,11 @@ class Setup:
     def links(self, token: str) -> list[str]:
         """Where to open it: on this machine, and from elsewhere."""
         found = []
-        for name, _, port in self.server.listening():
-            host = {"http": "localhost", "https": socket.gethostname()}.get(name)
+        for name, address, port in self.server.listening():
+            host = {"http": "localhost", "https": reached_at(address)}.get(name)
             if host:
                 found.append(f"{name}://{host}:{port}/setup/{token}")
-        return found
+        return list(dict.fromkeys(found))
 
     @command("setup database", secret=True)
     def database(self, url: Private, caller: Caller) -> str:

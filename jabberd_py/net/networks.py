@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ipaddress
+import socket
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 
@@ -23,6 +25,18 @@ def loopback(address: str) -> bool:
         return ipaddress.ip_address(address.partition("%")[0]).is_loopback
     except ValueError:
         return False
+
+
+def reached_at(address: str) -> str:
+    """Where others reach a listener of that IP address, as a URL writes it: the address itself, or, of one that listens at all
+    addresses, this machine's on the way to the internet. Its name where there is no such way."""
+    if not ipaddress.ip_address(address).is_unspecified:
+        return f"[{address}]" if ":" in address else address
+    for family, far in ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1")):
+        with suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as sock:
+            sock.connect((far, 9))  # sends nothing
+            return reached_at(sock.getsockname()[0])
+    return socket.gethostname()
 
 
 class Networks:

@@ -151,9 +151,12 @@ def _database() -> str | CommandError:
     socket = _socket(where) is not None
     if not socket and not _server(where):
         return CommandError(
-            "Server: a name or an address, and a port if need be, such as db.example.org:3306; or the path of a socket", "server"
+            "Server: a name or an address, and a port if need be, such as db.example.org:3306; or the path of a socket",
+            "server",
         )
-    who = ":".join(quote(answers[each], safe="") for each in ("user", "password") if answers["user"] and answers[each])
+    who = ":".join(
+        quote(answers[each], safe="") for each in ("user", "password") if answers["user"] and answers[each]
+    )
     place = f"/{name}?{SOCKETS[answers['kind']]}={quote(where)}" if socket else f"{where}/{name}"
     answers["url"] = f"{answers['kind']}://{who and who + '@'}{place}"
     try:

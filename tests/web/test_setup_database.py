@@ -15,13 +15,18 @@ SECRET = "p@ss/w:o?r#d %41'"
 
 
 @pytest.fixture(params=["mariadb", "postgres"])
-def database(request: pytest.FixtureRequest) -> Iterator[dict[str, Any]]:
+def database(request: pytest.FixtureRequest) -> dict[str, Any]:
     """What is typed on the page. There are the users `owner` of the database `chat`, and `poor`, who may read only."""
     server = request.getfixturevalue(request.param)
     server.create("chat")
     kind = {"mariadb": "mysql", "postgres": "postgresql"}[request.param]
     (prepare_mariadb if kind == "mysql" else prepare_postgres)(server.folder)
-    yield {"kind": kind, "server": f"{server.folder}/s" if kind == "mysql" else server.folder, "name": "chat", "user": "owner"}
+    return {
+        "kind": kind,
+        "server": f"{server.folder}/s" if kind == "mysql" else server.folder,
+        "name": "chat",
+        "user": "owner",
+    }
 
 
 def prepare_mariadb(folder: str) -> None:
@@ -41,7 +46,9 @@ def prepare_postgres(folder: str) -> None:
     rules.write_text("local all owner,poor scram-sha-256\n" + rules.read_text())
     with psycopg.connect(f"host={folder} user=jabber dbname=chat", autocommit=True) as link:
         for name in ("owner", "poor"):
-            link.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(sql.Identifier(name), sql.Literal(SECRET)))
+            link.execute(
+                sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(sql.Identifier(name), sql.Literal(SECRET))
+            )
         link.execute("ALTER DATABASE chat OWNER TO owner")
         link.execute("SELECT pg_reload_conf()")
 
@@ -53,14 +60,19 @@ def fresh(tmp_path: Path) -> Iterator[Fresh]:
     assert server.stop() == 0, server.tail()
 
 
-def test_the_button_says_what_is_wrong_and_the_server_goes_on_there(fresh: Fresh, database: dict[str, Any]) -> None:
+def test_the_button_says_what_is_wrong_and_the_server_goes_on_there(
+    fresh: Fresh, database: dict[str, Any]
+) -> None:
     process, browser = fresh.process.pid, opened(fresh)
     browser.send("Continue", domain="localhost", tls="self-signed")
     right, kind = database | {"password": SECRET}, database["kind"]
     for change, said in (
         ({"password": "wrong"}, "the database refuses this user or this password"),
         ({"user": "nobody"}, "refuses this user" if kind == "mysql" else "knows no such user"),
-        ({"name": "unknown"}, "may not use a database of that name" if kind == "mysql" else "there is no such database"),
+        (
+            {"name": "unknown"},
+            "may not use a database of that name" if kind == "mysql" else "there is no such database",
+        ),
         ({"user": "poor"}, "this user may not make tables there"),
         ({"server": "/nowhere/at/all"}, "nobody listens there"),
         ({"server": "127.0.0.1:1"}, "nobody listens there"),
