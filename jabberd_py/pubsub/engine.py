@@ -46,6 +46,7 @@ class Engine(ABC):
     max_bytes = Option(size, "64 MiB", "payloads of all items of one owner")
     max_subscriptions = Option(int, 1000, "addresses that are subscribed to one node", min=1)
     max_subscriptions_each = Option(int, 10, "subscriptions of one address to one node", min=1)
+    max_people = Option(int, 20_000, "subscriptions to all nodes of one owner, and affiliations", min=1)
     max_affiliations = Option(int, 1000, "addresses with an affiliation to one node", min=1)
 
     # -- what the faces say ---------------------------------------------------------------------
@@ -65,6 +66,11 @@ class Engine(ABC):
     def room(self) -> tuple[int, int]:
         """How many characters payloads may have: of all items of one owner, and of those in nodes that one address has made."""
         return self.max_bytes, self.max_bytes
+
+    def crowd(self) -> tuple[int, int]:
+        """How many subscriptions and affiliations there may be: to all nodes of one owner, and to those that one address has
+        made."""
+        return self.max_people, self.max_people
 
     @abstractmethod
     def sees(self, owner: str, node: Node, user: str) -> bool:
@@ -107,6 +113,13 @@ class Engine(ABC):
         if self.affiliation(owner, node, jid) != "owner":
             raise StanzaError("forbidden")
         return node
+
+    def crowded(self, owner: str, node: Node, more: int) -> bool:
+        """Would so many subscriptions and affiliations more be too many?"""
+        people = self.nodes(owner).people
+        return any(
+            people[whose] + more > most for whose, most in zip(("", node.creator), self.crowd(), strict=True)
+        )
 
     def changed(self, owner: str, node: Node) -> None:
         """The items of the node are others now."""

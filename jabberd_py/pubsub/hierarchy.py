@@ -8,6 +8,7 @@ from functools import partial
 from typing import ClassVar
 
 from ..hooks import Option
+from ..net.turns import share
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
 from ..xmpp.jid import JID
@@ -18,6 +19,8 @@ from .owners import changing
 from .requests import Requests
 from .store import Node
 
+MANY = 20
+"""Collections that one node may be in."""
 Link = tuple[str, str]
 """(parent, child), names of nodes."""
 
@@ -43,7 +46,7 @@ class Hierarchy(Requests):
         ]
         with changing.of(owner) if links else nullcontext():
             changes = {name: replace(config, children=()), **self._below(owner, asker, name, config.children)}
-            self._check_links(owner, asker, changes, links)
+            self._check_links(owner, asker, name, changes, links)
             node = super().made(owner, asker, name, changes.pop(name))
             self._store(owner, changes)
         type = node.config.notification_type
@@ -65,7 +68,7 @@ class Hierarchy(Requests):
         new = [(parent, node.name) for parent in config.collection if parent not in old.collection]
         gone = [(parent, node.name) for parent in old.collection if parent not in config.collection]
         links = [*new, *((node.name, child) for child in more)]
-        self._check_links(owner, asker, changes, links)
+        self._check_links(owner, asker, node.name, changes, links)
         self._fits(config, len(config.children))
         self._store(owner, changes)
         self._announce(owner, links, "associate")
@@ -100,7 +103,7 @@ class Hierarchy(Requests):
                 self._store(owner, {child.name: self._without(owner, child.name, parent.name)})
             else:
                 changes = self._below(owner, asker, parent.name, [child.name])
-                self._check_links(owner, asker, changes, [] if is_in else [link])
+                self._check_links(owner, asker, child.name, changes, [] if is_in else [link])
                 if is_in:
                     return
                 self._store(owner, changes)
@@ -122,10 +125,15 @@ class Hierarchy(Requests):
         config = self.nodes(owner)[child].config
         return replace(config, collection=tuple(each for each in config.collection if each != parent))
 
-    def _check_links(self, owner: str, asker: JID, changes: dict[str, Config], links: list[Link]) -> None:
-        """May the asker make these links, and is there no circle? Raises StanzaError."""
+    def _check_links(
+        self, owner: str, asker: JID, name: str, changes: dict[str, Config], links: list[Link]
+    ) -> None:
+        """May the asker make these links, and is there no circle? ``name``: the node that is in all of them. Raises
+        StanzaError."""
         nodes = self.nodes(owner)
-        if any(self._is_circular(owner, child, changes) for _, child in links):
+        if any(len(config.collection) > MANY for config in changes.values()):
+            raise refusal("not-allowed", "invalid-options", f"a node is in at most {MANY} collections")
+        if links and self._is_circular(owner, name, changes):
             raise refusal("not-allowed", "invalid-options", "a node cannot be in itself")
         more: dict[str, int] = {}
         for parent, _ in links:
@@ -154,10 +162,11 @@ class Hierarchy(Requests):
         return policy == "whitelist" and asker.user in node.config.children_association_whitelist
 
     def _is_circular(self, owner: str, name: str, changes: dict[str, Config]) -> bool:
-        """Is the node above itself, once the changes are made?"""
+        """Is the node above itself, once the changes are made? Others have their turns meanwhile."""
         nodes = self.nodes(owner)
-        seen, left = set[str](), [name]
+        seen, left, turn = set[str](), [name], 0.0
         while left:
+            turn = share(turn)
             each = left.pop()
             node = nodes.get(each)
             config = changes.get(each) or (node.config if node is not None else Config())

@@ -64,13 +64,15 @@ class Management(Owners):
             if user not in stay and each != node.affiliations.get(user, "none")
         }
         self.charge(request, len(wanted))
+        more = sum((each != "none") - (user in node.affiliations) for user, each in wanted.items())
+        if more > 0 and self.crowded(owner, node, more):
+            raise StanzaError("policy-violation", "there are too many subscriptions and affiliations")
         if wanted:
-            most = self.max_affiliations
             try:
-                if not people.affiliate(owner, node.name, wanted, bool(node.owners), most):
+                if not people.affiliate(owner, node.name, wanted, bool(node.owners), self.max_affiliations):
                     raise StanzaError("item-not-found")
-            except people.Crowded:
-                raise StanzaError("policy-violation", f"a node has at most {most} affiliations") from None
+            except people.Crowded as error:
+                raise StanzaError("policy-violation", str(error)) from None
             except people.Unowned:  # another owner was taken out at the same time
                 raise StanzaError("not-acceptable", "somebody has to own the node") from None
             self.recheck(owner, node)
@@ -129,18 +131,28 @@ class Management(Owners):
                 gone += meant
             elif meant:
                 made += [one for one in meant if one.state == "pending"]
+            elif not self._may_be_subscribed(owner, node, jid):
+                wrong.append(Subscription(str(jid), "", "none"))
             else:
                 made.append(Subscription(str(jid), secrets.token_hex(8), "subscribed"))
                 new.add(jid.user)
         self.charge(request, len(made) + len(gone))
         new -= node.subscriptions.keys() | node.coming.keys()
-        if new and node.addresses + len(new) > self.max_subscriptions:
+        more = sum(each.state == "subscribed" for each in made)
+        if new and node.addresses + len(new) > self.max_subscriptions or self.crowded(owner, node, more):
             raise refusal("policy-violation", "too-many-subscriptions", type="wait")
         self.set_subscriptions(owner, node, made, gone)
         if not wrong:
             return None
         rows = (subscription_element(OWNER, each) for each in wrong)
         return self._partly(request, Element("subscriptions", OWNER, *rows, node=node.name))
+
+    def _may_be_subscribed(self, owner: str, node: Node, jid: JID) -> bool:
+        """May an owner subscribe them? Whom the node is not for is no subscriber, whoever says so."""
+        refused = self.closed(owner, node, jid)
+        return refused is None or (
+            node.config.access_model == "authorize" and refused.condition == "not-authorized"
+        )
 
     def charge(self, request: Element, rows: int) -> None:
         """A request that changes so many rows counts for more than one stanza."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from ..xdb import Ticket
 from .config import Config
 from .options import Subscription
@@ -61,12 +63,11 @@ class Nodes(dict[str, Node]):
     root      the collection of all nodes that are in no other (XEP-0248 section 8.1); its name is empty
     children  collection -> the nodes in it, in order
     of        bare address -> nodes to which it is subscribed
+    people    bare address -> subscriptions and affiliations to the nodes that it has made; "" -> to all nodes
     weight    what they count for in the cache
     """
 
-    __slots__ = ("children", "of", "owner", "root", "weight")
-
-    weight: int
+    __slots__ = ("children", "of", "owner", "people", "root", "weight")
 
     def __init__(self, owner: str) -> None:
         super().__init__()
@@ -74,6 +75,8 @@ class Nodes(dict[str, Node]):
         self.root = Node("", ROOT, 0.0)
         self.children: dict[str, dict[str, None]] = {}
         self.of: dict[str, set[str]] = {}
+        self.people: Counter[str] = Counter()
+        self.weight = 0
 
     def find(self, name: str) -> Node | None:
         """With the root, whose name is empty."""
@@ -96,11 +99,13 @@ class Nodes(dict[str, Node]):
         if node is not None:
             self.unlink(node)
             self.children.pop(name, None)
+            self._count(node, -len(node.affiliations) - sum(map(len, node.subscriptions.values())))
             for user in node.subscriptions:
                 self.of.get(user, set()).discard(name)
 
     def put(self, node: Node, user: str, subscriptions: tuple[Subscription, ...]) -> None:
         """These are all that the user has to the node."""
+        self._count(node, len(subscriptions) - len(node.subscriptions.get(user, ())))
         if subscriptions:
             node.subscriptions[user] = subscriptions
             if any(each.options.temporary for each in subscriptions):
@@ -113,3 +118,17 @@ class Nodes(dict[str, Node]):
             names.discard(node.name)
             if not names:
                 del self.of[user]
+
+    def affiliate(self, node: Node, user: str, affiliation: str) -> None:
+        """``none`` removes."""
+        before = len(node.affiliations)
+        node.affiliations.pop(user, None)
+        if affiliation != "none":
+            node.affiliations[user] = affiliation
+        self._count(node, len(node.affiliations) - before)
+
+    def _count(self, node: Node, more: int) -> None:
+        for whose in {"", node.creator}:
+            self.people[whose] += more
+            if not self.people[whose]:
+                del self.people[whose]

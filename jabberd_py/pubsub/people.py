@@ -17,6 +17,8 @@ from .options import Subscription
 from .store import Node, Nodes, known, nodes_of, there
 from .tables import PubsubAffiliation, PubsubSubscription
 
+OWNERS = 20
+"""Owners of one node: their rosters say who may read it, and all are told of what they are asked."""
 PIECE = 100
 """Rows of one transaction, or of one INSERT."""
 
@@ -31,7 +33,7 @@ class Unowned(Exception):
 
 
 class Crowded(Exception):
-    """Too many addresses would have an affiliation."""
+    """Too many addresses would have an affiliation; the text says it."""
 
 
 def _affiliate(owner: str, name: str, affiliations: dict[str, str], owned: bool, most: int) -> bool:
@@ -49,22 +51,24 @@ def _affiliate(owner: str, name: str, affiliations: dict[str, str], owned: bool,
     for some in chunked(rows, PIECE):
         a.insert_many(some).execute()
     all_ = a.select(a.id).where((a.owner == owner) & (a.node == name))
-    if owned and not all_.where(a.affiliation == "owner").exists():
+    owners = all_.where(a.affiliation == "owner").count()
+    if owned and not owners:
         raise Unowned
+    if "owner" in affiliations.values() and owners > OWNERS:
+        raise Crowded(f"a node has at most {OWNERS} owners")
     if set(affiliations.values()) != {"none"} and all_.count() > most:
-        raise Crowded
+        raise Crowded(f"a node has at most {most} affiliations")
     return True
 
 
 def affiliate(owner: str, name: str, affiliations: dict[str, str], owned: bool, most: int) -> bool:
     """As `_affiliate`, when that is committed. ``owned``: the node has an owner, and shall have one."""
     done: bool = xdb.save(_affiliate, owner, name, affiliations, owned, most)
-    node = known(owner).get(name) if done else None
+    nodes = known(owner)
+    node = nodes.get(name) if done else None
     if node is not None:
         for jid, affiliation in affiliations.items():
-            node.affiliations.pop(jid, None)
-            if affiliation != "none":
-                node.affiliations[jid] = affiliation
+            nodes.affiliate(node, jid, affiliation)
     return done
 
 
@@ -184,7 +188,7 @@ def forget(user: str) -> list[tuple[str, str]]:
             if node is not None:
                 nodes.put(node, user, ())
         for node in nodes.values():
-            node.affiliations.pop(user, None)
+            nodes.affiliate(node, user, "none")
     return [each for each in owned if each[0] != user]
 
 

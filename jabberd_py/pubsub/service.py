@@ -22,7 +22,7 @@ from .names import FILTER, GET_PENDING, NS, OWNER
 from .notify import Outbox, Reader
 from .present import Presence
 from .readers import readers
-from .store import Node
+from .store import Node, nodes_of
 from .tables import TABLES
 
 
@@ -39,6 +39,8 @@ class PubSub(ServiceCommands, Presence, Approval, Expiry, Service):
     max_nodes_each = Option(int, 1000, "nodes that one address has made", min=1)
     max_bytes = Option(size, "1 GiB", "payloads of all items of the service")
     max_bytes_each = Option(size, "64 MiB", "payloads of all items in nodes that one address has made")
+    max_people = Option(int, 200_000, "subscriptions to all nodes of the service, and affiliations", min=1)
+    max_people_each = Option(int, 20_000, "of these, to the nodes that one address has made", min=1)
     max_subscriptions = Option(int, 10_000, "addresses that are subscribed to one node", min=1)
 
     defaults = Config(publish_node_full="retract-oldest", send_last_published_item="on_sub_and_presence")
@@ -56,7 +58,9 @@ class PubSub(ServiceCommands, Presence, Approval, Expiry, Service):
 
     @on("start")
     def begin(self) -> None:
+        """The nodes of a service stay in memory: everybody asks for them."""
         publishing.begin()
+        nodes_of.pin(self.domain)
 
     @iq("get", NS, "pubsub")
     @iq("set", NS, "pubsub")
@@ -107,6 +111,9 @@ class PubSub(ServiceCommands, Presence, Approval, Expiry, Service):
     def room(self) -> tuple[int, int]:
         return self.max_bytes, self.max_bytes_each
 
+    def crowd(self) -> tuple[int, int]:
+        return self.max_people, self.max_people_each
+
     def sees(self, owner: str, node: Node, user: str) -> bool:
         """That is known of owners who have an account here."""
         return any(roster.state(jid, user).from_ for jid, roster in self._rosters(node))
@@ -120,9 +127,9 @@ class PubSub(ServiceCommands, Presence, Approval, Expiry, Service):
         return False
 
     def _rosters(self, node: Node) -> Iterator[tuple[str, Any]]:
-        for jid in node.owners:
-            host = self.router.instances.get(parse(jid).domain)
-            if host is not None and "roster" in host.modules:
+        for jid in node.owners[: people.OWNERS]:
+            host: Any = self.router.instances.get(parse(jid).domain)
+            if host is not None and "roster" in host.modules and host.users.exists(jid):
                 yield jid, host["roster"]
 
     def missing(self, owner: str, jid: JID) -> StanzaError:

@@ -76,23 +76,23 @@ def _subscriptions(owner: str) -> Any:
 
 @cached(size=500_000, weigh=attrgetter("weight"))
 def nodes_of(owner: str) -> Nodes:
-    """Shared by all readers. Whoever has committed a change makes it here too (`known`)."""
-    nodes = Nodes(owner)
-    nodes.weight = 1
+    """Shared by all readers. Whoever has committed a change makes it here too (`known`). Those of a service stay, and weigh
+    nothing."""
+    nodes, configs = Nodes(owner), 0
     for name, config, created, creator in _nodes(owner):
         nodes.add(Node(name, Config.stored(json.loads(config)), created, creator))
-        nodes.weight += len(config) // HEAVY
+        configs += len(config) // HEAVY
     if nodes or "@" not in owner:  # a service's root has subscribers, even if there is nothing in it
         for name, jid, affiliation in _affiliations(owner):
             if name in nodes:
-                nodes[name].affiliations[jid] = affiliation
+                nodes.affiliate(nodes[name], jid, affiliation)
         for name, user, jid, subid, state, options in _subscriptions(owner):
             node = nodes.find(name)
             if node is not None:
-                one = Subscription(jid, subid, state, stored(json.loads(options)))
+                one = Subscription(jid, subid, state, stored({} if options == "{}" else json.loads(options)))
                 nodes.put(node, user, (*node.subscriptions.get(user, ()), one))
-        parts = (len(each.affiliations) + len(each.subscriptions) for each in nodes.values())
-        nodes.weight += 4 * len(nodes) + sum(parts)
+    if "@" in owner:
+        nodes.weight = 1 + configs + 4 * len(nodes) + nodes.people[""]
     return nodes
 
 
@@ -326,8 +326,10 @@ def create(
     if outcome == "made":
         node = Node(name, config, time.time(), creator)
         node.surplus = 0
-        node.affiliations |= affiliations
-        known(owner).add(node)
+        nodes = known(owner)
+        nodes.add(node)
+        for jid, affiliation in affiliations.items():
+            nodes.affiliate(node, jid, affiliation)
     return outcome
 
 

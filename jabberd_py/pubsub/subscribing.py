@@ -37,7 +37,7 @@ class Subscribing(Items):
         pending = self._admit(owner, node, asker)
         if not node.config.subscribe:
             raise unsupported("subscribe")
-        one = self._known(node, jid, options)
+        one = self._known(owner, node, jid, options)
         if one is None:
             one = Subscription(
                 str(jid), secrets.token_hex(8), "pending" if pending else "subscribed", options
@@ -60,7 +60,7 @@ class Subscribing(Items):
             return True
         raise refused
 
-    def _known(self, node: Node, jid: JID, options: Options) -> Subscription | None:
+    def _known(self, owner: str, node: Node, jid: JID, options: Options) -> Subscription | None:
         """A subscription that there is already, and that will do; None: one more is to be made. Raises StanzaError."""
         mine = node.all_of(jid.user)
         theirs = [each for each in mine if each.jid == str(jid)]
@@ -78,7 +78,7 @@ class Subscribing(Items):
             if same is None:
                 raise refusal("policy-violation", "too-many-subscriptions", type="wait")
             return same
-        if not mine and node.addresses >= self.max_subscriptions:
+        if not mine and node.addresses >= self.max_subscriptions or self.crowded(owner, node, 1):
             raise refusal("policy-violation", "too-many-subscriptions", type="wait")
         return None
 

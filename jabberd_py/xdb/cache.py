@@ -13,7 +13,7 @@ class Cache(dict[str, T], Generic[T]):
 
     All values together weigh at most ``size``. ``weigh(value)`` is the weight of one (by default 1); it must not change while
     the value is in the cache. When the cache is full, the value that was read first goes, even if it is still in use: that
-    costs one query, but a hit does not have to keep an order.
+    costs one query, but a hit does not have to keep an order. What is pinned stays; it should weigh nothing.
 
     After a commit that changes the result, call `forget`. Opening a store empties all caches. The function must have no side
     effects, because it may run twice."""
@@ -22,6 +22,7 @@ class Cache(dict[str, T], Generic[T]):
         self.function, self.size, self.weigh = function, size, weigh
         super().__init__()
         self.weight = 0
+        self.pinned: set[str] = set()
         self._asking: dict[str, object] = {}  # owner -> token of who asks the database now
         update_wrapper(self, function)
         _caches.append(self)
@@ -37,12 +38,19 @@ class Cache(dict[str, T], Generic[T]):
                     self.weight -= self.weigh(self[owner])
                 self[owner] = value
                 self.weight += self.weigh(value)
-                while self.weight > self.size and len(self) > 1:
-                    self.weight -= self.weigh(self.pop(next(iter(self))))
+                while self.weight > self.size and len(self) > 1 + len(self.pinned):
+                    self.weight -= self.weigh(
+                        self.pop(next(each for each in self if each not in self.pinned))
+                    )
             return value
         finally:
             if self._asking.get(owner) is token:
                 del self._asking[owner]
+
+    def pin(self, owner: str) -> T:
+        """The result, which stays until somebody forgets it. May block."""
+        self.pinned.add(owner)
+        return self[owner]
 
     def forget(self, owner: str) -> None:
         if owner in self:

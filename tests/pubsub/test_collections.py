@@ -212,3 +212,15 @@ def test_one_event_comes_once_and_no_deeper_than_wanted(romeo, juliet, service, 
     juliet.gets(f"<message><event xmlns='{EVENT}'><items node='{leaf}'>...</items></event></message>", 10)
     juliet.nothing("<message/>")
     assert ids(items(juliet, leaf, service)) == ["i1"]
+
+
+def test_a_node_is_in_few_collections_and_the_look_for_circles_is_short(romeo, service, make):
+    """Layer upon layer, each node in all collections above it."""
+    above = []
+    for layer in range(3):
+        above = [make(f"c{layer}-{number}", node_type="collection", collection=above) for number in range(20)]
+    assert condition(configure(romeo, above[0], service, collection=above[1:20])) == ("result",)
+    wish = form("node_config", collection=[*above, make("one", node_type="collection")])
+    create = pubsub(f"<create/><configure>{wish}</configure>")
+    assert condition(romeo.iq("set", create, to=service)) == INVALID
+    assert condition(configure(romeo, above[1], service, collection=above[0])) == INVALID

@@ -121,6 +121,8 @@ def test_quotas_of_nodes(start_server, account, make_client):
     from tests.conftest import CONFIG, Place
 
     limits = {"max_nodes": 5, "max_nodes_each": 3, "max_subscriptions": 1, "max_bytes_each": "1 KiB"}
+    limits["max_people_each"] = 4  # romeo owns three nodes
+
     server = start_server(
         {**CONFIG, "services": {"pubsub": limits}, "modules": {**CONFIG["modules"], "pep": {"max_nodes": 2}}}
     )
@@ -146,10 +148,13 @@ def test_quotas_of_nodes(start_server, account, make_client):
     assert said[3:] == [("resource-constraint",)] * 3  # what he fills is his own share
     assert condition(publish(juliet, nodes[3], payload=tune("a" * 300), to="pubsub.localhost")) == ("result",)
     assert condition(subscribe(romeo, node, "pubsub.localhost")) == ("result",)
-    assert condition(subscribe(juliet, node, "pubsub.localhost")) == (
-        "policy-violation",
-        "too-many-subscriptions",
-    )
+    crowded = ("policy-violation", "too-many-subscriptions")
+    assert condition(subscribe(juliet, node, "pubsub.localhost")) == crowded
+    assert condition(subscribe(juliet, nodes[1], "pubsub.localhost")) == crowded
+    assert condition(subscribe(juliet, nodes[3], "pubsub.localhost")) == ("result",)
+    rows = f"<affiliations node='{node}'><affiliation jid='a@b.example' affiliation='member'/></affiliations>"
+    member = romeo.iq("set", pubsub(rows, OWNER), to="pubsub.localhost")
+    assert condition(member) == ("policy-violation",)
 
 
 def test_the_room_of_all_items_is_bounded(start_server, account, make_client):
@@ -303,6 +308,12 @@ def test_who_is_second_to_make_a_node_gets_what_he_asks_for_or_an_error(romeo, m
             for client, model in ((romeo, "open"), (other, "whitelist"))
         ])  # fmt: skip
         assert sorted(said) == [("conflict", "precondition-not-met"), ("result",)]
+
+
+def test_a_node_has_few_owners(romeo, service, node):
+    rows = "".join(f"<affiliation jid='o{n}@localhost' affiliation='owner'/>" for n in range(20))
+    change = f"<affiliations node='{node}'>{rows}</affiliations>"
+    assert condition(romeo.iq("set", pubsub(change, OWNER), to=service)) == ("policy-violation",)
 
 
 def test_a_vcard_of_very_many_elements_is_not_converted(romeo, juliet):

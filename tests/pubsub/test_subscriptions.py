@@ -178,6 +178,9 @@ def test_owners_manage_subscriptions_and_what_cannot_be_is_in_the_error(romeo, j
     assert condition(change((juliet.bare, ""), (romeo.bare, "subscription='none'"))) == ("result",)
     assert listed() == [(juliet.bare, "subscribed")]
     assert condition(change(("", "subscription='none'"))) == ("jid-malformed",)
+    configure(romeo, node, service, access_model="whitelist")  # whom it is not for is no subscriber
+    refused = change((juliet.bare, "subscription='subscribed'"))
+    assert (condition(refused), listed()) == (("not-acceptable",), [])
 
 
 @pytest.mark.topology("one host")
