@@ -8,8 +8,9 @@ from __future__ import annotations
 import os
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from ..archive import messages
 from ..arguments import AccountAddress, Address, Domain
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
     from ..jsm.host import Host
     from ..server import Server
 
+INCLUDE = "{http://www.w3.org/2001/XInclude}include"
+INCLUDES = 3
+"""Elements around an <include/> at most: what is deeper is the user's."""
+
 
 class Portable:
     """Of a `Server`, or of `alone.Alone`."""
@@ -33,7 +38,7 @@ class Portable:
 
     @command("accounts export", changes=True, needs="store")
     def export(self, jid: Address, file: Path) -> Iterator[Any]:
-        """Write a whole account to a new file (XEP-0227): keys, roster, vCard, private storage, privacy lists, offline
+        """Write a whole account to a new file (XEP-0227): keys, roster, vCard, private storage, privacy lists, nodes, offline
         messages and archive. The account may be of a domain that is no host any more."""
         user = jid.user
         account = Account.select().where(Account.owner == user).first()
@@ -61,20 +66,19 @@ class Portable:
         the file gets that address."""
         found = list[dict[str, Any]]()
         try:
-            with open(file, "rb") as source:
-                for each in self._read(source, None if jid is None else jid.user):
-                    yield Progress(len(found), len(found) + 1, each["jid"])
-                    found.append(each)
+            for each in self._read(file, None if jid is None else jid.user):
+                yield Progress(len(found), len(found) + 1, each["jid"])
+                found.append(each)
         except ET.ParseError as error:
             raise Failed(f"{file}: not XML: {error}") from None
         if not found:
             raise Failed(f"{file}: no account is in it (XEP-0227)")
         yield found
 
-    def _read(self, source: IO[bytes], jid: str | None) -> Iterator[dict[str, Any]]:
+    def _read(self, file: Path, jid: str | None) -> Iterator[dict[str, Any]]:
         domain, reader, path = "", None, list[ET.Element]()
         try:
-            for event, element in ET.iterparse(source, ("start", "end")):
+            for event, element in _events(Path(file), path):
                 name = element.tag.rpartition("}")[2] if element.tag.startswith(f"{{{PIE}}}") else element.tag
                 if event == "start":
                     path.append(element)
@@ -83,11 +87,9 @@ class Portable:
                     elif name == "user" and len(path) == 3:
                         if jid is not None and reader is not None:
                             raise Failed("there are several accounts in the file: import it without --jid")
+                        user = element.get("name", "")
                         reader = Reader(
-                            self._host,
-                            jid or f"{element.get('name', '')}@{domain}",
-                            element.get("password"),
-                            domain,
+                            self._host, jid or f"{user}@{domain}", user, element.get("password"), domain
                         )
                     continue
                 path.pop()
@@ -95,7 +97,8 @@ class Portable:
                     yield reader.done()
                     element.clear()
                 elif reader is not None and len(path) >= 3 and reader.take(element, path[3:]):
-                    path[-1].remove(element)
+                    with suppress(ValueError):  # it is the root of a file of its own
+                        path[-1].remove(element)
         except BaseException:
             if reader is not None:
                 reader.undo()
@@ -132,3 +135,24 @@ class Portable:
             forget(owner)
             yield Progress(number, len(owners), owner)
         yield {"removed": len(owners)}
+
+
+def _events(file: Path, path: list[ET.Element], depth: int = 0) -> Iterator[tuple[str, ET.Element]]:
+    """What is in the file, and at their places the files that it includes (XEP-0227 section 6; ejabberd writes these).
+    ``path``: the elements that have begun. Raises Failed."""
+    with open(file, "rb") as source:
+        for event, element in ET.iterparse(source, ("start", "end")):
+            if element.tag != INCLUDE or len(path) > INCLUDES:
+                yield event, element
+            elif event == "end":
+                name = element.get("href", "")
+                other = file.parent / name
+                if (
+                    set(element.attrib) != {"href"}
+                    or ":" in name
+                    or not other.resolve().is_relative_to(file.parent.resolve())
+                ):
+                    raise Failed(f"{file}: includes {name[:100]!r}, which is no file beside it")
+                if not other.is_file() or depth == INCLUDES:
+                    raise Failed(f"{file}: includes {name[:100]!r}, which is not there")
+                yield from _events(other, path, depth + 1)

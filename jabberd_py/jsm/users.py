@@ -19,7 +19,7 @@ from peewee import BooleanField, CharField, FloatField, IntegrityError, TextFiel
 from ..archive import messages
 from ..net import turns
 from ..service import Service
-from ..xdb import OWNER_LENGTH, Table, cached, spoilt, xdb
+from ..xdb import OWNER_LENGTH, StoreError, Table, cached, spoilt, xdb
 from ..xmpp import sasl
 from ..xmpp.errors import StanzaError
 from ..xmpp.jid import JID, parse
@@ -328,8 +328,20 @@ class Users:
         name = next((each for each in ("sha256", "sha512", "sha1") if each in kept), "sha256")
         keys = self.keys(user, name)
         xdb.release()
-        right = gevent.get_hub().threadpool.apply(sasl.verify_plain, (keys, name, password))
-        return bool(right)
+        right = bool(gevent.get_hub().threadpool.apply(sasl.verify_plain, (keys, name, password)))
+        if right and user is not None and not set(HASHES) <= set(kept):
+            self._complete(user, kept, password)
+        return right
+
+    def _complete(self, user: str, kept: dict[str, Any], password: str) -> None:
+        """An account that came from another server gets the keys that it has not, now that the password is known. Blocks."""
+        try:
+            keys = json.dumps(json.loads(self._derive(password)) | kept)
+            mine = (Account.owner == user) & (Account.keys == json.dumps(kept))
+            xdb.save(Account.update(keys=keys).where(mine).execute)
+            forget(user)
+        except (ValueError, StoreError):
+            pass  # the next time
 
     @property
     def secret(self) -> bytes:

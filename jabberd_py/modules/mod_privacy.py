@@ -278,12 +278,16 @@ class Privacy(Module):
     def block(self, user: str, change: Callable[[list[str]], list[str]]) -> None:
         """Changes the block list. ``change`` gets the addresses that are blocked now and returns those that are to be blocked.
         Tells the events ``blocked`` and ``unblocked``. Blocks until the list is stored. Raises StanzaError, StoreError."""
-        self.alter(user, lambda old: self._bounded(old.blocking(change(old.blocked))))
+        self.alter(user, lambda old: self.bounded(old.blocking(change(old.blocked))))
         lists = lists_of(user)
         if lists is not None and lists.default is not None:
             self._push([s for s in self.host.sessions.of(user) if s.note(PRIVACY_ASKED)], lists.default)
 
-    def _bounded(self, lists: Lists) -> Lists:
+    def bounded(self, lists: Lists, all: bool = False) -> Lists:
+        """The same lists. Raises StanzaError: the default one is too long; ``all``: one of them is, or there are too many."""
+        longest = max((len(kept.list.items) for kept in lists.lists.values()), default=0) if all else 0
+        if longest > self.max_items or (all and len(lists.lists) > self.max_lists):
+            raise StanzaError("not-acceptable", f"at most {self.max_lists} lists of {self.max_items} items")
         default = lists.get(lists.default)
         if default is not None and len(default.items) > self.max_items:
             raise StanzaError("not-acceptable", f"at most {self.max_items} addresses can be blocked")

@@ -1,7 +1,8 @@
 """Reading the file of an account elsewhere (XEP-0227) into an account that is there.
 
 What its owner could do by a client is done as such a request, with all limits, and all clients are told: contacts, profile,
-private storage, nodes. Messages of the archive become rows. Nothing that is there already changes.
+private storage, nodes, blocked addresses, preferences. Messages become rows of the archive. Nothing that is there already
+changes. What is not imported is said in words (`left`).
 """
 
 from __future__ import annotations
@@ -17,10 +18,31 @@ from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
 from ..xmpp.jid import parse
 from ..xmpp.stamp import parse as parse_stamp
+from . import mod_mam
+from .mod_privacy import lists_of, read
 from .mod_roster import roster
-from .portable_in import CLIENT, MAM_FILE, PIE, PRIVATE, ROSTER, VCARD, Reader, _element
+from .portable_in import (
+    ABOUT,
+    BLOCKING,
+    CLIENT,
+    IN_ARCHIVE,
+    IN_NODES,
+    LAST,
+    MAM,
+    OF_NODES,
+    OFFLINE,
+    PIE,
+    PRIVACY,
+    PRIVATE,
+    ROSTER,
+    SECRET,
+    VCARD,
+    Reader,
+    _element,
+    blocking,
+)
+from .portable_nodes import PUBSUB, Nodes
 
-PUBSUB = "http://jabber.org/protocol/pubsub"
 PIECE = 4 * 1024
 LONGEST, LARGEST = 256 << 10, 2000
 """Bytes and elements of one part: a message, a contact, an item of a node."""
@@ -30,8 +52,19 @@ OLDEST, NEWEST = 915_148_800.0, 60.0
 """Messages are from after the year 1998, and at least so many seconds old: their numbers are no places of new ones."""
 PAGE = 50
 """Messages that are written at a time."""
-IN_QUERY, IN_PRIVATE, IN_ARCHIVE = f"{{{ROSTER}}}query", f"{{{PRIVATE}}}query", f"{{{MAM_FILE}}}archive"
-CARD, NODES = f"{{{VCARD}}}vCard", f"{{{PUBSUB}}}pubsub"
+IN_QUERY, IN_PRIVATE, CARD = f"{{{ROSTER}}}query", f"{{{PRIVATE}}}query", f"{{{VCARD}}}vCard"
+PREFS, RULES, BLOCKED = f"{{{MAM}}}prefs", f"{{{PRIVACY}}}query", f"{{{BLOCKING}}}blocklist"
+WHOLE = (CARD, PREFS, RULES, BLOCKED)
+"""Parts that are children of <user/>."""
+HOLDERS = (IN_QUERY, IN_PRIVATE, IN_ARCHIVE, OFFLINE, IN_NODES, OF_NODES)
+"""Children of <user/> that have parts."""
+LEFT = {
+    SECRET: "the password: this account keeps its own",
+    f"{{{CLIENT}}}presence": "people who wait for your answer: they have to ask again",
+    f"{{{LAST}}}query": "",
+    f"{{{ABOUT}}}account": "when the account was made, its rooms, devices and files: they stay where they are",
+}
+"""What no owner can bring, in words; nothing is said where they are empty."""
 _encoding = re.compile(rb"<\?xml[^>]*encoding=[\"'](?!utf-8[\"'])", re.IGNORECASE).search
 
 
@@ -44,7 +77,8 @@ class Merge(Reader):
         self.host, self.user, self.origin, self.older = host, user, "", ""
         self.rows: list[dict[str, Any]] = []
         self.made, self.whole = True, False
-        self.counts = {"contacts": 0, "nodes": 0, "other": 0, "archive": 0, "failed": 0}
+        self.counts = {"contacts": 0, "nodes": 0, "other": 0, "archive": 0, "offline": 0, "failed": 0}
+        self.left: dict[str, int] = {}
         self.requests = 0
         self.part = self.held = self.waiting = 0
         """The depth of the part that is being read (0: none), its elements, and the bytes since the end of the last."""
@@ -88,10 +122,13 @@ class Merge(Reader):
                 if self.older:
                     raise ValueError("there are several accounts in the file")
                 self.older = str(parse(f"{element.get('name', '')}@{self.origin}"))
+                self.nodes = Nodes(self._ask, self.user, self.older)
             elif len(path) > 100:
                 raise ValueError("the file is too deep")
             elif self.older and not self.part and len(path) > 3 and _is_part(element, path[3:-1]):
                 self.part = len(path)
+            elif self.older and len(path) == 4 and element.tag not in HOLDERS:
+                self._leave(LEFT.get(element.tag, f"{name[:100]}: nothing that is known here"))
             self.held += 1 if self.part else 0
             return
         path.pop()
@@ -108,64 +145,92 @@ class Merge(Reader):
     def _take(self, source: ET.Element, around: list[ET.Element]) -> None:
         """One part has been read."""
         kind = around[0].tag if around else source.tag
-        if kind == IN_ARCHIVE:
+        if kind in (IN_ARCHIVE, OFFLINE):
             try:
-                self._archived(source)
+                (self._archived if kind == IN_ARCHIVE else self._offline)(source)
             except ValueError:
                 self.counts["failed"] += 1
             return
         part = _element(source)
         if kind == IN_QUERY:
             self._contact_of(part)
-        elif kind == CARD and xdb.get(self.user, VCARD) is None:
-            self._ask("other", part)
         elif kind == IN_PRIVATE:
-            self._ask("other", Element("query", PRIVATE, part))
-        elif kind == NODES:
-            publish = Element("publish", PUBSUB, part, node=around[1].get("node", ""))
-            self._ask("nodes", Element("pubsub", PUBSUB, publish))
+            self._request("other", Element("query", PRIVATE, part))
+        elif kind == OF_NODES:
+            self.nodes.about(part)
+        elif kind == IN_NODES:
+            self.nodes.item(around[1].get("node", ""), part)
+        elif kind in (RULES, BLOCKED):
+            self._rules(part)
+        elif kind == CARD and xdb.get(self.user, VCARD) is not None:
+            self._leave("your profile: there is one here")
+        elif kind == PREFS and mod_mam.preferences(self.user) is not None:
+            self._leave("what the archive keeps: you have chosen that here")
+        else:
+            self._request("other", part)
+
+    def _rules(self, part: Element) -> None:
+        """Privacy lists, if there are none here, and blocked addresses. Beside lists that are here, only the latter come."""
+        try:
+            there = lists_of(self.user)
+            if part.name == "blocklist":
+                blocked = [str(parse(item.attrs.get("jid", ""))) for item in part.elements()]
+            else:
+                lists = read(part)
+                blocked = lists.blocked
+                if there is None or not there.lists:
+                    self.host["privacy"].alter(self.user, lambda _: self.host["privacy"].bounded(lists, True))
+                elif set(lists.lists) - set(there.lists):
+                    self._leave("privacy lists: there are some here; blocked addresses are taken")
+            self.host["privacy"].alter(
+                self.user, lambda old: self.host["privacy"].bounded(blocking(old, blocked))
+            )
+            self.counts["other"] += 1
+        except (StanzaError, ValueError):
+            self.counts["failed"] += 1
 
     def _contact_of(self, item: Element) -> None:
         """The subscription stays elsewhere: the owner asks for it anew."""
+        if item.attrs.get("subscription") in ("to", "from", "both"):
+            self._leave("who sees whom: ask your contacts again")
         jid = str(parse(item.attrs.get("jid", "")).bare)
         known = roster(self.user).get(jid)
         if jid == self.user or (known is not None and known.listed):
             return
         groups = (Element("group", ROSTER, each.text) for each in item.elements() if each.name == "group")
         one = Element("item", ROSTER, *groups, jid=jid, name=item.attrs.get("name") or None)
-        self._ask("contacts", Element("query", ROSTER, one))
+        self._request("contacts", Element("query", ROSTER, one))
 
-    def _ask(self, kind: str, payload: Element) -> None:
-        """A request of the account to itself."""
+    def _request(self, kind: str, payload: Element) -> None:
+        self._ask(kind, "set", payload)
+
+    def _ask(self, kind: str, type: str, payload: Element) -> Element:
         self.requests += 1
         if self.requests > REQUESTS:
             raise ValueError(f"more than {REQUESTS} contacts and items")
-        try:
-            answer = self.host.ask(Element("iq", CLIENT, payload, type="set", from_=self.user, to=self.user))
-            self.counts[kind if answer.type == "result" else "failed"] += 1
-        except StanzaError:
-            self.counts["failed"] += 1
+        return super()._ask(kind, type, payload)
+
+    def _leave(self, what: str) -> None:
+        if what:
+            super()._leave(what)
 
     def _row(self, message: Element, number: str, stamp: str | None, **marks: int) -> None:
-        """The address of then becomes that of now. Raises ValueError: the message cannot have been sent at its time."""
+        """What had not been read when the file was written stands in the archive here, too. Raises ValueError: the message
+        cannot have been sent at its time."""
         if stamp is None or not OLDEST < parse_stamp(stamp) < time.time() - NEWEST:
             raise ValueError("stamp")
-        for name in ("from", "to"):
-            jid = parse(message.attrs.get(name, self.older))
-            if jid.user == self.older:
-                message.attrs[name] = self.user + (f"/{jid.resource}" if jid.resource else "")
-        super()._row(message, number, stamp, **marks)
+        super()._row(message, number, stamp, archived=1)
 
 
 def _is_part(element: ET.Element, around: list[ET.Element]) -> bool:
     """Is it something that is read as a whole? What is in no such part is nothing that is taken, or holds parts."""
     match [each.tag for each in around]:
         case []:
-            return element.tag == CARD
+            return element.tag in WHOLE
         case [kind]:
-            return kind in (IN_PRIVATE, IN_ARCHIVE) or (
+            return kind in (IN_PRIVATE, IN_ARCHIVE, OFFLINE, OF_NODES) or (
                 kind == IN_QUERY and element.tag == f"{{{ROSTER}}}item"
             )
         case [kind, items]:
-            return kind == NODES and items == f"{{{PUBSUB}}}items"
+            return kind == IN_NODES and items == f"{{{PUBSUB}}}items"
     return False

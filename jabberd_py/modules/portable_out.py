@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from ..archive.messages import Message
 from ..jsm.users import Account
+from ..net.turns import fairly
 from ..xdb import xdb
 from ..xdb.numbers import when
 from ..xmpp.element import Element, from_text
@@ -19,10 +20,13 @@ from .mod_last import LastActivity
 from .mod_private import Private
 from .mod_roster import RosterItem
 from .portable_in import (
+    ABOUT,
+    BLOCKING,
     CLIENT,
     DELAY,
     FORWARD,
     HASHES,
+    LAST,
     MAM,
     MAM_FILE,
     PAGE,
@@ -34,19 +38,24 @@ from .portable_in import (
     SID,
     VCARD,
 )
+from .portable_nodes import CONFIG, OWNER, PUBSUB
 
-PUBSUB, OWNER = "http://jabber.org/protocol/pubsub", "http://jabber.org/protocol/pubsub#owner"
-CONFIG = f"{PUBSUB}#node_config"
-LAST = "jabber:iq:last"
+USUAL = {"access_model": "open", "publish_model": "publishers", "persist_items": True, "max_items": None,
+         "send_last_published_item": "never", "item_expire": None, "notification_type": "headline"}  # fmt: skip
+"""What a stored configuration of a node does not say. Other servers, and new nodes of ours, have other defaults."""
 
 
-def written(account: Account, node: str, domain: str, keys: bool = True) -> Iterator[str]:
-    """The file, piece by piece. ``keys``: with those of the password."""
+def written(
+    account: Account, node: str, domain: str, keys: bool = True, facts: Iterable[Element] = ()
+) -> Iterator[str]:
+    """The file, piece by piece. ``keys``: with those of the password. ``facts``: what else is known of the account now,
+    elements of `ABOUT`."""
     user = account.owner
     yield f"<?xml version='1.0' encoding='UTF-8'?>\n<server-data xmlns='{PIE}'>\n"
     head = str(Element("host", PIE, jid=domain)).removesuffix("/>")
     yield head + ">\n" + str(Element("user", PIE, name=node)).removesuffix("/>") + ">\n"
-    for each in (*(_keys(account) if keys else ()), *_roster(user), *_documents(user), *_settings(user)):
+    for each in (*(_keys(account) if keys else ()), *_roster(user), *_documents(user), *_settings(user),
+                 _about(account, facts)):  # fmt: skip
         yield (_stanza(str(each)) if each.ns == CLIENT else str(each)) + "\n"
     yield from _nodes(user)
     yield "<offline-messages>\n"
@@ -87,7 +96,7 @@ def _keys(account: Account) -> Iterator[Element]:
 def _roster(user: str) -> Iterator[Element]:
     rows = list(RosterItem.select().where(RosterItem.owner == user).order_by(RosterItem.id))
     query = Element("query", ROSTER)
-    for row in rows:
+    for row in fairly(rows):
         if row.listed:
             groups = (Element("group", ROSTER, group) for group in json.loads(row.groups))
             item = Element(
@@ -97,6 +106,7 @@ def _roster(user: str) -> Iterator[Element]:
             query.append(item)
         elif row.approved:
             query.append(Element("item", ROSTER, jid=row.jid, subscription="none", approved="true"))
+    query.serialise(fairly)
     yield query
     for row in rows:
         if row.pending_in:
@@ -111,15 +121,24 @@ def _documents(user: str) -> Iterator[Element]:
         yield from_text(card)
     rows = list(Private.select().where(Private.owner == user).order_by(Private.id))
     if rows:
-        yield Element("query", PRIVATE, *(child for row in rows for child in from_text(row.xml).elements()))
+        yield Element(
+            "query", PRIVATE, *(child for row in fairly(rows) for child in from_text(row.xml).elements())
+        )
     lists = mod_privacy._read(user)
     if lists is not None:
         query = Element("query", PRIVACY)
         if lists.default is not None:
             query.append(Element("default", PRIVACY, name=lists.default))
         for name, kept in lists.lists.items():
-            query.append(Element("list", PRIVACY, *(item.element() for item in kept.list.items), name=name))
+            query.append(
+                Element("list", PRIVACY, *(item.element() for item in fairly(kept.list.items)), name=name)
+            )
+        query.serialise(fairly)
         yield query
+        if lists.blocked:
+            yield Element(
+                "blocklist", BLOCKING, *(Element("item", BLOCKING, jid=jid) for jid in fairly(lists.blocked))
+            )
 
 
 def _settings(user: str) -> Iterator[Element]:
@@ -137,6 +156,29 @@ def _settings(user: str) -> Iterator[Element]:
         yield Element("query", LAST, status, seconds=max(int(time.time() - last.ended), 0))
 
 
+def _about(account: Account, more: Iterable[Element]) -> Element:
+    """What XEP-0227 has no place for: when the account was made, and the rooms that it owns."""
+    rooms = [
+        Element("room", ABOUT, jid=room)
+        for (room,) in _all("room_affiliation", "owner", jid=account.owner, affiliation="owner")
+    ]
+    return Element("account", ABOUT, *rooms, *more, created=utc(account.created))
+
+
+def _all(name: str, *columns: str, **wanted: str) -> Iterable[Any]:
+    """Rows of a table of another package."""
+    table: Any = next((each for each in xdb.owned_tables() if each._meta.table_name == name), None)
+    if table is None:
+        return ()
+    where = [getattr(table, column) == value for column, value in wanted.items()]
+    return fairly(
+        table.select(*(getattr(table, column) for column in columns))
+        .where(*where)
+        .order_by(table.id)
+        .tuples()
+    )
+
+
 def _nodes(user: str) -> Iterator[str]:
     """Personal eventing (section 5.9): how the nodes differ from others, and their items, page by page."""
     tables: Any = {each._meta.table_name: each for each in xdb.owned_tables()}
@@ -144,8 +186,25 @@ def _nodes(user: str) -> Iterator[str]:
     rows = list(node.select().where(node.owner == user).order_by(node.name))
     if not rows:
         return
-    forms = (Element("configure", OWNER, _configuration(row.config), node=row.name) for row in rows)
-    yield str(Element("pubsub", OWNER, *forms)) + "\n"
+    yield f"<pubsub xmlns='{OWNER}'>\n"
+    for row in rows:
+        yield _owners(Element("configure", OWNER, _configuration(row.config), node=row.name))
+        people = [
+            Element("affiliation", OWNER, jid=jid, affiliation=affiliation)
+            for jid, affiliation in _all(
+                "pubsub_affiliation", "jid", "affiliation", owner=user, node=row.name
+            )
+        ]
+        subscribers = [
+            Element("subscription", OWNER, jid=jid, subscription=state, subid=subid)
+            for jid, state, subid in _all(
+                "pubsub_subscription", "jid", "state", "subid", owner=user, node=row.name
+            )
+        ]
+        for kind, found in (("affiliations", people), ("subscriptions", subscribers)):
+            if found:
+                yield _owners(Element(kind, OWNER, *found, node=row.name))
+    yield "</pubsub>\n"
     yield f"<pubsub xmlns='{PUBSUB}'>\n"
     for row in rows:
         yield str(Element("items", PUBSUB, node=row.name)).removesuffix("/>") + ">\n"
@@ -167,9 +226,13 @@ def _nodes(user: str) -> Iterator[str]:
     yield "</pubsub>\n"
 
 
+def _owners(part: Element) -> str:
+    return part.to_bytes(OWNER).decode() + "\n"
+
+
 def _configuration(text: str) -> Element:
     form = Form("form", form_type=CONFIG)
-    for name, value in json.loads(text).items():
+    for name, value in (USUAL | json.loads(text)).items():
         texts = value if isinstance(value, list) else "max" if value is None else value
         form.field(f"pubsub#{name}", value=texts if isinstance(texts, bool | list) else str(texts))
     return form.element()

@@ -199,9 +199,12 @@ def _item(element: Element) -> Item:
 
 
 def read(element: Element) -> Lists:
-    """Reads a <query/> with all lists and <default/>."""
+    """Reads a <query/> with all lists and <default/>. Raises StanzaError."""
     lists = {
-        each.attrs["name"]: Kept.of(_item(item) for item in each.elements()) for each in element.all("list")
+        each.attrs.get("name", ""): Kept.of(_item(item) for item in each.elements())
+        for each in element.all("list")
     }
+    if not all(0 < len(name) <= NAME_LENGTH for name in lists):
+        raise StanzaError("bad-request", "a list has no name, or a very long one")
     default = element.child("default")
     return Lists(lists, None if default is None else default.attrs.get("name"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from peewee import fn
@@ -10,9 +11,11 @@ from ..arguments import Address
 from ..hooks import command
 from ..xmpp.errors import StanzaError
 from ..xmpp.stamp import utc
+from .files import DISK, Files, Trouble
 
 MOST = 1000
 """Rows of an answer."""
+PAGE = 100
 
 
 class UploadCommands:
@@ -22,6 +25,9 @@ class UploadCommands:
         tables: ClassVar[tuple[Any, ...]]
         quota: int
         host: Any
+
+        @property
+        def files(self) -> Files: ...
 
         def forget(self, user: str) -> None: ...
 
@@ -73,3 +79,18 @@ class UploadCommands:
         if jid.domain != self.host.domain:
             raise StanzaError("item-not-found", f"{jid.user} is no account of {self.host.domain}")
         self.forget(jid.user)
+
+    def owned(self, user: str) -> Iterator[tuple[Any, Iterator[bytes]]]:
+        """The files of an account, the oldest first: the row, and its bytes in pieces. What cannot be read now is left out.
+        Blocks. The pieces raise Trouble."""
+        table, last = self.tables[0], 0
+        mine = table.select().where(table.owner == user, table.done).order_by(table.id).limit(PAGE)
+        while rows := list(mine.where(table.id > last)):
+            for row in rows:
+                try:
+                    found = DISK.open(row.key, 0, row.size) or self.files.open(row.key, 0, row.size)
+                except Trouble:
+                    continue
+                if found is not None:
+                    yield row, found
+            last = rows[-1].id

@@ -19,6 +19,11 @@ blueprint = Blueprint("account", __name__, url_prefix="/account")
 audit = log.get("audit")
 LARGEST = 32 << 20
 """Bytes of a file that is imported."""
+WORDS = {
+    "contacts": "contacts", "nodes": "items of nodes", "other": "parts of profile and settings",
+    "archive": "messages of the archive", "offline": "unread messages, which are in the archive now", "failed": "refused",
+}  # fmt: skip
+"""What is imported, for people."""
 
 
 @blueprint.route("", methods=["GET", "POST"])
@@ -197,11 +202,14 @@ def bring() -> Response:
         abort(404)
     try:
         with g.file as file:
-            counts = portable.merge(me().jid, file)
+            brought = portable.merge(me().jid, file)
     except (ValueError, StanzaError) as error:
         tell(str(error) if isinstance(error, ValueError) else error.text or error.condition, "error")
     else:
-        tell("Imported: " + ", ".join(f"{count} {name}" for name, count in counts.items() if count) + ".")
+        came = [f"{WORDS[name]}: {count}" for name, count in brought.counts.items() if count]
+        tell(f"Imported: {', '.join(came) or 'nothing'}.")
+        if brought.left:
+            tell("Not imported: " + "; ".join(brought.left) + ".", "hint")
     audit.info("import", by=me().user, via="console", where=request.remote_addr, result="done")
     return redirect("/account/data", 303)
 
@@ -213,18 +221,20 @@ def export() -> Response:
     portable: Any = me().host.modules.get("portable")
     if portable is None:
         abort(404)
-    jid, old = me().jid, request.form.get("old", "")
+    jid, old, files = me().jid, request.form.get("old", ""), bool(request.form.get("files"))
     try:
         if old:
             check_password(me().host, me().user, old)
-        pieces = portable.export(jid, keys=bool(old))
+        pieces = portable.export(jid, keys=bool(old), files=files)
     except Refused as wrong:
         tell(str(wrong), "error")
         return redirect("/account/data", 303)
     except StanzaError as error:
         abort(429, error.text)
     audit.info("export", by=me().user, via="console", where=request.remote_addr, result="begun")
-    name = 'attachment; filename="account.xml"'
+    kind, name = (
+        ("application/zip", "account.zip") if files else ("application/xml; charset=utf-8", "account.xml")
+    )
     return Response(
-        pieces, headers={"Content-Type": "application/xml; charset=utf-8", "Content-Disposition": name}
+        pieces, headers={"Content-Type": kind, "Content-Disposition": f'attachment; filename="{name}"'}
     )

@@ -297,7 +297,7 @@ def test_a_user_brings_the_data_of_an_account_elsewhere(person, browser):
     fields = page.page.form("Import").fields
     for _ in range(2):  # a second time changes nothing
         said = page.post("/account/data/import", fields, multipart={"file": ELSEWHERE.encode()}).text
-    assert "1 archive" in said
+    assert "messages of the archive: 1" in said and "who sees whom: ask your contacts again" in said
     assert contacts(romeo) == {"nurse@example.org": ("none", ["Staff"])}
     answer = romeo.iq("get", "<vCard xmlns='vcard-temp'/>")
     assert answer.findtext(".//{vcard-temp}FN") == "Romeo"
