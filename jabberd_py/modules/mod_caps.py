@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections import Counter, OrderedDict
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -39,8 +39,12 @@ LARGEST = 32 << 10
 PATIENCE = 10.0
 """Seconds that a client has to answer in."""
 LINE = 1000
-"""At most this many clients with the same unknown capabilities wait until these are known. For the others the next presence
-tries again."""
+"""At most this many clients with the same unknown capabilities wait until these are known, and at most this many capabilities
+wait for their turn. For the others the next presence tries again."""
+TURNS = 20
+"""Of these turns, those of clients of one account, or of users of one other server."""
+OF_AN_ACCOUNT = 3
+"""Clients of one account that are asked at a time."""
 
 
 class Capability(Table):
@@ -99,7 +103,10 @@ class Caps(Module):
         super().__init__(host, settings)
         self.known: OrderedDict[Key, frozenset[str]] = OrderedDict()
         self.waiting: dict[Key, list[Question]] = {}  # the first of them is asked, then the next
-        self.busy: Counter[str] = Counter()  # domain of another server -> users of it that are asked
+        self.turns: OrderedDict[str, deque[Key]] = OrderedDict()
+        """Account or other server -> what waits for its turn, the next one first."""
+        self.busy: Counter[str] = Counter()
+        """Likewise -> how many of it are asked."""
 
     # -- of the server ---------------------------------------------------------------------------
 
@@ -192,7 +199,7 @@ class Caps(Module):
 
     def learn(self, key: Key, question: Question, first: bool = False) -> bool:
         """Answers the question, at once or later. Does not wait for the client. ``first``: this client is asked before others
-        with the same key. False: too many clients are asked at present."""
+        with the same key. False: too many wait to be asked."""
         features = self._known(key)
         if features is not None:
             question.told(features)
@@ -203,15 +210,36 @@ class Caps(Module):
                 return False
             line.insert(0 if first else len(line), question)
             return True
-        domain = parse(question.jid).domain
-        theirs = domain not in self.host.router.instances
-        if len(self.waiting) >= self.asking or (theirs and self.busy[domain] >= self.asking_a_server):
+        who = self._who(question.jid)
+        turns = self.turns.get(who, ())
+        if len(self.waiting) >= LINE or len(turns) >= TURNS:
             return False
-        if theirs:
-            self.busy[domain] += 1
         self.waiting[key] = [question]
-        gevent.spawn(self._find_out, key, domain if theirs else None)
+        self.turns[who] = deque((*turns, key))
+        self._begin()
         return True
+
+    def _who(self, jid: str) -> str:
+        """The account here, or the other server, whose share a question takes."""
+        address = parse(jid)
+        return address.user if address.domain in self.host.router.instances else address.domain
+
+    def _share(self, who: str) -> int:
+        """How many of it may be asked at a time. So nobody who answers nothing keeps others from being asked."""
+        here = "@" in who or who in self.host.router.instances
+        return OF_AN_ACCOUNT if here else self.asking_a_server
+
+    def _begin(self) -> None:
+        """Asks as many as may be asked at a time, one of each account and server after the other."""
+        while self.busy.total() < self.asking:
+            who = next((each for each in self.turns if self.busy[each] < self._share(each)), None)
+            if who is None:
+                return
+            keys = self.turns.pop(who)
+            self.busy[who] += 1
+            gevent.spawn(self._find_out, keys.popleft(), who)
+            if keys:
+                self.turns[who] = keys
 
     def _known(self, key: Key) -> frozenset[str] | None:
         """The features that the key stands for, if a client has proven that."""
@@ -231,7 +259,7 @@ class Caps(Module):
             self.known.popitem(last=False)
         return features
 
-    def _find_out(self, key: Key, domain: str | None) -> None:
+    def _find_out(self, key: Key, who: str) -> None:
         """Asks the clients one after the other, until the answer of one fits the hash: then it counts for all. An answer that
         does not fit counts only for the client that has given it (section 5.4)."""
         line = self.waiting[key]
@@ -248,10 +276,10 @@ class Caps(Module):
                             return
         finally:
             del self.waiting[key]
-            if domain is not None:
-                self.busy[domain] -= 1
-                if not self.busy[domain]:
-                    del self.busy[domain]
+            self.busy[who] -= 1
+            if not self.busy[who]:
+                del self.busy[who]
+            self._begin()
 
     def _ask(self, question: Question, key: Key) -> frozenset[str] | None:
         """The client's features; None if it does not answer. Puts them into ``known`` if they are proven."""

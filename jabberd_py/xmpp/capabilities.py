@@ -18,6 +18,8 @@ HASHES = {"sha-1": "sha1", "sha-256": "sha256", "sha-512": "sha512"}
 """Of XEP-0115: IANA's names of hash functions, and hashlib's."""
 HASHES2 = {"sha-256": "sha256", "sha-512": "sha512", "sha3-256": "sha3_256", "sha3-512": "sha3_512"}
 """Of XEP-0390, the preferred one first."""
+SOFTWARE = "urn:xmpp:dataforms:softwareinfo"
+"""The form in answers of clients (XEP-0232)."""
 VER_LENGTH = 256
 """Characters of a hash; those of XEP-0115 have 28 to 88."""
 
@@ -68,7 +70,7 @@ def proves(info: Element, hash: str, ver: str, language: str = "") -> bool:
     """Is that the hash of this answer to disco#info? ``language``: the xml:lang around it."""
     try:
         if hash != NS2:
-            return hash in HASHES and verification(info, HASHES[hash]) == ver
+            return hash in HASHES and _clear(info) and verification(info, HASHES[hash]) == ver
         name = ver.partition(".")[0]
         languages = dict.fromkeys(
             ("", info.attrs.get("xml:lang", language))
@@ -78,9 +80,21 @@ def proves(info: Element, hash: str, ver: str, language: str = "") -> bool:
         return False
 
 
+def _clear(info: Element) -> bool:
+    """Does the hash of XEP-0115 stand for this answer alone? It tells neither identities from features, nor features from
+    forms: somebody might hide features there."""
+    for each in info.all("identity", DISCO_INFO):
+        category, type, language = (each.attrs.get(key, "") for key in ("category", "type", "xml:lang"))
+        if not category or not type or "/" in category + type + language:
+            return False
+    found = (forms.read(x) for x in info.all("x", forms.NS))
+    return all(form.get("FORM_TYPE", [SOFTWARE]) == [SOFTWARE] for form in found)
+
+
 def verification(info: Element, hash: str = "sha1") -> str:
-    """The verification string of an answer to disco#info (XEP-0115 section 5.1). Code points sort as i;octet does. Raises
-    ValueError: ill-formed, as of two forms with the same FORM_TYPE (section 5.4)."""
+    """The verification string of an answer to disco#info (XEP-0115 section 5.1). Code points sort as i;octet does. A
+    "<" in a name is written "&lt;", since it separates the names. Raises ValueError: ill-formed, as of two forms with the same
+    FORM_TYPE (section 5.4)."""
     identities = (
         "/".join(identity.attrs.get(key, "") for key in ("category", "type", "xml:lang", "name"))
         for identity in info.all("identity", DISCO_INFO)
@@ -95,7 +109,7 @@ def verification(info: Element, hash: str = "sha1") -> str:
         parts += form.pop("FORM_TYPE")[:1]
         for var in sorted(form):
             parts += [var, *sorted(form[var])]
-    text = "".join(f"{part}<" for part in parts)
+    text = "".join(f"{part.replace('<', '&lt;')}<" for part in parts)
     return _digest(hash, text)
 
 

@@ -90,6 +90,80 @@ def test_a_lie_about_a_hash_counts_for_the_liar_alone(romeo, make_client, format
     third.nothing("<iq type='get'/>")
 
 
+def hidden(kind, identity, features):
+    """An answer with the same hash of XEP-0115, in which a client can do less."""
+    if kind == "a name with separators":
+        rows = f"<feature var='{'&lt;'.join(features)}'/>"
+    elif kind == "an identity":
+        first, *features = features
+        category, type, language, name = first.split("/", 3)
+        identity += f"<identity category='{category}' type='{type}' xml:lang='{language}' name='{name}'/>"
+        rows = "".join(f"<feature var='{each}'/>" for each in features)
+    else:
+        type, var, *values = features
+        rows = (
+            f"<x xmlns='jabber:x:data' type='result'><field var='FORM_TYPE' type='hidden'><value>{type}</value></field>"
+            f"<field var='{var}'>{''.join(f'<value>{each}</value>' for each in values)}</field></x>"
+        )
+    return identity + rows
+
+
+@pytest.mark.topology("one host")
+@pytest.mark.parametrize("kind", ["a name with separators", "an identity", "a form"])
+def test_features_are_not_hidden_behind_the_hash_of_another_client(romeo, make_client, kind):
+    """The hash does not tell where a name ends: XEP-0115 section 5.1 on "&lt;"."""
+    node = f"urn:test:{uuid.uuid4()}"
+    features = sorted([INFO, f"{node}+notify", "urn:test:z"])
+    identity = "<identity category='client' type='pc' name='test'/>"
+    c, where = older(identity + "".join(f"<feature var='{each}'/>" for each in features))
+    mallory = make_client(romeo.account, resource="mallory")
+    mallory.send(f"<presence>{c}</presence>")
+    tell(mallory, where, hidden(kind, identity, features))
+    mallory.sync()
+    victim = make_client(romeo.account, resource="victim")
+    victim.send(f"<presence>{c}</presence>")
+    tell(victim, where, identity + "".join(f"<feature var='{each}'/>" for each in features))
+    victim.sync()
+    publish(romeo, node, "a")
+    victim.gets(event(node, "<item id='a'/>", romeo.bare))
+
+
+@pytest.mark.topology("one host")
+def test_a_client_that_answers_nothing_keeps_no_other_from_being_asked(romeo, account, make_client):
+    """It says something else of itself again and again, as often as clients are asked at a time."""
+    mallory = make_client(account())
+    for number in range(110):
+        mallory.send(f"<presence><c xmlns='{CAPS}' hash='sha-1' node='{CLIENT}' ver='{number}'/></presence>")
+    mallory.sync()
+    node = f"urn:test:{uuid.uuid4()}"
+    info = answer(node)
+    c, where = newer(info)
+    romeo.send(f"<presence>{c}</presence>")
+    tell(romeo, where, info)
+    romeo.sync()
+    publish(romeo, node, "a")
+    romeo.gets(event(node, "<item id='a'/>", romeo.bare))
+
+
+@pytest.mark.topology("one host")
+def test_clients_of_one_account_are_asked_one_after_the_other(romeo, make_client):
+    """A few at a time; the last ones wait, and are not forgotten."""
+    node = f"urn:test:{uuid.uuid4()}"
+    clients = [make_client(romeo.account, resource=f"r{number}") for number in range(6)]
+    infos = [answer(node) for _ in clients]
+    told = [newer(info) for info in infos]
+    for client, (c, _) in zip(clients, told, strict=True):
+        client.send(f"<presence>{c}</presence>")
+        client.sync()
+    for client, (_, where), info in zip(clients, told, infos, strict=True):
+        tell(client, where, info)
+    for client in clients:
+        client.sync()
+    publish(romeo, node, "a")
+    for client in clients:
+        client.gets(event(node, "<item id='a'/>", romeo.bare))
+
+
 @pytest.mark.parametrize("c", [
     f"<c xmlns='{CAPS}'/>",
     f"<c xmlns='{CAPS}' hash='sha-1' node='' ver=''/>",
