@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import parse_qsl, quote, urlencode
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 import gevent
 
@@ -66,12 +66,16 @@ class Api(Module):
             logger.exception("a request to the API failed", path=request.path[:200])
             return Problem(503, "this request failed, see the log", {"Retry-After": "60"}).answer
 
+    def _base(self) -> str:
+        """The path of the API, as a program sees it."""
+        return urlsplit(self.host.router.base(self.host.domain)).path + BASE
+
     def _answer(self, request: Request) -> Answer:
         token = self._token(request)
         if not request.below or request.below == "/openapi.json":
             if request.method not in ("GET", "HEAD"):
                 raise Problem(405, headers={"Allow": "GET, HEAD"})
-            return _json(200, document(self._routes(self._caller(token, request)), BASE))
+            return _json(200, document(self._routes(self._caller(token, request)), self._base()))
         methods, item = self._all().find(request.below)
         if not methods:
             raise Problem(404, "there is no such path")

@@ -81,6 +81,8 @@ class Site:
         self.max_header = 16 * 1024
         self.idle_timeout = 75.0
         self.proxies = Proxies([])
+        self.prefix = ""
+        """The path below which a proxy has all pages. It takes it away, or passes it on."""
 
     def get_environ(self) -> dict[str, Any]:
         return dict(self.environ)
@@ -205,6 +207,9 @@ class Handler(WSGIHandler):
             self.client_address[0], environ, self.connection.secure
         )
         environ["REMOTE_ADDR"] = self.asker
+        prefix, path = self.server.prefix, environ["PATH_INFO"]
+        if prefix and f"{path}/".startswith(f"{prefix}/"):
+            environ["PATH_INFO"] = path.removeprefix(prefix) or "/"
         environ["wsgi.url_scheme"] = "https" if secure else "http"
         environ["jabberd.handler"] = self
         return environ

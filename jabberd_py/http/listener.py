@@ -7,6 +7,7 @@ import ssl
 from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
+from urllib.parse import urlsplit
 
 from .. import log
 from ..net.accept import Ports, Wanted
@@ -57,6 +58,7 @@ class Web:
         )
         for site in (self.site, self.gate):
             site.max_header, site.idle_timeout = options.max_header, options.idle_timeout
+            site.prefix = self.prefix
         self.site.proxies = Proxies(options.proxies)
         self.rates = Rates(options.rate_requests, BURST * options.rate_requests)
         self._go_on()
@@ -118,6 +120,11 @@ class Web:
             options.tls_port,
         )
         return f"https://{host}" if port == 443 else f"https://{host}:{port}"
+
+    @property
+    def prefix(self) -> str:
+        """The path of `http.url`; empty, or it begins with a slash."""
+        return urlsplit(self.options.url or "").path
 
     def admit(self, request: Request, clients: Any) -> None:
         """May somebody log in from there? ``clients``: the listener of clients' streams. Raises Refusal."""

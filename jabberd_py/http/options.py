@@ -9,6 +9,12 @@ from ..hooks import Option, Section, duration, list_of, optional, size
 from ..net.networks import network
 from ..net.proxyprotocol import proxy_protocol
 
+PAGES = (
+    "web", "sign-in", "sign-out", "account", "invite", "password", "register", "console", "setup", "chat", "upload", "api",
+    "health", "metrics", "http-bind", "xmpp-websocket", ".well-known",
+)  # fmt: skip
+"""Where paths of pages begin."""
+
 
 def origin(value: Any) -> str:
     """A site, such as ``https://example.org``; ``*`` is any."""
@@ -21,8 +27,16 @@ def origin(value: Any) -> str:
 def base(value: Any) -> str:
     """What an address on the web begins with."""
     text = str(value).rstrip("/")
-    if not re.fullmatch(r"https?://[^/\s?#]+(/[^\s?#]*)?", text):
+    match = re.fullmatch(r"https?://[^/\s?#]+((?:/[^/\s?#]+)*)", text)
+    if not match:
         raise ValueError(f"must begin with https:// or http:// and a name, not {str(value)[:60]!r}")
+    words = match[1].split("/")[1:]
+    if not all(re.fullmatch(r"(?!\.+$)[A-Za-z0-9._~-]+", each) for each in words):
+        raise ValueError(
+            "the path behind the name may have letters, digits, '-', '.', '_' and '~' only (and no {host})"
+        )
+    if words and words[0] in PAGES:
+        raise ValueError(f"/{words[0]} is a page of the server; take another path, such as /xmpp")
     return text
 
 
@@ -49,8 +63,8 @@ class HTTPOptions(Section):
     url = Option[str | None](
         optional(base),
         None,
-        "what clients reach it by, such as https://example.org or https://{host}/xmpp ({host} stands for the host's name); "
-        "by default https://{host} and tls_port",
+        "what clients reach it by, such as https://example.org or https://{host}/xmpp ({host} stands for the host's name; a "
+        "path is that of a proxy, which may take it away or pass it on); by default https://{host} and tls_port",
     )
     proxies = Option(
         list_of(network),

@@ -20,7 +20,7 @@ from .. import log
 from ..commands import CommandError
 from ..pages import Answer, Request
 from ..xdb import StoreError, xdb
-from . import context, faces, filters, qr, received, signin, totp
+from . import context, faces, filters, prefix, qr, received, signin, totp
 from .context import ACCOUNT, ADMIN, ANYONE
 from .site import Web
 
@@ -202,6 +202,7 @@ def cookie_name(name: str) -> str:
 
 
 def _leave(response: Response) -> Response:
+    prefix.add(response)
     for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
     response.headers.setdefault("Cache-Control", "no-store")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
 from urllib.parse import urlsplit
 
 from flask import Blueprint, Response, abort, g, make_response, render_template, request
 
 from ..xmpp.errors import StanzaError
+from . import prefix
 from .context import anyone, me, signed_in, web
 
 blueprint = Blueprint("chat", __name__, url_prefix="/chat")
@@ -20,9 +20,10 @@ def index() -> Response:
     """Converse.js with its settings, under a policy of its own: it makes styles. Pictures come from this server only, so that
     nobody learns who looks at a message."""
     host = web().host.domain
-    settings: dict[str, Any] = {"websocket": WEBSOCKET, "bosh": BOSH, "domain": host, "assets": "/chat/dist/"}
+    paths = {"websocket": WEBSOCKET, "bosh": BOSH, "assets": "/chat/dist/"}
     if g.signed is not None:
-        settings["tickets"] = "/chat/ticket.json"
+        paths["tickets"] = "/chat/ticket.json"
+    settings = {name: prefix.path() + each for name, each in paths.items()} | {"domain": host}
     try:
         files = "{0.scheme}://{0.netloc}".format(urlsplit(web().host.router.base(host)))
     except StanzaError:

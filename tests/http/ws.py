@@ -26,10 +26,12 @@ class WebSocketClient(Client):
     """`kind`: "http" or "https". `code`: what the server's close frame said. Stanzas that do not name their namespace get
     jabber:client's."""
 
+    path = "/xmpp-websocket"
+
     def __init__(
         self, server: ServerProcess, domain: str = "localhost", kind: str = "https", **headers: str
     ) -> None:
-        super().__init__(server.address("c2s"), domain, "none" if kind == "http" else "direct")
+        super().__init__(server.address("c2s"), domain, "direct" if kind == "https" else "none")
         self.server, self.kind, self.headers = server, kind, headers
         self.code: int | None = None
         self.pongs: list[bytes] = []
@@ -45,9 +47,7 @@ class WebSocketClient(Client):
         self.socket = self.web.socket
         self.ws = WSConnection(ConnectionType.CLIENT)
         extra = [(name.replace("_", "-").encode(), value.encode()) for name, value in self.headers.items()]
-        asked = Request(
-            host=self.domain, target="/xmpp-websocket", subprotocols=["xmpp"], extra_headers=extra
-        )
+        asked = Request(host=self.domain, target=self.path, subprotocols=["xmpp"], extra_headers=extra)
         self.raw(self.ws.send(asked))
         accepted = False
         while not accepted:
