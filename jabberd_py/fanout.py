@@ -51,7 +51,9 @@ LOOK = 8
 """After so many copies the clock is looked at: one takes a few microseconds, or some dozens to another server."""
 TOGETHER = 4096
 """About so many copies are gathered before the first of them is delivered."""
-GATHERED = 256
+TEXT = 256 * 1024
+"""Bytes of memory: when so much is gathered, it is delivered. A reader can take it at once."""
+SORTED = 256
 """After so many of them the clock is looked at: one takes a fraction of a microsecond."""
 REST = 50e-6
 """Seconds for each reader that a Fan rests after it has delivered: a few times what the writes to the sockets take. One of a
@@ -108,7 +110,7 @@ def as_copies(stanza: Element | Copies) -> Copies:
     return stanza if isinstance(stanza, Copies) else Copies(stanza)
 
 
-def _breathe(began: float) -> float:
+def breathe(began: float) -> float:
     """Blocks for this greenlet's next turn if it has had `SLICE` since ``began``. Returns when its turn began."""
     if time.monotonic() - began <= SLICE:
         return began
@@ -136,7 +138,7 @@ class Fan:
     rested   when it goes on at the earliest (`time.monotonic`)
     """
 
-    __slots__ = ("queue", "rested", "router", "size", "tally", "waiting", "weight")
+    __slots__ = ("__weakref__", "queue", "rested", "router", "size", "tally", "waiting", "weight")
 
     def __init__(self, router: Router, tally: Tally | None = None) -> None:
         self.router, self.tally = router, tally or Tally()
@@ -207,50 +209,67 @@ class Fan:
         while queue:
             taken, pairs = self._gather()
             uplink, copied, readers, look = self.router.uplink, 0, 0, LOOK
-            for jid, bundle in pairs:
-                try:
-                    instances.get(jid.domain, uplink).deliver_copies(bundle, jid)
-                except Exception:
-                    logger.exception("a copy could not be delivered", to=str(jid))
-                readers += 1
-                copied += len(bundle)
-                if copied >= look:
-                    look, began = copied + LOOK, _breathe(began)
+            try:
+                for jid, bundle in pairs:
+                    try:
+                        instances.get(jid.domain, uplink).deliver_copies(bundle, jid)
+                    except Exception:
+                        logger.exception("a copy could not be delivered", to=str(jid))
+                    readers += 1
+                    copied += len(bundle)
+                    if copied >= look:
+                        look, began = copied + LOOK, breathe(began)
+            except Exception:
+                logger.exception("a stanza could not be delivered to all its readers")
             self.tally.copies += copied
+            before = self.size
             for _ in range(taken):
                 weight, size, _ = queue.popleft()
                 self.weight -= weight
                 self.size -= size
                 if self.waiting:
                     self._go_on()
+            if before - self.size >= TEXT:
+                began = breathe(0)  # the sockets take it before there is more
             self.rested = time.monotonic() + min(readers * REST, LONGEST_REST)
 
     def _gather(self) -> tuple[int, Iterable[tuple[JID, Bundle]]]:
         """What comes next: how many of the queue, and (reader, copies for it) pairs. May block."""
-        queue, rows, began = self.queue, dict[str, tuple[JID, list[Copies]]](), time.monotonic()
-        variants = queue[0][2]
-        if (
-            len(queue) == 1 and type(variants) is tuple and len(variants) == 1
-        ):  # most often: nothing is to be sorted
-            ((stanza, readers),) = variants
-            return 1, zip(readers, repeat((as_copies(stanza),)))
-        taken = gathered = 0
-        while taken < len(queue) and gathered < TOGETHER:
+        queue, taken, gathered, size, look, began = self.queue, 0, 0, 0, SORTED, time.monotonic()
+        alike: list[tuple[Iterable[JID], list[Copies]]] = []  # readers, and what all of them get
+        while taken < len(queue) and gathered < TOGETHER and size < TEXT:
+            _, text, variants = queue[taken]
             try:
-                for stanza, readers in queue[taken][2]:
+                for stanza, readers in variants:
                     copies = as_copies(stanza)
-                    for jid in readers:
-                        row = rows.get(jid.full)
-                        if row is None:
-                            rows[jid.full] = jid, [copies]
-                        else:
-                            row[1].append(copies)
-                        gathered += 1
-                        if not gathered % GATHERED:
-                            began = _breathe(began)
+                    if alike and alike[-1][0] is readers:
+                        alike[-1][1].append(copies)
+                    else:
+                        alike.append((readers, [copies]))
+                    gathered += length_hint(readers, 1)
+                    if gathered >= look:
+                        look, began = gathered + SORTED, breathe(began)
             except Exception:
                 logger.exception("a stanza could not be delivered to all its readers")
+            size += text
             taken += 1
+        if len(alike) == 1:  # most often: all is for the same readers, and nothing is to be sorted
+            readers, bundle = alike[0]
+            return taken, zip(readers, repeat(bundle))
+        rows, number = dict[str, tuple[JID, list[Copies]]](), 0
+        for readers, bundle in alike:
+            try:
+                for jid in readers:
+                    row = rows.get(jid.full)
+                    if row is None:
+                        rows[jid.full] = jid, list(bundle)
+                    else:
+                        row[1].extend(bundle)
+                    number += 1
+                    if not number % SORTED:
+                        began = breathe(began)
+            except Exception:
+                logger.exception("a stanza could not be delivered to all its readers")
         return taken, rows.values()
 
     def _go_on(self) -> None:

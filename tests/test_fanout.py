@@ -6,7 +6,7 @@ import gevent
 import gevent.event
 
 from jabberd_py import fanout
-from jabberd_py.fanout import HELD, WAITING, Copies, Fan, quoted
+from jabberd_py.fanout import HELD, TEXT, WAITING, Copies, Fan, quoted
 from jabberd_py.instance import Instance
 from jabberd_py.net import turns
 from jabberd_py.router import Router
@@ -196,6 +196,36 @@ def test_after_many_readers_it_rests_and_what_comes_meanwhile_goes_out_together(
     assert far.bundles == [1] * 1000 + [3] * 1000
     of = [each.text_of("body") for each in far.got if each.attrs["to"] == "u7@a.example/x"]
     assert of == ["0", "1", "2", "3"]
+
+
+def test_what_waits_for_the_same_readers_is_gathered_once():
+    router = house("a.example")
+    fan, readers = Fan(router), [parse(f"u{n}@a.example/x") for n in range(100)]
+    far = router.instances["a.example"]
+    for n in range(3):
+        fan.send((message(str(n)), readers))
+    wait_for(far, 300)
+    assert far.bundles == [3] * 100
+    assert [each.text_of("body") for each in far.got] == ["0", "1", "2"] * 100
+    far.got.clear()
+    for n in range(3):  # the last one is for others, too
+        fan.send((message(str(n)), readers if n < 2 else [*readers[:1], parse("v@a.example/x")]))
+    wait_for(far, 202)
+    of = {to: [each.text_of("body") for each in far.got if each.attrs["to"] == to] for to in
+          ("u0@a.example/x", "u1@a.example/x", "v@a.example/x")}  # fmt: skip
+    assert of == {"u0@a.example/x": ["0", "1", "2"], "u1@a.example/x": ["0", "1"], "v@a.example/x": ["2"]}
+
+
+def test_long_stanzas_do_not_go_out_together():
+    """A reader's socket takes one of them before the next one comes."""
+    router = house("a.example")
+    fan, reader = Fan(router), [parse("u@a.example/x")]
+    far = router.instances["a.example"]
+    for n in range(3):
+        fan.add((message(str(n) * TEXT), reader))
+    wait_for(far, 3)
+    assert far.bundles == [1, 1, 1]
+    assert [each.text_of("body")[0] for each in far.got] == ["0", "1", "2"]
 
 
 def test_a_turn_that_begins_later():
