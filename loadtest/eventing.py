@@ -17,6 +17,8 @@ KEPT = 10
 """Items that a node of the row "publish" keeps; each publish drops the oldest."""
 NODES, WANTED = 30, 10
 """Nodes of an account, and how many of them its client wants to hear of."""
+IN_FLIGHT = 8
+"""Items on their way to all subscribers at a time, by as many publishers: more of them come than the server can send."""
 MANY = 50
 """Contacts of an account that logs in."""
 
@@ -87,13 +89,16 @@ def publishing(bed: Bed) -> float:
 
 
 def notifying(bed: Bed) -> float:
-    """Microseconds for each of the notifications to 1,000 subscribers of a node, when somebody publishes."""
+    """Microseconds for each of the notifications to 1,000 subscribers of a node, `IN_FLIGHT` items on their way. In the details:
+    when the next item comes after everybody has the last one, so that each notification is a write to a socket."""
     clients = bed.login(accounts(READERS), False, available=False)
     service = f"pubsub.{DOMAIN}"
     try:
-        publisher = clients[0]
-        all_answer([publisher], (
-            f"<iq type='set' id='c' to='{service}'><pubsub xmlns='{PUBSUB}'><create node='bench'/></pubsub></iq>"
+        all_answer([clients[0]], (
+            f"<iq type='set' id='c' to='{service}'><pubsub xmlns='{PUBSUB}'><create node='bench'/><configure>"
+            f"<x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE'><value>{PUBSUB}#node_config</value></field>"
+            "<field var='pubsub#publish_model'><value>open</value></field></x>"
+            "</configure></pubsub></iq>"
         ).encode(), b">")  # fmt: skip
         for client in clients:
             client.send((
@@ -103,9 +108,12 @@ def notifying(bed: Bed) -> float:
         bed.quiet(Loop(clients, b">"))
 
         def say(number: int) -> None:
-            publisher.send(publish("bench", f"item{number % 50}", tune(number), "p", service))
+            clients[number % IN_FLIGHT].send(publish("bench", f"item{number % 50}", tune(number), "p", service))
 
-        return to_all(bed, clients, say, "notifications")
+        single = to_all(bed, clients, say, "notifications")
+        figure = to_all(bed, clients, say, "notifications", IN_FLIGHT)
+        bed.details["one at a time"] = single
+        return figure
     finally:
         driver.close(clients)
         bed.settle()

@@ -212,14 +212,16 @@ def play(bed: Bed, routes: dict[Client, Client], starters: list[Client], in_flig
     return used / sent * 1e6
 
 
-def to_all(bed: Bed, readers: list[Client], say: Callable[[int], object], what: str) -> float:
-    """Microseconds for each message to each of the readers; ``say(number)`` sends one for all of them, and the next one follows
-    when everybody has it. ``what``: the name of their count in the details."""
+def to_all(
+    bed: Bed, readers: list[Client], say: Callable[[int], object], what: str, in_flight: int = 1
+) -> float:
+    """Microseconds for each message to each of the readers; ``say(number)`` sends one for all of them, and ``in_flight`` of
+    them are on their way at a time. ``what``: the name of their count in the details."""
     loop, sent = Loop(readers, b"</message>"), 0
 
     def more(*_: object) -> None:
         nonlocal sent
-        if loop.received >= sent * len(readers) and time.monotonic() < stop:
+        while time.monotonic() < stop and sent * len(readers) - loop.received <= (in_flight - 1) * len(readers):
             say(sent)
             sent += 1
 

@@ -14,7 +14,7 @@ from . import config as configuration
 from . import options, publishing
 from .config import Config
 from .names import refusal
-from .notify import Event, Outbox, Reader
+from .notify import Event, Outbox, Readers
 from .store import Node, Nodes, nodes_of
 
 PUBLISHERS = frozenset(("owner", "publisher", "publish-only"))
@@ -85,7 +85,7 @@ class Engine(ABC):
         """What they are told of a node that there is not."""
 
     @abstractmethod
-    def audience(self, owner: str, node: Node, about: str) -> Iterator[Reader]:
+    def audience(self, owner: str, node: Node, about: str) -> Iterator[Readers]:
         """The addresses that an event of the node goes to, each once. ``about``: items, or nodes (the node itself)."""
 
     def shows(self, jid: str) -> list[str] | None:
@@ -150,14 +150,14 @@ class Engine(ABC):
 
     def tell(self, owner: str, node: Node, make: Callable[[], Element], about: str = "nodes") -> None:
         """Sends an event to all who are to have it; where nobody listens, it is not made. May block."""
-        if self.heard(owner, node):
-            self.outbox.put(owner, Event(make(), lambda: self.audience(owner, node, about)))
+        weight = self.hearers(owner, node)
+        if weight:
+            self.outbox.put(owner, Event(make(), weight, lambda: self.audience(owner, node, about)))
 
-    def heard(self, owner: str, node: Node) -> bool:
-        """May there be anybody who hears of the node? Quick."""
-        if node.subscriptions:
-            return True
-        return self.collections and bool(node.config.collection or self.nodes(owner).root.subscriptions)
+    def hearers(self, owner: str, node: Node) -> int:
+        """About how many hear of the node; 0: nobody can. Quick."""
+        above = self.collections and (node.config.collection or self.nodes(owner).root.subscriptions)
+        return len(node.subscriptions) + bool(above)
 
     def settle(self, owner: str, node: Node) -> None:
         """To be called before items of the node are read, but for the newest one. May block; raises StoreError."""
@@ -191,11 +191,11 @@ class Engine(ABC):
     def reads(self, owner: str, node: Node, jid: JID) -> bool:
         return self.closed(owner, node, jid) is None
 
-    def reader_test(self, owner: str, node: Node) -> Callable[[str], bool]:
-        """For many: may that bare address read the node?"""
+    def reader_test(self, owner: str, node: Node) -> Callable[[str], bool] | None:
+        """For many: may that bare address read the node? None: everybody may."""
         if node.config.access_model == "open":
-            affiliations = node.affiliations
-            return lambda user: affiliations.get(user) not in BARRED
+            barred = {user for user, each in node.affiliations.items() if each in BARRED}
+            return (lambda user: user not in barred) if barred else None
         return lambda user: self.reads(owner, node, parse(user))
 
     def publishes(self, owner: str, node: Node, jid: JID) -> bool:

@@ -2,14 +2,37 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
+from collections.abc import Sequence
+from typing import NamedTuple
 
+from ..net.turns import fairly
 from ..xdb import Ticket
+from ..xmpp.jid import JID, parse
 from .config import Config
-from .options import Subscription
+from .options import PLAIN, Subscription
 
 temporary: dict[str, set[tuple[str, str]]] = {}
 """Bare address -> (owner, node) of subscriptions that end when the subscriber goes."""
+
+
+KEPT = 10
+"""Nodes whose `Kinds` are kept: those of a large node take a few megabytes."""
+
+_kept: deque[Node] = deque()
+
+
+class Kinds(NamedTuple):
+    """The subscribers of a node. Nobody changes this.
+
+    plain    addresses of users who have one subscription, which is for all events
+    others   bare addresses of all other users
+    changes  those of the node of which this tells
+    """
+
+    plain: Sequence[JID]
+    others: Sequence[str]
+    changes: int
 
 
 class Node:
@@ -23,11 +46,12 @@ class Node:
     surplus        how many items it may have above its number (`publishing`); None: that is not known
     trimming       the write that drops what is too many
     gone           it is being deleted: nothing is published to it any more
+    changes        grows with every change of the subscriptions; ``kinds``: see `sort`
     """
 
     __slots__ = (
-        "affiliations", "coming", "config", "created", "creator", "gone", "name", "subscriptions", "surplus", "trimming",
-        "turn",
+        "affiliations", "changes", "coming", "config", "created", "creator", "gone", "kinds", "name", "subscriptions",
+        "surplus", "trimming", "turn",
     )  # fmt: skip
 
     def __init__(self, name: str, config: Config, created: float, creator: str = "") -> None:
@@ -39,6 +63,8 @@ class Node:
         self.surplus: int | None = None
         self.trimming: Ticket | None = None
         self.gone = False
+        self.changes = 0
+        self.kinds: Kinds | None = None
 
     @property
     def owners(self) -> list[str]:
@@ -52,6 +78,25 @@ class Node:
     def addresses(self) -> int:
         """How many addresses are subscribed, or are about to be."""
         return len(self.subscriptions) + sum(user not in self.subscriptions for user in self.coming)
+
+    def sort(self) -> Kinds:
+        """The subscribers, sorted once for all events until one comes or goes. A long node waits for turns meanwhile."""
+        kinds = self.kinds
+        if kinds is not None and kinds.changes == self.changes:
+            return kinds
+        changes, plain, others = self.changes, list[JID](), list[str]()
+        for user, mine in fairly(list(self.subscriptions.items())):
+            one = mine[0]
+            if len(mine) == 1 and one.options is PLAIN and one.state == "subscribed":
+                plain.append(parse(one.jid))
+            else:
+                others.append(user)
+        kinds = self.kinds = Kinds(plain, others, changes)
+        if self not in _kept:
+            _kept.append(self)
+            if len(_kept) > KEPT:
+                _kept.popleft().kinds = None
+        return kinds
 
 
 ROOT = Config(node_type="collection")
@@ -106,6 +151,7 @@ class Nodes(dict[str, Node]):
     def put(self, node: Node, user: str, subscriptions: tuple[Subscription, ...]) -> None:
         """These are all that the user has to the node."""
         self._count(node, len(subscriptions) - len(node.subscriptions.get(user, ())))
+        node.changes += 1
         if subscriptions:
             node.subscriptions[user] = subscriptions
             if any(each.options.temporary for each in subscriptions):

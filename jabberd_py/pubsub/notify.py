@@ -1,24 +1,21 @@
 """Events: what subscribers are told (XEP-0060 sections 7.1.2 and 12.2).
 
-An event is serialised once. Each owner's events leave one behind the other; a long fan-out goes in turns with what others do.
+An event is serialised once. Each owner's events leave one behind the other, in turns with what others do; each reader gets
+all that waits for him at once (`Fan`).
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from random import getrandbits
 from typing import TYPE_CHECKING, NamedTuple
+from weakref import WeakValueDictionary
 
-import gevent
-from gevent.event import Event as Signal
-
-from .. import log
-from ..fanout import Copies
+from ..fanout import Copies, Fan, Variant
 from ..net.turns import fairly
 from ..xdb import xdb
 from ..xmpp.element import Element
-from ..xmpp.jid import parse
+from ..xmpp.jid import JID
 from ..xmpp.ns import CLIENT, DELAY
 from ..xmpp.serialise import ATTRIBUTE
 from ..xmpp.stamp import utc
@@ -29,44 +26,28 @@ from .store import Item
 if TYPE_CHECKING:
     from ..router import Router
 
-logger = log.get(__name__)
 KIDS = [f"{EVENT} event"]
-WAITING = 20
-"""Events of one owner that may wait for the one that is on its way; who causes more has to wait himself."""
-
-
-class Noted(NamedTuple):
-    """A reader whose copy says why it comes, in headers (XEP-0131): (name, text)."""
-
-    jid: str
-    headers: tuple[tuple[str, str], ...]
-
-
-Reader = str | Noted
-"""An address, bare or full, or one with headers."""
+Headers = tuple[tuple[str, str], ...]
+"""Why a copy comes (XEP-0131): (name, text) of each header."""
+Readers = tuple[Headers, Sequence[JID]]
+"""Those whose copies have the same headers, most often none. Nobody changes the addresses any more."""
 
 
 class Event(NamedTuple):
-    """``audience`` is asked when the event's turn has come."""
+    """``weight``: about how many hear of it; ``audience`` tells, and is asked when the event's turn has come."""
 
     stanza: Element
-    audience: Callable[[], Iterable[Reader]]
-
-
-class Queue(deque[Event]):
-    """``room``: an event has left."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.room = Signal()
+    weight: int
+    audience: Callable[[], Iterable[Readers]]
 
 
 class Outbox:
-    """``lets``: may that copy of an event leave? None: all may."""
+    """``lets``: may that copy of an event leave? None: all may. ``fans``: owner -> what sends the owner's events; it is there
+    while some wait."""
 
     def __init__(self, router: Router, lets: Callable[[Element], bool] | None = None) -> None:
         self.router, self.lets = router, lets
-        self.queues: dict[str, Queue] = {}
+        self.fans = WeakValueDictionary[str, Fan]()
 
     def send(self, stanza: Element) -> None:
         """Delivers it at once. Does not block."""
@@ -74,40 +55,30 @@ class Outbox:
             self.router.deliver(stanza)
 
     def put(self, owner: str, event: Event) -> None:
-        """Blocks only while too many events of the owner wait."""
-        queue = self.queues.get(owner)
-        while queue is not None and len(queue) >= WAITING:
-            queue.room.clear()
+        """Blocks only while too much waits of what the owner's subscribers are told."""
+        fan = self.fans.get(owner)
+        if fan is None:
+            fan = self.fans[owner] = Fan(self.router)
+        elif fan.busy:
             xdb.release()
-            queue.room.wait()
-            queue = self.queues.get(owner)
-        if queue is not None:
-            queue.append(event)
-            return
-        queue = self.queues[owner] = Queue()
-        queue.append(event)
-        gevent.spawn(self._work, owner, queue)
+            fan.wait()
+        fan.later(event.weight, self._variants(event), len(event.stanza.inner))
 
-    def _work(self, owner: str, queue: Queue) -> None:
-        instances, uplink = self.router.instances, self.router.uplink
-        try:
-            with xdb.unit():
-                while queue:
-                    stanza, audience = queue.popleft()
-                    queue.room.set()
-                    try:
-                        copies = Copies(stanza)
-                        for reader in fairly(audience()):
-                            if not isinstance(reader, str):
-                                self.send(with_headers(stanza, reader.headers).copy(to=reader.jid))
-                            elif self.lets is None or self.lets(stanza.copy(to=reader)):
-                                jid = parse(reader)
-                                instances.get(jid.domain, uplink).deliver_copies((copies,), jid)
-                    except Exception:
-                        logger.exception("an event was not sent to all", owner=owner)
-        finally:
-            del self.queues[owner]
-            queue.room.set()
+    def _variants(self, event: Event) -> Iterator[Variant]:
+        stanza, copies = event.stanza, Copies(event.stanza)
+        for headers, readers in event.audience():
+            if self.lets is not None:
+                readers = self._let(stanza, readers)
+            yield with_headers(stanza, headers) if headers else copies, readers
+
+    def _let(self, stanza: Element, readers: Iterable[JID]) -> list[JID]:
+        assert self.lets is not None
+        let, copy = list[JID](), stanza.copy()
+        for jid in fairly(readers):
+            copy.attrs["to"] = jid.full
+            if self.lets(copy):
+                let.append(jid)
+        return let
 
 
 def attribute(text: str) -> str:

@@ -27,7 +27,7 @@ from .config import Config
 from .consent import question
 from .expiry import Expiry
 from .names import NS, OWNER
-from .notify import Outbox, Reader
+from .notify import Outbox, Readers
 from .options import Subscription
 from .present import Presence
 from .readers import readers
@@ -180,24 +180,25 @@ class Pep(AccountCommands, Requests, Expiry, Module):
 
     # -- who hears --------------------------------------------------------------------------------
 
-    def audience(self, owner: str, node: Node, about: str) -> Iterator[Reader]:
+    def audience(self, owner: str, node: Node, about: str) -> Iterator[Readers]:
         """Section 4.3: clients that want to know, and who has subscribed without showing any."""
-        name, told = node.name, set()
+        name, told, clients = node.name, set[str](), list[JID]()
         may: dict[str, bool] = {owner: True}
-        for full, seen in self.present.clients(owner):
+        for full, seen in fairly(self.present.clients(owner)):
             if seen.wants and name in seen.wants:
                 bare = full.partition("/")[0]
                 if bare not in may:
                     may[bare] = self.shown_to(owner, bare) and self.reads(owner, node, parse(bare))
                 if may[bare]:
                     told |= {full, bare}
-                    yield full
-        for reader in readers(self, owner, node, about):
-            if (reader if isinstance(reader, str) else reader.jid) not in told:
-                yield reader
+                    clients.append(parse(full))
+        if clients:
+            yield (), clients
+        for headers, jids in readers(self, owner, node, about):
+            yield headers, [jid for jid in jids if jid.full not in told] if told else jids
 
-    def heard(self, owner: str, node: Node) -> bool:
-        return owner in self.present.of or super().heard(owner, node)
+    def hearers(self, owner: str, node: Node) -> int:
+        return len(self.present.of.get(owner, ())) + super().hearers(owner, node)
 
     def _lets(self, stanza: Element) -> bool:
         """Has the account not blocked the address?"""

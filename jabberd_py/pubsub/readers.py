@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from ..net.turns import fairly
+from ..xmpp.jid import JID, parse
 from .engine import Engine
-from .notify import Noted, Reader
+from .notify import Headers, Readers
 from .options import PLAIN, SHOWS, Subscription
 from .store import Node
 
@@ -13,7 +15,7 @@ DEEP = 100
 """Collections that one event goes up to."""
 
 
-def readers(engine: Engine, owner: str, node: Node, about: str) -> Iterator[Reader]:
+def readers(engine: Engine, owner: str, node: Node, about: str) -> Iterator[Readers]:
     """The addresses of those who are subscribed, may read the node and want the event, each once. ``about``: items, nodes (the
     node itself), or children (a collection's, XEP-0248)."""
     above = list(_above(engine, owner, node)) if engine.collections else []
@@ -21,9 +23,9 @@ def readers(engine: Engine, owner: str, node: Node, about: str) -> Iterator[Read
         yield from _direct(engine, owner, node, about)
         return
     told = set[str]()
-    for reader in _direct(engine, owner, node, about):
-        told.add(reader if isinstance(reader, str) else reader.jid)
-        yield reader
+    for headers, jids in _direct(engine, owner, node, about):
+        told.update(jid.full for jid in jids)
+        yield headers, jids
     through: dict[str, list[tuple[str, str]]] = {}
     for collection, depth in above:
         for each in _interested(engine, owner, node, collection, depth, about):
@@ -31,22 +33,26 @@ def readers(engine: Engine, owner: str, node: Node, about: str) -> Iterator[Read
                 header = ("Collection", collection.name)
                 if header not in through.setdefault(each.jid, []):
                     through[each.jid].append(header)
-    for jid, headers in through.items():
-        yield Noted(jid, tuple(headers))
+    alike: dict[Headers, list[JID]] = {}
+    for full, why in through.items():
+        alike.setdefault(tuple(why), []).append(parse(full))
+    yield from alike.items()
 
 
-def _direct(engine: Engine, owner: str, node: Node, about: str) -> Iterator[Reader]:
-    may_read, always = engine.reader_test(owner, node), not node.config.presence_based_delivery
-    for user, mine in list(node.subscriptions.items()):
+def _direct(engine: Engine, owner: str, node: Node, about: str) -> Iterator[Readers]:
+    may_read = engine.reader_test(owner, node)
+    if about == "children" or node.config.presence_based_delivery:
+        others: Iterable[str] = list(node.subscriptions)
+    else:
+        plain, others, _ = node.sort()
+        if plain:
+            yield (), plain if may_read is None else [jid for jid in fairly(plain) if may_read(jid.user)]
+    alike: dict[Headers, list[JID]] = {}
+    for user in fairly(others):
+        mine = node.subscriptions.get(user, ())
         if about == "children":
             mine = tuple(each for each in mine if _covers(each, 0, about))
-        if not mine or not may_read(user):
-            continue
-        if len(mine) == 1:
-            one = mine[0]
-            plain = one.options is PLAIN and always and one.state == "subscribed"
-            if plain or _wants(engine, node, one):
-                yield one.jid
+        if not mine or may_read is not None and not may_read(user):
             continue
         subids: dict[str, list[str]] = {}
         for each in mine:
@@ -54,7 +60,9 @@ def _direct(engine: Engine, owner: str, node: Node, about: str) -> Iterator[Read
                 subids.setdefault(each.jid, []).append(each.subid)
         for jid, ids in subids.items():
             several = len(ids) > 1 and about == "items"
-            yield Noted(jid, tuple(("SubID", id) for id in ids)) if several else jid
+            headers = tuple(("SubID", id) for id in ids) if several else ()
+            alike.setdefault(headers, []).append(parse(jid))
+    yield from alike.items()
 
 
 def _wants(engine: Engine, node: Node, one: Subscription) -> bool:
@@ -100,9 +108,9 @@ def _interested(
     """Subscriptions to the collection that are for an event of the node. Who may not read the node itself gets nothing of it,
     whatever the collection's access model is."""
     may_read = engine.reader_test(owner, collection), engine.reader_test(owner, node)
-    for user, mine in list(collection.subscriptions.items()):
+    for user, mine in fairly(list(collection.subscriptions.items())):
         wanted = [each for each in mine if _covers(each, depth, about) and _wants(engine, node, each)]
-        if wanted and all(test(user) for test in may_read):
+        if wanted and all(test is None or test(user) for test in may_read):
             yield from wanted
 
 

@@ -19,7 +19,7 @@ from .commands import ServiceCommands
 from .config import ACCESS_MODELS, Config
 from .expiry import Expiry
 from .names import FILTER, GET_PENDING, NS, OWNER
-from .notify import Outbox, Reader
+from .notify import Outbox, Readers
 from .present import Presence
 from .readers import readers
 from .store import Node, nodes_of
@@ -135,7 +135,7 @@ class PubSub(ServiceCommands, Presence, Approval, Expiry, Service):
     def missing(self, owner: str, jid: JID) -> StanzaError:
         return StanzaError("item-not-found")
 
-    def audience(self, owner: str, node: Node, about: str) -> Iterator[Reader]:
+    def audience(self, owner: str, node: Node, about: str) -> Iterator[Readers]:
         return readers(self, owner, node, about)
 
     # -- discovery --------------------------------------------------------------------------------
