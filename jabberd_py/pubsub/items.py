@@ -134,8 +134,9 @@ class Items(Reading):
     def _new_items(self, asker: JID, verb: Element, config: Config) -> list[Item]:
         """What is published. Raises StanzaError."""
         elements = list(verb.elements())
-        if any((each.name, each.ns) != ("item", NS) for each in elements):
-            raise StanzaError("bad-request")
+        for each in elements:
+            if each.name != "item" or each.ns != NS:
+                raise StanzaError("bad-request")
         if not elements and (config.persist_items or config.deliver_payloads):
             raise refusal("bad-request", "item-required")
         if elements and not config.persist_items and not config.deliver_payloads:

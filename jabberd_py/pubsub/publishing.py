@@ -50,7 +50,7 @@ def publish(owner: str, node: Node, items: Sequence[Item], most: int) -> list[st
         dropped: list[str] = xdb.save(_publish_exactly, owner, name, rows, most, full == "reject")
         return dropped
     node.surplus = (node.surplus or 0) + len(items)
-    ticket = xdb.rows(PubsubItem, rows, COLUMNS, KEY, KEPT)
+    ticket = xdb.rows(PubsubItem, rows, COLUMNS, KEY, KEPT, sum([len(item.payload) for item in items]))
     if node.surplus >= max(SURPLUS, most // 10):
         _let_trim(owner, node, most)
     xdb.release()

@@ -45,10 +45,9 @@ class Requests(Consent):
         unfold(request)
         payload, asker = request.payload, request.from_
         assert payload is not None and asker is not None and request.type is not None
-        verbs = list(payload.elements())
-        if not verbs or verbs[0].ns != payload.ns:
+        verb = payload.payload
+        if verb is None or verb.ns != payload.ns:
             raise StanzaError("bad-request")
-        verb = verbs[0]
         name = self.methods.get((payload.ns, request.type, verb.name))
         if name is None:
             if verb.name in UNSUPPORTED:

@@ -57,8 +57,8 @@ class Ticket:
             self.hurry()
             waiter = gevent.hub.Waiter()  # an Event costs twice as much
             self.then(lambda ticket: waiter.hub.loop.run_callback(waiter.switch, None))
-            slow = TimeoutError("the store is slow")
-            with nullcontext() if timeout is None else gevent.Timeout(timeout, slow):
+            slow = None if timeout is None else gevent.Timeout(timeout, TimeoutError("the store is slow"))
+            with slow or nullcontext():
                 waiter.get()
         if self.error is not None:
             raise self.error
@@ -164,18 +164,18 @@ class Writer:
         columns: tuple[str, ...],
         key: tuple[str, ...] = (),
         keep: tuple[str, ...] = (),
+        text: int | None = None,
     ) -> Ticket:
         """Inserts tuples of plain values (str, int, float, bytes, None: no conversions) into ``columns``, field names. Rows
         of one table keep their order, and their place among the `write`s. ``key``, ``keep``: as of `Insert`; no two of ``rows``
-        may have the same key."""
+        may have the same key. ``text``: about how many characters there are in all rows, for callers who know."""
         insert = self._insert_into(table, columns, key, keep)
-        size, width = 0, insert.width
+        size, width = text or 0, insert.width
         for row in rows:
             if len(row) != width:
                 raise ValueError(f"{len(row)} values for the {width} columns {columns}")
-            for value in row:
-                if value.__class__ is str:
-                    size += len(value)
+            if text is None:
+                size += sum([len(value) for value in row if value.__class__ is str])
         return self._put(Ticket(insert, rows, size), True)
 
     def row(

@@ -88,7 +88,7 @@ class Element:
         return self._children
 
     def elements(self) -> Iterator[Element]:
-        return (child for child in self.children if not isinstance(child, str))
+        return iter([child for child in self.children if not isinstance(child, str)])
 
     def child(self, name: str, namespace: str | None = None) -> Element | None:
         """The first child of that name (and namespace), or None."""
@@ -121,7 +121,10 @@ class Element:
     @property
     def payload(self) -> Element | None:
         """The first child element: what an IQ is about."""
-        return next(self.elements(), None)
+        for child in self.children:
+            if not isinstance(child, str):
+                return child
+        return None
 
     @property
     def text(self) -> str:

@@ -17,6 +17,11 @@ OPAQUE = [
     "<a xmlns=''/>",
     f"<a xmlns='{NS}'/>",
     "<message xmlns='jabber:client'><body>hi</body></message>",
+    "<a xmlns='urn:x'></a>",
+    "<a xmlns='urn:x'><b><ab/></b></a>",
+    "<a xmlns='urn:x'>ü<a><a/></a></a>",
+    "<a xmlns='urn:x'><![CDATA[</a>]]></a>",
+    "<a xmlns='urn:x'><b xmlns:p='urn:p'><p:c xmlns='urn:x'/></b></a>",
 ]
 """They say in which namespace they are, first of all."""
 OTHERS = [
@@ -26,7 +31,14 @@ OTHERS = [
     "<a/>",
     "<a  xmlns='urn:x'/>",
 ]
-TWO = ["<a xmlns='urn:x'/><b xmlns='urn:x'/>", "text<a xmlns='urn:x'/>"]
+TWO = [
+    "<a xmlns='urn:x'/><b xmlns='urn:x'/>",
+    "text<a xmlns='urn:x'/>",
+    "<a xmlns='urn:x'></a><a xmlns='urn:x'></a>",
+    "<a xmlns='urn:x'>1</a></item><item id='2'><a xmlns='urn:x'>2</a>",
+    "<a xmlns='urn:x'>1</a><b xmlns='urn:x'>2</b>",
+    "<a xmlns='urn:x'>1</a>text",
+]
 
 
 def request(payload, item="", publish=""):
