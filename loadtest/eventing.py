@@ -89,8 +89,8 @@ def publishing(bed: Bed) -> float:
 
 
 def notifying(bed: Bed) -> float:
-    """Microseconds for each of the notifications to 1,000 subscribers of a node, `IN_FLIGHT` items on their way. In the details:
-    when the next item comes after everybody has the last one, so that each notification is a write to a socket."""
+    """Microseconds for each of the notifications to 1,000 subscribers of a node, `IN_FLIGHT` items on their way. In the
+    details: when the next item comes after everybody has the last one. Then each notification is a write to a socket."""
     clients = bed.login(accounts(READERS), False, available=False)
     service = f"pubsub.{DOMAIN}"
     try:
@@ -108,7 +108,9 @@ def notifying(bed: Bed) -> float:
         bed.quiet(Loop(clients, b">"))
 
         def say(number: int) -> None:
-            clients[number % IN_FLIGHT].send(publish("bench", f"item{number % 50}", tune(number), "p", service))
+            clients[number % IN_FLIGHT].send(
+                publish("bench", f"item{number % 50}", tune(number), "p", service)
+            )
 
         single = to_all(bed, clients, say, "notifications")
         figure = to_all(bed, clients, say, "notifications", IN_FLIGHT)

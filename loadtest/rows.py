@@ -221,7 +221,9 @@ def to_all(
 
     def more(*_: object) -> None:
         nonlocal sent
-        while time.monotonic() < stop and sent * len(readers) - loop.received <= (in_flight - 1) * len(readers):
+        while time.monotonic() < stop and sent * len(readers) - loop.received <= (in_flight - 1) * len(
+            readers
+        ):
             say(sent)
             sent += 1
 
