@@ -137,7 +137,7 @@ def teach(client: Client) -> None:
     """The client shows its capabilities and answers the question for them, if the server does not know them."""
     c, features = capabilities()
     client.send(f"<presence>{c}</presence>".encode())
-    came, deadline = b"", time.monotonic() + 3
+    came, deadline = b"", time.monotonic() + 10  # a busy machine takes its time
     while time.monotonic() < deadline:
         if select.select([client.socket], [], [], 0.2)[0]:
             came += client.socket.recv(65536)

@@ -22,6 +22,7 @@ from ..xmpp.capabilities import (
     NS2,
     VER_LENGTH,
     Key,
+    Shown,
     capability_hash,
     proves,
     shown,
@@ -102,6 +103,11 @@ class Caps(Module):
     def __init__(self, host: Instance, settings: Mapping[str, Any] | None = None) -> None:
         super().__init__(host, settings)
         self.known: OrderedDict[Key, frozenset[str]] = OrderedDict()
+        self.absent: dict[Key, None] = {}  # keys that the store does not know, the oldest first
+        self.last: tuple[list[str], Shown | None] = (
+            [],
+            None,
+        )  # the kids of the last presence, and what it shows
         self.waiting: dict[Key, list[Question]] = {}  # the first of them is asked, then the next
         self.turns: OrderedDict[str, deque[Key]] = OrderedDict()
         """Account or other server -> what waits for its turn, the next one first."""
@@ -156,7 +162,7 @@ class Caps(Module):
         """A session has shown a presence. Asks its client, but only if a module hears event ``caps``."""
         if not self.host.hooks.told["caps"]:
             return
-        c = shown(stanza) if stanza.type is None else None
+        c = self.shown(stanza) if stanza.type is None else None
         if c is None:
             if stanza.type == "unavailable" and session.note(CAPS) is not None:
                 del session.notes[CAPS]
@@ -183,7 +189,12 @@ class Caps(Module):
 
     # -- of any client ---------------------------------------------------------------------------
 
-    shown = staticmethod(shown)
+    def shown(self, presence: Element) -> Shown | None:
+        """What the presence says of its sender's capabilities. The copies of a presence share ``kids``: they are read once."""
+        kids = presence.kids
+        if kids is not self.last[0]:
+            self.last = kids, shown(presence)
+        return self.last[1]
 
     def learn_of(
         self,
@@ -246,15 +257,20 @@ class Caps(Module):
         features = self.known.get(key)
         if features is not None:
             self.known.move_to_end(key)
-        elif len(key) == 2:
+        elif len(key) == 2 and key not in self.absent:
             mine = (Capability.owner == self.host.domain) & (Capability.key == " ".join(key))
             text = Capability.select(Capability.features).where(mine).scalar()
             if text is not None:
                 features = self._keep(key, frozenset(json.loads(text)))
+            else:  # a client that never proves it shows it in each presence to each contact: the store is asked once
+                self.absent[key] = None
+                if len(self.absent) > self.remembered:
+                    del self.absent[next(iter(self.absent))]
         return features
 
     def _keep(self, key: Key, features: frozenset[str]) -> frozenset[str]:
         self.known[key] = features
+        self.absent.pop(key, None)
         while len(self.known) > self.remembered:
             self.known.popitem(last=False)
         return features

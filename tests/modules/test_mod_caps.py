@@ -2,6 +2,9 @@
 
 import json
 
+from jabberd_py.instance import Instance
+from jabberd_py.modules import mod_caps
+from jabberd_py.router import Router
 from jabberd_py.xmpp.capabilities import capability_hash, proves, verification
 from jabberd_py.xmpp.element import from_text
 from tests.conftest import CONFIG, Place
@@ -114,3 +117,30 @@ def test_the_newer_hash_stands_in_the_features_and_can_be_asked_for(romeo):
     number = ask(romeo, f"urn:xmpp:caps#{hash.get('algo')}.{hash.text}")
     answer = romeo.gets(f"<iq type='result' id='{number}'><query xmlns='{INFO}'/></iq>")
     assert "urn:xmpp:caps" in [each.get("var") for each in answer[0]]
+
+
+def test_a_hash_that_nobody_proves_costs_the_store_one_question(monkeypatch):
+    """Its client shows it in each presence to each contact."""
+    asked = []
+    monkeypatch.setattr(mod_caps.Capability, "select", lambda *columns: Nothing(asked))
+    caps = mod_caps.Caps(Instance(Router(), "example.org"), {"remembered": 2})
+    for ver in ("a", "a", "a", "b", "b", "c", "c"):
+        assert caps._known(("sha-1", ver)) is None
+    assert len(asked) == 3
+    assert list(caps.absent) == [("sha-1", "b"), ("sha-1", "c")]  # no more than are remembered
+    caps._keep(("sha-1", "c"), frozenset({INFO}))  # a client has proven it
+    assert caps._known(("sha-1", "c")) == {INFO}
+    assert len(asked) == 3
+
+
+class Nothing:
+    """A query that finds nothing."""
+
+    def __init__(self, asked):
+        self.asked = asked
+
+    def where(self, *conditions):
+        return self
+
+    def scalar(self):
+        self.asked.append(self)
