@@ -22,7 +22,7 @@ from .xmpp.jid import JID
 from .xmpp.large import unfold, verbatim
 
 if TYPE_CHECKING:
-    from .fanout import Bundle
+    from .fanout import Bundle, Copies
     from .outbox import Entry
     from .router import Router
 
@@ -126,6 +126,11 @@ class Instance:
         sender gets an error."""
         for copies in bundle:
             self.router.deliver(copies.element(to.full))
+
+    def deliver_presence(self, copies: Copies, to: JID) -> None:
+        """A copy of an account's presence for one of its contacts, at that address of this domain. Never raises StanzaError:
+        the sender gets an error."""
+        self.router.deliver(copies.element(to.full))
 
     def has_session(self, jid: JID) -> bool | None:
         """Has that full address of this domain a session? None: this process does not know. Does not block."""

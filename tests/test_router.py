@@ -6,6 +6,7 @@ from typing import Any
 import gevent
 import pytest
 
+from jabberd_py.fanout import Copies
 from jabberd_py.instance import Instance
 from jabberd_py.router import Router
 from jabberd_py.xmpp.element import Element
@@ -119,3 +120,35 @@ def test_a_handler_may_ask_and_wait(router: Router) -> None:
     done = gevent.spawn(router.deliver, Element("message", from_="a@x.example", to="a@asks.example"))
     done.join(3)
     assert asks.answer_was == "error"  # nobody answers pings there, but at once
+
+
+class Contacts(Recorder):
+    """Gets presence the short way; whoever hears of it sends messages."""
+
+    def deliver_presence(self, copies: Copies, to: JID) -> None:
+        self.router.deliver(_message("echo", f"about {to.node}"))
+        self.got.append(f"presence for {to}")
+
+
+def test_what_a_presence_causes_comes_behind_it(router: Router) -> None:
+    here = Contacts(router, "here.example")
+    router.add(here)
+    copies = Copies(Element("presence", from_="a@x.example/r"))
+    for contact in ("b", "c"):
+        router.deliver_presence(copies, f"{contact}@here.example")
+    assert here.got == [
+        "presence for b@here.example",
+        "echo@here.example about b",
+        "presence for c@here.example",
+        "echo@here.example about c",
+    ]
+    assert router.queues == {}
+
+
+def test_a_contact_whose_address_is_damaged_costs_the_others_nothing(router: Router, capfd: Any) -> None:
+    here = Contacts(router, "here.example")
+    router.add(here)
+    copies = Copies(Element("presence", from_="a@x.example/r"))
+    for contact in ("@", "b@here.example"):
+        router.deliver_presence(copies, contact)
+    assert here.got == ["presence for b@here.example", "echo@here.example about b"]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from operator import attrgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..archive.stamps import STAMPS, genuine
 from ..hooks import HANDLED
 from ..net.turns import fairly
+from ..router import unexpected
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
 from ..xmpp.jid import JID
@@ -16,8 +18,10 @@ from .session import Session
 from .worth import ARCHIVED, missed, worth
 
 if TYPE_CHECKING:
+    from ..fanout import Copies
     from .host import Host
 
+Handler = Callable[[Any, Element], Any]
 managed = attrgetter("sm")
 ABOUT_SUBSCRIPTIONS = frozenset(("subscribe", "subscribed", "unsubscribe", "unsubscribed", "probe"))
 
@@ -46,6 +50,58 @@ def deliver(host: Host, stanza: Element, to: JID) -> None:
                 host.deliver_to(each, stanza)
     elif stanza.type in ("get", "set"):
         raise StanzaError("service-unavailable")
+
+
+def deliver_presence(host: Host, copies: Copies, to: JID) -> None:
+    """`Host.deliver_presence`. The same as `deliver` for a presence to a bare address, with all calls written out: presence is
+    what most deliveries are. All contacts share one Element, until a handler stops it."""
+    if copies.noted[0] is not host:
+        copies.noted = _noted(host, copies)
+    _, plain, filter_in, presence, in_ = copies.noted
+    if to.resource is not None or to.node is None or not plain:
+        host.router.deliver(copies.element(to.full))
+        return
+    user, copy = to.user, copies.shared
+    copy.attrs["to"] = user
+    try:
+        for handler in filter_in:
+            if handler(user, copy) is HANDLED:
+                return
+        for handler in presence:
+            if handler(user, copy) is HANDLED:
+                return
+        mine = host.sessions.users.get(user)
+        if mine is None:
+            return
+        data = copies.start + user.encode() + copies.rest  # nothing in a bare address needs quoting
+        for session in list(mine.values()):
+            if session.presence is None:
+                continue
+            for handler in in_:
+                if handler(session, copy) is HANDLED:
+                    copies.part()
+                    break
+            else:
+                if session.sm is None:
+                    session.transport.send(data)
+                else:
+                    session.sm.push(copy, data)
+    except Exception as error:
+        copies.part()
+        host.router.bounce(copy, error if isinstance(error, StanzaError) else unexpected(error))
+
+
+def _noted(host: Host, copies: Copies) -> tuple[Host, bool, list[Handler], list[Handler], list[Handler]]:
+    """What all copies have in common at that host: may they go the short way, and the handlers that they meet there."""
+    chains = host.hooks.chains
+    plain = not chains["deliver"]["presence"] and STAMPS.isdisjoint(copies.kids)
+    return (
+        host,
+        plain,
+        chains["filter_in"]["presence"],
+        chains["presence"]["presence"],
+        chains["in"]["presence"],
+    )
 
 
 def _message(host: Host, user: str, stanza: Element, session: Session | None, bare: bool) -> None:

@@ -239,6 +239,8 @@ class Host(Instance):
         else:
             delivery.deliver(self, stanza, to)
 
+    deliver_presence = delivery.deliver_presence
+
     def has_session(self, jid: JID) -> bool | None:
         return self.sessions.find(jid) is not None if cluster.here(jid.user) else None
 

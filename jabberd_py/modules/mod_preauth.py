@@ -113,7 +113,7 @@ class PreAuth(Module):
     @on("presence", kind="presence")
     def subscribe(self, user: str, stanza: Element) -> bool | None:
         """Section 3.5: who has the user's token is in the roster at once, both ways."""
-        if stanza.type != "subscribe" or not stanza.has("preauth", PARS):
+        if stanza.attrs.get("type") != "subscribe" or not stanza.has("preauth", PARS):
             return None
         subscription: Any = self.host.modules.get("subscription")
         sender, token = stanza.from_.user, stanza.child("preauth", PARS).attrs.get("token", "")

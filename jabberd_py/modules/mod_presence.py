@@ -15,20 +15,26 @@ from typing import Any
 
 import gevent
 
+from ..fanout import Copies
 from ..hooks import HANDLED, Module, Option, on
 from ..jsm.notes import DIRECTED
 from ..jsm.session import Session
-from ..net.turns import fairly
+from ..net.turns import fairly, share
 from ..xdb import xdb
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
 from ..xmpp.large import unfold
 from ..xmpp.ns import CLIENT
 from ..xmpp.protocols import RFC
+from .mod_roster import roster
 
 PRIORITY = re.compile(r"[+-]?[0-9]{1,3}")
 FAN = 10
 """This many copies of a presence cost its sender as much karma as one stanza."""
+SEES = frozenset(("from", "both"))
+"""Subscriptions of contacts who see the user's presence."""
+LOOK = 8
+"""After so many copies the clock is looked at."""
 AT_ONCE = 200
 """When a session ends, up to this many contacts are told at once (5 µs each). If there are more, all are told in turns."""
 
@@ -78,9 +84,8 @@ class Presence(Module):
         willing = not first and session.priority >= 0
         session.presence, session.priority = stanza, priority
         self.host.hooks.tell("shown", session, stanza)
-        user, roster = session.user, self.host["roster"]
-        turns = fairly(roster.subscribers(user))
-        self._broadcast(session, stanza, (jid for jid in turns if roster.state(user, jid).from_))
+        user = session.user
+        self._broadcast(session, stanza, self.host["roster"].subscribers(user), still=True)
         if first and session.presence is stanza:
             for other in self.host.sessions.available(user):
                 if other is not session:
@@ -111,9 +116,9 @@ class Presence(Module):
         else:
             jids = list(directed)
         if not ended:
-            self._broadcast(session, stanza, fairly(jids))
-        elif len(jids) <= AT_ONCE:
             self._broadcast(session, stanza, jids)
+        elif len(jids) <= AT_ONCE:
+            self._broadcast(session, stanza, jids, turns=False)
         else:  # nothing may block between this event and the removal of the session from the map
             gevent.spawn(self._afterwards, session, stanza, jids)
         if was:
@@ -126,29 +131,45 @@ class Presence(Module):
 
     def _afterwards(self, session: Session, stanza: Element, jids: list[str]) -> None:
         with xdb.unit():
-            self._broadcast(session, stanza, fairly(jids))
+            self._broadcast(session, stanza, jids)
 
-    def _broadcast(self, session: Session, stanza: Element, jids: Iterable[str]) -> int:
-        """Sends the presence to these addresses, except those that a filter stops. The copies share one serialised payload.
-        Stops early if the session has another presence meanwhile. Returns the number of copies that were sent."""
-        host, deliver = self.host, self.host.router.deliver
-        filtered = bool(host.hooks.chains["filter_out"]["presence"])
-        copies = sent = 0
+    def _broadcast(
+        self, session: Session, stanza: Element, jids: Iterable[str], still: bool = False, turns: bool = True
+    ) -> int:
+        """Sends the presence to these addresses, except those that a filter stops. All copies share one text (`Copies`). Stops
+        early if the session has another presence meanwhile. ``still``: only who is still a subscriber when it is his turn gets
+        a copy. ``turns``: everybody else is served in between. Returns the number of copies that were sent."""
+        # every copy of every presence comes by here: calls are written out
+        deliver, user, available = self.host.router.deliver_presence, session.user, stanza.type is None
+        filters = self.host.hooks.chains["filter_out"]["presence"]
+        copies = Copies(stanza)
+        began, tried, sent = 0.0, 0, 0
         for jid in jids:
-            if not self._holds(session, stanza):
+            tried += 1
+            if turns and not tried % LOOK:
+                began = share(began)
+            if session.presence is not stanza and (available or not self._holds(session)):
                 break
-            copies += 1
-            copy = stanza.copy(to=jid)
-            if not filtered or host.lets_out(session, copy):
-                deliver(copy)
-                sent += 1
-        session.work += copies // FAN
+            if still:
+                item = roster[user].get(jid)
+                if item is None or item.state.subscription not in SEES:
+                    continue
+            copy = copies.shared
+            copy.attrs["to"] = jid
+            try:
+                for handler in filters:
+                    if handler(session, copy) is HANDLED:
+                        break
+                else:
+                    deliver(copies, jid)
+                    sent += 1
+            except StanzaError:
+                continue
+        session.work += tried // FAN
         return sent
 
-    def _holds(self, session: Session, stanza: Element) -> bool:
-        """Is this still the last presence of the session? Other greenlets may have changed it."""
-        if stanza.type is None:
-            return session.presence is stanza
+    def _holds(self, session: Session) -> bool:
+        """Is the session still unavailable? Other greenlets may have changed that."""
         heir = self.host.sessions.find(session.jid)
         return heir is None or heir.presence is None
 
@@ -206,7 +227,7 @@ class Presence(Module):
 
     @on("presence")
     def received(self, user: str, stanza: Element) -> bool | None:
-        type = stanza.type
+        type = stanza.attrs.get("type")
         if type is None or type == "unavailable":
             return None
         if type == "probe":
@@ -228,7 +249,15 @@ class Presence(Module):
             if to.resource is not None:
                 sessions = [session for session in sessions if session.jid == to]
                 reply.from_ = to
-            if sum(self._broadcast(session, session.presence, [str(asker)]) for session in sessions):
+            shown = False
+            for session in sessions:
+                presence = session.presence
+                copy = None if presence is None else presence.copy(to=asker)
+                if copy is not None and self.host.lets_out(session, copy):
+                    shown = True
+                    if session.presence is presence:  # else a newer one is on its way
+                        self.host.router.deliver(copy)
+            if shown:
                 return
             reply.attrs["type"] = "unavailable"  # the same if a privacy list hides the user
         else:

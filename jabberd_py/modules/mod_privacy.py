@@ -114,7 +114,7 @@ class Privacy(Module):
 
     @on("filter_out")
     def hold_back(self, session: Session, stanza: Element) -> None:
-        lists = lists_of(session.user)
+        lists = lists_of[session.user]
         if lists is None or "to" not in stanza.attrs:
             return
         hidden = stanza.name == "presence" and stanza.type in (None, "unavailable")
@@ -127,7 +127,7 @@ class Privacy(Module):
     @on("filter_in")
     def turn_away(self, user: str, stanza: Element) -> bool | None:
         # in two functions: one with inner functions makes five cells at each call, and nearly nobody has lists
-        lists = lists_of(user)
+        lists = lists_of[user]
         return None if lists is None else self._turn_away(user, lists, stanza)
 
     def _turn_away(self, user: str, lists: Lists, stanza: Element) -> bool | None:
@@ -148,7 +148,7 @@ class Privacy(Module):
     @on("in", kind="presence")
     def spare_session(self, session: Session, stanza: Element) -> bool | None:
         """A stanza for the bare address reaches several sessions. Each one's own active list holds for it."""
-        lists = lists_of(session.user)
+        lists = lists_of[session.user]
         if lists is None or "from" not in stanza.attrs:
             return None
         if stanza.name == "presence" and "/" in stanza.attrs.get("to", "/"):

@@ -216,7 +216,7 @@ class Privilege(Module):
     @on("presence")
     def heard(self, user: str, stanza: Element) -> None:
         """Presence that a user gets from a contact."""
-        if stanza.type not in (None, "unavailable") or not self.components:
+        if not self.components or stanza.type not in (None, "unavailable"):
             return
         for domain in self._watching("roster"):
             sender = stanza.from_

@@ -60,7 +60,7 @@ class Subscription(Module):
 
     @on("presence")
     def received(self, user: str, stanza: Element) -> bool | None:
-        type = stanza.type
+        type = stanza.attrs.get("type")
         if type not in TYPES:
             return None
         jid = stanza.from_.user

@@ -40,6 +40,18 @@ GREETINGS = 10_000
 """Clients that have just come and wait for the last items; past that, who causes more does the work."""
 
 
+class Latest:
+    """The presence that came last: its ``kids``, its sender, and what it says of the sender's capabilities (``key`` as in
+    `Seen`, ``node``: to ask for)."""
+
+    __slots__ = ("full", "key", "kids", "node")
+
+    def __init__(self, kids: list[str], full: str, shown: Any) -> None:
+        self.kids, self.full = kids, full
+        self.key: tuple[str, ...] | None = None if shown is None else shown.key(full)
+        self.node: str = "" if shown is None else shown.node
+
+
 class Pep(AccountCommands, Requests, Expiry, Module):
     """Keeps what clients publish for their user's other clients and contacts: avatars, bookmarks, encryption keys, moods."""
 
@@ -76,7 +88,7 @@ class Pep(AccountCommands, Requests, Expiry, Module):
         self.present = Audience()
         self.greetings: deque[tuple[str, str, frozenset[str]]] = deque()
         self.listening = False
-        self.last: tuple[bytes, Any] = (b"", None)  # a presence's inner XML, and the capabilities in it
+        self.last = Latest([], "", None)
 
     # -- requests ---------------------------------------------------------------------------------
 
@@ -230,18 +242,21 @@ class Pep(AccountCommands, Requests, Expiry, Module):
     @on("presence")
     def contact(self, user: str, stanza: Element) -> None:
         """A contact's client comes, changes or goes."""
-        type = stanza.type
-        if type is not None and type != "unavailable":
+        attrs = stanza.attrs
+        type, full = attrs.get("type"), attrs["from"]
+        if type is not None:
+            if type == "unavailable":
+                self.present.remove(user, full)
             return
-        sender = stanza.from_
-        full, bare = str(sender), sender.user
-        if type == "unavailable":
-            self.present.remove(user, full)
+        last, kids = self.last, stanza.kids
+        if kids is not last.kids or full != last.full:  # the copies of a presence share them: it is read once
+            last = self.last = Latest(kids, full, self.host["caps"].shown(stanza))
+        key, clients = last.key, self.present.of.get(user)
+        old = None if clients is None else clients.get(full)
+        if key is None if old is None else old.key == key:
             return
-        c = self._capabilities(stanza)
-        key = None if c is None else c.key(full)
-        old = self.present.find(user, full)
-        if (None if old is None else old.key) == key or bare == user:
+        bare = parse(full).user
+        if bare == user:
             return
         state = self.host["roster"].state(user, bare)
         if key is None or not (state.from_ or state.to):
@@ -249,14 +264,7 @@ class Pep(AccountCommands, Requests, Expiry, Module):
             return
         if not state.from_:
             self.present.early.setdefault(user, set()).add(bare)
-        self._ask(user, full, key, c.node, old)
-
-    def _capabilities(self, stanza: Element) -> Any:
-        """What the presence says of them, or None. The copies of a presence share their inner XML: it is read once."""
-        inner = stanza.inner
-        if inner is not self.last[0]:
-            self.last = inner, self.host["caps"].shown(stanza)
-        return self.last[1]
+        self._ask(user, full, key, last.node, old)
 
     def _ask(self, user: str, full: str, key: tuple[str, ...], node: str, old: Seen | None) -> None:
         asked = Seen(key)

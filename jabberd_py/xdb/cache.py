@@ -15,6 +15,8 @@ class Cache(dict[str, T], Generic[T]):
     the value is in the cache. When the cache is full, the value that was read first goes, even if it is still in use: that
     costs one query, but a hit does not have to keep an order. What is pinned stays; it should weigh nothing.
 
+    ``cache[owner]`` is the same as ``cache(owner)`` and costs a tenth of it: for the paths of messages and presence.
+
     After a commit that changes the result, call `forget`. Opening a store empties all caches. The function must have no side
     effects, because it may run twice."""
 
@@ -27,7 +29,7 @@ class Cache(dict[str, T], Generic[T]):
         update_wrapper(self, function)
         _caches.append(self)
 
-    __call__ = dict.__getitem__  # a hit runs no Python code
+    __call__ = dict.__getitem__
 
     def __missing__(self, owner: str) -> T:
         token = self._asking[owner] = object()
