@@ -51,9 +51,15 @@ def _bool(value: Any) -> bool:
     return value if isinstance(value, bool) else WORDS[value.strip().lower()]
 
 
+CENTURY = 36_525 * 86400.0
+"""The longest duration, in seconds: a time that is so far away can be written."""
+
+
 def _int(value: Any) -> int:
     if isinstance(value, bool | float):
         raise TypeError
+    if not -(1 << 63) <= int(value) < 1 << 63:  # no store keeps more
+        raise ValueError(value)
     return int(value)
 
 
@@ -83,7 +89,10 @@ def _measure(value: Any, units: Mapping[str, float], unit: str) -> float:
 
 
 def _duration(value: Any) -> float:
-    return _measure(value, {"": 1.0, **SECONDS}, "(ms|[smhdw])?")
+    seconds = _measure(value, {"": 1.0, **SECONDS}, "(ms|[smhdw])?")
+    if seconds > CENTURY:
+        raise ValueError(value)
+    return seconds
 
 
 def _size(value: Any) -> int:

@@ -115,16 +115,16 @@ class Users:
             raise ValueError(f"an address of more than {OWNER_LENGTH} characters")
         return jid
 
-    def check_stranger(self, user: str, reserved: Iterable[str] = ()) -> None:
+    def check_stranger(self, user: str, reserved: Iterable[str] = (), here: bool = False) -> None:
         """Somebody who does not administer the server wants an account of that address. Its name must not be, or look like, one
         of those that are reserved, or that of an administrator of any host here: whoever has the account has the rights. Only
-        the first administrator registers like anybody: a server without one is being set up. Raises StanzaError (conflict,
-        not-acceptable)."""
+        the first administrator may register, from this machine (``here``): a server without one is being set up. Raises
+        StanzaError (conflict, not-acceptable)."""
         if exists(user):
             raise StanzaError("conflict", "that account exists")
         admins = [parse(each) for host in self._hosts() for each in host.admins]
         theirs = [jid.node or "" for jid in admins if jid.domain == self.host.domain]
-        if not any(exists(jid.user) for jid in admins):
+        if here and not any(exists(jid.user) for jid in admins):
             theirs = []
         if skeleton(parse(user).node or "") in map(skeleton, [*reserved, *theirs]):
             raise StanzaError("not-acceptable", "that name is reserved")

@@ -8,7 +8,7 @@ from typing import Any
 from peewee import CharField, FloatField, TextField
 
 from .. import log
-from ..arguments import AccountAddress
+from ..arguments import AccountAddress, text
 from ..hooks import Module, Option, command, duration
 from ..jsm import standing
 from ..jsm.users import Account, forget
@@ -47,8 +47,11 @@ class Approval(Module):
     # -- for who registers an account -----------------------------------------------------------------
 
     def check(self, reason: str) -> str:
-        """The reason, as it is kept. Raises StanzaError."""
-        reason = " ".join(reason.split())
+        """The reason, as it is kept: administrators get it in a message. Raises StanzaError."""
+        try:
+            reason = " ".join(text(reason).split())
+        except ValueError as error:
+            raise StanzaError("not-acceptable", f"the reason {error}") from None
         if not reason:
             raise StanzaError("not-acceptable", "say why you would like an account here")
         if len(reason) > LONGEST:
@@ -68,12 +71,12 @@ class Approval(Module):
 
     def ask(self, user: str, reason: str, address: str) -> None:
         """Tells the administrators."""
-        text = (
+        told = (
             f"{user} asks for an account, from {address}: {reason}\n"
             f"Approve it in the console, or with the command 'registrations approve'."
         )
         for each in self.host.admins[:TOLD]:
-            body = Element("body", ns.CLIENT, text)
+            body = Element("body", ns.CLIENT, told)
             self.host.router.deliver(Element("message", ns.CLIENT, body, from_=self.host.domain, to=each))
 
     # -- for administrators ---------------------------------------------------------------------------
@@ -89,7 +92,7 @@ class Approval(Module):
 
     @command("registrations approve", changes=True)
     def approve(self, jid: AccountAddress) -> None:
-        """Let a registered account log in."""
+        """Let a registered account log in. If it was suspended meanwhile, that is not undone."""
         self._find(jid.user)
         xdb.save(_approve, jid.user)
         forget(jid.user)
@@ -98,7 +101,16 @@ class Approval(Module):
     def refuse(self, jid: AccountAddress) -> None:
         """Remove a registered account that waits to be approved."""
         self._find(jid.user)
+        row = standing.of(jid.user)
+        if row is None or row.reason != WAITS:
+            raise StanzaError(
+                "not-allowed", "the account is in use or suspended: 'accounts delete' removes it"
+            )
         self.host.users.delete(jid.user)
+
+    def drop(self, user: str) -> None:
+        """The account waits no longer. In the writer."""
+        Applicant.delete().where(Applicant.owner == user).execute()
 
     def _find(self, user: str) -> Applicant:
         found: Applicant | None = Applicant.select().where(Applicant.owner == user).first()
@@ -108,6 +120,7 @@ class Approval(Module):
 
 
 def _approve(user: str) -> None:
+    """In the writer. Raises StanzaError: the account is suspended, or enabled already."""
     Applicant.delete().where(Applicant.owner == user).execute()
-    standing.Standing.delete().where(standing.Standing.owner == user).execute()
+    standing.end(user, standing.Standing.reason == WAITS)
     Account.update(disabled=False).where(Account.owner == user).execute()

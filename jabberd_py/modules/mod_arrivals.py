@@ -9,20 +9,30 @@ from typing import Any
 from peewee import CharField, TextField
 
 from .. import log
-from ..commands import Caller, CommandError, outcome
+from ..commands import CommandError, outcome
 from ..hooks import Module, Option, on
 from ..instance import Instance
 from ..net.karma import Karma, neighbourhood
 from ..xdb import OWNER_LENGTH, Table, spoilt, xdb
+from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
-from ..xmpp.prep import nodeprep
+from ..xmpp.forms import Form
+from ..xmpp.ns import CLIENT
 from ..xmpp.subscription import SubscriptionState
 from . import links
 from .links import Link
-from .mod_invites import ours
-from .mod_register import reserved
+from .mod_invites import OURSELVES, ours
+from .mod_register import name_of, reserved
 
 logger = log.get(__name__)
+PUBSUB, BOOKMARKS = "http://jabber.org/protocol/pubsub", "urn:xmpp:bookmarks:1"
+PRIVATE = {
+    "persist_items": "true",
+    "max_items": "max",
+    "send_last_published_item": "never",
+    "access_model": "whitelist",
+}
+"""The node of bookmarks (XEP-0402 section 3.1)."""
 TRIES, FORGIVEN = 20, 0.1
 """So many times in a row invitations may be tried from one address, and so many more a second."""
 
@@ -69,7 +79,7 @@ class Arrivals(Module):
         """Makes the account of who was invited; its address. Blocks. Raises ValueError, StanzaError, StoreError."""
         if not link.registers:
             raise StanzaError("not-allowed", "with this invitation you cannot make an account here")
-        node = nodeprep(username or link.name)
+        node = name_of(username or link.name)
         if link.name and node != link.name:
             raise StanzaError("not-acceptable", f"the invitation is for the name {link.name}")
         if len(password) < self.min_password:
@@ -124,7 +134,8 @@ class Arrivals(Module):
             if not ours(self.host, str(room)):
                 logger.warning("an invitation names a room of another host", user=user, room=room)
                 continue
-            self._do(user, "rooms affiliation", room=str(room), jid=user, affiliation="member")
+            if self._do(user, "rooms affiliation", room=str(room), jid=user, affiliation="member"):
+                self._bookmark(user, str(room))
         xdb.save(lambda: Arrival.delete().where(Arrival.owner == user).execute())
 
     def befriend(self, one: str, other: str) -> None:
@@ -134,12 +145,29 @@ class Arrivals(Module):
             if not old.state.from_:
                 self.host["roster"].share(user, jid, True)
 
-    def _do(self, user: str, name: str, **args: Any) -> None:
+    def _do(self, user: str, name: str, **args: Any) -> bool:
         """Runs a command for the new account; what fails is in the log."""
         try:
-            outcome(self.host.router.commands.run(Caller("invitation", "invites", operator=True), name, args))
+            outcome(self.host.router.commands.run(OURSELVES, name, args))
         except CommandError as error:
             logger.warning("an invitation could not be kept", user=user, command=name, reason=str(error))
+            return False
+        return True
+
+    def _bookmark(self, user: str, room: str) -> None:
+        """The account's clients find the room and enter it (XEP-0402). Blocks."""
+        item = Element("item", PUBSUB, Element("conference", BOOKMARKS, autojoin="true"), id=room)
+        options = Form("submit", form_type=f"{PUBSUB}#publish-options")
+        for name, value in PRIVATE.items():
+            options.field(f"pubsub#{name}", value=value)
+        publish = Element("publish", PUBSUB, item, node=BOOKMARKS)
+        payload = Element("pubsub", PUBSUB, publish, Element("publish-options", PUBSUB, options.element()))
+        try:
+            answer = self.host.ask(Element("iq", CLIENT, payload, type="set", from_=user, to=user))
+            if answer.type == "error":
+                logger.warning("a room is no bookmark", user=user, room=room)
+        except StanzaError as error:
+            logger.warning("a room is no bookmark", user=user, room=room, reason=str(error))
 
 
 def _both(item: Any) -> Any:

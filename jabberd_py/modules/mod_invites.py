@@ -37,6 +37,7 @@ ARRIVED = "jabberd_py:arrived"
 """The document of an account that a user has invited: when it was made."""
 USES, LATEST = 1000, 366 * 86400.0
 ROOMS = 20
+OURSELVES = Caller("invitation", "invites", operator=True)
 
 
 class Invites(Module):
@@ -217,12 +218,17 @@ class Invites(Module):
         return group
 
     def _rooms(self, rooms: str) -> str:
-        """Raises ValueError."""
+        """Raises ValueError: they are none of this host, or not there; who entered such a room would be its owner."""
         found = [str(parse(each).bare) for each in rooms.replace(",", " ").split()]
         if len(found) > ROOMS or not all(ours(self.host, each) for each in found):
             raise ValueError(
                 f"rooms: at most {ROOMS} addresses of this host, such as room@conference.{self.host.domain}"
             )
+        for each in found:
+            try:
+                outcome(self.host.router.commands.run(OURSELVES, "rooms show", {"room": each}))
+            except CommandError as error:
+                raise ValueError(f"rooms: {each}: {error}; make it first") from None
         return json.dumps(list(dict.fromkeys(found)))
 
     def _is_admin(self, caller: Caller) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+import re
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
@@ -15,6 +16,7 @@ from ..jsm.notes import REGISTERED
 from ..jsm.stream import ClientStream
 from ..jsm.tickets import by_ticket
 from ..net.karma import Karma, neighbourhood
+from ..net.networks import loopback
 from ..xmpp import forms, ns
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError, error_reply
@@ -138,7 +140,7 @@ class Register(Module):
         made = stream.notes.get(REGISTERED, 0)
         if made >= self.per_stream:
             raise StanzaError("not-acceptable", "this stream has made its account")
-        self.register(_read(query), stream.address)
+        self.register(_read(query), stream.address, loopback(stream.address))
         stream.notes[REGISTERED] = made + 1
         return None
 
@@ -172,13 +174,14 @@ class Register(Module):
         question = random.choice(list(self.questions))
         return _challenge(question), question
 
-    def register(self, wish: Application, address: str) -> str:
-        """Makes an account for a stranger; its address. Blocks. Raises StanzaError, ValueError (no good name), StoreError."""
+    def register(self, wish: Application, address: str, here: bool = False) -> str:
+        """Makes an account for a stranger; its address. ``here``: who asks is on this machine. Blocks. Raises StanzaError,
+        ValueError (no good name), StoreError."""
         if not self.strangers or self.host.options.anonymous:
             raise StanzaError("service-unavailable", "nobody can make an account here")
         if not wish.username or not wish.password:
             raise StanzaError("not-acceptable", "a username and a password are needed")
-        node = nodeprep(wish.username)
+        node = name_of(wish.username)
         self._check_password(wish.password)
         reason = self.host["approval"].check(wish.reason) if self.approval else ""
         # a name that is taken costs a token, too: else anybody could find out which accounts exist
@@ -188,7 +191,7 @@ class Register(Module):
         if self.questions and not self._right(wish.challenge, wish.answer):
             raise StanzaError("not-acceptable", "the answer to the question is wrong")
         user = str(self.host.users.jid(f"{node}@{self.host.domain}"))
-        self.host.users.check_stranger(user, self.reserved)
+        self.host.users.check_stranger(user, self.reserved, here)
         if self.approval:
             for rule in self.host.users.names:
                 rule(user)
@@ -258,6 +261,16 @@ class Register(Module):
         except ValueError as error:
             raise StanzaError("not-acceptable", str(error)) from None
         logger.info("password changed by its user", user=str(user))
+
+
+def name_of(said: str) -> str:
+    """The name of an account that somebody has chosen, prepared. Raises ValueError, with a name that would do."""
+    try:
+        return nodeprep(said)
+    except ValueError:
+        better = ".".join(re.findall(r"[^\W_]+", said[:100])).lower()
+        hint = f": {better} would do" if better else ""
+        raise ValueError(f"a name of an account has no spaces, and none of \" & ' / : < > @{hint}") from None
 
 
 def reserved(host: Any) -> list[str]:

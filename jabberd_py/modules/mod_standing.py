@@ -68,18 +68,23 @@ class Standings(Module):
         if not self.host.users.has_account(user):
             raise StanzaError("item-not-found", "there is no such account")
         self.host.users.check_admin_stays(user)
+        times = {"until": until, "deletion": deletion}
+        shown = {key: utc(when) for key, when in times.items() if when is not None}
         standing.put(user, reason, until, deletion)  # first, so that the sessions that end now are told why
         self.host.users.disable(user)
-        times = {"until": until, "deletion": deletion}
-        return {"jid": user, "reason": reason} | {
-            key: utc(when) for key, when in times.items() if when is not None
-        }
+        return {"jid": user, "reason": reason} | shown
 
     @command("accounts enable", changes=True, needs="store")
     def enable(self, jid: AccountAddress) -> None:
-        """Let a disabled or suspended account log in again; it is not deleted then."""
-        self.host.users.disable(jid.user, False)
-        standing.clear(jid.user)
+        """Let a disabled or suspended account log in again; it is not deleted then, and does not wait to be approved."""
+        approval: Any = self.host.modules.get("approval")
+
+        def also() -> None:
+            Standing.delete().where(Standing.owner == jid.user).execute()
+            if approval is not None:
+                approval.drop(jid.user)
+
+        self.host.users.disable(jid.user, False, also)
 
     @on("start")
     @every(60)

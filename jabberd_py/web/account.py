@@ -109,6 +109,7 @@ def end() -> Response:
         case "token":
             return act("tokens remove", back, "The token is removed.", jid=user, id=id)
         case "browsers":
+            web().browsers.end_chats(user, me().host)
             tell(f"{web().browsers.end_others(me())} other browsers are signed out.")
             audit.info(
                 "sign-out", by=user, via="console", where=request.remote_addr, result="all other browsers"

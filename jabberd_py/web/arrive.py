@@ -139,7 +139,7 @@ def register() -> str | Response | tuple[str, int]:
     if request.method == "POST":
         try:
             wish = module.wish(said["name"], _password(), said["challenge"], said["answer"], said["reason"])
-            user = module.register(wish, _address())
+            user = module.register(wish, _address(), near())
             if module.approval:
                 return render_template("arrive/waits.html", user=user)
             return _welcome(user)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..jsm.host import Host
+from ..jsm.tickets import by_ticket
 from ..xmpp.jid import JID, parse
 
 EACH, ALL = 10, 5000
@@ -82,13 +83,20 @@ class Browsers:
 
     def holds(self, session: Signed) -> bool:
         """Is it still there, and its account as at the sign-in? Ends it if not. May block."""
-        if self._over(session, time.time()) or session.host.users.row(session.user) != session.kept:
+        gone = session.host.router.instances.get(session.host.domain) is not session.host
+        if gone or self._over(session, time.time()) or session.host.users.row(session.user) != session.kept:
             self.end(session)
         return self.has(session)
 
     def end(self, session: Signed) -> None:
         self._all.pop(session.id, None)
         session.host.users.tickets.forget(session.user)
+
+    def end_chats(self, user: str, host: Host) -> None:
+        """The account is signed out by browser: so are chats that a browser has signed in."""
+        for each in host.sessions.of(user):
+            if by_ticket(each):
+                each.transport.kick("not-authorized", "signed out in the browser")
 
     def has(self, session: Signed) -> bool:
         """Is it still there?"""

@@ -56,7 +56,7 @@ def sign_in() -> str | Response | tuple[str, int]:
     try:
         if not open_:
             raise Refused(PLAIN, "not by https")
-        host, user = _check(said, request.form.get("password", ""), request.form.get("code", ""))
+        host, user, back = _check(said, request.form.get("password", ""), request.form.get("code", ""))
     except Refused as refused:
         if refused.heard or _unheard.spend(neighbourhood(request.remote_addr or "")):
             where = request.remote_addr
@@ -71,6 +71,8 @@ def sign_in() -> str | Response | tuple[str, int]:
     cookie = browsers.begin(host, user, request.remote_addr or "", request.user_agent.string)
     g.signed = browsers.find(cookie)
     g.new_cookie = ("jabberd", cookie)
+    if back:
+        tell("Your account is back: it is not deleted. If you want it to go, delete it again.")
     audit.info("sign-in", by=user, via="console", where=request.remote_addr, result="done")
     return redirect(wanted or _home(), 303)
 
@@ -82,6 +84,7 @@ def sign_out() -> str | Response:
     if request.method != "POST":
         return render_template("signout.html")
     web().browsers.end(g.signed)
+    web().browsers.end_chats(g.signed.user, g.signed.host)
     audit.info("sign-out", by=g.signed.user, via="console", where=request.remote_addr, result="done")
     g.signed, g.new_cookie = None, ("jabberd", "")
     tell("You are signed out.")
@@ -92,12 +95,12 @@ def _home() -> str:
     return "/console" if is_administrator() and web().console else "/account"
 
 
-def _check(said: str, password: str, code: str) -> tuple[Host, str]:
-    """The host and the bare address of who signs in. Unknown accounts take the same time and get the same text. Blocks. Raises
-    Refused."""
+def _check(said: str, password: str, code: str) -> tuple[Host, str, bool]:
+    """The host and the bare address of who signs in; True if that has undone the deletion of the account. Unknown accounts
+    take the same time and get the same text. Blocks. Raises Refused."""
     global _checking
     guard, here, address = web().guard, web().host, request.remote_addr or ""
-    host, user = _account(said)
+    back, (host, user) = False, _account(said)
     if guard.refuses(user, address):
         raise Refused(LATER, "too many wrong passwords", 429)
     wait = guard.wait(user, address)
@@ -126,12 +129,13 @@ def _check(said: str, password: str, code: str) -> tuple[Host, str]:
         reason = "wrong code"
     else:
         if host.users.disabled(user):
+            back = True
             try:
                 host["standing"].stay(user)
             except StanzaError:
                 raise Refused(host.users.why_disabled(user), "the account is disabled") from None
         guard.succeeded(user, address)
-        return host, user
+        return host, user, back
     guard.failed(user, address)
     xdb.release()
     gevent.sleep(BLUR * secrets.randbelow(1000) / 1000)

@@ -12,7 +12,7 @@ _datetime = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.([0-9]{1,20}))?(?:Z|([+-])([0-9]{2}):([0-5][0-9]))"
 ).fullmatch
 
-LATE = datetime(9999, 12, 31, tzinfo=UTC).timestamp()
+EARLY, LATE = datetime(1, 1, 1, tzinfo=UTC).timestamp(), datetime(9999, 12, 31, tzinfo=UTC).timestamp()
 
 
 def utc(timestamp: float, fraction: bool = False) -> str:
@@ -21,6 +21,7 @@ def utc(timestamp: float, fraction: bool = False) -> str:
         return time.strftime(
             "%Y-%m-%dT%H:%M:%SZ", time.gmtime(timestamp)
         )  # half the time: for each message that waited
+    timestamp = min(max(timestamp, EARLY), LATE)  # what nobody can write is shown as far away
     when = datetime.fromtimestamp(timestamp if fraction else timestamp // 1, UTC)
     return when.isoformat(timespec="milliseconds" if fraction else "seconds")[:-6] + "Z"
 

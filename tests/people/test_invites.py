@@ -13,6 +13,7 @@ from tests.people.conftest import BOSS, CLOSED, HALL, HOST, OPEN, PASSWORD
 INVITE, CREATE = "urn:xmpp:invite#invite", "urn:xmpp:invite#create-account"
 PARS, REGISTER, ROSTER = "urn:xmpp:pars:0", "jabber:iq:register", "jabber:iq:roster"
 TOKENS, OLDER = "{urn:xmpp:ibr-token:0}register", "{urn:xmpp:invite}register"
+PUBSUB = "http://jabber.org/protocol/pubsub"
 TOKEN = "[a-z2-7]{32}"
 
 
@@ -183,6 +184,9 @@ def test_the_group_and_the_rooms_of_an_invitation(ctl, person, stranger):
     client.login(name, PASSWORD)
     assert contacts(client) == {romeo.bare: ("both", [group])}
     assert ctl("rooms", "show", room)["affiliations"][client.bare] == "member"
+    bookmarks = client.iq("get", f"<pubsub xmlns='{PUBSUB}'><items node='urn:xmpp:bookmarks:1'/></pubsub>")
+    (item,) = bookmarks.iter(f"{{{PUBSUB}}}item")
+    assert (item.get("id"), item[0].get("autojoin")) == (room, "true")
 
 
 def test_an_invitation_leads_into_no_room_of_another_host(fails):

@@ -326,3 +326,39 @@ def test_an_invitation_of_a_long_name_has_a_page(people_server, browser):
     made = people_server.ask("invites contact", jid=jid)
     page = browser().get("/invite/" + token_of(made))
     assert page.status == 200 and "<svg" not in page.html
+
+
+@pytest.mark.parametrize("text", ["a\x01b", "a\x00b", "a\ufffeb"])
+def test_a_reason_that_no_message_can_have_is_refused(browser, text):
+    page = browser(domain=OPEN)
+    page.get("/register")
+    said = page.send(
+        "Make my account", name="mallory", password=PASSWORD, again=PASSWORD, answer="blue", reason=text
+    )
+    assert said.status == 400 and "control character" in said.text
+
+
+def test_a_name_with_spaces_is_explained(browser, ctl):
+    token = token_of(ctl("invites", "add", "--host", HOST))
+    said = make_account(browser(), token, "Anna Maria").text
+    assert "no spaces" in said and "anna.maria would do" in said
+
+
+def test_an_invitation_says_which_rooms_and_people_one_meets(browser, ctl, fails):
+    room = f"climbing@conference.{HOST}"
+    assert "no such room" in fails("invites", "add", "--host", HOST, "--rooms", room)
+    ctl("rooms", "create", room, BOSS)
+    token = token_of(ctl("invites", "add", "--host", HOST, "--group", "Climbers", "--rooms", room))
+    page = browser()
+    said = " ".join(page.get(f"/invite/{token}").text.split())
+    assert "the people of Climbers among your contacts" in said and f"the chat room {room}" in said
+
+
+def test_who_signs_in_again_is_told_that_the_account_is_back(person, browser):
+    page = browser(person().bare)
+    page.get("/account/delete")
+    page.send("Delete my account", old=PASSWORD)
+    jid = re.search(r"person\d+@localhost", page.page.text)
+    back = browser()
+    back.sign_in(jid[0], PASSWORD)
+    assert "Your account is back" in back.page.text

@@ -89,6 +89,39 @@ def test_a_registration_that_is_refused_is_gone(stranger, ctl, fails):
     assert "does not wait" in fails("registrations", "refuse", BOSS)
 
 
+def waiting(stranger, ctl):
+    """An account that waits."""
+    client = stranger(OPEN)
+    name = f"bill-{client.fresh()}"
+    assert apply(client, name).get("type") == "result"
+    return client, f"{name}@{OPEN}"
+
+
+def test_an_account_that_is_enabled_waits_no_longer(stranger, ctl, fails):
+    client, user = waiting(stranger, ctl)
+    ctl("accounts", "enable", user)
+    assert user not in [each["jid"] for each in ctl("registrations", "list")]
+    assert "does not wait" in fails("registrations", "refuse", user)
+    client.login(user.partition("@")[0], PASSWORD)
+
+
+def test_a_suspension_is_neither_undone_by_approval_nor_ended_by_refusal(stranger, ctl, fails):
+    client, user = waiting(stranger, ctl)
+    ctl("accounts", "suspend", user, "--reason", "a spammer")
+    assert "changed meanwhile" in fails("registrations", "approve", user)
+    assert "accounts delete" in fails("registrations", "refuse", user)
+    assert failure(client, user.partition("@")[0]) == ("account-disabled", "a spammer")
+    ctl("accounts", "delete", user)
+
+
+def test_a_time_that_is_too_far_away_changes_nothing(person, ctl, fails):
+    romeo = person()
+    for duration in ("99999999999999d", "36526d"):
+        assert "must be a duration" in fails("accounts", "suspend", romeo.bare, "--duration", duration)
+    ctl("accounts", "suspend", romeo.bare, "--duration", "36500d")
+    assert ctl("accounts", "show", romeo.bare)["disabled"] is True
+
+
 def test_only_so_many_registrations_wait_and_few_come_from_one_address(stranger, ctl):
     for each in ctl("registrations", "list"):
         ctl("registrations", "refuse", each["jid"])

@@ -104,3 +104,12 @@ def test_a_ticket_gives_no_rights_that_last(chat, site, browser, make_client):
     assert "show your password once more" in tostring(
         admin(client, "change-user-password", wanted), "unicode"
     )
+
+
+def test_the_chat_ends_when_its_user_signs_out(chat, site, browser, make_client):
+    page = browser(PLAIN)
+    client = make_client(Account("plain", "", Place(site, "localhost")), login=False)
+    client.login("plain", ticket(page)["password"], mechanism="PLAIN")
+    page.get("/sign-out")
+    page.send("Sign out")
+    assert client.stream_error() == "not-authorized"

@@ -336,7 +336,10 @@ def test_the_audit_has_what_somebody_tried_who_was_signed_in(chief: Browser, bro
 
 
 def test_scripts_of_a_page_that_was_left_open_do_not_keep_its_session() -> None:
-    host: Any = SimpleNamespace(users=SimpleNamespace(row=lambda user: [], tickets=Tickets()))
+    host: Any = SimpleNamespace(
+        domain="localhost", users=SimpleNamespace(row=lambda user: [], tickets=Tickets())
+    )
+    host.router = SimpleNamespace(instances={"localhost": host})
     sessions = Browsers()
     sessions.idle, sessions.longest = 100.0, 1000.0
     cookie = sessions.begin(host, PLAIN, "", "")
