@@ -18,6 +18,7 @@ from ..xmpp.sm import SM, count
 from . import dialback
 from .acks import Acks
 from .connection import BIDI, BIDI_FEATURE, Connection, said
+from .finding import find
 from .pair import Failure, Pair
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class Outgoing(Connection):
     resuming           the counters of an earlier stream while we wait for the answer to <resume/>
     held_back          pairs that the other side trusts, and that must wait for that answer
     failure            why the stream did not come up; None: it did, or it broke
+    seeker             whose stanzas wait for the server to be reached (`Seekers`); "": nobody's
     """
 
     failure: Failure | None = None
@@ -61,6 +63,7 @@ class Outgoing(Connection):
         self.awaiting_features = self.sasl = self.ready = False
         self.authenticated = False
         self.external = True
+        self.seeker = ""
         self.multiplex = False
         self.offered_sm = False
         self.resuming: Acks | None = None
@@ -74,7 +77,7 @@ class Outgoing(Connection):
         o = uplink.options
         if not o.permits(self.remote):  # it was when the stanzas came
             raise Failure("not-allowed", f"this server does not talk to {self.remote}", True)
-        sock, target = uplink.find(self.remote, self.step)
+        sock, target = find(uplink.resolver, o, self.remote, self.step)
         self.target = target
         self.address = f"{target.host}:{target.port}"
         stream = self.stream = Stream(sock, o.early_limits, o.buffer, o.login_timeout, o.rates)
@@ -254,6 +257,7 @@ class Outgoing(Connection):
                     address=self.address)  # fmt: skip
         self.step("ready", f"{pair.local} may send to {pair.remote}")
         self.authorised(pair)
+        self.uplink.found(self)
 
     # -- verifying others (XEP-0220 section 2.1.2) ----------------------------------------------------
 

@@ -65,6 +65,7 @@ class Pair:
     While it has no stream, stanzas wait in ``queue``: all of them until the first attempt to connect fails. After that only
     those with a row in the outbox wait, for ``s2s.patience`` seconds; the senders of the others get an error.
 
+    seeker      the bare address of who was the first to write; "": the server itself
     connection  the stream on which the other side lets us send; None: there is none
     bytes       the size of what waits
     failure     why the last attempt failed; None after a success
@@ -74,11 +75,12 @@ class Pair:
 
     __slots__ = (
         "uplink", "local", "remote", "connection", "queue", "bytes", "failure", "failures", "retry", "slot", "own_stream",
+        "seeker",
     )  # fmt: skip
 
-    def __init__(self, uplink: Owner, local: str, remote: str) -> None:
+    def __init__(self, uplink: Owner, local: str, remote: str, seeker: str = "") -> None:
         self.uplink = uplink
-        self.local, self.remote = local, remote
+        self.local, self.remote, self.seeker = local, remote, seeker
         self.connection: Carrier | None = None
         self.queue: deque[Entry] = deque()
         self.bytes = 0
@@ -159,6 +161,17 @@ class Pair:
             self.uplink.connect(self)
         elif not self.slot:
             heartbeat.at(self.retry, self)
+
+    def wait(self) -> None:
+        """What waits gets its error in time even if nobody looks for the other server."""
+        if not self.slot:
+            heartbeat.at(time.monotonic() + self.uplink.options.patience, self)
+
+    @property
+    def writer(self) -> str:
+        """Who wrote last, a bare address; "": nothing waits."""
+        sender = self.queue[-1].stanza.from_ if self.queue else None
+        return "" if sender is None else sender.user
 
     def attach(self, connection: Carrier) -> None:
         """To be called when the other side lets us send on this stream. If the last stream left unacknowledged stanzas, they

@@ -16,9 +16,8 @@ from ..instance import Instance
 from ..net import dane
 from ..net.accept import Ports, with_direct
 from ..net.chain import Authorities, judge
-from ..net.connect import ConnectError, connect, parse_route
 from ..net.crowd import Crowd
-from ..net.dnsrv import DNSError, Resolver, Target
+from ..net.dnsrv import Resolver, Target
 from ..net.karma import Karma
 from ..net.peertls import PeerChannel
 from ..net.stream import Stream
@@ -31,6 +30,7 @@ from ..xmpp.errors import StanzaError, StreamError
 from ..xmpp.jid import JID
 from .acks import Acks
 from .connection import Connection, ParkedStream
+from .finding import SHARE, Seekers
 from .incoming import Incoming
 from .options import S2S
 from .outgoing import Outgoing
@@ -50,6 +50,7 @@ class Uplink(Instance):
     left         pair -> the counters of its last outgoing stream, which the next one may resume
     parked       token -> an incoming stream that has ended and that the other side may resume
     promised     (local, remote) of pairs that may soon send on an incoming stream, so they open none
+    seekers      for whom other servers are looked for
     """
 
     options: S2S
@@ -65,6 +66,7 @@ class Uplink(Instance):
         self.left: dict[Pair, Acks] = {}
         self.parked: dict[str, ParkedStream] = {}
         self.promised: set[tuple[str, str]] = set()
+        self.seekers = Seekers()
         self.crowd = Crowd()
         self.notes = Karma(0.2, 30)  # lines of the log, by address
         self.subscribing = Karma(0.1, 1)
@@ -144,7 +146,7 @@ class Uplink(Instance):
             raise StanzaError("not-allowed", "this server does not pass on what others say to others")
         if not self.options.permits(to.domain):
             raise StanzaError("not-allowed", f"this server does not talk to {to.domain}")
-        self.pair(sender.domain, to.domain).send(stanza)
+        self.pair(sender.domain, to.domain, sender.user).send(stanza)
 
     def requeue(self, entry: Entry, to: JID) -> bool:
         sender = entry.stanza.from_
@@ -154,13 +156,15 @@ class Uplink(Instance):
         self.pair(sender.domain, to.domain).enqueue(entry)
         return True
 
-    def pair(self, local: str, remote: str) -> Pair:
-        """Raises StanzaError where there are too many."""
+    def pair(self, local: str, remote: str, seeker: str = "") -> Pair:
+        """``seeker``: who writes, a bare address; "": the server itself. Raises StanzaError where there are too many."""
         pair = self.pairs.get((local, remote))
         if pair is None:
             if len(self.pairs) >= self.options.links:
                 raise StanzaError("resource-constraint", "this server talks to too many others")
-            pair = self.pairs[local, remote] = Pair(self, local, remote)
+            if seeker:
+                self.seekers.make(seeker, self.options.links // SHARE)
+            pair = self.pairs[local, remote] = Pair(self, local, remote, seeker)
         return pair
 
     def damp(self, domain: str, stanza: Element) -> None:
@@ -171,13 +175,31 @@ class Uplink(Instance):
     # -- outgoing streams --------------------------------------------------------------------------
 
     def connect(self, pair: Pair) -> None:
-        """Gives the pair a stream: one that is there already, if it may share that, or a new one."""
-        if not self.stopping and (pair.local, pair.remote) not in self.promised:
-            (self._shared(pair) or self._open(pair)).want(pair)
+        """Gives the pair a stream: one that is there already, if it may share that, or a new one, when it is its turn."""
+        if self.stopping or (pair.local, pair.remote) in self.promised:
+            return
+        connection = self._shared(pair) or self._opened(pair)
+        if connection is None:
+            sender = pair.writer
+            if sender and not self.seekers.enter(sender, pair):
+                return
+            connection = self._open(pair)
+            connection.seeker = sender
+        connection.want(pair)
+
+    def found(self, connection: Outgoing) -> None:
+        """The server is reached, or it is not: those who wait behind it in the sender's line have their turns."""
+        sender, connection.seeker = connection.seeker, ""
+        if sender:
+            self.seekers.leave(sender)
+
+    def _opened(self, pair: Pair) -> Outgoing | None:
+        connection = self.outgoing.get((pair.local, pair.remote))
+        return None if connection is None or connection.stream and connection.stream.closing else connection
 
     def _open(self, pair: Pair) -> Outgoing:
-        connection = self.outgoing.get((pair.local, pair.remote))
-        if connection is None or connection.stream is not None and connection.stream.closing:
+        connection = self._opened(pair)
+        if connection is None:
             connection = self.outgoing[pair.local, pair.remote] = Outgoing(self, pair)
             gevent.spawn(connection.run)
         return connection
@@ -233,35 +255,6 @@ class Uplink(Instance):
         finally:
             connection.verifications.pop((theirs, local, id), None)
 
-    def find(self, remote: str, step: Callable[[str, str], None]) -> tuple[Any, Target]:
-        """Finds and connects to the server of ``remote``. Returns the socket and its target. Blocks. Raises Failure."""
-        o = self.options
-        route = o.routes.get(remote)
-        try:
-            if route is not None:
-                targets: tuple[Target, ...] = (self.resolver.target(*parse_route(route)),)
-                step("route", f"{route}, by the configuration")
-            else:
-                found = self.resolver.services(remote)
-                targets = found.targets
-                step("DNS", found.text)
-        except (DNSError, ValueError) as error:
-            step("DNS", str(error))
-            temporary = isinstance(error, DNSError) and error.temporary
-            condition = "remote-server-timeout" if temporary else "remote-server-not-found"
-            public = f"{remote} cannot be found now: the DNS does not answer" if temporary else None
-            raise Failure(condition, f"{remote} cannot be found: {error}", not temporary, public) from None
-        try:
-            sock, target, tried = connect(targets, o.connect_timeout, o.connect_timeout / 2)
-        except ConnectError as error:
-            step("connect", str(error))
-            public = None if route is None else f"{remote} cannot be reached"
-            raise Failure(
-                "remote-server-timeout", f"{remote} cannot be reached: {error}", public=public
-            ) from None
-        step("connect", f"{target}" + "".join(f"; {each}" for each in tried))
-        return sock, target
-
     # -- incoming streams --------------------------------------------------------------------------
 
     def admits(self, remote: str, local: str) -> bool:
@@ -302,8 +295,11 @@ class Uplink(Instance):
             if connection in self.incoming:
                 self.incoming.discard(connection)
                 self.crowd.leave(connection.address, connection.stranger)
-        elif self.outgoing.get((connection.local, connection.remote)) is connection:
+            return
+        assert isinstance(connection, Outgoing)
+        if self.outgoing.get((connection.local, connection.remote)) is connection:
             del self.outgoing[connection.local, connection.remote]
+        self.found(connection)
 
     def park(self, parked: ParkedStream) -> None:
         """Keeps an incoming stream that has ended, so that the other side may resume it (XEP-0198)."""
@@ -396,3 +392,4 @@ class Uplink(Instance):
         for key, pair in list(self.pairs.items()):
             if pair.idle and pair not in kept and pair not in self.left and key not in self.outgoing:
                 del self.pairs[key]
+                self.seekers.forget(pair)
