@@ -73,7 +73,7 @@ class Approval(Module):
         """Tells the administrators."""
         told = (
             f"{user} asks for an account, from {address}: {reason}\n"
-            f"Approve it in the console, or with the command 'registrations approve'."
+            f"Approve it in the console (Registrations), or with the command 'registrations approve'."
         )
         for each in self.host.admins[:TOLD]:
             body = Element("body", ns.CLIENT, told)

@@ -6,7 +6,6 @@ import json
 import secrets
 import time
 import xml.etree.ElementTree as ET
-from base64 import b64decode
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
@@ -24,6 +23,7 @@ from . import mod_mam, mod_privacy
 from .mod_last import LastActivity
 from .mod_private import Private, key
 from .mod_roster import RosterItem, RosterVersion
+from .portable_keys import SIZES, of_password, once
 from .portable_nodes import OWNER, PUBSUB, Nodes
 
 if TYPE_CHECKING:
@@ -45,8 +45,6 @@ OFFLINE, IN_ARCHIVE, SECRET = (
 IN_NODES, OF_NODES = f"{{{PUBSUB}}}pubsub", f"{{{OWNER}}}pubsub"
 KINDS = 20
 """Kinds of what is not imported that are named."""
-SIZES = {"sha1": 20, "sha256": 32, "sha512": 64}
-"""Bytes of a key."""
 HASHES = {"sha1": "SCRAM-SHA-1", "sha256": "SCRAM-SHA-256", "sha512": "SCRAM-SHA-512"}
 PAGE = 200
 """Messages that are read or written at a time."""
@@ -76,6 +74,8 @@ class Reader:
         if exists(self.user):
             raise Failed(f"{self.user}: that account exists")
         self.password, self.keys = password, dict[str, list[Any]]()
+        if password is not None and (old := of_password(password)):
+            self.password, self.keys = None, old
         self.rows: list[dict[str, Any]] = []
         self.made = self.known = self.whole = False
         self.counts = {"roster": 0, "offline": 0, "archive": 0, "nodes": 0, "failed": 0}
@@ -144,7 +144,7 @@ class Reader:
             ]
             rounds = element.findtext(f"{{{SCRAM}}}iter-count") or ""
             if name is not None and all(parts) and rounds.strip().isdecimal():
-                self.keys[name] = [int(rounds), *_once(SIZES[name], *map(str.strip, parts))]
+                self.keys[name] = [int(rounds), *once(SIZES[name], *map(str.strip, parts))]
                 self.late_keys |= self.made
             else:
                 self._leave(f"keys of a password ({element.get('mechanism', '')[:40]})")
@@ -340,17 +340,6 @@ def _moment(text: str) -> float:
         return min(max(parse_stamp(text), 0.0), time.time())
     except ValueError:
         return time.time()
-
-
-def _once(size: int, *texts: str) -> list[str]:
-    """Salt and keys as base64. ejabberd 23 writes base64 of base64, which the length of a key tells."""
-    try:
-        once = [b64decode(text, validate=True) for text in texts]
-        if len(once[-1]) != size and len(b64decode(once[-1], validate=True)) == size:
-            return [each.decode() for each in once]
-    except ValueError:
-        pass
-    return list(texts)
 
 
 def _stanza(element: ET.Element) -> ET.Element:

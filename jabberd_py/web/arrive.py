@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from flask import Blueprint, abort, g, redirect, render_template, request
+from flask import Blueprint, abort, g, make_response, redirect, render_template, request
 from werkzeug.wrappers import Response
 
 from .. import log
@@ -70,6 +70,11 @@ def _feature(name: str) -> Any:
     return module
 
 
+def _copied(token: str) -> str:
+    """The token, without a sign of the sentence in which the link stood."""
+    return token.rstrip(".,;:!?)]>'\"")
+
+
 def _found(name: str, token: str) -> Any:
     """The link of that token. Ends the request: there is none (404), or too many wrong ones came from there (429)."""
     try:
@@ -110,8 +115,9 @@ def _text(error: Exception) -> str:
 
 @blueprint.route("/invite/<token>", methods=["GET", "POST"])
 @anyone
-def invite(token: str) -> str | Response | tuple[str, int]:
+def invite(token: str) -> Response:
     """What an invitation is for, and how to go on; the form makes an account."""
+    token = _copied(token)
     link = _found("arrivals", token)
     invites, arrivals = _feature("invites"), _feature("arrivals")
     error, name = "", link.name or request.form.get("name", "")[:300]
@@ -124,7 +130,10 @@ def invite(token: str) -> str | Response | tuple[str, int]:
         "arrive/invite.html", link=link, uri=invites.uri(link, token), name=name, error=error, usable=safe(), clients=clients(),
         least=arrivals.min_password,
     )  # fmt: skip
-    return (page, 400) if error else page
+    response = make_response(page, 400 if error else 200)
+    # programs that scan the picture of this page find the invitation
+    response.headers["Link"] = f'<{invites.uri(link, token)}>; rel="alternate"'
+    return response
 
 
 @blueprint.route("/register", methods=["GET", "POST"])
@@ -157,7 +166,7 @@ def register() -> str | Response | tuple[str, int]:
 @anyone
 def password(token: str) -> str | tuple[str, int]:
     """A new password, by a link of an administrator."""
-    link = _found("forgotten", token)
+    link = _found("forgotten", _copied(token))
     forgotten, error = _feature("forgotten"), ""
     if request.method == "POST":
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from flask import Blueprint, Response, abort, g, make_response, render_template, request
+from flask import Blueprint, Response, abort, g, make_response, redirect, render_template, request
 
 from ..xmpp.errors import StanzaError
 from . import prefix
@@ -17,12 +17,12 @@ WEBSOCKET, BOSH = "/xmpp-websocket", "/http-bind"
 @blueprint.route("")
 @anyone
 def index() -> Response:
-    """Converse.js with its settings, under a policy of its own: it makes styles. Pictures come from this server only, so that
-    nobody learns who looks at a message."""
+    """Converse.js with its settings; who is not signed in does that first. It has a policy of its own: it makes styles.
+    Pictures come from this server only, so that nobody learns who looks at a message."""
+    if g.signed is None:
+        return make_response(redirect("/sign-in?next=/chat", 303))
     host = web().host.domain
-    paths = {"websocket": WEBSOCKET, "bosh": BOSH, "assets": "/chat/dist/"}
-    if g.signed is not None:
-        paths["tickets"] = "/chat/ticket.json"
+    paths = {"websocket": WEBSOCKET, "bosh": BOSH, "assets": "/chat/dist/", "tickets": "/chat/ticket.json"}
     settings = {name: prefix.path() + each for name, each in paths.items()} | {"domain": host}
     try:
         files = "{0.scheme}://{0.netloc}".format(urlsplit(web().host.router.base(host)))

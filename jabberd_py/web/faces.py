@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from flask import Blueprint, current_app, g, request, url_for
 
-from . import account, arrive, chat, context, invitations, options, second, setup, signin
+from . import account, arrive, chat, context, invitations, options, registrations, second, setup, signin
 from .console import console
 from .webchat import installed
 
@@ -18,6 +18,7 @@ FACES: list[Blueprint] = [
     setup.blueprint,
     options.blueprint,
     invitations.blueprint,
+    registrations.blueprint,
     chat.blueprint,
     console,
 ]
@@ -41,6 +42,7 @@ CONSOLE = [
     ("People", [
         Entry("console.users", "Users", "accounts list"),
         Entry("invitations.index", "Invitations"),
+        Entry("registrations.index", "Registrations", "registrations list"),
         Entry("console.reports", "Reports", "reports list"),
         Entry("console.announce", "Announcements", "announce"),
     ]),

@@ -2,6 +2,7 @@
 (prosody-migrator) and ejabberd 23.01 (export_piefxis, SCRAM) wrote of one account that had been in use there."""
 
 import json
+import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
@@ -126,6 +127,19 @@ def test_what_ejabberd_has_written(server: ServerProcess) -> None:
         "Blocked contacts",
     }
     client.close()
+
+
+def test_keys_in_place_of_a_password(server: ServerProcess, tmp_path: Path) -> None:
+    """As ejabberd wrote them before XEP-0227 said how."""
+    old = (FILES / "prosody-0.12.xml").read_text()
+    stored, key, salt = (
+        re.search(f"<{name}>(.*?)</", old)[1] for name in ("stored-key", "server-key", "salt")
+    )
+    user = f"<user name='older' password='scram:{stored},{key},{salt},10000'/>"
+    file = tmp_path / "older.xml"
+    file.write_text(f"<server-data xmlns='urn:xmpp:pie:0'><host jid='{NEW}'>{user}</host></server-data>")
+    assert bring(server, file)[0]["password"].startswith("as before, with SCRAM-SHA-1")
+    login(server, f"older@{NEW}", "SCRAM-SHA-1").close()
 
 
 def test_a_password_of_elsewhere_gets_the_other_keys_once_it_is_said(server: ServerProcess) -> None:

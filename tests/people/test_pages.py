@@ -362,3 +362,33 @@ def test_who_signs_in_again_is_told_that_the_account_is_back(person, browser):
     back = browser()
     back.sign_in(jid[0], PASSWORD)
     assert "Your account is back" in back.page.text
+
+
+def test_a_link_that_was_copied_out_of_a_sentence(browser, ctl):
+    token = token_of(ctl("invites", "add", "--host", HOST))
+    page = browser().get(f"/invite/{token},")
+    assert (
+        page.status == 200
+        and page.headers["link"] == f'<xmpp:{HOST}?register;preauth={token}>; rel="alternate"'
+    )
+
+
+def test_an_administrator_approves_and_refuses_in_the_console(browser, ctl, fails):
+    name = f"bill-{Client(('', 0)).fresh()}"
+    for number in (1, 2):
+        guest = browser(domain=OPEN)
+        guest.get("/register")
+        said = {"name": f"{name}-{number}", "password": PASSWORD, "again": PASSWORD, "answer": "blue"}
+        assert "waits" in guest.send("Make my account", reason="<b>neighbour</b>", **said).text
+    console = browser(BOSS)
+    assert (
+        f"{name}-1@{OPEN}" in console.get("/console/registrations").text
+        and "<b>neighbour" not in console.page.html
+    )
+    token = console.page.form("Approve").fields["_token"]
+    for number, what in ((1, "approve"), (2, "refuse")):
+        console.post(
+            "/console/registrations", {"_token": token, "jid": f"{name}-{number}@{OPEN}", "do": what}
+        )
+    assert ctl("accounts", "show", f"{name}-1@{OPEN}")["disabled"] is False
+    assert "no such account" in fails("accounts", "show", f"{name}-2@{OPEN}")

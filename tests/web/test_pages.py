@@ -15,6 +15,8 @@ PAGES = [
     "/account/second-factor",
     *(f"/account{each}" for each in ("", "/devices", "/privacy", "/data", "/delete")),
     "/console/invitations",
+    "/console/registrations",
+    "/account/invitations",
 ]
 
 
