@@ -152,7 +152,7 @@ class Engine(ABC):
         """Sends an event to all who are to have it; where nobody listens, it is not made. May block."""
         weight = self.hearers(owner, node)
         if weight:
-            self.outbox.put(owner, Event(make(), weight, lambda: self.audience(owner, node, about)))
+            self.outbox.put(owner, node, Event(make(), weight, lambda: self.audience(owner, node, about)))
 
     def hearers(self, owner: str, node: Node) -> int:
         """About how many hear of the node; 0: nobody can. Quick."""

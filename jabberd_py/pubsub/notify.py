@@ -1,6 +1,6 @@
 """Events: what subscribers are told (XEP-0060 sections 7.1.2 and 12.2).
 
-An event is serialised once. Each owner's events leave one behind the other, in turns with what others do; each reader gets
+An event is serialised once. Each node's events leave one behind the other, in turns with what others do; each reader gets
 all that waits for him at once (`Fan`).
 """
 
@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from random import getrandbits
 from typing import TYPE_CHECKING, NamedTuple
 from weakref import WeakValueDictionary
+from zlib import crc32
 
 from ..fanout import Copies, Fan, Variant
 from ..net.turns import fairly
@@ -21,12 +22,14 @@ from ..xmpp.serialise import ATTRIBUTE
 from ..xmpp.stamp import utc
 from .names import EVENT, NS, SHIM
 from .options import Subscription
-from .store import Item
+from .store import Item, Node
 
 if TYPE_CHECKING:
     from ..router import Router
 
 KIDS = [f"{EVENT} event"]
+LANES = 8
+"""The nodes that one address has made share so many `Fan`s: they take no more than that of the memory, and of the turns."""
 Headers = tuple[tuple[str, str], ...]
 """Why a copy comes (XEP-0131): (name, text) of each header."""
 Readers = tuple[Headers, Sequence[JID]]
@@ -42,23 +45,24 @@ class Event(NamedTuple):
 
 
 class Outbox:
-    """``lets``: may that copy of an event leave? None: all may. ``fans``: owner -> what sends the owner's events; it is there
-    while some wait."""
+    """``lets``: may that copy of an event leave? None: all may. ``fans``: (owner, creator, lane) -> what sends the events of
+    those nodes; it is there while some wait. So a node with many subscribers holds up no other creator's."""
 
     def __init__(self, router: Router, lets: Callable[[Element], bool] | None = None) -> None:
         self.router, self.lets = router, lets
-        self.fans = WeakValueDictionary[str, Fan]()
+        self.fans = WeakValueDictionary[tuple[str, str, int], Fan]()
 
     def send(self, stanza: Element) -> None:
         """Delivers it at once. Does not block."""
         if self.lets is None or self.lets(stanza):
             self.router.deliver(stanza)
 
-    def put(self, owner: str, event: Event) -> None:
-        """Blocks only while too much waits of what the owner's subscribers are told."""
-        fan = self.fans.get(owner)
+    def put(self, owner: str, node: Node, event: Event) -> None:
+        """Blocks only while too much waits of what subscribers of this node are told, or of those that share its lane."""
+        key = owner, node.creator, crc32(node.name.encode()) % LANES
+        fan = self.fans.get(key)
         if fan is None:
-            fan = self.fans[owner] = Fan(self.router)
+            fan = self.fans[key] = Fan(self.router)
         elif fan.busy:
             xdb.release()
             fan.wait()
