@@ -6,8 +6,12 @@ and on other servers by the presence that they send.
 
 from __future__ import annotations
 
+from collections import Counter
+
 MOST = 5000
 """Clients that one account's events go to."""
+EACH = 50
+"""Of these, clients of one contact."""
 SUFFIX = "+notify"
 
 Wants = frozenset[str]
@@ -42,34 +46,44 @@ def seen_with(key: tuple[str, ...], features: frozenset[str]) -> Seen:
 
 class Audience:
     """``of``: account -> full address of a client -> `Seen`. ``early``: account -> bare addresses of contacts who were seen
-    before they may see the account's events. Shared by all greenlets; no I/O here."""
+    before they may see the account's events. ``shares``: account -> how many clients each bare address has there. Shared by all
+    greenlets; no I/O here."""
 
     def __init__(self) -> None:
         self.of: dict[str, dict[str, Seen]] = {}
         self.early: dict[str, set[str]] = {}
+        self.shares: dict[str, Counter[str]] = {}
 
     def find(self, user: str, full: str) -> Seen | None:
         clients = self.of.get(user)
         return None if clients is None else clients.get(full)
 
     def put(self, user: str, full: str, seen: Seen) -> bool:
-        """False: the account has too many."""
+        """False: the account has too many, or this contact. The account's own clients always have a place."""
         clients = self.of.setdefault(user, {})
-        if full not in clients and len(clients) >= MOST:
-            return False
+        if full not in clients:
+            bare = full.partition("/")[0]
+            shares = self.shares.setdefault(user, Counter())
+            if bare != user and (len(clients) >= MOST or shares[bare] >= EACH):
+                return False
+            shares[bare] += 1
         clients[full] = seen
         return True
 
     def remove(self, user: str, full: str) -> None:
         clients = self.of.get(user)
-        if clients is not None:
-            clients.pop(full, None)
+        if clients is not None and clients.pop(full, None) is not None:
             if not clients:
-                del self.of[user]
-                self.early.pop(user, None)
+                self.forget(user)
+                return
+            bare, shares = full.partition("/")[0], self.shares[user]
+            shares[bare] -= 1
+            if not shares[bare]:
+                del shares[bare]
 
     def forget(self, user: str) -> None:
         self.of.pop(user, None)
+        self.shares.pop(user, None)
         self.early.pop(user, None)
 
     def clients(self, user: str) -> list[tuple[str, Seen]]:
