@@ -11,7 +11,7 @@ from ..net.turns import fairly
 from ..options import nearest
 from ..xmpp.errors import StanzaError
 from ..xmpp.stamp import utc
-from . import store
+from . import counting
 from .owners import Owners
 from .store import Node
 
@@ -20,7 +20,7 @@ class Inspection(Owners):
     """What the commands of both faces do."""
 
     def listed(self, owner: str) -> list[dict[str, Any]]:
-        items = store.counts(owner)
+        items = counting.counts(owner)
         return [
             {
                 "node": node.name,
@@ -42,7 +42,7 @@ class Inspection(Owners):
             "owner": owner,
             "created": utc(node.created),
             "creator": node.creator or owner,
-            "items": store.counts(owner).get(name, 0),
+            "items": counting.counts(owner).get(name, 0),
             "settings": {key: value for key, value in settings.items() if key not in hidden},
             "affiliations": dict(node.affiliations),
             "subscriptions": [

@@ -10,8 +10,8 @@ from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
 from ..xmpp.ns import DISCO_INFO, DISCO_ITEMS
 from ..xmpp.stamp import utc
-from . import store
 from .fields import PREFIX
+from .listing import items_of
 from .names import FILTER, META_DATA, NS, ORDER
 from .owners import Owners
 from .reading import ANSWER, ANSWER_AWAY
@@ -64,8 +64,6 @@ TAGS = 30
 """Characters of an item beside its attributes' values."""
 LOOKED_AT = 100
 """Nodes that a request goes through at the price of one stanza."""
-SHOWN = 10_000
-"""Items of a node that are listed."""
 
 
 def features(names: Iterable[str], access_models: Iterable[str]) -> tuple[str, ...]:
@@ -104,9 +102,7 @@ def node_items(engine: Owners, owner: str, node: Node, request: Element) -> Elem
     """Section 5.5: a leaf's items, or a collection's nodes that the asker may see (XEP-0248 section 4.2)."""
     if node.config.is_collection:
         return nodes_in(engine, owner, node, request, lambda node: True)
-    engine.settle(owner, node)
-    ids = store.ids(owner, node.name, SHOWN, engine.since(node)) if node.config.persist_items else []
-    return _page(engine, request, ids, lambda id: Element("item", DISCO_ITEMS, jid=owner, name=id))
+    return items_of(engine, owner, node, request)
 
 
 def nodes_in(

@@ -7,7 +7,7 @@ import time
 from ..hooks import every
 from ..net.turns import fairly
 from ..xdb import xdb
-from . import people, store
+from . import counting, people, store
 from .options import Subscription
 from .owners import Owners
 
@@ -29,7 +29,7 @@ class Expiry(Owners):
             self._subscriptions(time.time())
 
     def _items(self, now: float) -> None:
-        for owner, name, seconds in fairly(store.expiring()):
+        for owner, name, seconds in fairly(counting.expiring()):
             if self.has(owner) and store.expired(owner, name, now - seconds):
                 node = self.nodes(owner).get(name)
                 if node is not None:

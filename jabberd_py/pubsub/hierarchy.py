@@ -180,7 +180,11 @@ class Hierarchy(Requests):
 
     def _store(self, owner: str, changes: dict[str, Config]) -> None:
         if changes:
-            store.configure(owner, {name: (config, self.most(config)) for name, config in changes.items()})
+            nodes, wanted = self.nodes(owner), dict[str, tuple[Config, int | None]]()
+            for name, config in changes.items():
+                node, most = nodes.get(name), self.most(config)
+                wanted[name] = config, None if node is not None and self.most(node.config) == most else most
+            store.configure(owner, wanted)
 
     def _announce(self, owner: str, links: list[Link], verb: str) -> None:
         """Section 5.3.2: the collection's subscribers hear which nodes came into it, or left it."""

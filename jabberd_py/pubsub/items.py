@@ -182,8 +182,8 @@ class Items(Reading):
             raise unsupported("persistent-items")
         self.settle(owner, node)
         if affiliation != "owner":
-            found = store.some(owner, node.name, ids)
-            if any(item.publisher != asker.user for item in found):
+            found = store.publishers(owner, node.name, ids)
+            if any(publisher != asker.user for publisher in found.values()):
                 raise StanzaError("forbidden", "somebody else published that")
         told = node.config.notify_retract
         if "notify" in verb.attrs:

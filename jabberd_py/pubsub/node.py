@@ -35,6 +35,13 @@ class Kinds(NamedTuple):
     changes: int
 
 
+class Counted(NamedTuple):
+    """How many items a node had; ``at``: when (`time.monotonic`)."""
+
+    number: int
+    at: float
+
+
 class Node:
     """A node in memory.
 
@@ -44,14 +51,15 @@ class Node:
     coming         bare address -> its new subscriptions that are not committed yet: they count where there is a limit
     turn           grows with every publish: who reads the last item sees by it that there is a newer one
     surplus        how many items it may have above its number (`publishing`); None: that is not known
+    counted        how many items it had not long ago, if that is known
     trimming       the write that drops what is too many
     gone           it is being deleted: nothing is published to it any more
     changes        grows with every change of the subscriptions; ``kinds``: see `sort`
     """
 
     __slots__ = (
-        "affiliations", "changes", "coming", "config", "created", "creator", "gone", "kinds", "name", "subscriptions",
-        "surplus", "trimming", "turn",
+        "affiliations", "changes", "coming", "config", "counted", "created", "creator", "gone", "kinds", "name",
+        "subscriptions", "surplus", "trimming", "turn",
     )  # fmt: skip
 
     def __init__(self, name: str, config: Config, created: float, creator: str = "") -> None:
@@ -61,6 +69,7 @@ class Node:
         self.coming: dict[str, tuple[Subscription, ...]] = {}
         self.turn = 0
         self.surplus: int | None = None
+        self.counted: Counted | None = None
         self.trimming: Ticket | None = None
         self.gone = False
         self.changes = 0

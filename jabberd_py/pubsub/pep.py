@@ -188,7 +188,7 @@ class Pep(AccountCommands, Requests, Expiry, Module):
         node = self.nodes(user).get(name)
         if node is not None:
             self.settle(user, node)
-            self.withdraw(user, node, [item.id for item in store.some(user, name, ids)])
+            self.withdraw(user, node, list(store.publishers(user, name, ids)))
 
     # -- who hears --------------------------------------------------------------------------------
 

@@ -15,8 +15,9 @@ from peewee import fn
 from ..xdb import Ticket, xdb
 from ..xdb.numbers import FUTURE, above, next_id
 from ..xdb.writer import Insert
+from .counting import count
 from .node import Node
-from .store import Item, count, key, past, trim, trimmed
+from .store import Item, key, past, trim, trimmed
 from .tables import PubsubItem
 
 COLUMNS = ("id", "owner", "key", "node", "item", "publisher", "published", "born", "payload")

@@ -14,7 +14,7 @@ import gevent
 from .. import log
 from ..net.turns import share
 from ..xdb import StoreError, xdb
-from . import store
+from . import counting, store
 
 SUMS = 10_000
 """Sums that are known; the next one makes the server forget the oldest."""
@@ -88,7 +88,7 @@ class Quota:
     def _measure(self, owner: str, node: str) -> int:
         """Characters of all payloads in the node. Others have their turns meanwhile."""
         total, last, turn = 0, 0, 0.0
-        while rows := store.sizes(owner, node, last, CHUNK):
+        while rows := counting.sizes(owner, node, last, CHUNK):
             total += sum(size for _, size in rows)
             last = rows[-1][0]
             xdb.release()

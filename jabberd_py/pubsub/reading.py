@@ -12,7 +12,7 @@ from ..xmpp import rsm
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
 from ..xmpp.jid import JID
-from . import notify, store
+from . import counting, notify, store
 from .engine import Engine
 from .names import NS, ORDER, refusal, unsupported
 from .store import Cut, Item, Node
@@ -118,13 +118,13 @@ class Reading(Engine):
         found, cut = self._read(owner, node, wanted)
         if page is None and not cut:
             return found, None
-        total = store.count(owner, node.name, Cut(since=since))
+        total, before = counting.total(owner, node, since), None
         if not found:
             return found, rsm.answer(count=total)
-        first, index = store.number_of(owner, node.name, found[0].id, order), None
-        if first is not None:
-            after, before = (first, None) if desc else (None, first)
-            index = store.count(owner, node.name, Cut(after, before, order, since))
+        if wanted.start is not None:
+            first = store.number_of(owner, node.name, found[0].id, order)
+            before = Cut(first, None, order, since) if desc else Cut(None, first, order, since)
+        index = counting.index(owner, node.name, total, len(found), wanted.back, before)
         return found, rsm.answer(found[0].id, found[-1].id, total, index)
 
     def _order(self, payload: Element) -> tuple[str, bool]:

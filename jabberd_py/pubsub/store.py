@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from operator import attrgetter
 from typing import Any, NamedTuple
 
-from peewee import fn
+from peewee import chunked
 
-from ..net.turns import fairly
+from ..net.turns import fairly, share
 from ..xdb import cached, spoilt, xdb
 from ..xmpp.element import Element
 from ..xmpp.large import grown
@@ -24,6 +24,10 @@ from .node import Node, Nodes
 from .options import Subscription, stored
 from .tables import PubsubAffiliation, PubsubItem, PubsubNode, PubsubSubscription
 
+NODES = 50
+"""Nodes that one transaction changes."""
+IDS = 100
+"""Items that are looked up by their ids at a time."""
 HEAVY = 100
 """Characters of a configuration that weigh as much in the cache as one subscription."""
 
@@ -146,17 +150,20 @@ def some(owner: str, node: str, ids: Sequence[str]) -> list[Item]:
     return [found[each] for each in dict.fromkeys(ids) if each in found]
 
 
+def publishers(owner: str, node: str, ids: Sequence[str]) -> dict[str, str]:
+    """Who published those of the named items that there are, by their ids. Others have their turns meanwhile."""
+    i, found, began = PubsubItem, dict[str, str](), 0.0
+    for begin in range(0, len(ids), IDS):
+        began = share(began)
+        keys = [key(node, each) for each in ids[begin : begin + IDS]]
+        found.update(rows_of(i.select(i.item, i.publisher).where(i.owner == owner, i.key.in_(keys))))
+    return {each: found[each] for each in ids if each in found}
+
+
 def _living(owner: str, node: str, since: float) -> Any:
     """Condition: items of the node that were published after that Unix time."""
     mine = (PubsubItem.owner == owner) & (PubsubItem.node == node)
     return mine & (PubsubItem.published > since) if since else mine
-
-
-def ids(owner: str, node: str, most: int, since: float = 0.0) -> list[str]:
-    """The ids of all items, at most so many, the oldest first."""
-    i = PubsubItem
-    query = i.select(i.item).where(_living(owner, node, since)).order_by(i.id).limit(most)
-    return [id for (id,) in rows_of(query)]
 
 
 def number_of(owner: str, node: str, item: str, order: str = "id") -> int | None:
@@ -191,29 +198,11 @@ def page(owner: str, node: str, count: int, cut: Cut, newest: bool) -> list[tupl
     return [(number, Item(*row)) for number, *row in rows]
 
 
-def count(owner: str, node: str, cut: Cut = Cut()) -> int:  # noqa: B008
-    """How many items there are in the cut."""
-    return PubsubItem.select(PubsubItem.id).where(cut.where(owner, node)).count()
-
-
-def counts(owner: str) -> dict[str, int]:
-    """How many items there are, by node."""
-    i = PubsubItem
-    query = i.select(i.node, fn.COUNT(i.id)).where(i.owner == owner).group_by(i.node)
-    return dict(rows_of(query))
-
-
-def sizes(owner: str, node: str, after: int, count: int) -> list[tuple[int, int]]:
-    """(number, characters of the payload) of at most so many items behind that number, in order."""
-    i = PubsubItem
-    mine = (i.owner == owner) & (i.node == node) & (i.id > after)
-    return rows_of(i.select(i.id, fn.LENGTH(i.payload)).where(mine).order_by(i.id).limit(count))
-
-
-def expiring() -> list[tuple[str, str, int]]:
-    """(owner, node, seconds) of all nodes whose items expire."""
-    n = PubsubNode
-    return rows_of(n.select(n.owner, n.name, n.expire).where(n.expire.is_null(False)))
+def names(owner: str, node: str, count: int, cut: Cut, newest: bool) -> list[tuple[int, str]]:
+    """As `page`, but only the ids."""
+    i, column = PubsubItem, getattr(PubsubItem, cut.order)
+    query = i.select(column, i.item).where(cut.where(owner, node))
+    return rows_of(query.order_by(column.desc() if newest else column).limit(count))
 
 
 # -- writing: in the writer ------------------------------------------------------------------------
@@ -333,32 +322,47 @@ def create(
     return outcome
 
 
-def configure(owner: str, changes: dict[str, tuple[Config, int]]) -> None:
-    """All of it or nothing. ``changes``: node -> its configuration, and how many of its items stay. Returns when it is
-    committed, and the other items are gone: a piece at a time, before the nodes change."""
+def configure(owner: str, changes: dict[str, tuple[Config, int | None]]) -> None:
+    """``changes``: node -> its configuration, and how many of its items stay; None: as many as before. Returns when all is
+    committed, and the other items are gone: a piece at a time, before the nodes change. Of many nodes, some change at a time,
+    so that others can write, too; the first one changes last."""
     for name, (_, most) in changes.items():
-        found = past(owner, name, most)
+        found = None if most is None else past(owner, name, most)
         if found:
             xdb.clear(PubsubItem, _old(owner, name, found[0][0]))
-    xdb.save(_configured, owner, changes)
-    nodes = known(owner)
-    for name, (config, _) in changes.items():
-        node = nodes.get(name)
-        if node is not None:
-            nodes.unlink(node)
-            node.config, node.surplus = config, None
-            nodes.link(node)
+    for names in chunked(reversed(changes), NODES):
+        piece = {name: changes[name] for name in names}
+        xdb.save(_configured, owner, piece)
+        nodes = known(owner)
+        for name, (config, most) in piece.items():
+            node = nodes.get(name)
+            if node is not None:
+                nodes.unlink(node)
+                node.config = config
+                if most is not None:
+                    node.surplus = node.counted = None
+                nodes.link(node)
 
 
-def _configured(owner: str, changes: dict[str, tuple[Config, int]]) -> None:
+def _configured(owner: str, changes: dict[str, tuple[Config, int | None]]) -> None:
     for name, (config, most) in changes.items():
         _configure(owner, name, config)
-        trim(owner, name, most)
+        if most is not None:
+            trim(owner, name, most)
 
 
 def retract(owner: str, name: str, items: Sequence[str]) -> bool:
     """As `_retract`, when that is committed."""
-    return xdb.save(_retract, owner, name, items)
+    done: bool = xdb.save(_retract, owner, name, items)
+    _uncount(owner, name)
+    return done
+
+
+def _uncount(owner: str, name: str) -> None:
+    """Nobody knows any more how many items the node has."""
+    node = known(owner).get(name)
+    if node is not None:
+        node.counted = None
 
 
 def purge(owner: str, name: str) -> None:
@@ -366,6 +370,7 @@ def purge(owner: str, name: str) -> None:
     found = past(owner, name, 0)
     if found:
         xdb.clear(PubsubItem, _old(owner, name, found[0][0]))
+    _uncount(owner, name)
 
 
 def delete(owner: str, node: Node) -> bool:

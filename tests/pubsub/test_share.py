@@ -1,0 +1,173 @@
+"""Nobody takes the whole of what all share: events, places, and the time of the store."""
+
+import logging
+from types import SimpleNamespace
+
+import gevent
+import pytest
+from gevent.event import Event as Signal
+
+from jabberd_py.pubsub import counting, store
+from jabberd_py.pubsub.audience import EACH, MOST, Audience, Seen
+from jabberd_py.pubsub.config import Config
+from jabberd_py.pubsub.node import Node
+from jabberd_py.pubsub.notify import Event, Outbox, items_event
+from jabberd_py.pubsub.store import NODES, Item
+from jabberd_py.pubsub.tables import TABLES
+from jabberd_py.xdb import xdb
+from jabberd_py.xmpp.jid import parse
+from tests.pubsub.words import ITEMS, condition, publish, pubsub
+
+SERVICE = "pubsub.localhost"
+RSM = "http://jabber.org/protocol/rsm"
+
+
+@pytest.fixture
+def database(tmp_path):
+    opened = xdb.open("sqlite:///test.sqlite", list(TABLES), str(tmp_path))
+    store.nodes_of.clear()
+    yield opened
+    store.nodes_of.clear()
+    opened.close()
+
+
+def test_a_node_with_many_subscribers_holds_up_no_node_of_others():
+    got, news, blocked = [], Signal(), Signal()
+
+    def deliver(bundle, jid):
+        got.append(str(jid))
+        news.set()
+
+    outbox = Outbox(SimpleNamespace(instances={}, uplink=SimpleNamespace(deliver_copies=deliver)))
+
+    def audience(reader, wait=None):
+        def readers():
+            if wait is not None:
+                wait.wait()
+            yield (), [parse(reader)]
+
+        return readers
+
+    stanza = items_event(SERVICE, "n", "headline", [Item("i", "a", 0.0, "")], True)
+    big, small = Node("n", Config(), 0.0, "romeo@localhost"), Node("n2", Config(), 0.0, "juliet@localhost")
+    outbox.put(SERVICE, big, Event(stanza, 10_000, audience("a@x.example", blocked)))
+    outbox.put(SERVICE, big, Event(stanza, 10_000, audience("b@x.example")))
+    outbox.put(SERVICE, small, Event(stanza, 1, audience("nurse@x.example")))
+    assert news.wait(10)
+    assert got == ["nurse@x.example"]
+    blocked.set()
+    with gevent.Timeout(10):
+        while len(got) < 3:
+            news.clear()
+            news.wait()
+    assert got[1:] == ["a@x.example", "b@x.example"]
+
+
+def test_one_contact_does_not_fill_an_audience():
+    audience, seen = Audience(), Seen(("x",))
+    taken = [audience.put("romeo@a", f"mallory@b/{number}", seen) for number in range(EACH + 5)]
+    assert taken == [True] * EACH + [False] * 5
+    assert audience.put("romeo@a", "juliet@b/r", seen) and audience.put("romeo@a", "mallory@b/0", seen)
+    audience.remove("romeo@a", "mallory@b/0")
+    audience.remove("romeo@a", "mallory@b/0")
+    assert audience.put("romeo@a", "mallory@b/new", seen)
+    assert not audience.put("romeo@a", "mallory@b/more", seen)
+    for number in range(MOST):
+        audience.put("romeo@a", f"u{number}@b/r", seen)
+    assert not audience.put("romeo@a", "late@b/r", seen)
+    assert audience.put("romeo@a", "romeo@a/phone", seen)
+    for full, _ in audience.clients("romeo@a"):
+        audience.remove("romeo@a", full)
+    assert not audience.of and not audience.shares
+
+
+def test_a_refused_retraction_reads_no_payload(database, caplog):
+    _fill("n", 3)
+    with caplog.at_level(logging.DEBUG, logger="peewee"):
+        found = store.publishers(SERVICE, "n", ["i2", "none", "i0"])
+    assert list(found.items()) == [("i2", "romeo@a"), ("i0", "romeo@a")]
+    assert caplog.records and all("payload" not in str(record.msg) for record in caplog.records)
+
+
+def test_very_many_nodes_change_some_at_a_time_and_nothing_is_trimmed(database, monkeypatch):
+    names = [f"n{number}" for number in range(2 * NODES + 5)]
+    for name in names:
+        store.create(SERVICE, name, Config(), (1000, 1000), "romeo@a", {})
+    saved, save = [], xdb.save
+
+    def spy(function, *args):
+        if function is store._configured:
+            saved.append(list(args[1]))
+        return save(function, *args)
+
+    monkeypatch.setattr(xdb, "save", spy)
+    monkeypatch.setattr(store, "past", lambda *args: pytest.fail("nobody asked for fewer items"))
+    config = Config(collection=("top",))
+    store.configure(SERVICE, dict.fromkeys(names, (config, None)))
+    assert [len(piece) for piece in saved] == [NODES, NODES, 5]
+    assert saved[-1][-1] == names[0]
+    nodes = store.nodes_of(SERVICE)
+    assert all(nodes[name].config == config for name in names) and set(nodes.children["top"]) == set(names)
+    store.nodes_of.clear()
+    assert set(store.nodes_of(SERVICE).children["top"]) == set(names)
+
+
+def test_a_large_node_is_counted_in_pieces_and_not_at_each_page(database, monkeypatch):
+    monkeypatch.setattr(counting, "PIECE", 10)
+    monkeypatch.setattr(counting, "LARGE", 20)
+    store.create(SERVICE, "n", Config(), (9, 9), "romeo@a", {})
+    node = store.nodes_of(SERVICE)["n"]
+    turns = []
+    monkeypatch.setattr(counting, "share", turns.append)
+    _fill("n", 20)
+    assert counting.total(SERVICE, node, 0.0) == 20 and len(turns) == 3
+    _fill("n", 5, 20)
+    assert counting.total(SERVICE, node, 0.0) == 25  # few are counted each time
+    _fill("n", 5, 25)
+    assert counting.total(SERVICE, node, 0.0) == 25  # many: it was so not long ago
+    assert store.retract(SERVICE, "n", ["i0"])
+    assert counting.total(SERVICE, node, 0.0) == 29
+    assert counting.index(SERVICE, "n", 29, 10, True, None) == 19
+    assert counting.index(SERVICE, "n", 29, 10, False, None) == 0
+    assert counting.index(SERVICE, "n", 29, 10, False, store.Cut(before=15)) is None
+    store.purge(SERVICE, "n")
+    assert counting.total(SERVICE, node, 0.0) == 0
+
+
+def _fill(node, number, first=0):
+    from jabberd_py.pubsub.publishing import COLUMNS, _row
+    from jabberd_py.pubsub.tables import PubsubItem
+
+    rows = [
+        _row(n + 1, SERVICE, node, Item(f"i{n}", "romeo@a", 0.0, "<a/>"))
+        for n in range(first, first + number)
+    ]
+    xdb.save(lambda: PubsubItem.insert_many([dict(zip(COLUMNS, row, strict=True)) for row in rows]).execute())
+
+
+@pytest.mark.topology("one host")
+def test_the_list_of_a_nodes_items_in_pages(romeo, juliet, service):
+    node = romeo.iq("set", pubsub("<create/>"), to=service).find(".//*[@node]").get("node")
+    for number in range(5):
+        publish(romeo, node, f"i{number}", to=service)
+
+    def page(inner=None):
+        more = "" if inner is None else f"<set xmlns='{RSM}'>{inner}</set>"
+        answer = juliet.iq("get", f"<query xmlns='{ITEMS}' node='{node}'>{more}</query>", to=service)
+        names = [each.get("name") for each in answer.iter(f"{{{ITEMS}}}item")]
+        first, count = answer.find(f".//{{{RSM}}}first"), answer.findtext(f".//{{{RSM}}}count")
+        return names, None if first is None else first.get("index"), count
+
+    assert page() == ([f"i{number}" for number in range(5)], None, None)
+    assert page("<max>2</max>") == (["i0", "i1"], "0", "5")
+    assert page("<max>2</max><after>i1</after>") == (["i2", "i3"], "2", "5")
+    assert page("<max>2</max><before>i3</before>") == (["i1", "i2"], "1", "5")
+    assert page("<max>2</max><before/>") == (["i3", "i4"], "3", "5")
+    assert page("<max>2</max><after>i4</after>") == ([], None, "5")
+    assert page("<max>0</max>") == ([], None, "5")
+    for bad, answer in (
+        ("<after>none</after>", "item-not-found"),
+        ("<index>1</index>", "feature-not-implemented"),
+    ):
+        query = f"<query xmlns='{ITEMS}' node='{node}'><set xmlns='{RSM}'>{bad}</set></query>"
+        assert condition(juliet.iq("get", query, to=service)) == (answer,)
