@@ -71,18 +71,22 @@ class ServerInfo(Module):
         service = self.service
         if service is None:
             return
-        self.features = (NS,)
-        self.host["contact"].more[FIELD] = f"xmpp:{service.domain}?;node={NODE}"
-        text = str(self.describe())
-        if text == self.said:
-            return
-        owner, jid = service.domain, self.host.jid
+        owner, jid, more = service.domain, self.host.jid, self.host["contact"].more
         try:
-            node = service.nodes(owner).get(NODE) or service.make(owner, jid, NODE, CONFIG)
+            node = service.nodes(owner).get(NODE)
+            if node is None:
+                node, self.said = service.make(owner, jid, NODE, CONFIG), ""
             if service.affiliation(owner, node, jid) != "owner":
+                self.features = ()
+                more.pop(FIELD, None)
                 logger.warning(
                     "the node of the server information is somebody else's", service=owner, node=NODE
                 )
+                return
+            self.features = (NS,)
+            more[FIELD] = f"xmpp:{service.domain}?;node={NODE}"
+            text = str(self.describe())
+            if text == self.said:
                 return
             service.put(owner, node, [Item(ITEM, str(jid), time.time(), text)])
         except (StanzaError, StoreError) as error:

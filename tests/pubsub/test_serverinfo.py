@@ -91,3 +91,20 @@ def test_servers_that_agree_name_each_other_and_all_others_are_counted(start_ser
 def test_nothing_is_announced_that_nobody_has_switched_on(romeo):
     has, _ = features(romeo, romeo.domain)
     assert INFORMATION not in has
+
+
+def test_a_strangers_node_is_not_announced_as_the_servers_own(start_server, account, make_client):
+    server = start_server(CONFIG, "serverinfo")
+    romeo = account("romeo", Place(server, "localhost"))
+    made = make_client(romeo).iq("set", pubsub("<create node='serverinfo'/>"), to="pubsub.localhost")
+    assert condition(made) == ("result",)
+    server.stop()
+    server = start_server({**CONFIG, "modules": {**CONFIG["modules"], "serverinfo": True}}, "serverinfo")
+    with gevent.Timeout(20):
+        while "information is somebody else's" not in server.log.read_text():
+            gevent.sleep(0.05)
+    has, answer = features(
+        make_client(Account(romeo.user, romeo.password, Place(server, "localhost"))), "localhost"
+    )
+    assert INFORMATION not in has
+    assert "node=serverinfo" not in "".join(answer.itertext())
