@@ -93,6 +93,7 @@ class Owners(Subscribing):
             node = self.own_node(owner, name, asker)
             config = self.wanted(self.shown(owner, node), values)
             self.configured(owner, asker, node, config)
+            node = self.nodes(owner).get(node.name, node)  # nodes may have been read anew meanwhile
         self.recheck(owner, node)
         if config.notify_config:
             inner = (

@@ -6,14 +6,15 @@ import json
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from peewee import chunked
 
-from ..xdb import xdb
+from ..xdb import Ticket, xdb
 from ..xmpp.jid import parse
 from .node import temporary
-from .options import Subscription
+from .options import PRESENCE, Subscription, stored
 from .store import Node, Nodes, known, nodes_of, there
 from .tables import PubsubAffiliation, PubsubSubscription
 
@@ -160,11 +161,16 @@ def left(full: str, others: bool) -> None:
     user = user_of(full)
     for owner, name in list(temporary.get(user, ())):
         nodes = nodes_of.get(owner)
-        node = None if nodes is None else nodes.find(name)
+        if nodes is None:
+            xdb.write(_left, owner, name, user, full, others).then(partial(_stale, owner))
+            if not others:
+                temporary[user].discard((owner, name))
+            continue
+        node = nodes.find(name)
         mine = () if node is None else node.subscriptions.get(user, ())
         kept = [each for each in mine if each.options.temporary]
         gone = [each for each in kept if each.jid == full or each.jid == user and not others]
-        if nodes is not None and node is not None and gone:
+        if node is not None and gone:
             for each in gone:
                 _leave(nodes, node, each)
             xdb.write(_subscribe, owner, name, (), gone)
@@ -172,6 +178,30 @@ def left(full: str, others: bool) -> None:
             temporary[user].discard((owner, name))
     if user in temporary and not temporary[user]:
         del temporary[user]
+
+
+def _stale(owner: str, ticket: Ticket) -> None:
+    """Somebody may have read the nodes before that was committed."""
+    nodes_of.forget(owner)
+
+
+def _left(owner: str, name: str, user: str, full: str, others: bool) -> None:
+    s = PubsubSubscription
+    query: Any = s.select(s.subid, s.jid, s.options).where(s.owner == owner, s.node == name, s.bare == user)
+    gone = [
+        subid
+        for subid, jid, options in query.tuples()
+        if stored(json.loads(options)).temporary and (jid == full or jid == user and not others)
+    ]
+    s.delete().where(s.subid.in_(gone)).execute()
+
+
+def begin() -> None:
+    """To be called when the store was opened: finds the subscriptions that end when the subscriber goes."""
+    s = PubsubSubscription
+    query: Any = s.select(s.bare, s.owner, s.node).where(s.options.contains(f'"{PRESENCE}"'))
+    for user, owner, name in query.tuples():
+        temporary.setdefault(user, set()).add((owner, name))
 
 
 def forget(user: str) -> list[tuple[str, str]]:

@@ -375,6 +375,7 @@ class Pep(AccountCommands, Requests, Expiry, Module):
     @on("start")
     def begin(self) -> None:
         publishing.begin()
+        people.begin()
 
     @on("start", "reload")
     def announce(self) -> None:

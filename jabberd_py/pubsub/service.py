@@ -15,6 +15,7 @@ from ..xmpp.jid import JID, parse
 from ..xmpp.ns import DISCO_INFO, STANZAS
 from . import discovery, people, publishing
 from .approval import Approval
+from .bounces import Bounces
 from .commands import ServiceCommands
 from .config import ACCESS_MODELS, Config
 from .expiry import Expiry
@@ -24,6 +25,9 @@ from .present import Presence
 from .readers import readers
 from .store import Node, nodes_of
 from .tables import TABLES
+
+GONE = ("item-not-found", "gone")
+AWAY = ("remote-server-not-found", "remote-server-timeout")
 
 
 class PubSub(ServiceCommands, Presence, Approval, Expiry, Service):
@@ -53,7 +57,7 @@ class PubSub(ServiceCommands, Presence, Approval, Expiry, Service):
     ) -> None:
         super().__init__(router, host, domain, settings)
         self.outbox = Outbox(self.router)
-        self.seen = {}
+        self.seen, self.bounces = {}, Bounces()
         self.dialogues[GET_PENDING] = self.pending
 
     @on("start")
@@ -80,9 +84,13 @@ class PubSub(ServiceCommands, Presence, Approval, Expiry, Service):
         return True if x is not None and self.decided(self.domain, sender, x) else None
 
     def returned(self, sender: JID, stanza: Element) -> None:
-        """Section 12.3: whoever is gone for good is subscribed no longer."""
+        """Section 12.3: whoever is gone for good, or cannot be reached for very long, is subscribed no longer."""
         error = stanza.child("error")
-        if error is None or not any(error.child(name, STANZAS) for name in ("item-not-found", "gone")):
+        if error is None:
+            return
+        if not any(error.child(name, STANZAS) for name in GONE) and not (
+            any(error.child(name, STANZAS) for name in AWAY) and self.bounces.add(str(sender))
+        ):
             return
         nodes, jid = self.nodes(self.domain), str(sender)
         for name in fairly(sorted(nodes.of.get(sender.user, ()))):

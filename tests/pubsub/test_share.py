@@ -7,11 +7,12 @@ import gevent
 import pytest
 from gevent.event import Event as Signal
 
-from jabberd_py.pubsub import counting, store
+from jabberd_py.pubsub import bounces, counting, people, store
 from jabberd_py.pubsub.audience import EACH, MOST, Audience, Seen
 from jabberd_py.pubsub.config import Config
-from jabberd_py.pubsub.node import Node
+from jabberd_py.pubsub.node import Node, temporary
 from jabberd_py.pubsub.notify import Event, Outbox, items_event
+from jabberd_py.pubsub.options import Options, Subscription
 from jabberd_py.pubsub.store import NODES, Item
 from jabberd_py.pubsub.tables import TABLES
 from jabberd_py.xdb import xdb
@@ -19,6 +20,7 @@ from jabberd_py.xmpp.jid import parse
 from tests.pubsub.words import ITEMS, condition, publish, pubsub
 
 SERVICE = "pubsub.localhost"
+TEMPORARY = Options(expire="presence")
 RSM = "http://jabber.org/protocol/rsm"
 
 
@@ -143,6 +145,42 @@ def _fill(node, number, first=0):
         for n in range(first, first + number)
     ]
     xdb.save(lambda: PubsubItem.insert_many([dict(zip(COLUMNS, row, strict=True)) for row in rows]).execute())
+
+
+def test_who_goes_while_the_nodes_are_not_in_memory_is_subscribed_no_longer(database):
+    owner, user = "romeo@a", "juliet@b"
+    store.create(owner, "n", Config(), (9, 9), owner, {})
+    kept = [Subscription(user, "s1", "subscribed"), Subscription(f"{user}/2", "s2", "subscribed", TEMPORARY)]
+    people.subscribe(owner, "n", [*kept, Subscription(f"{user}/1", "s3", "subscribed", TEMPORARY)])
+    store.nodes_of.clear()
+    temporary.clear()
+    people.begin()  # after a restart
+    assert temporary == {user: {(owner, "n")}}
+    people.left(f"{user}/1", True)
+    xdb.save(lambda: None)  # behind that
+    assert [each.subid for each in store.nodes_of(owner)["n"].subscriptions[user]] == ["s1", "s2"]
+    store.nodes_of.clear()
+    people.left(f"{user}/2", False)
+    xdb.save(lambda: None)
+    assert [each.subid for each in store.nodes_of(owner)["n"].subscriptions[user]] == ["s1"]
+    assert not temporary
+
+
+def test_errors_of_many_hours_end_a_subscription_and_those_of_one_hour_do_not(monkeypatch):
+    now = [1_000_000.0]
+    monkeypatch.setattr(bounces.time, "monotonic", lambda: now[0])
+    counter = bounces.Bounces()
+    assert not any(counter.add("a@b") for _ in range(100))
+    for _ in range(bounces.MANY - 2):
+        now[0] += bounces.ONCE
+        assert not counter.add("a@b") and not counter.add("a@b")
+    now[0] += bounces.FORGOTTEN + 1
+    assert not counter.add("a@b")
+    for _ in range(bounces.MANY - 2):
+        now[0] += bounces.ONCE
+        assert not counter.add("a@b")
+    now[0] += bounces.ONCE
+    assert counter.add("a@b") and not counter
 
 
 @pytest.mark.topology("one host")
