@@ -30,7 +30,7 @@ from ..xmpp.errors import StanzaError, StreamError
 from ..xmpp.jid import JID
 from .acks import Acks
 from .connection import Connection, ParkedStream
-from .finding import SHARE, Seekers
+from .finding import AT_ONCE, SHARE, Seekers
 from .incoming import Incoming
 from .options import S2S
 from .outgoing import Outgoing
@@ -163,7 +163,7 @@ class Uplink(Instance):
             if len(self.pairs) >= self.options.links:
                 raise StanzaError("resource-constraint", "this server talks to too many others")
             if seeker:
-                self.seekers.make(seeker, self.options.links // SHARE)
+                self.seekers.make(seeker, max(self.options.links // SHARE, AT_ONCE))
             pair = self.pairs[local, remote] = Pair(self, local, remote, seeker)
         return pair
 
