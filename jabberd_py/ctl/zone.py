@@ -71,12 +71,10 @@ class Zone:
 
     def _ask(self, questions: list[tuple[str, str]]) -> list[Records | DNSError]:
         """The answers, in the order of the questions."""
-        answers: list[Any] = [None] * len(questions)
-        known = [(number, _name(name), kind) for number, (name, kind) in enumerate(questions)]
-        found = self.asker.ask([(name, kind) for _, name, kind in known if name], self.deadline)
-        for (number, _name, _), answer in zip([each for each in known if each[1]], found, strict=True):
-            answers[number] = answer
-        return [each or DNSError("is too long for DNS", False) for each in answers]
+        names = [_dns_name(name) for name, _ in questions]
+        known = [(name, kind) for name, (_, kind) in zip(names, questions, strict=True) if name]
+        found = iter(self.asker.ask(known, self.deadline))
+        return [next(found) if name else DNSError("is too long for DNS", False) for name in names]
 
     def _address(self, name: str, found: dict[tuple[str, str], Any], elsewhere: bool) -> Row:
         """``elsewhere``: do SRV records tell where to go?"""
@@ -205,7 +203,7 @@ def _texts(answer: Any) -> list[str]:
     return [each.to_text() for each in answer.rdatas] if isinstance(answer, Records) else []
 
 
-def _name(text: str) -> Any:
+def _dns_name(text: str) -> Any:
     """None: DNS has no such names."""
     prefix, mark, rest = text.rpartition("_tcp.")
     try:
@@ -216,5 +214,5 @@ def _name(text: str) -> Any:
 
 def _zone(name: str) -> str:
     """As a zone file writes the name."""
-    found = _name(name)
+    found = _dns_name(name)
     return found.to_text() if found is not None else f"{name}."
