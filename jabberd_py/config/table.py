@@ -146,10 +146,20 @@ class Table:
             "help": option.help, "secret": option.secret,
         }  # fmt: skip
 
-    def places(self) -> list[dict[str, Any]]:
-        """All places, with what they are and whether they are on."""
-        return [
-            {"place": ".".join(place), "help": description(owner), "on": self.switched(place) if place else None,
-             "options": len(options_of(owner))}
-            for place, owner in self.owners.items()
-        ]  # fmt: skip
+    def places(self, text: str = "") -> list[dict[str, Any]]:
+        """All places, with what they are and whether they are on. ``text``: only those that have all its words in their name,
+        in what they are, or in one of their options; ``found`` are these options then."""
+        words, rows = text.casefold().split(), []
+        for place, owner in self.owners.items():
+            name, help = ".".join(place), description(owner).partition("\n\n")[0].replace("``", "`")
+            found = [
+                each
+                for each, option in options_of(owner).items()
+                if words and all(word in f"{name} {each} {option.help}".casefold() for word in words)
+            ]
+            if found or all(word in f"{name} {help}".casefold() for word in words):
+                on = self.switched(place) if place else None
+                rows.append(
+                    {"place": name, "help": help, "on": on, "options": len(options_of(owner)), "found": found}
+                )
+        return rows

@@ -66,9 +66,10 @@ class Configuration:
         return list(table.rows(words))
 
     @command("config places", needs="config")
-    def places(self) -> list[dict[str, Any]]:
-        """Where options stand: sections, modules, services, hosts, components; which are on."""
-        return self._table().places()
+    def places(self, text: str = "") -> list[dict[str, Any]]:
+        """Where options stand: sections, modules, services, hosts, components; which are on. ``text``: only where its words are
+        found, in names and explanations."""
+        return self._table().places(text)
 
     @command("config set", changes=True, needs="config", rights=True)
     def set(self, option: Option, value: Private, caller: Caller) -> dict[str, Any]:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hmac
+import json
 import secrets
 import time
 from pathlib import Path
@@ -14,7 +15,7 @@ from gevent.lock import BoundedSemaphore
 
 from .. import log
 from ..arguments import Password, Private, domain
-from ..commands import Caller, CommandError, Conflict, Failed, NotAllowed, outcome
+from ..commands import Caller, CommandError, Conflict, Failed, NotAllowed, WrongArgument, outcome
 from ..config import Config, ConfigError
 from ..config.write import get_key, rename_key, set_key
 from ..hooks import command
@@ -154,6 +155,26 @@ class Setup:
         finally:
             self.turn.release()
 
+    @command("certificates order", changes=True, needs="config", rights=True)
+    def order_for(self, caller: Caller, name: str, email: str = "", directory: str = "") -> dict[str, Any]:
+        """Let an authority (ACME) give the host of that name its certificate, and renew it: Let's Encrypt, or that of
+        --directory. By it you agree to its terms of service. The domain must lead here, and the authority asks on port 80."""
+        name = self.domain(name)
+        if name not in self.server.config.hosts:
+            raise WrongArgument(f"name: {name} is not served here", "name")
+        self.acme(name, directory)
+        changes: dict[str, Any] = {f"hosts.{name}.modules.acme.directory": directory or "letsencrypt"}
+        if email:
+            changes[f"hosts.{name}.modules.acme.email"] = email
+        if self.server.config["http"].challenge_port is None:
+            changes["http.challenge_port"] = CHALLENGES
+        answer: dict[str, Any] = outcome(
+            self.server.router.commands.run(caller, "config apply", {"changes": json.dumps(changes)})
+        )
+        if self.server.store is not None:
+            gevent.spawn(self._order, name)
+        return answer | {"next": "the certificate is being ordered; certificates show tells what comes of it"}
+
     # -- how it is done -------------------------------------------------------------------------------
 
     def _check(self, caller: Caller) -> None:
@@ -264,27 +285,28 @@ class Setup:
     def order(self) -> None:
         """Asks the authority for the certificate of the new domain. Returns at once; see `certificate`."""
         if self.server.store is not None and self.ordering is None:
-            self.ordering = gevent.spawn(self._order)
+            self.ordering = gevent.spawn(self._order, self.done)
 
-    def _order(self) -> None:
+    def _order(self, name: str | None) -> None:
         try:
-            self._run("certificates renew")
+            self._run("certificates renew", name)
         except CommandError as error:
             logger.warning("no certificate yet", reason=str(error))
         finally:
-            self.ordering = None
+            if name == self.done:
+                self.ordering = None
 
     def certificate(self) -> dict[str, Any]:
         """The row of `certificates show`; ``last_order`` is ``under way``, ``done`` or ``failed``."""
         row: dict[str, Any] = next(
-            each for each in self._run("certificates show") if each["domain"] == self.done
+            each for each in self._run("certificates show", self.done) if each["domain"] == self.done
         )
         if self.ordering is not None or not row["last_order"]:
             row["last_order"] = "under way"
         return row
 
-    def _run(self, command: str) -> Any:
-        return outcome(self.server.router.commands.run(CALLER, command, {"host": self.done}))
+    def _run(self, command: str, name: str | None) -> Any:
+        return outcome(self.server.router.commands.run(CALLER, command, {"host": name}))
 
     # -- each answer alone: the pages ask one after the other ---------------------------------------------
 

@@ -4,12 +4,13 @@ to the file, with its comments kept, in use at once, and can be undone."""
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from flask import Blueprint, abort, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
-from ..commands import CommandError
+from ..commands import CommandError, Conflict, WrongArgument
 from ..config.dump import dump
 from . import context
 from .context import administrator, run, tell
@@ -20,6 +21,8 @@ GROUPS = {"": "Sections", "modules": "Modules of all hosts", "services": "Servic
           "components": "Components"}  # fmt: skip
 TOP = "server"
 """The place of the options outside of all sections, in addresses."""
+SHOWN, SURE = "_shown", "_sure"
+"""Fields: what the page showed; that an administrator wants to shut himself out."""
 NUMBERS = ("integer", "number")
 
 
@@ -28,12 +31,15 @@ NUMBERS = ("integer", "number")
 def index() -> str:
     """All places, and the last changes."""
     groups: dict[str, list[dict[str, Any]]] = {title: [] for title in GROUPS.values()}
-    for each in run("config places"):
+    text = request.args.get("text", "")[:100].strip()
+    for each in run("config places", text=text):
         words = each["place"].split(".")
         deep = words[0] == "hosts" and any(f".{group}." in each["place"] for group in ("modules", "services"))
         if not deep and (each["options"] or each["on"] is not None):
             groups[GROUPS.get(words[0] if len(words) > 1 else "", "Sections")].append(each)
-    return render_template("options/index.html", groups=groups, history=run("config history"), top=TOP)
+    return render_template(
+        "options/index.html", groups=groups, history=run("config history"), top=TOP, text=text
+    )
 
 
 @blueprint.route("/<place>", methods=["GET", "POST"])
@@ -46,20 +52,26 @@ def place(place: str) -> str | Response | tuple[str, int]:
         abort(404)
     rows = run("config show", place=name) if name else list(run("config show", place="."))
     form = Form("config apply", [field(row) for row in rows])
+    shows = json.dumps({each.name: each.value for each in form.fields})
     below = [each for each in known.values() if each["place"].startswith(f"{name}.") and name]
     if request.method == "POST":
-        changes = changed(form, rows)
         try:
+            changes = changed(form, rows)
+            if out := leads_out(changes):
+                form.fields.append(Field(SURE, "Do it all the same", "checkbox"))
+                raise CommandError(
+                    f"{out}. To take it back then: jabberctl config undo, on the machine of the server."
+                )
             answer: dict[str, Any] = (
                 run("config apply", changes=json.dumps(changes)) if changes else {"changed": False}
             )
         except CommandError as error:
             form.error = str(error)
-            for each in form.fields:
+            for each in form.fields[: len(rows)]:
                 said = f"{rows[form.fields.index(each)]['option']}: "
-                each.value = request.form.get(each.name, "")
+                each.value = request.form.get(each.name, "").strip()
                 each.error = form.error.partition(said)[2]
-            return _page(place, known[name], form, below), 400
+            return _page(place, known[name], form, below, shows), 400
         if not answer["changed"]:
             tell("Nothing was changed.")
         else:
@@ -70,7 +82,7 @@ def place(place: str) -> str | Response | tuple[str, int]:
             if answer.get("note"):
                 tell(f"{answer['note']}.", "hint")
         return redirect(url_for("modules.place", place=place), 303)
-    return _page(place, known[name], form, below)
+    return _page(place, known[name], form, below, shows)
 
 
 @blueprint.post("/undo")
@@ -80,7 +92,9 @@ def undo() -> Response:
     return context.act("config undo", back="/console/options/", done="The last change is taken back.")
 
 
-def _page(place: str, about: dict[str, Any], form: Form, below: list[dict[str, Any]]) -> str:
+def _page(place: str, about: dict[str, Any], form: Form, below: list[dict[str, Any]], shows: str) -> str:
+    """``shows``: the values of now, which the form brings back."""
+    form.fields.append(Field(SHOWN, "", "hidden", value=shows))
     return render_template("options/place.html", place=place, about=about, form=form, below=below)
 
 
@@ -122,11 +136,36 @@ def shown(value: Any) -> str:
 
 
 def changed(form: Form, rows: list[dict[str, Any]]) -> dict[str, str | None]:
-    """What the browser has sent, as far as it differs from what was shown; None: back to the default."""
+    """What the browser has sent, as far as it differs from what its page showed; None: back to the default. Raises Conflict:
+    somebody else has changed the same meanwhile."""
     found: dict[str, str | None] = {}
+    try:
+        showed = dict(json.loads(request.form.get(SHOWN, "{}")))
+    except (ValueError, TypeError):
+        raise WrongArgument("this form is damaged; load the page again") from None
     for each, row in zip(form.fields, rows, strict=True):
-        said = request.form.get(each.name)
-        if said is None or said.strip() == each.value or (each.kind == "password" and not said):
+        said, before = request.form.get(each.name), showed.get(each.name, each.value)
+        if said is None or said.strip() in (each.value, before) or (each.kind == "password" and not said):
             continue
+        if before != each.value:
+            now = each.value or "at its default"
+            raise Conflict(
+                f"{row['option']}: somebody has changed it meanwhile; it is {now} now. Save again to set yours."
+            )
         found[row["option"]] = said.strip() or None
     return found
+
+
+def leads_out(changes: dict[str, str | None]) -> str:
+    """Why who saves this cannot come back to this page. Empty: he can, or he has said that he wants it."""
+    if request.form.get(SURE):
+        return ""
+    for option, value in changes.items():
+        no = (value or "").lower() in ("no", "false", "off")
+        if no and option.endswith(("modules.web.console", "modules.web.enabled")):
+            return f"{option}: without it there is no console any more"
+        if option in ("http.port", "http.tls_port") and value in ("null", "~"):
+            return f"{option}: nobody who came by this port comes back"
+        if re.fullmatch(r"hosts\..+\.admins", option) and context.me().user not in (value or ""):
+            return f"{option}: you are not among them any more"
+    return ""

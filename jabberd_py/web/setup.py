@@ -104,6 +104,8 @@ def domain() -> str | Response | tuple[str, int]:
         _take("domain", "tls", "certificate", "key", "email", "directory")
         try:
             answers["domain"] = setup.domain(answers["domain"])
+            if answers["tls"] not in ("self-signed", "files", "acme"):
+                raise CommandError("choose a certificate", "tls")
             if answers["tls"] == "files":
                 setup.files(answers["certificate"], answers["key"], answers["domain"])
             elif answers["tls"] == "acme":

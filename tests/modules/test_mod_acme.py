@@ -249,6 +249,25 @@ def test_a_directory_that_is_down(server: ServerProcess, pebble: Pebble) -> None
     pebble.start()
 
 
+def test_a_host_gets_one_by_one_command(server: ServerProcess, pebble: Pebble) -> None:
+    before = server.file.read_text()
+    for name, said in (
+        ("localhost", "is not served here"),
+        ("a b", "not a domain"),
+        (OTHER, "no name of the internet"),
+    ):
+        assert said in server.ask("certificates order", error=True, name=name), name
+    assert server.file.read_text() == before
+    answer = server.ask(
+        "certificates order", name=OTHER, email="me@other.example", directory=pebble.directory
+    )
+    assert answer["changed"] and "being ordered" in answer["next"]
+    while "Pebble" not in str(certificate(server, OTHER).issuer):
+        threading.Event().wait(0.2)
+    server.ask("config undo")
+    assert server.file.read_text() == before
+
+
 def test_renewal_is_due_with_a_third_of_the_life_left() -> None:
     folder_names = [f"{n}.example" for n in range(50)]
 

@@ -18,7 +18,7 @@ from jabberd_py.web.options import field, shown
 from tests.acceptance.test_cli_second_server import another, meaning
 from tests.server import ServerProcess
 from tests.web.browser import Browser
-from tests.web.conftest import BOSS
+from tests.web.conftest import BOSS, CHIEF
 
 SCHEMA = schema()
 ROOT = Caller("root", "tests", operator=True)
@@ -198,6 +198,70 @@ def test_what_reaches_into_the_machine_or_its_network_is_for_its_own_user(
     chief.get("/console/options/")
     chief.send("Take the last change back")
     assert site.file.read_text() == before
+
+
+def test_a_form_that_was_open_longer_takes_nothing_back(
+    site: ServerProcess, chief: Browser, browser: Any
+) -> None:
+    before, other = site.file.read_text(), browser(CHIEF)
+    for each in (chief, other):
+        each.get("/console/options/modules.invites")
+    other.send("Save", most="30")
+    chief.send("Save", per_day="25")  # another field: both stay
+    assert "and in use" in chief.page.text
+    written = site.file.read_text()
+    assert (
+        get_key(written, ("modules", "invites", "most")),
+        get_key(written, ("modules", "invites", "per_day")),
+    ) == ("30", "25")
+    for each in (chief, other):
+        each.get("/console/options/modules.invites")
+    other.send("Save", most="31")
+    chief.send("Save", most="32")  # the same field: he is told
+    assert (
+        chief.page.status == 400
+        and "modules.invites.most: somebody has changed it meanwhile; it is 31 now" in chief.page.text
+    )
+    assert chief.page.form("Save").fields["most"] == "32"
+    chief.send("Save")
+    assert (
+        "and in use" in chief.page.text
+        and get_key(site.file.read_text(), ("modules", "invites", "most")) == "32"
+    )
+    for _ in range(4):
+        site.ask("config undo")
+    assert site.file.read_text() == before
+
+
+def test_who_would_shut_himself_out_is_asked_first(site: ServerProcess, chief: Browser) -> None:
+    before = site.file.read_text()
+    for place, option, value, said in (
+        ("modules.web", "console", "no", "there is no console any more"),
+        ("hosts.localhost", "admins", "[boss@localhost]", "you are not among them"),
+        ("hosts.localhost", "admins", "", "you are not among them"),
+        ("http", "tls_port", "null", "nobody who came by this port"),
+    ):
+        chief.get(f"/console/options/{place}")
+        chief.send("Save", **{option: value})
+        assert (
+            chief.page.status == 400
+            and said in chief.page.text
+            and "jabberctl config undo" in chief.page.text
+        )
+        assert site.file.read_text() == before
+    chief.get("/console/options/modules.web")
+    chief.send("Save", console="no")
+    assert chief.send("Save", _sure="yes").status == 404  # he wanted it
+    site.ask("config undo")
+    assert chief.get("/console").status == 200 and site.file.read_text() == before
+
+
+def test_an_option_is_found_by_words_of_its_explanation(chief: Browser) -> None:
+    chief.get("/console/options/")
+    chief.send("Find", text="largest file")
+    assert [href for href, _ in chief.page.links if "options/services.upload" in href], chief.page.text
+    assert "modules.mam" not in chief.page.text and "max_size" in chief.page.text
+    assert "Nothing has all these words" in chief.send("Find", text="<b>\u2603").text
 
 
 def test_a_value_that_is_no_option_is_refused(site: ServerProcess, chief: Browser) -> None:

@@ -56,8 +56,8 @@ FAILURES = (
 )
 """Pattern of what went wrong -> what it means, and what to do. The first one that fits."""
 ADVICE = {
-    "certificates": "Let the server get one (`directory: letsencrypt` of `modules.acme`), or put one into the folder of "
-    "certificates and run `reload`.",
+    "certificates": "Let the server get one (on the page Certificates, or by `certificates order`), or put one into the folder "
+    "of certificates and run `reload`.",
     "dns": "Set the record at whoever keeps the DNS of the domain. It may take an hour until all see it.",
     "ports": "Open the port in the firewall of this machine, and in the one of your provider.",
     "disk": "Free some room, or move the data folder to a larger disk.",
