@@ -21,7 +21,7 @@ class Pebble:
     """An authority that asks ``gate`` and finds all names but ``gone`` at 127.0.0.1."""
 
     def __init__(self, folder: Path, gate: int) -> None:
-        self.folder, self.port = folder, free_port()
+        self.folder, self.gate, self.port = folder, gate, free_port()
         self.certificate = folder / "pebble.pem"
         make_self_signed(["localhost"], self.certificate, folder / "pebble.key")
         self.names = DNSServer()

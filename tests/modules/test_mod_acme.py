@@ -263,6 +263,11 @@ def test_a_host_gets_one_by_one_command(server: ServerProcess, pebble: Pebble) -
     )
     assert answer["changed"] and "being ordered" in answer["next"]
     while "Pebble" not in str(certificate(server, OTHER).issuer):
+        row = next(each for each in server.ask("certificates show") if each["domain"] == OTHER)
+        if row["last_order"] == "failed" and "too many orders" not in row["trouble"]:
+            server.ask(
+                "certificates renew", error=None, host=OTHER
+            )  # pebble waits for our name server for two seconds only
         threading.Event().wait(0.2)
     server.ask("config undo")
     assert server.file.read_text() == before
