@@ -21,9 +21,9 @@ from ..xmpp import ns
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError, StreamError, error_reply
 from ..xmpp.jid import parse
-from ..xmpp.parser import Close, Header, Skipped
+from ..xmpp.parser import Close, Header
 from ..xmpp.protocols import XEP
-from ..xmpp.syntax import check
+from ..xmpp.syntax import checked
 from .instance import Component
 
 if TYPE_CHECKING:
@@ -253,26 +253,25 @@ class Connection(Entity):
             raise StreamError("improper-addressing", "stanzas of components have 'from' and 'to'")
         component.counts["received"] += 1
         try:
-            self._check(component, stanza)
+            stanza = self._check(component, stanza)
         except StanzaError as error:
             self._refuse(component, stanza, error)
             return
+        attrs = stanza.attrs
         attrs["from"], attrs["to"] = str(stanza.from_), str(stanza.to)
         if self.lang is not None:
             attrs.setdefault("xml:lang", self.lang)
         component.router.deliver(stanza)
 
-    def _check(self, component: Component, stanza: Element) -> None:
-        """Raises StanzaError."""
+    def _check(self, component: Component, stanza: Element) -> Element:
+        """What is to be routed. Raises StanzaError."""
         try:
             sender = stanza.from_
         except ValueError as error:
             raise StanzaError("jid-malformed", f"'from' is no address: {error}") from None
         if sender is None or sender.domain not in component.domains:
             raise StanzaError("not-allowed", f"'from' is no address of {component.domain}")
-        if isinstance(stanza, Skipped):
-            raise StanzaError("policy-violation", stanza.reason)
-        check(stanza)
+        return checked(stanza)
 
     def _refuse(self, component: Component, stanza: Element, error: StanzaError) -> None:
         """Sends the error on this stream, whatever ``from`` the stanza has. Bad addresses are not repeated in it, because the

@@ -21,7 +21,7 @@ from ..xmpp import ns
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError, StreamError, error_reply
 from ..xmpp.jid import JID, parse
-from ..xmpp.syntax import check
+from ..xmpp.syntax import checked
 from . import delivery
 from .session import Nobody, Session, Transport
 from .sessions import Sessions, highest
@@ -182,12 +182,14 @@ class Host(Instance):
             self._route(Session(self, sender, Nobody(), "", time.time()), stanza)
 
     def _route(self, session: Session, stanza: Element) -> None:
-        attrs = stanza.attrs
-        stanza.session = session
         name, chains = stanza.name, self.hooks.chains
         if name != "message":
-            check(stanza)
-        elif "to" in attrs:  # all that `check` asks of a message: every one comes by here, and saves a call
+            stanza = checked(stanza)
+        attrs = stanza.attrs
+        stanza.session = session
+        if (
+            name == "message" and "to" in attrs
+        ):  # all that `checked` asks of a message: saves every one a call
             try:
                 parse(attrs["to"])
             except ValueError as error:

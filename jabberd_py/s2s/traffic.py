@@ -14,9 +14,8 @@ from ..xdb import xdb
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError, StreamError, error_reply
 from ..xmpp.jid import JID
-from ..xmpp.parser import Skipped
 from ..xmpp.sm import WRAP, answer, count
-from ..xmpp.syntax import check
+from ..xmpp.syntax import checked
 from .acks import Acks
 from .pair import Pair
 
@@ -105,9 +104,7 @@ class Traffic:
         if self.lang is not None:
             attrs.setdefault("xml:lang", self.lang)
         try:
-            if isinstance(stanza, Skipped):
-                raise StanzaError("policy-violation", stanza.reason)
-            check(stanza)
+            stanza = checked(stanza)
             self.uplink.damp(sender.domain, stanza)
             router.deliver(stanza)
         except StanzaError as error:

@@ -68,6 +68,17 @@ def error_reply(stanza: Element, error: StanzaError) -> Element | None:
     return answer.append(error.element())
 
 
+def lost_answer(stanza: Element, error: StanzaError) -> Element | None:
+    """An answer to an IQ cannot be passed on: returns the error for whom it was meant, who would else wait for it. None: the
+    stanza is no answer."""
+    if stanza.name != "iq" or stanza.type not in ("result", "error"):
+        return None
+    answer = Element("iq", ns.CLIENT, error.element())
+    answer.attrs |= {key: stanza.attrs[key] for key in ("id", "from", "to") if key in stanza.attrs}
+    answer.attrs["type"] = "error"
+    return answer
+
+
 class StreamError(Exception):
     """Ends the stream with ``<stream:error/>``."""
 

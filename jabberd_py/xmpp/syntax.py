@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from .element import Element
-from .errors import StanzaError
+from .errors import StanzaError, lost_answer
 from .jid import parse
+from .worker import Skipped
 
 LANG = "en"
 """The language of our streams, as our stream headers say it: of what this server says, and of stanzas that name none."""
@@ -37,6 +38,22 @@ def check(stanza: Element) -> None:
             raise StanzaError("bad-request", "a result has at most one payload")
     elif name == "presence" and attrs.get("type") not in PRESENCE_TYPES:
         raise StanzaError("bad-request", "no such type of presence")
+
+
+def checked(stanza: Element) -> Element:
+    """What to pass on: the stanza; or, if it is an answer to an IQ and may not be passed on, the error for whom it was meant.
+    That one would wait for it. Raises StanzaError."""
+    try:
+        if isinstance(stanza, Skipped):
+            raise StanzaError("policy-violation", stanza.reason)
+        check(stanza)
+    except StanzaError as error:
+        lost = lost_answer(stanza, error)
+        if lost is None:
+            raise
+        check(lost)
+        return lost
+    return stanza
 
 
 def name_language(stanza: Element) -> None:

@@ -257,6 +257,19 @@ def test_one_bad_stanza_is_answered_and_the_gateway_lives_on(irc, name):
     irc.sync()
 
 
+@pytest.mark.parametrize(("inner", "condition"), [
+    (f"<a xmlns='urn:x'>{'a' * 11000}</a>", "policy-violation"),
+    ("<a xmlns='urn:x'/><b xmlns='urn:x'/>", "bad-request"),
+])  # fmt: skip
+def test_who_waits_for_an_answer_that_cannot_be_taken_gets_an_error(irc, romeo, inner, condition):
+    romeo.send(f"<iq type='get' id='q' to='{IRC}'><a xmlns='urn:x'/></iq>")
+    irc.gets(f"<iq type='get' id='q' from='{romeo.jid}'/>")
+    irc.send(f"<iq type='result' id='q' from='{IRC}' to='{romeo.jid}'>{inner}</iq>")
+    romeo.gets(f"<iq type='error' id='q' from='{IRC}'><error><{condition} "
+               "xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>")  # fmt: skip
+    irc.sync()
+
+
 def test_an_error_or_answer_that_cannot_be_taken_is_dropped(irc):
     irc.send(f"<message type='error' id='bad' from='x\u2028@{IRC}' to='a@localhost'/>"
              "<iq type='result' id='bad' from='juliet@localhost' to='a@localhost'/>")  # fmt: skip

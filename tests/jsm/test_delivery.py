@@ -3,7 +3,7 @@
 import gevent
 import pytest
 
-from tests.client import Client
+from tests.client import Client, subscribe_both
 from tests.crash.traffic import stanzas_of
 
 SM = "urn:xmpp:sm:3"
@@ -355,3 +355,13 @@ def test_a_delay_in_our_name_goes(romeo, juliet, type, loud):
 def test_the_account_says_that_its_stanza_ids_can_be_trusted(romeo):
     info = romeo.iq("get", "<query xmlns='http://jabber.org/protocol/disco#info'/>", romeo.bare)
     assert SID in {each.get("var") for each in info[0]}
+
+
+def test_who_waits_for_an_answer_that_is_wrong_gets_an_error(romeo, juliet):
+    subscribe_both(romeo, juliet)
+    romeo.send(f"<iq type='get' id='q' to='{juliet.jid}'><a xmlns='urn:x'/></iq>")
+    juliet.gets("<iq type='get' id='q'/>")
+    juliet.send(f"<iq type='result' id='q' to='{romeo.jid}'><a xmlns='urn:x'/><b xmlns='urn:x'/></iq>")
+    romeo.gets(f"<iq type='error' id='q' from='{juliet.jid}'><error><bad-request "
+               "xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>")  # fmt: skip
+    juliet.sync()

@@ -177,3 +177,16 @@ def test_a_message_that_leaves_says_its_language(house: House) -> None:
     house.romeo.send("<message to='juliet@good.example'><body>which?</body></message>")
     got = house.peer.message("which?", 20)
     assert got.get("{http://www.w3.org/XML/1998/namespace}lang") == "en"
+
+
+def test_who_waits_for_an_answer_beyond_the_limits_gets_an_error(house: House) -> None:
+    raw = house.raw()
+    house.romeo.send("<iq type='get' id='q' to='juliet@good.example/b'><a xmlns='urn:x'/></iq>")
+    house.peer.take(lambda element: element.get("id") == "q", "the question", 20)
+    raw.send(
+        f"<iq type='result' id='q' from='juliet@good.example/b' to='{house.romeo.jid}'>"
+        f"<a xmlns='urn:x'>{'x' * 600_000}</a></iq>"
+    )
+    error = house.romeo.gets("<iq type='error' id='q' from='juliet@good.example/b'/>", 20)
+    assert error[0][0].tag.endswith("}policy-violation")
+    raw.close()
