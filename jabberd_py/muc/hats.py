@@ -24,6 +24,10 @@ NS = "urn:xmpp:hats:0"
 COMMANDS = "urn:xmpp:hats:commands"
 URI, TITLE, HUE, WHO = "hats#uri", "hats#title", "hats#hue", "hats#jid"
 LONGEST_URI, LONGEST_TITLE = 500, 100
+WORN = 5
+"""Hats of one person: they stand in each presence."""
+WORN_SIZE = 64 << 10
+"""Characters of all that say who wears what: a room is stored as a whole."""
 
 
 class Hat(NamedTuple):
@@ -149,8 +153,12 @@ class Hats(Feature):
         worn = room.notes.setdefault("worn", {})
         if user not in worn and len(worn) >= self.wearers:
             raise StanzaError("resource-constraint", "too many people wear hats", type="wait")
-        if uri not in worn.setdefault(user, []):
-            worn[user].append(uri)
+        mine = worn.get(user, [])
+        if uri not in mine:
+            size = sum(len(each) + sum(map(len, uris)) for each, uris in worn.items())
+            if len(mine) >= WORN or size + len(user) + len(uri) > WORN_SIZE:
+                raise StanzaError("resource-constraint", "too many hats are worn", type="wait")
+            worn[user] = [*mine, uri]
         self._changed(room, [user], False)
 
     def _unassign(self, room: Room, values: dict[str, list[str]]) -> None:

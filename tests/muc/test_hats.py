@@ -109,6 +109,22 @@ def test_what_is_wrong(room: Room, romeo: Client, name: str, fields: Any, error:
 
 
 @ONE
+def test_a_person_wears_few_hats_and_a_room_remembers_not_too_much(room: Room, romeo: Client) -> None:
+    room.open(romeo, "first")
+    uris = [f"urn:hat:{number}:{'x' * 480}" for number in range(6)]
+    for uri in uris:
+        run(room, romeo, "create", {"title": "Hat", "uri": uri})
+    states = [status(run(room, romeo, "assign", {"jid": "a@example.org", "uri": uri})) for uri in uris]
+    assert states == ["completed"] * 5 + ["resource-constraint"]
+    left = (64 << 10) // len(uris[0])
+    for number in range(left):
+        state = status(run(room, romeo, "assign", {"jid": f"b{number}@example.org", "uri": uris[0]}))
+        if state != "completed":
+            break
+    assert (state, number > 100) == ("resource-constraint", True)
+
+
+@ONE
 def test_nobody_puts_on_a_hat_or_gives_one_without_right(room: Room, romeo: Client, juliet: Client) -> None:
     room.open(romeo, "first")
     room.enter(juliet, "second", more=f"<hats xmlns='{HATS}'><hat title='Host' uri='{URI}'/></hats>")
