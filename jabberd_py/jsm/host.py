@@ -185,15 +185,13 @@ class Host(Instance):
         name, chains = stanza.name, self.hooks.chains
         if name != "message":
             stanza = checked(stanza)
-        attrs = stanza.attrs
-        stanza.session = session
-        if (
-            name == "message" and "to" in attrs
-        ):  # all that `checked` asks of a message: saves every one a call
+        elif "to" in stanza.attrs:  # all that `checked` asks of a message: saves every one a call
             try:
-                parse(attrs["to"])
+                parse(stanza.attrs["to"])
             except ValueError as error:
                 raise StanzaError("jid-malformed", str(error)) from None
+        attrs = stanza.attrs
+        stanza.session = session
         for handler in chains["filter_out"][name]:
             if handler(session, stanza) is HANDLED:
                 return
