@@ -25,7 +25,7 @@ from .portable_merge import Merge
 AT_ONCE = 4
 """Files that are written at a time."""
 LONGEST, SLOWEST = 900.0, 64 * 1024
-"""Seconds for a file, and a second more for so many bytes of uploads: who reads slowly holds a place of `AT_ONCE`."""
+"""Seconds for a file, and a second more for so many bytes of it: who reads slowly holds a place of `AT_ONCE`."""
 PIECE = 64 * 1024
 """Characters that are sent at a time."""
 BROUGHT, AGAIN = 128 << 20, (64 << 20) / 86400
@@ -103,12 +103,11 @@ class Portable(Module):
                 portable_out.written(account, jid.node or "", jid.domain, keys, self._more(jid))
             )
             uploads = self._uploads() if files else None
-            if files:
-                until += sum(row["bytes"] for row in self._run("uploads show", jid=jid.user)) / SLOWEST
             owned = () if uploads is None else uploads.owned(jid.user)
             for piece in portable_zip.written(document, owned) if files else document:
                 xdb.release()
                 yield piece
+                until += len(piece) / SLOWEST
                 if time.monotonic() > until:
                     raise TimeoutError("the file is read too slowly")
                 turns.pause()
