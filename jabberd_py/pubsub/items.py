@@ -62,7 +62,7 @@ class Items(Reading):
         """Publishes: what is kept is committed when this returns, and subscribers are about to be told. Raises StanzaError."""
         config, dropped = node.config, list[str]()
         if config.persist_items and items:
-            size = sum(len(item.payload) for item in items)
+            size = sum([len(item.payload) for item in items])
             if not quota.take(owner, node.creator, size, self.room()):
                 raise StanzaError("resource-constraint", "the items here take too much room", type="wait")
             try:

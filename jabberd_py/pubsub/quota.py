@@ -47,16 +47,15 @@ class Quota:
     def take(self, owner: str, creator: str, size: int, limits: tuple[int, int]) -> bool:
         """So many characters more are published in a node of that creator's; False: they may not be. ``limits``: of the owner,
         and of the creator. Does not block."""
-        sums = [(self._of(owner, each), most) for each, most in zip(("", creator), limits, strict=True)]
-        full = [one for one, most in sums if one.used + size > most]
-        for one in full:
-            if not one.counting and time.monotonic() > one.next:
+        all_, theirs = self._of(owner, ""), self._of(owner, creator)
+        if all_.used + size <= limits[0] and theirs.used + size <= limits[1]:
+            all_.used += size
+            theirs.used += size
+            return True
+        for one, most in zip((all_, theirs), limits, strict=True):
+            if one.used + size > most and not one.counting and time.monotonic() > one.next:
                 self._begin(one)
-        if full:
-            return False
-        for one, _ in sums:
-            one.used += size
-        return True
+        return False
 
     def _of(self, owner: str, creator: str) -> Sum:
         one = self.sums.get((owner, creator))
