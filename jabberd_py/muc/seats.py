@@ -39,12 +39,13 @@ class Seats:
     """All seats of a room in the order in which they were taken. Who has left stays in the list for a while. So a stanza that
     waits is for the first so many of a list, without those who had left before."""
 
-    __slots__ = ("list", "now", "vacant")
+    __slots__ = ("last", "list", "now", "vacant")
 
     def __init__(self) -> None:
         self.list: list[Seat] = []
         self.now = 0
         self.vacant = 0
+        self.last: Snapshot | None = None
 
     def __len__(self) -> int:
         return len(self.list) - self.vacant
@@ -61,7 +62,11 @@ class Seats:
             self.vacant = 0
 
     def snapshot(self) -> Snapshot:
-        return Snapshot(self)
+        """The same object as the last time if nobody has come or gone: a `Fan` gathers what is for the same readers."""
+        last = self.last
+        if last is None or not last.tells_of(self):
+            last = self.last = Snapshot(self)
+        return last
 
 
 class Snapshot:
@@ -74,6 +79,10 @@ class Snapshot:
 
     def __len__(self) -> int:
         return self._size
+
+    def tells_of(self, seats: Seats) -> bool:
+        """Are the same in now?"""
+        return self._list is seats.list and self._count == len(seats.list) and self._now == seats.now
 
     def seats(self) -> Iterator[Seat]:
         now = self._now

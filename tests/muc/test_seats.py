@@ -28,6 +28,18 @@ def test_a_snapshot_stays_as_it_was() -> None:
     assert names(seats.snapshot()) == ["second", "third"] and len(seats) == 2
 
 
+def test_it_is_the_same_until_somebody_comes_or_goes() -> None:
+    seats = Seats()
+    first = seat(seats, "first")
+    found = [seats.snapshot(), seats.snapshot()]
+    seat(seats, "second")
+    found += [seats.snapshot(), seats.snapshot()]
+    seats.remove(first)
+    found += [seats.snapshot(), seats.snapshot()]
+    assert [found[0] is found[1], found[2] is found[3], found[4] is found[5]] == [True] * 3
+    assert [names(each) for each in found[::2]] == [["first"], ["first", "second"], ["second"]]
+
+
 def test_thousands_who_have_come_and_gone_take_no_room() -> None:
     seats = Seats()
     stays = seat(seats, "stays")
