@@ -6,7 +6,7 @@ from collections.abc import Callable
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
-from ..archive.stamps import STAMPS, genuine
+from ..archive.stamps import STAMPS, genuine, may_speak
 from ..hooks import HANDLED
 from ..net.turns import fairly
 from ..router import unexpected
@@ -29,7 +29,7 @@ ABOUT_SUBSCRIPTIONS = frozenset(("subscribe", "subscribed", "unsubscribe", "unsu
 def deliver(host: Host, stanza: Element, to: JID) -> None:
     """``stanza`` is for ``to``, a user's bare or full address; IQs only for a full one. Raises StanzaError."""
     user, name = to.user, stanza.name
-    if not STAMPS.isdisjoint(stanza.kids):
+    if not STAMPS.isdisjoint(stanza.kids) and may_speak(stanza):
         unfold(stanza, fairly)
         given, stanza = stanza, genuine(stanza, user)
         if stanza is not given:
@@ -69,6 +69,7 @@ def deliver_presence(host: Host, copies: Copies, to: JID) -> None:
                 return
         for handler in presence:
             if handler(user, copy) is HANDLED:
+                copies.part()
                 return
         mine = host.sessions.users.get(user)
         if mine is None:
@@ -94,7 +95,7 @@ def deliver_presence(host: Host, copies: Copies, to: JID) -> None:
 def _noted(host: Host, copies: Copies) -> tuple[Host, bool, list[Handler], list[Handler], list[Handler]]:
     """What all copies have in common at that host: may they go the short way, and the handlers that they meet there."""
     chains = host.hooks.chains
-    plain = not chains["deliver"]["presence"] and STAMPS.isdisjoint(copies.kids)
+    plain = not chains["deliver"]["presence"] and not may_speak(copies.shared)
     return (
         host,
         plain,
