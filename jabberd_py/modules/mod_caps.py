@@ -211,7 +211,7 @@ class Caps(Module):
     def learn(self, key: Key, question: Question, first: bool = False) -> bool:
         """Answers the question, at once or later. Does not wait for the client. ``first``: this client is asked before others
         with the same key. False: too many wait to be asked."""
-        features = self._known(key)
+        features = self.features_of(key)
         if features is not None:
             question.told(features)
             return True
@@ -252,7 +252,7 @@ class Caps(Module):
             if keys:
                 self.turns[who] = keys
 
-    def _known(self, key: Key) -> frozenset[str] | None:
+    def features_of(self, key: Key) -> frozenset[str] | None:
         """The features that the key stands for, if a client has proven that."""
         features = self.known.get(key)
         if features is not None:

@@ -267,6 +267,10 @@ class Pep(AccountCommands, Requests, Expiry, Module):
         self._ask(user, full, key, last.node, old)
 
     def _ask(self, user: str, full: str, key: tuple[str, ...], node: str, old: Seen | None) -> None:
+        features = self.host["caps"].features_of(key)
+        if features is not None:
+            self._learned(user, full, key, features, old)
+            return
         asked = Seen(key)
         if not self.present.put(user, full, asked):
             return
@@ -296,7 +300,7 @@ class Pep(AccountCommands, Requests, Expiry, Module):
 
     def greet(self, user: str, full: str, wants: frozenset[str]) -> None:
         """A client that has come gets the last items of what it wants, at its turn."""
-        if not wants:
+        if not wants or store.nodes_of.get(user) == {}:
             return
         if len(self.greetings) >= GREETINGS:
             self._greet(user, full, wants)
@@ -316,14 +320,12 @@ class Pep(AccountCommands, Requests, Expiry, Module):
                     self.greetings.popleft()
 
     def _greet(self, user: str, full: str, wants: frozenset[str]) -> None:
-        nodes = store.nodes_of(user)
-        if not nodes:
-            return
         client = parse(full)
-        for name in wants & nodes.keys():
-            node = nodes[name]
+        for name in fairly(wants & store.nodes_of(user).keys()):
+            node = store.nodes_of(user).get(name)
             if (
-                node.config.send_last_published_item != "on_sub_and_presence"
+                node is None
+                or node.config.send_last_published_item != "on_sub_and_presence"
                 or not node.config.deliver_notifications
             ):
                 continue

@@ -125,11 +125,11 @@ def test_a_hash_that_nobody_proves_costs_the_store_one_question(monkeypatch):
     monkeypatch.setattr(mod_caps.Capability, "select", lambda *columns: Nothing(asked))
     caps = mod_caps.Caps(Instance(Router(), "example.org"), {"remembered": 2})
     for ver in ("a", "a", "a", "b", "b", "c", "c"):
-        assert caps._known(("sha-1", ver)) is None
+        assert caps.features_of(("sha-1", ver)) is None
     assert len(asked) == 3
     assert list(caps.absent) == [("sha-1", "b"), ("sha-1", "c")]  # no more than are remembered
     caps._keep(("sha-1", "c"), frozenset({INFO}))  # a client has proven it
-    assert caps._known(("sha-1", "c")) == {INFO}
+    assert caps.features_of(("sha-1", "c")) == {INFO}
     assert len(asked) == 3
 
 
