@@ -177,17 +177,15 @@ class Presence(Module):
         """Section 4.3.1: asks for the presence of all contacts that the user may see. Between our own hosts the probe names the
         session: no other hears the answers."""
         router = self.host.router
-        probes = []
-        for jid in self.host["roster"].subscriptions(session.user):
-            ours = jid.rpartition("@")[2] in router.instances
-            probe = Element(
-                "presence", CLIENT, from_=session.full if ours else session.user, to=jid, type="probe"
-            )
-            probes.append(probe)
-        for probe in fairly(probes):
+        here, elsewhere = (
+            Copies(Element("presence", CLIENT, from_=each, type="probe"))
+            for each in (session.full, session.user)
+        )
+        for jid in fairly(self.host["roster"].subscriptions(session.user)):
             if session.presence is None:
                 break
-            router.deliver(probe)
+            ours = jid.rpartition("@")[2] in router.instances
+            router.deliver_presence(here if ours else elsewhere, jid)
 
     def _direct(self, session: Session, stanza: Element) -> None:
         """Section 4.6.3: remembers who gets directed presence. They get no broadcasts, but they must be told when the session
