@@ -7,6 +7,7 @@ and on other servers by the presence that they send.
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 MOST = 5000
 """Clients that one account's events go to."""
@@ -27,6 +28,18 @@ class Seen:
 
     def __init__(self, key: tuple[str, ...], wants: Wants | None = None) -> None:
         self.key, self.wants = key, wants
+
+
+class Latest:
+    """The presence that came last: its ``kids``, its sender, and what it says of the sender's capabilities (``key`` as in
+    `Seen`, ``node``: to ask for)."""
+
+    __slots__ = ("full", "key", "kids", "node")
+
+    def __init__(self, kids: list[str], full: str, shown: Any) -> None:
+        self.kids, self.full = kids, full
+        self.key: tuple[str, ...] | None = None if shown is None else shown.key(full)
+        self.node: str = "" if shown is None else shown.node
 
 
 _shared: dict[tuple[tuple[str, ...], frozenset[str]], Seen] = {}

@@ -21,7 +21,7 @@ from ..xmpp.jid import JID, parse
 from ..xmpp.ns import DISCO_INFO, DISCO_ITEMS
 from ..xmpp.protocols import XEP
 from . import discovery, people, publishing, store
-from .audience import NOTHING, Audience, Seen, seen_with
+from .audience import NOTHING, Audience, Latest, Seen, seen_with
 from .commands import AccountCommands
 from .config import Config
 from .consent import question
@@ -38,18 +38,6 @@ from .tables import TABLES
 logger = log.get(__name__)
 GREETINGS = 10_000
 """Clients that have just come and wait for the last items; past that, who causes more does the work."""
-
-
-class Latest:
-    """The presence that came last: its ``kids``, its sender, and what it says of the sender's capabilities (``key`` as in
-    `Seen`, ``node``: to ask for)."""
-
-    __slots__ = ("full", "key", "kids", "node")
-
-    def __init__(self, kids: list[str], full: str, shown: Any) -> None:
-        self.kids, self.full = kids, full
-        self.key: tuple[str, ...] | None = None if shown is None else shown.key(full)
-        self.node: str = "" if shown is None else shown.node
 
 
 class Pep(AccountCommands, Requests, Expiry, Module):
