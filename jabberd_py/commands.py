@@ -247,7 +247,7 @@ class Registry:
             yield from _everywhere(caller, self._choose(caller, bound, args))
         except Exception as error:
             failure = typed(error)
-            outcome, audit = str(failure), audit or isinstance(failure, NotAllowed)
+            outcome, audit = _told(failure, bound[0], args), audit or isinstance(failure, NotAllowed)
             raise failure from None
         except BaseException:  # the caller went away
             outcome = "broken off"
@@ -349,6 +349,14 @@ def convert(wanted: Mapping[str, Argument], args: Mapping[str, Any]) -> dict[str
 def _shown(known: Argument | None, value: Any) -> Any:
     """The value as the log may have it. That of no known argument may be a password, too."""
     return MASK if value is not None and (known is None or known.converter.name in MASKED) else value
+
+
+def _told(failure: CommandError, bound: Bound, args: Mapping[str, Any]) -> str:
+    """What went wrong, as the log may have it. The text can quote an argument that must not stand there."""
+    secret = any(each.converter.name in MASKED and args.get(name) for name, each in bound.arguments.items())
+    if secret and isinstance(failure, WrongArgument | Failed):
+        return failure.kind + (f": {failure.argument}" if failure.argument else "")
+    return str(failure)
 
 
 def _note(caller: Caller, name: str, arguments: Mapping[str, Any], result: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import gevent
 from gevent.lock import RLock
@@ -53,23 +53,13 @@ class Configuration:
         """The options of a place of the configuration (c2s, modules.mam, hosts.example.org; '.': the
         server as a whole), with their values and where those
         are written; without a place, all that are not at their default."""
-        table = self._table()
-        if not place:
-            rows = [row for each in table.owners for row in table.rows(each) if row["from"] != "default"]
-            seen: dict[tuple[str, str], dict[str, Any]] = {}
-            for row in rows:  # what is said for all hosts is shown once
-                seen.setdefault((row["from"], row["option"].rpartition(".")[2]), row)
-            return list(seen.values())
-        words = () if place == "." else tuple(place.split("."))
-        if words[:1] in (("hosts",), ("components",)):
-            words = next((each for each in table.owners if ".".join(each) == place), words)
-        return list(table.rows(words))
+        return list(self._look(self._show, place))
 
     @command("config places", needs="config")
     def places(self, text: str = "") -> list[dict[str, Any]]:
         """Where options stand: sections, modules, services, hosts, components; which are on. ``text``: only where its words are
         found, in names and explanations."""
-        return self._table().places(text)
+        return list(self._look(lambda: self.server.settings.table().places(text)))
 
     @command("config set", changes=True, needs="config", rights=True)
     def set(self, option: Option, value: Private, caller: Caller) -> dict[str, Any]:
@@ -133,9 +123,26 @@ class Configuration:
                 f"{name} can be set on the machine of the server only: jabberctl config set {name} ..."
             )
 
+    def _show(self, place: str | None) -> list[dict[str, Any]]:
+        table = self.server.settings.table()
+        if not place:
+            rows = [row for each in table.owners for row in table.rows(each) if row["from"] != "default"]
+            seen: dict[tuple[str, str], dict[str, Any]] = {}
+            for row in rows:  # what is said for all hosts is shown once
+                seen.setdefault((row["from"], row["option"].rpartition(".")[2]), row)
+            return list(seen.values())
+        words = () if place == "." else tuple(place.split("."))
+        if words[:1] in (("hosts",), ("components",)):
+            words = next((each for each in table.owners if ".".join(each) == place), words)
+        return list(table.rows(words))
+
     def _table(self) -> Table:
+        return cast(Table, self._look(self.server.settings.table))
+
+    def _look(self, function: Callable[..., Any], *args: Any) -> Any:
+        """Reads the file, off the loop: that takes some 100 ms. Raises Failed: it cannot be read."""
         try:
-            return self.server.settings.table()
+            return in_thread(function, *args)
         except ConfigError as error:
             raise Failed(str(error)) from None
 

@@ -59,6 +59,7 @@ class Web:
         for site in (self.site, self.gate):
             site.max_header, site.idle_timeout = options.max_header, options.idle_timeout
             site.prefix = self.prefix
+        self.routes.hsts = int(options.hsts)
         self.site.proxies = Proxies(options.proxies)
         self.rates = Rates(options.rate_requests, BURST * options.rate_requests)
         self._go_on()

@@ -88,6 +88,12 @@ class HTTPOptions(Section):
     )
     connections_per_address = Option(int, 200, "connections that one address (IPv6: one /64) may have", min=1)
     rate_requests = Option(int, 100, "requests a second on one connection, not of a proxy", min=1)
+    hsts = Option(
+        duration,
+        "30d",
+        "time for which browsers are told to come by https only (RFC 6797), if an authority has signed the certificate; 0s: they "
+        "are not told",
+    )
     channel_binding = Option(
         bool,
         False,

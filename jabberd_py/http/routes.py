@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from ..instance import Instance
+from ..net.channel import Channel
 from ..pages import Answer, Handler, Page, Refusal, Request, upwards
 from ..router import Router
 from ..xdb import StoreError, xdb
@@ -29,6 +30,8 @@ class Routes:
         self.router = router
         self.own: dict[str, Found] = {}
         self.quiet: set[str] = set()
+        self.hsts = 0
+        """Seconds, `HTTPOptions.hsts`."""
 
     def add(self, page: Page, handler: Handler, quiet: bool = False) -> None:
         """A page of the server itself. ``quiet``: asked so often that its requests are logged at level debug."""
@@ -40,6 +43,9 @@ class Routes:
     def __call__(self, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
         answer = self.answer(Request(environ))
         headers = SAFE | dict(answer.headers)
+        channel = environ["jabberd.handler"].connection.channel
+        if self.hsts and isinstance(channel, Channel) and channel.signed:
+            headers["Strict-Transport-Security"] = f"max-age={self.hsts}"
         start(answer.line, list(headers.items()))
         return [answer.body] if isinstance(answer.body, bytes) else answer.body
 

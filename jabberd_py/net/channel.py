@@ -44,9 +44,11 @@ class Secure(Protocol):
 
 
 class Context(ssl.SSLContext):
-    """``end_point``: the channel binding ``tls-server-end-point`` of the context's certificate (RFC 5929 section 4)."""
+    """``end_point``: the channel binding ``tls-server-end-point`` of the context's certificate (RFC 5929 section 4); ``signed``:
+    did an authority sign it, and not its own key?"""
 
     end_point: bytes = b""
+    signed = False
 
 
 class Channel:
@@ -83,6 +85,11 @@ class Channel:
         """Has no ``tls-exporter`` (RFC 9266): Python's ssl cannot export it."""
         context = self.tls.context  # the one that SNI has chosen
         return {END_POINT: context.end_point} if isinstance(context, Context) and context.end_point else {}
+
+    @property
+    def signed(self) -> bool:
+        """Did an authority sign the certificate that we have shown?"""
+        return bool(getattr(self.tls.context, "signed", False))
 
     def handshake(self) -> bool:
         """True once it is done; False if more must be read first. Raises ssl.SSLError; the alert is in ``outgoing``."""

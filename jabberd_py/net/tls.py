@@ -96,7 +96,7 @@ class Certificates:
     def __init__(self, options: TLSOptions, default: Path) -> None:
         self.options, self.default = options, default
         self.folder = Path(options.certificates) if options.certificates else default
-        self.contexts: dict[str, ssl.SSLContext] = {}
+        self.contexts: dict[str, Context] = {}
         self.owners: dict[str, str] = {}
         """Host or service -> the host it belongs to."""
         self.peers: dict[str, PeerContext] = {}
@@ -111,7 +111,7 @@ class Certificates:
         """The first step of a change: makes new contexts from the files. Returns the second step, which takes them into use and
         logs why certificates will be refused. ``hosts``: host -> the domains of its services. A service without files of its
         own shows the certificate of its host. Raises OSError or ValueError, naming the file, or OptionError."""
-        contexts: dict[str, ssl.SSLContext] = {}
+        contexts: dict[str, Context] = {}
         peers: dict[str, PeerContext] = {}
         folder = Path(options.certificates) if options.certificates else self.default
         owners = owners_of(hosts)
@@ -125,8 +125,9 @@ class Certificates:
                         "certificates", certfiles.unusable(Path(error.filename or certificate), error)
                     ) from None
                 self.made.append(certificate)
-            certfiles.read(certificate, key)
+            own = certfiles.read(certificate, key)[0]
             context = contexts[domain] = self._context(options, certificate, key)
+            context.signed = own.issuer != own.subject
             # gevent's own setter wraps the callback for its sockets; our TLS lives in memory
             _ssl._SSLContext.sni_callback.__set__(context, self._sni)  # type: ignore[union-attr]
             chosen = key if key.exists() else None
@@ -165,7 +166,7 @@ class Certificates:
             for each in report.trouble:
                 logger.warning(f"the certificate {each}", domain=report.domain, file=str(report.file))
 
-    def _context(self, options: TLSOptions, certificate: Path, key: Path) -> ssl.SSLContext:
+    def _context(self, options: TLSOptions, certificate: Path, key: Path) -> Context:
         context = Context(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
-import socket
 from typing import Any
 from urllib.parse import quote
 
@@ -12,7 +10,7 @@ from flask import Blueprint, abort, g, redirect, render_template, request
 from werkzeug.wrappers import Response
 
 from ..commands import Caller, CommandError, outcome
-from . import context
+from . import context, names
 from .context import anyone
 
 blueprint = Blueprint("setup", __name__, url_prefix="/setup")
@@ -43,19 +41,11 @@ def meant() -> bool:
     )
     if environ["jabberd.handler"].connection.secure:
         return (
-            _address(name)
-            or name in (*HERE, socket.gethostname().lower(), socket.getfqdn().lower())
+            names.is_address(name)
+            or name in (*HERE, *names.machine())
             or (name in context.web().host.router.instances)
         )
     return context.near() and name in HERE
-
-
-def _address(name: str) -> bool:
-    try:
-        ipaddress.ip_address(name.strip("[]"))
-    except ValueError:
-        return False
-    return True
 
 
 def state() -> Any:

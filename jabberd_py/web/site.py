@@ -14,13 +14,15 @@ from gevent.lock import RLock
 from .. import log
 from ..arguments import AccountAddress, Private
 from ..commands import Caller
-from ..hooks import Answer, Module, Option, Refusal, Request, command, duration, every, http
+from ..hooks import Answer, Module, Option, Refusal, Request, command, duration, every, http, list_of
 from ..net.guard import Guard
+from ..words import clean
 from ..xmpp import ns
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
 from ..xmpp.jid import parse
-from . import totp
+from ..xmpp.prep import domainprep
+from . import names, totp
 from .browsers import Browsers
 
 PER_ACCOUNT, PER_ADDRESS, IN_ALL = 6, 20, 20
@@ -52,6 +54,11 @@ class Web(Module):
     idle = Option(duration, "30m", "time without a request after which a browser is signed out", min=60)
     longest = Option(duration, "12h", "time after which a browser has to sign in again", min=60)
 
+    names = Option[list[str]](
+        list_of(domainprep),
+        [],
+        "other names under which people open the pages, beside those of the hosts, of `http.url`, and addresses",
+    )
     confirm = Option(
         duration,
         "10m",
@@ -83,6 +90,8 @@ class Web(Module):
     @http("/setup", "GET", "POST", below=True)
     def answer(self, request: Request) -> Answer:
         """Asks the application. Other Modules of this package hand their requests on to it. Blocks. Raises Refusal."""
+        if not names.ours(request.host, self.host.router, self.names):
+            raise Refusal(421, names.FOREIGN.format(clean(request.host[:100]), self.host.domain))
         if request.path.startswith("/console") and not self.console:
             raise Refusal(404)
         setup = self.host.router.setup

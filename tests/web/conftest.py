@@ -3,6 +3,7 @@ from typing import Any
 
 import pytest
 
+from tests.ca import CA
 from tests.server import ServerProcess
 from tests.web.browser import Browser
 
@@ -17,15 +18,19 @@ CONFIG: dict[str, Any] = {
     },
     "c2s": {"require_tls": False},
     "s2s": {"routes": {"down.example": "127.0.0.1:1"}, "patience": "0s"},
-    "modules": {"register": {"enabled": True, "per_address": 0}},
+    "modules": {
+        "web": {"names": ["console.example", "bücher.example"]},
+        "register": {"enabled": True, "per_address": 0},
+    },
 }
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory, databases: Any) -> Iterator[ServerProcess]:
     """A server of which chief@localhost administers both hosts, boss@localhost one, and plain@localhost none. The pages of the
-    second host always ask for the password before they give rights."""
+    second host always ask for the password before they give rights; it has a certificate of an authority."""
     folder = tmp_path_factory.mktemp("site")
+    CA(folder / "certificates").server_certificate("other.localhost")
     process = ServerProcess({**databases(folder), **CONFIG}, folder)
     for name in ("chief", "boss", "plain"):
         process.ask("accounts add", jid=f"{name}@localhost", password=PASSWORD)

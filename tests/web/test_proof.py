@@ -110,3 +110,13 @@ def test_wrong_passwords_are_counted(browser: Callable[..., Browser]) -> None:
         left.send("Accounts reset", _password="guess")
     assert "Too many attempts" in left.page.text
     assert "192.0.2.77" in str(left.server.ask("log audit", text="wrong password"))
+
+
+def test_what_was_typed_secretly_is_not_in_the_audit(chief: Browser) -> None:
+    """Errors quote what they are about; the line in the log does not."""
+    chief.get("/console/do/config set?option=log.level")
+    page = chief.send("Config set", value="a-secret-word")
+    assert page.status == 400 and "a-secret-word" in page.text  # for who has typed it
+    line = str(chief.server.ask("log audit", text="config set"))
+    assert "'result': 'failed'" in line and "a-secret-word" not in line
+    assert "a-secret-word" not in chief.server.tail()
