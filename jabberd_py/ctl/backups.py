@@ -32,7 +32,7 @@ class Backups:
     def list_backups(self) -> list[dict[str, Any]]:
         """The backups in the data folder, the newest first."""
         return [
-            {"name": file.name, "bytes": stat.st_size, "made": utc(stat.st_mtime)}
+            {"name": file.name, "file": str(file), "bytes": stat.st_size, "made": utc(stat.st_mtime)}
             for file in self._files()
             for stat in [file.stat()]
         ]

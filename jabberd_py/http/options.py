@@ -91,8 +91,8 @@ class HTTPOptions(Section):
     hsts = Option(
         duration,
         "30d",
-        "time for which browsers are told to come by https only (RFC 6797), if an authority has signed the certificate; 0s: they "
-        "are not told",
+        "time for which browsers are told to come by https only (RFC 6797), if an authority has signed the certificate; "
+        "0s: they are not told",
     )
     channel_binding = Option(
         bool,

@@ -98,8 +98,8 @@ class Approval(Module):
         forget(jid.user)
 
     @command("registrations refuse", changes=True)
-    def refuse(self, jid: AccountAddress) -> None:
-        """Remove a registered account that waits to be approved."""
+    def refuse(self, jid: AccountAddress, reason: str = "") -> None:
+        """Remove a registered account that waits to be approved. The reason stands in the audit."""
         self._find(jid.user)
         row = standing.of(jid.user)
         if row is None or row.reason != WAITS:

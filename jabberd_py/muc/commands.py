@@ -9,6 +9,7 @@ from ..archive import pages
 from ..archive.query import LAST
 from ..arguments import AccountAddress, Address
 from ..hooks import command
+from ..net.turns import fairly
 from ..options import nearest
 from ..xdb.numbers import when
 from ..xmpp.element import Element, from_text
@@ -34,19 +35,23 @@ class Commands(Feature):
     needs = ("owner", "persistent")
 
     @command("rooms list")
-    def everything(self) -> list[dict[str, Any]]:
-        """All rooms, also those that nobody is in."""
-        kept = dict(store.everything(self.host.domain))
-        for address, room in self.host.rooms.items():
-            kept[address] = self.host["description"].title(room)
-        awake = self.host.rooms
+    def everything(self, text: str = "", after: str = "", limit: int = 0) -> list[dict[str, Any]]:
+        """All rooms, also those that nobody is in, by address; with a text, those that have it in the address or the name.
+        `after`: the last one that you have seen; `limit`: so many at most."""
+        kept = dict(store.everything(self.host.domain, text, after, limit))
+        wanted, awake = text.casefold(), self.host.rooms
+        for address, room in fairly(list(awake.items())):
+            title = self.host["description"].title(room)
+            if address > after and (wanted in address or wanted in title.casefold()):
+                kept[address] = title
+        rows = sorted(kept.items())
         return [
             {
                 "room": address,
                 "name": name,
                 "occupants": len(awake[address].occupants) if address in awake else 0,
             }
-            for address, name in sorted(kept.items())
+            for address, name in fairly(rows[:limit] if limit else rows)
         ]
 
     @command("rooms show")

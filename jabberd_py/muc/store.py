@@ -158,10 +158,16 @@ def count(service: str) -> int:
     return SavedRoom.select().where(where).count()
 
 
-def everything(service: str) -> list[tuple[str, str]]:
-    """(address, name) of all rooms of a service."""
+def everything(service: str, text: str = "", after: str = "", limit: int = 0) -> list[tuple[str, str]]:
+    """(address, name) of the rooms of a service, by address: those that have ``text`` in one of the two, behind the address
+    ``after``; ``limit``: so many at most, 0: all."""
     query: Any = SavedRoom.select(SavedRoom.owner, SavedRoom.name).where(SavedRoom.service == service)
-    return list(query.order_by(SavedRoom.owner).tuples())
+    if text:
+        query = query.where(SavedRoom.owner.contains(text) | SavedRoom.name.contains(text))
+    if after:
+        query = query.where(SavedRoom.owner > after)
+    query = query.order_by(SavedRoom.owner)
+    return list((query.limit(limit) if limit else query).tuples())
 
 
 # -- writing ---------------------------------------------------------------------------------------------

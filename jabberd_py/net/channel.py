@@ -44,8 +44,8 @@ class Secure(Protocol):
 
 
 class Context(ssl.SSLContext):
-    """``end_point``: the channel binding ``tls-server-end-point`` of the context's certificate (RFC 5929 section 4); ``signed``:
-    did an authority sign it, and not its own key?"""
+    """``end_point``: the channel binding ``tls-server-end-point`` of the context's certificate (RFC 5929 section 4).
+    ``signed``: did an authority sign it, and not its own key?"""
 
     end_point: bytes = b""
     signed = False

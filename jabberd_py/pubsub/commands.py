@@ -19,8 +19,14 @@ from .store import Node
 class Inspection(Owners):
     """What the commands of both faces do."""
 
-    def listed(self, owner: str) -> list[dict[str, Any]]:
-        items = counting.counts(owner)
+    def listed(self, owner: str, text: str = "", after: str = "", limit: int = 0) -> list[dict[str, Any]]:
+        items, wanted = counting.counts(owner), text.casefold()
+        found = [
+            node
+            for name, node in fairly(list(self.nodes(owner).items()))
+            if name > after and (wanted in name.casefold() or wanted in (node.config.title or "").casefold())
+        ]
+        found.sort(key=lambda each: each.name)
         return [
             {
                 "node": node.name,
@@ -30,7 +36,7 @@ class Inspection(Owners):
                 "items": items.get(node.name, 0),
                 "subscribers": len(node.subscriptions),
             }
-            for node in fairly(sorted(self.nodes(owner).values(), key=lambda each: each.name))
+            for node in fairly(found[:limit] if limit else found)
         ]
 
     def described(self, owner: str, name: str) -> dict[str, Any]:
@@ -66,9 +72,10 @@ class ServiceCommands(Inspection):
     domain: str
 
     @command("nodes list")
-    def list_nodes(self) -> list[dict[str, Any]]:
-        """All nodes of the pubsub services."""
-        return self.listed(self.domain)
+    def list_nodes(self, text: str = "", after: str = "", limit: int = 0) -> list[dict[str, Any]]:
+        """All nodes of the pubsub services, by name; with a text, those that have it in the name or the title. `after`: the
+        last one that you have seen; `limit`: so many at most."""
+        return self.listed(self.domain, text, after, limit)
 
     @command("nodes show")
     def show_node(self, node: str) -> dict[str, Any]:

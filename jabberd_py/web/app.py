@@ -65,7 +65,7 @@ def make(web: Web) -> Flask:
     app.jinja_env.globals.update(
         csrf=_csrf, told=_told, static=lambda name: f"/web/{name}?v={files[name][2]}", qr=qr.svg,
         is_administrator=context.is_administrator, may=context.may, host=web.host.domain,
-        navigation=faces.navigation, me=lambda: g.signed, asks=context.asks,
+        navigation=faces.navigation, also=faces.also, me=lambda: g.signed, asks=context.asks,
         second_factor=lambda: g.signed is not None and totp.has(g.signed.user),
     )  # fmt: skip
     app.before_request(_enter)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from typing import NamedTuple
+from urllib.parse import quote, urlencode
 
 from flask import Blueprint, current_app, g, request, url_for
 
-from . import account, arrive, chat, context, invitations, options, registrations, second, setup, signin
+from . import account, arrive, chat, context, filters, first, invitations, options, registrations, second, setup, signin
 from .console import console
 from .webchat import installed
 
 FACES: list[Blueprint] = [
+    first.blueprint,
     signin.blueprint,
     arrive.blueprint,
     account.blueprint,
@@ -75,6 +77,30 @@ OWN = [("", [
 """For everybody, of one's own account."""
 
 
+ALSO: dict[str, tuple[str, ...]] = {
+    "console.overview": ("stats",),
+    "console.users": (
+        "accounts count", "accounts stats", "sessions list", "accounts inactive", "accounts purge", "accounts unserved",
+        "groups list", "groups add", "groups remove", "groups show", "messages send",
+    ),
+    "console.user": (
+        "tokens list", "tokens add", "tokens remove", "sessions show", "invites account", "invites contact", "blocked list",
+        "blocked add", "blocked remove", "archive show", "archive preferences", "archive change", "pep show", "pep purge",
+        "pep delete", "totp set", "accounts disable", "accounts leave",
+    ),
+    "console.reports": ("blacklist show", "blacklist set", "whitelist show", "whitelist set"),
+    "console.certificates": ("certificates show", "certificates renew"),
+    "console.doctor": (
+        "check config", "check limits", "check clock", "check disk", "check dns", "check ports", "check store",
+        "check certificates",
+    ),
+    "console.hosts": ("admins set", "setup dns", "webhooks list", "webhooks secret"),
+    "modules.index": ("config show", "config set", "config unset"),
+    "console.store": ("stop", "restart"),
+}  # fmt: skip
+"""Page -> what else can be done about its things: commands that have no place of their own on it."""
+
+
 class Link(NamedTuple):
     href: str
     text: str
@@ -98,3 +124,17 @@ def _shown(entry: Entry) -> bool:
 
 def _link(entry: Entry) -> Link:
     return Link(url_for(entry.endpoint), entry.text, entry.endpoint == request.endpoint)
+
+
+def also() -> list[Link]:
+    """The further commands of the page (`ALSO`) that who asks may run; what the page is about is filled in."""
+    about = {name: str(value) for name, value in (request.view_args or {}).items()}
+    found = []
+    for name in ALSO.get(request.endpoint or "", ()):
+        if context.may(name) and not (bound := context.registry().find(name)[0]).local:
+            given = {key: value for key, value in about.items() if key in bound.arguments}
+            if bound.command.changes:
+                given["back"] = request.path
+            where = f"/console/do/{quote(name)}" + (f"?{urlencode(given)}" if given else "")
+            found.append(Link(where, filters.command(name), False))
+    return found

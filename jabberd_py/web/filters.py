@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable, Iterator
 from typing import Any
+from urllib.parse import quote
 
 from markupsafe import Markup
 
+from ..net.turns import fairly
 from ..words import amount, clean, moment, span
+from ..xdb import xdb
 from ..xmpp.stamp import utc
 
+NAMES = {
+    "jid": "Address", "url": "Link", "uri": "Link for chat programs", "landing_url": "Link", "ask": "Asked", "id": "Number",
+    "bytes": "Size", "note": "Note",
+}  # fmt: skip
+"""Fields of results -> what a person calls them."""
 STATUS = {"wrong argument": 400, "not allowed": 403, "no such thing": 404, "conflict": 409}
 """Kind of a CommandError -> status of the page. All others are 409: as things are, the command cannot be done."""
 
 
 def title(key: str) -> str:
     """The name of a field or a command, for a person."""
-    text = clean(key.removesuffix("_seconds").removesuffix("_bytes").replace("_", " "))
+    text = NAMES.get(key) or clean(key.removesuffix("_seconds").removesuffix("_bytes").replace("_", " "))
     return text[:1].upper() + text[1:]
 
 
@@ -65,6 +74,39 @@ def rest(line: dict[str, Any]) -> str:
     return "  ".join(f"{clean(name)}={clean(value)}" for name, value in line.items() if name not in known)
 
 
+CARD = {"FN": "", "NICKNAME": "nick ", "EMAIL": "", "TEL": "", "ORG": "", "TITLE": ""}
+KINDS = {
+    "urn:xmpp:avatar:metadata": "Avatar", "urn:xmpp:avatar:data": "Avatar (the picture)", "urn:xmpp:vcard4": "Profile",
+    "urn:xmpp:bookmarks:1": "Bookmarks", "storage:bookmarks": "Bookmarks (older form)",
+    "http://jabber.org/protocol/nick": "Nickname", "http://jabber.org/protocol/mood": "Mood",
+    "http://jabber.org/protocol/tune": "Tune", "http://jabber.org/protocol/geoloc": "Place",
+    "http://jabber.org/protocol/activity": "Activity", "urn:xmpp:omemo:2:devices": "Devices for encryption (OMEMO)",
+    "eu.siacs.conversations.axolotl.devicelist": "Devices for encryption (OMEMO)", "urn:xmpp:mds:displayed:0": "What was read",
+    "urn:xmpp:microblog:0": "Microblog",
+}  # fmt: skip
+"""Node of personal data -> what a person calls it."""
+
+
+def card(values: dict[str, Any]) -> str:
+    """Of a vCard, what tells who somebody is."""
+    flat = {name: _flat(each) for name, each in values.items()}
+    return ", ".join(f"{CARD[name]}{clean(flat[name])}" for name in CARD if flat.get(name)) or "-"
+
+
+def _flat(value: Any) -> str:
+    if isinstance(value, dict):
+        return " ".join(filter(None, (_flat(each) for key, each in value.items() if not key.startswith("@"))))
+    if isinstance(value, list | tuple):
+        return " ".join(filter(None, map(_flat, value)))
+    return "" if value is None else str(value)
+
+
+def in_turns(rows: Iterable[Any]) -> Iterator[Any]:
+    """Yields the rows; others have their turns in between, and no connection to the database is held meanwhile."""
+    xdb.release()
+    return fairly(rows)
+
+
 def given(values: Any) -> Any:
     """Of a dict, what is not empty."""
     return (
@@ -85,6 +127,52 @@ def code(text: str) -> Markup:
 WORDS = {
     "accounts add": "New account",
     "accounts passwd": "Set a new password",
+    "accounts reset": "Link to set a password",
+    "accounts count": "How many accounts there are",
+    "accounts stats": "Accounts in figures",
+    "accounts inactive": "Accounts that nobody has used lately",
+    "accounts purge": "Delete accounts that nobody has used lately",
+    "accounts unserved": "Accounts of hosts that are gone",
+    "accounts leave": "Delete an account, as its owner does",
+    "sessions list": "All devices that are connected",
+    "sessions show": "Devices in detail",
+    "groups list": "Contact groups",
+    "groups add": "Put somebody into a contact group",
+    "groups remove": "Take somebody out of a contact group",
+    "groups show": "Who is in a contact group",
+    "messages send": "Send a message",
+    "tokens list": "Tokens of programs",
+    "tokens add": "New token for a program",
+    "tokens remove": "Remove a token",
+    "pep show": "One kind of personal data",
+    "pep purge": "Empty one kind of personal data",
+    "pep delete": "Delete one kind of personal data",
+    "archive show": "What the archive has",
+    "archive preferences": "What the archive keeps",
+    "archive change": "Change what the archive keeps",
+    "blocked list": "Whom the account has blocked",
+    "blocked add": "Block an address for the account",
+    "blocked remove": "Unblock an address for the account",
+    "invites account": "Invite somebody in the name of the account",
+    "invites contact": "Invite a contact in the name of the account",
+    "totp set": "Set a second factor up",
+    "registrations approve": "Approve a registration",
+    "registrations refuse": "Refuse a registration",
+    "nodes show": "A node",
+    "nodes purge": "Empty a node",
+    "blacklist show": "Addresses that may not write here",
+    "blacklist set": "Change the addresses that may not write here",
+    "whitelist show": "Addresses that may always write here",
+    "whitelist set": "Change the addresses that may always write here",
+    "certificates renew": "Get certificates now",
+    "certificates show": "How getting certificates goes",
+    "setup dns": "DNS records that a domain needs",
+    "webhooks list": "Webhooks",
+    "webhooks secret": "New secret of a webhook",
+    "config set": "Set one option",
+    "config unset": "Take one option out",
+    "config show": "All options that are set",
+    "stats": "Figures of the server",
     "accounts suspend": "Suspend an account",
     "accounts enable": "Let an account in again",
     "accounts delete": "Delete an account",
@@ -120,6 +208,10 @@ def command(name: str) -> str:
 
 
 FILTERS = {
+    "card": card,
+    "kind": lambda node: KINDS.get(node, node),
+    "fairly": in_turns,
+    "segment": lambda text: quote(text, safe="@"),
     "given": given,
     "code": code,
     "command": command,

@@ -15,6 +15,8 @@ from . import context, filters
 KINDS = {"password": "password", "private": "password", "flag": "checkbox", "choice": "select", "lines": "textarea",
          "stanza": "textarea", "int": "number", "float": "number"}  # fmt: skip
 """Kind of an argument -> its field. All others are one line of text."""
+ABOUT = {"room": "Such as garden@conference.example.org", "nick": "Such as Juliet"}
+"""Argument -> its hint, where its kind tells too little."""
 HINTS = {
     "account": "An account, such as name@example.org",
     "session": "An account, such as name@example.org, or with /resource one of its sessions",
@@ -30,7 +32,7 @@ LABELS = {
 }
 """Argument -> what its field is called; others by their own name."""
 DESTROYS = frozenset((
-    "delete", "destroy", "purge", "remove", "reset", "clear", "kick", "stop", "restart", "disable", "suspend",
+    "delete", "destroy", "purge", "remove", "clear", "stop", "restart",
 ))  # fmt: skip
 """Words in the names of commands that a person should think about twice."""
 
@@ -91,19 +93,24 @@ class Form:
                 found[each.name] = said
         return found
 
-    def run(self) -> Any:
-        """Runs the command with what was sent; the form keeps that, but for passwords. Raises CommandError, after it has been
-        noted at its field."""
+    def run(self, **more: Any) -> Any:
+        """Runs the command with what was sent, and with ``more``, which goes before it; the form keeps what was sent, but for
+        passwords. Raises CommandError, after it has been noted at its field."""
         for each in self.fields:
             if each.kind == "checkbox":
                 each.value = "yes" if request.form.get(each.name) else ""
             elif each.kind != "password":
                 each.value = request.form.get(each.name, "")
         try:
-            return context.run(self.command, **self.values)
+            return context.run(self.command, **self.values | more)
         except CommandError as error:
             self.blame(error)
             raise
+
+    def blamed(self, error: CommandError) -> CommandError:
+        """Notes what is wrong (`blame`), and returns it."""
+        self.blame(error)
+        return error
 
     def blame(self, error: CommandError) -> None:
         """Notes what is wrong: at the field that it is about, or on top."""
@@ -127,7 +134,9 @@ def form(command: str, hints: Mapping[str, str] = {}, labels: Mapping[str, str] 
         one = _field(each, labels.get(name) or LABELS.get(name) or filters.title(name), hints.get(name, ""))
         if name == "host":
             one.label, one.kind = labels.get(name, "Where"), "select"
-            one.choices = _places(command)
+            one.choices, one.hint = _places(command), hints.get(name, "")
+            if len(one.choices) == 1:  # nothing to choose
+                one.kind = "hidden"
             if each.required is False and len(one.choices) > 1:
                 one.choices.insert(0, "")
                 one.hint = one.hint or "Nothing chosen: everywhere"
@@ -149,7 +158,7 @@ def _places(command: str) -> list[str]:
 def _field(each: Argument, label: str, hint: str) -> Field:
     kind = KINDS.get(each.converter.name, "text")
     made = Field(each.name, label, kind, each.required and kind != "checkbox", choices=list(each.choices))
-    made.hint = hint or HINTS.get(each.converter.name, "")
+    made.hint = hint or ABOUT.get(each.name) or HINTS.get(each.converter.name, "")
     if not each.required and each.default is not None:
         if kind == "checkbox":
             made.value = "yes" if each.default else ""

@@ -1,5 +1,5 @@
-"""Under which names the pages are open. A page of somebody else can have its name point to our address (DNS rebinding); then the
-browser takes what we answer for a part of that page."""
+"""Under which names the pages are open. A page of somebody else can have its name point to our address (DNS rebinding); then
+the browser takes what we answer for a part of that page."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ FOREIGN = (
 
 
 def ours(name: str, router: Router, more: Collection[str]) -> bool:
-    """Is that a name of this server: of a host or service, of the address that clients know (`http.url`), of the machine, one of
-    ``more``, or an IP address? ``name``: of the header Host, without a port."""
+    """Is that a name of this server: of a host or service, of the address that clients know (`http.url`), of the machine, one
+    of ``more``, or an IP address? ``name``: of the header Host, without a port."""
     name = name.rstrip(".")
     if name in router.instances or name == "localhost" or is_address(name):
         return True

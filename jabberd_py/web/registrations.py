@@ -9,6 +9,8 @@ from .context import act, administrator, run
 
 blueprint = Blueprint("registrations", __name__)
 PAGE = "/console/registrations"
+MOST = 50
+"""Registrations of a page."""
 DONE = {
     "approve": ("registrations approve", "The account is approved: its owner can sign in."),
     "refuse": ("registrations refuse", "The registration is refused, and the account is gone."),
@@ -19,11 +21,12 @@ DONE = {
 @administrator
 def index() -> str:
     """Who waits, the oldest first."""
-    return render_template("registrations.html", rows=run("registrations list"))
+    return render_template("registrations.html", rows=run("registrations list")[:MOST])
 
 
 @blueprint.route(PAGE, methods=["POST"])
 @administrator
 def decide() -> Response:
     command, done = DONE.get(request.form.get("do", "")) or abort(400)
-    return act(command, PAGE, done, jid=request.form.get("jid", ""))
+    reason = request.form.get("reason", "")[:1000] or None
+    return act(command, PAGE, done, jid=request.form.get("jid", ""), **({"reason": reason} if "refuse" in command else {}))

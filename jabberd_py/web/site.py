@@ -79,6 +79,7 @@ class Web(Module):
         super().configure(settings)
         self.browsers.idle, self.browsers.longest = self.idle, self.longest
 
+    @http("/")
     @http("/web", below=True)
     @http("/sign-in", "GET", "POST")
     @http("/sign-out", "GET", "POST")

@@ -13,7 +13,7 @@ CONFIG: dict[str, Any] = {
         "localhost": {"admins": [BOSS, CHIEF]},
         "other.localhost": {
             "admins": [CHIEF],
-            "modules": {"web": {"confirm": "0s"}},
+            "modules": {"web": {"confirm": "0s"}, "register": {"approval": True}},
         },
     },
     "c2s": {"require_tls": False},

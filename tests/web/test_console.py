@@ -1,9 +1,11 @@
 """The console of administrators: what it shows, what it does, and for whom."""
 
+import re
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from types import SimpleNamespace
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 from xml.sax.saxutils import escape
 
 import pytest
@@ -19,10 +21,21 @@ from tests.web.conftest import BOSS, CHIEF, PASSWORD, PLAIN
 HOSTILE = "<script>alert(1)</script>'\"><img src=x onerror=alert(2)>{{7*7}}"
 ROOM = "garden@conference.localhost"
 PAGES = (
-    "", "/users", f"/users/{PLAIN}", "/reports", "/announcements", "/doctor", "/certificates", "/store", "/audit", "/log",
-    "/hosts", "/components", "/federation", "/files", "/rooms", f"/rooms/{ROOM}", "/nodes", "/commands",
-    f"/users/{PLAIN}/trace", f"/do/accounts delete?jid={PLAIN}&back=/console/users",
+    "", "/registrations", "/users/new", "/users", f"/users/{PLAIN}", "/reports", "/announcements", "/doctor", "/certificates",
+    "/store", "/audit", "/log", "/hosts", "/components", "/federation", "/files", "/rooms", f"/rooms/{ROOM}", "/nodes",
+    "/commands", f"/users/{PLAIN}/trace", f"/do/accounts delete?jid={PLAIN}&back=/console/users",
 )  # fmt: skip
+
+
+SHOWN = {
+    "accounts add", "accounts find", "accounts list", "accounts roster", "accounts show", "accounts usage", "announce",
+    "backups list", "check", "components", "config apply", "config history", "config places", "config undo", "history",
+    "hosts show", "invites add", "invites list", "invites revoke", "log audit", "log show", "motd set", "motd show",
+    "nodes list", "pep list", "registrations list", "reports list", "rooms list", "rooms show", "s2s", "setup",
+    "setup database", "setup link", "status", "totp show", "uploads list", "uploads show", "welcome set", "welcome show",
+}  # fmt: skip
+"""Commands that pages are made of."""
+TEMPLATES = Path(application.__file__).parent / "templates"
 
 
 def routes() -> list[tuple[str, set[str], str]]:
@@ -229,7 +242,7 @@ def test_announcements(chief: Browser, plain: Client) -> None:
     page = chief.get("/console/announcements")
     form = next(each for each in page.forms if each.fields.get("which") == "announce")
     page = chief.post("/console/announcements", form.fields | {"text": "Tea at five", "host": "localhost"})
-    assert "on its way" in page.text
+    assert "On its way to everybody who is online" in page.text
     plain.gets("<message from='localhost'><body>Tea at five</body></message>")
 
 
@@ -262,6 +275,97 @@ def test_the_streams_of_an_account_are_watched(chief: Browser, plain: Client, si
         plain.sync()
         web._more()
     web.close()
+
+
+def test_a_new_user_gets_a_link_or_a_password(chief: Browser, site: ServerProcess) -> None:
+    chief.get("/console/users")
+    chief.click("New account")
+    page = chief.send("New account", jid="anna", password="short")
+    assert page.status == 400 and "at least 8 characters" in page.text
+    page = chief.send("New account", jid="anna", password="", email="anna@example.org")
+    link = next(each for each in page.text.split() if "/password/" in each)
+    assert page.status == 200 and "anna@localhost is made" in page.text and "<svg" in page.html
+    anna = Browser(site)
+    anna.get(urlsplit(link).path)
+    anna.send("Set the password", password="a long secret", again="a long secret")
+    assert anna.sign_in("anna@localhost", "a long secret").page.path == "/account"
+    anna.close()
+    chief.get("/console/users/new")
+    page = chief.send("New account", jid="berta@localhost", password="a long secret")
+    assert unquote(page.path) == "/console/users/berta@localhost" and "is made" in page.text
+
+
+def test_registrations_wait_for_an_administrator(chief: Browser, site: ServerProcess) -> None:
+    """Who asks, when and why; the overview tells how many there are."""
+    for name in ("clara", "dora"):
+        stranger = Browser(site, name="other.localhost")
+        stranger.get("/register")
+        fields = stranger.page.forms[-1].fields
+        said = {
+            "name": name,
+            "password": "a long secret",
+            "again": "a long secret",
+            "reason": f"I am {name} {HOSTILE}",
+        }
+        page = stranger.post("/register", fields | said)
+        assert page.status == 200, page.text
+        stranger.close()
+    assert "2 people ask for an account" in chief.get("/console").text
+    page = chief.click("look at the registrations")
+    assert "I am clara" in page.text and "127.0.0.1" in page.text
+    harmless(page)
+    assert "I am clara" not in chief.send("Approve").text  # the oldest comes first
+    page = chief.send("Refuse", reason="we do not know you")
+    assert "Nobody waits" in page.text
+    clara = Browser(site, name="other.localhost").sign_in("clara@other.localhost", "a long secret")
+    clara.close()
+    assert chief.get("/console/users/dora@other.localhost").status == 404
+    assert "we do not know you" in chief.get("/console/audit?text=registrations").text
+
+
+def test_every_command_has_a_place(chief: Browser, site: ServerProcess) -> None:
+    """Not only under All commands: on the page where somebody looks for it who has not read the manual."""
+    site.ctl("rooms", "create", "place@conference.localhost", PLAIN)
+    here: set[str] = set()
+    for path in (*PAGES, "/options/", "/invitations", "/rooms/place@conference.localhost"):
+        if path == "/commands" or (path.startswith("/rooms/") and "place" not in path):
+            continue
+        page = chief.get(f"/console{path}")
+        assert page.status == 200, path
+        for found in [href for href, _ in page.links] + [form.action for form in page.forms]:
+            if found.startswith("/console/do/"):
+                here.add(unquote(found.removeprefix("/console/do/").partition("?")[0]))
+    every = {text for href, text in chief.get("/console/commands").links if href.startswith("/console/do/")}
+    buttons = unquote(
+        "".join(file.read_text() for file in (TEMPLATES / "console").iterdir())
+    )  # some need things to be there
+    missing = {name for name in every - here - SHOWN if not re.search(f"[\"'/]{name}[\"'?]", buttons)}
+    assert not missing
+
+
+def test_rooms_and_nodes_come_in_pages(chief: Browser, site: ServerProcess) -> None:
+    for number in range(55):
+        site.ask("rooms create", room=f"hall{number:02}@conference.localhost", owner=PLAIN)
+    page = chief.get("/console/rooms?text=hall")
+    assert "hall49@" in page.text and "hall50@" not in page.text
+    page = chief.click("Next page")
+    assert "hall50@" in page.text and "hall54@" in page.text and "hall49@" not in page.text
+    assert "Next page" not in page.text and "hall00@" in chief.click("First page").text
+    assert chief.get("/console/nodes?after=zzz&text=x").status == 200
+    after = "hall52@conference.localhost"
+    rows = site.ask("rooms list", host="conference.localhost", text="hall", after=after)
+    assert [row["room"].partition("@")[0] for row in rows] == ["hall53", "hall54"]
+
+
+def test_the_first_page_leads_on(browser: Callable[..., Browser]) -> None:
+    stranger = browser()
+    page = stranger.get("/")
+    assert page.status == 200 and "chat server" in page.text
+    assert stranger.click("Make an account").path == "/register"
+    stranger.get("/")
+    assert stranger.click("Sign in").path == "/sign-in"
+    page = browser(BOSS).get("/")
+    assert {"/account", "/console"} <= {href for href, _ in page.links}
 
 
 def test_figures_for_charts(chief: Browser) -> None:

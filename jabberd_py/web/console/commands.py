@@ -11,10 +11,12 @@ from werkzeug.wrappers import Response
 from ...commands import CommandError
 from .. import context, forms
 from ..context import administrator, caller, local, registry, tell
-from ..filters import command, named
+from ..filters import command, named, title
 from . import console
 
 HOME = "/console/commands"
+SUBJECTS = ("jid", "room", "node", "name", "domain", "reported")
+"""Arguments that a command is about."""
 UNIMPORTANT = ("back", "_token")
 
 
@@ -52,9 +54,19 @@ def do(name: str) -> str | Response | tuple[str, int]:
     except CommandError:
         return _page(entry, form, back), 400
     if back and entry["changes"] and not registry().find(name)[0].command.secret:
-        tell(f"{command(name)}: {'done' if result is None else named(result)}")
+        tell(said(name, form, result))
         return redirect(back, 303)
     return _page(entry, form, back, True, result)
+
+
+def said(name: str, form: forms.Form, result: Any) -> str:
+    """What was done, for the next page: with whom it was about, and how much."""
+    about = next((each.value for each in form.fields if each.name in SUBJECTS and each.value), "")
+    counts = result if isinstance(result, dict) else {}
+    much = ", ".join(
+        f"{title(key)}: {named(value, key)}" for key, value in counts.items() if type(value) is int
+    )
+    return f"Done: {command(name)}" + (f" ({about})" if about else "") + (f". {much}" if much else "") + "."
 
 
 def _run(name: str, form: forms.Form) -> tuple[bool, Any]:

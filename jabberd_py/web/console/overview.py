@@ -57,6 +57,7 @@ def overview() -> str:
     return render_template(
         "console/overview.html", hosts=hosts, status=run("status") if whole else None,
         charts=charts(run("history")) if whole else [],
+        waiting=len(run("registrations list")) if may("registrations list") else 0,
     )  # fmt: skip
 
 

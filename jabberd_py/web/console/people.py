@@ -85,7 +85,12 @@ def announce() -> str | Response | tuple[str, int]:
         name: forms.form(
             name,
             HINTS.get(name, {}),
-            {"text": "Text", "all": "Also to those who are not online now", "host": "To users of"},
+            {
+                "text": "Text",
+                "all": "Also to those who are not online now",
+                "at_once": "Also to those who are online now",
+                "host": "To users of",
+            },
         )
         for name in ("announce", "motd set", "welcome set")
         if may(name)
@@ -100,7 +105,12 @@ def announce() -> str | Response | tuple[str, int]:
         except CommandError:
             status = 400
         else:
-            tell("It is on its way." if which == "announce" else "Kept.")
+            tell(
+                f"On its way to {'all accounts' if request.form.get('all') else 'everybody who is online'}: "
+                f'"{request.form.get("text", "")[:200].strip()}"'
+                if which == "announce"
+                else "Kept."
+            )
             return redirect(url_for("console.announce"), 303)
     known = {}
     for name in ("motd show", "welcome show"):
@@ -113,6 +123,9 @@ def announce() -> str | Response | tuple[str, int]:
 
 HINTS = {
     "announce": {"text": "Everybody who is online reads it at once"},
-    "motd set": {"text": "Everybody reads it once, when he comes online"},
+    "motd set": {
+        "at_once": "Those who are online now get it at once, too",
+        "text": "Everybody reads it once, at the next login",
+    },
     "welcome set": {"text": "New users read it when their account is made"},
 }

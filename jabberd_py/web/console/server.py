@@ -10,6 +10,8 @@ from ..context import administrator, may, me, registry, run
 from . import advice, console
 from .follow import LEVELS
 
+PAGE, PEOPLE = 50, 200
+"""Rows of a page; people of a room that its page shows."""
 QUICK = ("config", "limits", "clock", "disk", "certificates")
 
 
@@ -97,24 +99,33 @@ def uploads() -> str:
 @console.route("/rooms")
 @administrator
 def rooms() -> str:
-    text = request.args.get("text", "")[:200].casefold()
-    rows = [row for row in run("rooms list") if text in row["room"] or text in (row["name"] or "").casefold()]
-    return render_template("console/rooms.html", rows=rows[:500], count=len(rows), text=text)
+    text, after = request.args.get("text", "")[:200], request.args.get("after", "")[:3000]
+    rows = sorted(run("rooms list", text=text, after=after, limit=PAGE + 1), key=lambda row: str(row["room"]))
+    return render_template(
+        "console/rooms.html", rows=rows[:PAGE], more=len(rows) > PAGE, text=text, after=after
+    )
 
 
 @console.route("/rooms/<room>")
 @administrator
 def room(room: str) -> str:
-    return render_template("console/room.html", room=run("rooms show", room=room))
+    return render_template("console/room.html", room=run("rooms show", room=room), most=PEOPLE)
 
 
 @console.route("/nodes")
 @administrator
 def nodes() -> str:
-    rows = run("nodes list")
-    names = [
+    """The nodes of one service."""
+    services = [
         place.domain
         for place in registry().router.everybody
         if "nodes list" in place.commands and place.is_admin(me().jid)
     ]
-    return render_template("console/nodes.html", rows=rows[:500], count=len(rows), places=names)
+    text, after = request.args.get("text", "")[:200], request.args.get("after", "")[:3000]
+    service = request.args.get("host", "")
+    service = service if service in services else services[0] if services else ""
+    rows = run("nodes list", host=service, text=text, after=after, limit=PAGE + 1) if service else []
+    return render_template(
+        "console/nodes.html", rows=rows[:PAGE], more=len(rows) > PAGE, service=service, services=services, text=text,
+        after=after,
+    )  # fmt: skip
