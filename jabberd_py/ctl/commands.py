@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import gevent
+from gevent.event import AsyncResult
 
 from .. import __version__, log
 from ..arguments import Duration, Lines
@@ -29,6 +30,8 @@ class Commands:
     def __init__(self, server: Server) -> None:
         self.server = server
         self.end: gevent.Greenlet | None = None
+        self.checking: AsyncResult[list[dict[str, Any]]] | None = None
+        """The check of the store that is under way."""
 
     @command("stats")
     def stats(self) -> dict[str, Any]:
@@ -100,7 +103,25 @@ class Commands:
 
     @command("check store")
     def check_store(self) -> list[dict[str, Any]]:
-        """Is the store sound? Damage, room, versions, rows, trouble with writing."""
+        """Is the store sound? Damage, room, versions, rows, trouble with writing. It reads all of the store; who asks meanwhile
+        gets the same answer."""
+        if self.checking is not None:
+            return list(self.checking.get())
+        self.checking = AsyncResult()
+        try:
+            found = self._check_store()
+        except BaseException as error:
+            self.checking.set_exception(
+                error if isinstance(error, Exception) else Failed("the check was broken off")
+            )
+            raise
+        else:
+            self.checking.set(found)
+            return found
+        finally:
+            self.checking = None
+
+    def _check_store(self) -> list[dict[str, Any]]:
         store = self._store()
         last = [
             {"check": "last commit", "found": "lost" if lost else "went well", "trouble": lost or ""}

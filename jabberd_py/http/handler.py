@@ -32,11 +32,11 @@ _FIELD = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t -~\x80-\xff]*").fullmatch
 _DIGITS = re.compile(r"[0-9]{1,15}").fullmatch
 
 
-_secret = re.compile(r"(/(?:invite|password)/)[^/]+").sub
+_secret = re.compile(r"(/(?:invite|password|setup|upload)/)[^/]+(/.*)?").sub
 
 
 def _shown(path: str) -> str:
-    """A path for the log: without the query, and without the token of a link."""
+    """A path for the log: without the query, and without the token of a link, or the key and the name of a file."""
     return _secret(r"\1***", path.partition("?")[0][:200])
 
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from .. import archive
 from ..archive import pages
 from ..archive.query import LAST
-from ..arguments import AccountAddress, Address
+from ..arguments import AccountAddress, Address, Private
 from ..hooks import command
 from ..net.turns import fairly
 from ..options import nearest
@@ -86,9 +86,9 @@ class Commands(Feature):
         made.save().wait()
         return {"room": made.address}
 
-    @command("rooms archive")
+    @command("rooms archive", changes=True)
     def archive(self, room: AccountAddress, last: int = 20) -> list[dict[str, str]]:
-        """The last messages in a room's archive."""
+        """The last messages in a room's archive. The log keeps who read it."""
         found = self._room(room)
         query = archive.Query(None, 0, LAST, None, None, None, None, "", False, Page(before=""))
         ids = pages.page(found.address, query, min(max(last, 1), MOST)).ids
@@ -131,7 +131,7 @@ class Commands(Feature):
         changes.give(found, occupant, "none", "", reason)
 
     @command("rooms config", changes=True)
-    def config(self, room: AccountAddress, setting: str, value: str) -> None:
+    def config(self, room: AccountAddress, setting: str, value: Private) -> None:
         """Change one setting of a room; the names are those of `rooms show`. Of a list: one item a line."""
         found = self._room(room)
         names = {self._short(each): each for each in self.host.fields.values()}

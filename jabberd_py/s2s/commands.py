@@ -13,6 +13,8 @@ from ..arguments import Domain
 from ..hooks import Module, command
 from ..net.dnsrv import DNSError, Target
 from ..xmpp.errors import StanzaError
+from ..xmpp.stamp import utc
+from .failures import FAILURES
 from .outgoing import Outgoing
 from .pair import Pair
 
@@ -41,6 +43,24 @@ class Federation(Module):
                     "next_attempt_seconds": max(0, round(pair.retry - now)),
                 })  # fmt: skip
         return rows
+
+    @command("s2s failures")
+    def failures(self) -> list[dict[str, Any]]:
+        """The servers that could not be reached lately, the newest first: why, and how many stanzas went back."""
+        connected = {
+            (pair.local, pair.remote) for pair in self.host.pairs.values() if pair.connection is not None
+        }
+        return [
+            {
+                "local": local,
+                "remote": remote,
+                "time": utc(each.when),
+                "trouble": each.text,
+                "returned": each.returned,
+            }
+            for (local, remote), each in reversed(FAILURES.known.items())
+            if (local, remote) not in connected
+        ]
 
     @command("s2s retry", changes=True)
     def retry(self, domain: Domain) -> dict[str, int]:

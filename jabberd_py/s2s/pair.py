@@ -14,6 +14,7 @@ from ..outbox import Entry
 from ..router import Router
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
+from .failures import FAILURES
 from .options import S2S
 
 logger = log.get(__name__)
@@ -180,6 +181,7 @@ class Pair:
         if left is not None:
             left.give_back()
         self.connection = connection
+        FAILURES.forget(self.local, self.remote)
         self.failure = None
         self.retry = 0.0
         heartbeat.cancel(self)
@@ -206,7 +208,9 @@ class Pair:
         self.failure = failure
         self.failures += 1
         self.retry = time.monotonic() + min(BACK_OFF, 2.0 ** min(self.failures, 10))
+        waited = len(self.queue)
         self._expire(lambda entry: failure.final or not entry.row)
+        FAILURES.note(self.local, self.remote, failure.text, waited - len(self.queue))
 
     def try_now(self) -> None:
         """Does not wait for the next attempt any longer."""

@@ -154,7 +154,9 @@ def _view() -> Any:
 def _to_sign_in() -> Any:
     if request.path.endswith(".json"):
         abort(401)
-    wanted = request.full_path.rstrip("?") if request.method in SAFE else ""
+    rule = request.url_rule
+    again = request.method in SAFE or (rule is not None and "GET" in (rule.methods or ()))
+    wanted = request.full_path.rstrip("?") if again else ""
     from urllib.parse import urlencode
 
     return redirect("/sign-in" + ("?" + urlencode({"next": wanted}) if wanted else ""), 303)

@@ -58,7 +58,7 @@ CONSOLE = [
     ("Server", [
         Entry("console.federation", "Federation", "s2s"),
         Entry("console.certificates", "Certificates", "check certificates"),
-        Entry("modules.index", "Modules"),
+        Entry("modules.index", "Modules", "config places"),
         Entry("console.store", "Store and backups", "check store"),
         Entry("console.commands", "All commands"),
     ]),

@@ -17,6 +17,8 @@ KINDS = {"password": "password", "private": "password", "flag": "checkbox", "cho
 """Kind of an argument -> its field. All others are one line of text."""
 ABOUT = {"room": "Such as garden@conference.example.org", "nick": "Such as Juliet"}
 """Argument -> its hint, where its kind tells too little."""
+OPEN = (("rooms config", "value"),)
+"""Arguments that the log must not have, but who writes them may see."""
 HINTS = {
     "account": "An account, such as name@example.org",
     "session": "An account, such as name@example.org, or with /resource one of its sessions",
@@ -132,6 +134,8 @@ def form(command: str, hints: Mapping[str, str] = {}, labels: Mapping[str, str] 
     fields = []
     for name, each in arguments.items():
         one = _field(each, labels.get(name) or LABELS.get(name) or filters.title(name), hints.get(name, ""))
+        if (command, name) in OPEN:
+            one.kind = "textarea"
         if name == "host":
             one.label, one.kind = labels.get(name, "Where"), "select"
             one.choices, one.hint = _places(command), hints.get(name, "")

@@ -50,7 +50,7 @@ def sign_in() -> str | Response | tuple[str, int]:
         if g.signed is not None:
             return redirect(wanted or _home(), 303)
         return render_template(
-            "signin.html", next=wanted, address="", error="" if open_ else PLAIN, usable=open_
+            "signin.html", next=wanted, address="", error="" if open_ else PLAIN, usable=open_, ended=_ended()
         )
     said = request.form.get("address", "")[:2000].strip()
     try:
@@ -89,6 +89,11 @@ def sign_out() -> str | Response:
     g.signed, g.new_cookie = None, ("jabberd", "")
     tell("You are signed out.")
     return redirect("/sign-in", 303)
+
+
+def _ended() -> bool:
+    """Has the browser been signed in before? Then its time was over, or the server was started again."""
+    return any(request.cookies.get(name) for name in ("__Host-jabberd", "jabberd"))
 
 
 def _home() -> str:

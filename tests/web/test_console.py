@@ -31,7 +31,7 @@ SHOWN = {
     "accounts add", "accounts find", "accounts list", "accounts roster", "accounts show", "accounts usage", "announce",
     "backups list", "check", "components", "config apply", "config history", "config places", "config undo", "history",
     "hosts show", "invites add", "invites list", "invites revoke", "log audit", "log show", "motd set", "motd show",
-    "nodes list", "pep list", "registrations list", "reports list", "rooms list", "rooms show", "s2s", "setup",
+    "nodes list", "pep list", "registrations list", "reports list", "rooms list", "rooms show", "s2s", "s2s failures", "setup",
     "setup database", "setup link", "status", "totp show", "uploads list", "uploads show", "welcome set", "welcome show",
 }  # fmt: skip
 """Commands that pages are made of."""
@@ -213,13 +213,16 @@ def test_mistakes_stand_at_their_fields(chief: Browser) -> None:
     assert page.status == 400 and "that account exists" in page.text
 
 
-def test_a_server_that_cannot_be_reached_is_explained(chief: Browser, plain: Client) -> None:
+def test_a_server_that_cannot_be_reached_is_explained(
+    chief: Browser, plain: Client, site: ServerProcess
+) -> None:
     plain.send("<message to='romeo@down.example' type='chat' id='d'><body>hi</body></message>")
     plain.gets("<message type='error' id='d'/>")
     page = chief.get("/console/federation")
     assert (
         "down.example cannot be reached" in page.text and "no XMPP server answers on that port" in page.text
     )
+    assert site.ask("s2s failures")[0]["returned"] == 1
     page = chief.send("Try again now")
     assert page.path == "/console/federation" and "Try a server again" in page.text
 
@@ -366,6 +369,31 @@ def test_the_first_page_leads_on(browser: Callable[..., Browser]) -> None:
     assert stranger.click("Sign in").path == "/sign-in"
     page = browser(BOSS).get("/")
     assert {"/account", "/console"} <= {href for href, _ in page.links}
+
+
+def test_who_was_signed_out_is_told(browser: Callable[..., Browser]) -> None:
+    someone = browser(BOSS)
+    form = someone.get("/console/announcements").forms[-1].fields
+    assert "You were signed out" not in browser().get("/sign-in").text
+    someone.cookies["__Host-jabberd"] = "x" * 43  # its time is over
+    page = someone.post("/console/announcements", form | {"text": "Tea"})
+    assert "You were signed out" in page.text and "was not done" in page.text
+    page = someone.send("Sign in", address=BOSS, password=PASSWORD)
+    assert page.path == "/console/announcements"
+
+
+def test_what_is_read_in_a_room_stands_in_the_audit(chief: Browser, site: ServerProcess) -> None:
+    """And the value of a setting does not: it may be the room's password."""
+    room = "private@conference.localhost"
+    site.ask("rooms create", room=room, owner=PLAIN)
+    chief.get(f"/console/rooms/{room}")
+    chief.click("What was said")
+    assert chief.send("What was said in a room").status == 200
+    fields = {"setting": "roomsecret", "value": "hunter2"}
+    chief.get(f"/console/do/rooms config?room={room}")
+    assert chief.send("Change a setting of a room", **fields).status == 200
+    said = str(site.ask("log audit", text=room))
+    assert "rooms archive" in said and "rooms config" in said and "hunter2" not in said
 
 
 def test_figures_for_charts(chief: Browser) -> None:

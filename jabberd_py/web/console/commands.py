@@ -53,7 +53,12 @@ def do(name: str) -> str | Response | tuple[str, int]:
         result = form.run()
     except CommandError:
         return _page(entry, form, back), 400
-    if back and entry["changes"] and not registry().find(name)[0].command.secret:
+    if (
+        back
+        and entry["changes"]
+        and not isinstance(result, list)
+        and not registry().find(name)[0].command.secret
+    ):
         tell(said(name, form, result))
         return redirect(back, 303)
     return _page(entry, form, back, True, result)

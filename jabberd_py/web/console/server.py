@@ -42,7 +42,7 @@ def certificates() -> str:
 @administrator
 def store() -> str:
     backups = run("backups list") if may("backups list") else []
-    return render_template("console/store.html", rows=run("check store"), backups=backups)
+    return render_template("console/store.html", store=run("status")["store"], backups=backups)
 
 
 @console.route("/audit")
@@ -84,8 +84,17 @@ def components() -> str:
 def federation() -> str:
     rows: list[dict[str, Any]] = run("s2s")
     failed = [row | {"advice": advice.explain(row["trouble"])} for row in rows if row.get("trouble")]
+    waiting = {row["remote"] for row in failed}
+    lately = [
+        row | {"advice": advice.explain(row["trouble"])}
+        for row in run("s2s failures")
+        if row["remote"] not in waiting
+    ]
     return render_template(
-        "console/federation.html", streams=[row for row in rows if not row.get("trouble")], failed=failed
+        "console/federation.html",
+        lately=lately,
+        streams=[row for row in rows if not row.get("trouble")],
+        failed=failed,
     )
 
 
