@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import gevent
 from gevent.event import AsyncResult
+from greenlet import getcurrent
 
 from .. import __version__, log
 from ..arguments import Duration, Lines
@@ -159,7 +160,10 @@ class Commands:
 
 def _slowly(function: Callable[..., Any], *args: Any) -> Any:
     """In a thread, while the server goes on."""
-    return gevent.get_hub().threadpool.apply(function, args)
+    hub = gevent.get_hub()
+    if getcurrent() is hub:  # a command that was broken off is cleaned up there, where nothing can wait
+        return function(*args)
+    return hub.threadpool.apply(function, args)
 
 
 def _pss() -> int:

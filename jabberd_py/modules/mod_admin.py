@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from ..archive import messages
 from ..arguments import AccountAddress, Password, SessionAddress
+from ..commands import Caller
 from ..hooks import Module, Progress, command, on
 from ..jsm import standing
 from ..jsm.session import Session
@@ -72,9 +73,16 @@ class Admin(Module):
         yield {"created": count}
 
     @command("accounts passwd", access="owner", changes=True, needs="store", rights=True)
-    def passwd(self, jid: AccountAddress, password: Password) -> None:
-        """Set another password."""
-        self.host.users.set_password(jid.user, password)
+    def passwd(self, jid: AccountAddress, password: Password, caller: Caller) -> dict[str, int] | None:
+        """Set another password. If an administrator does it, the tokens of the account end."""
+        own = caller.jid is not None and caller.jid.user == jid.user
+        tokens, removed = None if own else self.host.modules.get("tokens"), list[int]()
+
+        def drop() -> None:
+            removed.append(tokens.drop(jid.user))
+
+        self.host.users.set_password(jid.user, password, *(() if tokens is None else (drop,)))
+        return {"tokens_removed": removed[-1]} if removed and removed[-1] else None
 
     @command("accounts disable", changes=True, needs="store")
     def disable(self, jid: AccountAddress) -> None:

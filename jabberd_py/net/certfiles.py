@@ -163,12 +163,38 @@ def files(domain: str, host: str, folder: Path) -> tuple[Path, Path]:
     return folder / f"{host}.pem", folder / f"{host}.key"
 
 
+_read: dict[tuple[Path, Path], tuple[object, list[x509.Certificate]]] = {}
+"""What was read, and of which files: they are asked about with each look at the server, and seldom change."""
+MOST = 1000
+
+
+def _read_again(certificate: Path, key: Path) -> list[x509.Certificate]:
+    """`read`, unless both files are as they were."""
+    now = [_stamp(certificate), _stamp(key)]
+    known = _read.get((certificate, key))
+    if known is not None and known[0] == now:
+        return known[1]
+    chain = read(certificate, key)
+    if len(_read) >= MOST:
+        _read.clear()
+    _read[certificate, key] = now, chain
+    return chain
+
+
+def _stamp(file: Path) -> tuple[int, int, int] | None:
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_size
+
+
 def report(domain: str, folder: Path, host: str | None = None) -> Report:
     """Reads the files as they are now; needs no running server. ``host``: the host whose service the domain is; None: it is a
     host."""
     certificate, key = files(domain, host or domain, folder)
     try:
-        own = read(certificate, key)[0]
+        own = _read_again(certificate, key)[0]
     except ValueError as error:
         return Report(domain, certificate, None, [], False, [str(error)])
     names = identities(own.public_bytes(serialization.Encoding.DER))

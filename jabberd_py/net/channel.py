@@ -49,6 +49,8 @@ class Context(ssl.SSLContext):
 
     end_point: bytes = b""
     signed = False
+    names: tuple[str, ...] = ()
+    """The dNSNames in it."""
 
 
 class Channel:
@@ -90,6 +92,12 @@ class Channel:
     def signed(self) -> bool:
         """Did an authority sign the certificate that we have shown?"""
         return bool(getattr(self.tls.context, "signed", False))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Whose name the certificate has that we have shown, if an authority has signed it."""
+        context = self.tls.context
+        return context.names if isinstance(context, Context) and context.signed else ()
 
     def handshake(self) -> bool:
         """True once it is done; False if more must be read first. Raises ssl.SSLError; the alert is in ``outgoing``."""

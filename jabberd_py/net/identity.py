@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -81,6 +82,11 @@ def a_labels(domain: str) -> str | None:
 
 def a_label_form(prepared: str) -> str:
     return prepared if prepared.isascii() else idna.encode(prepared).decode()
+
+
+def cover(presented: Iterable[str], name: str) -> bool:
+    """Does one of the dNSNames of a certificate match the name, which has A-labels?"""
+    return any(_covers(each, name) for each in presented)
 
 
 def _covers(presented: str, name: str) -> bool:

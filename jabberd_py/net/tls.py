@@ -128,6 +128,7 @@ class Certificates:
             own = certfiles.read(certificate, key)[0]
             context = contexts[domain] = self._context(options, certificate, key)
             context.signed = own.issuer != own.subject
+            context.names = identities(own.public_bytes(serialization.Encoding.DER)).dns
             # gevent's own setter wraps the callback for its sockets; our TLS lives in memory
             _ssl._SSLContext.sni_callback.__set__(context, self._sni)  # type: ignore[union-attr]
             chosen = key if key.exists() else None

@@ -11,7 +11,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from ..net.identity import a_label_form
+from ..net.identity import a_label_form, cover
 from ..xmpp.errors import StanzaError
 
 if TYPE_CHECKING:
@@ -23,9 +23,10 @@ FOREIGN = (
 )
 
 
-def ours(name: str, router: Router, more: Collection[str]) -> bool:
+def ours(name: str, router: Router, more: Collection[str], shown: Collection[str] = ()) -> bool:
     """Is that a name of this server: of a host or service, of the address that clients know (`http.url`), of the machine, one
-    of ``more``, or an IP address? ``name``: of the header Host, without a port."""
+    of ``more``, one that the certificate has which the browser was shown (``shown``, dNSNames), or an IP address? ``name``:
+    of the header Host, without a port."""
     name = name.rstrip(".")
     if name in router.instances or name == "localhost" or is_address(name):
         return True
@@ -33,7 +34,7 @@ def ours(name: str, router: Router, more: Collection[str]) -> bool:
         *(a_label_form(each) for each in (*router.instances, *more)),
         *(_known_as(router, each) for each in router.instances),
     ]
-    return name in known or name in machine()
+    return name in known or cover(shown, name) or name in machine()
 
 
 def is_address(name: str) -> bool:

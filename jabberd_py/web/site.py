@@ -15,6 +15,7 @@ from .. import log
 from ..arguments import AccountAddress, Private
 from ..commands import Caller
 from ..hooks import Answer, Module, Option, Refusal, Request, command, duration, every, http, list_of
+from ..net.channel import Channel
 from ..net.guard import Guard
 from ..words import clean
 from ..xmpp import ns
@@ -91,7 +92,9 @@ class Web(Module):
     @http("/setup", "GET", "POST", below=True)
     def answer(self, request: Request) -> Answer:
         """Asks the application. Other Modules of this package hand their requests on to it. Blocks. Raises Refusal."""
-        if not names.ours(request.host, self.host.router, self.names):
+        channel = request.environ["jabberd.handler"].connection.channel
+        shown = channel.names if isinstance(channel, Channel) else ()
+        if not names.ours(request.host, self.host.router, self.names, shown):
             raise Refusal(421, names.FOREIGN.format(clean(request.host[:100]), self.host.domain))
         if request.path.startswith("/console") and not self.console:
             raise Refusal(404)

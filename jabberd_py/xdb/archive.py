@@ -47,10 +47,15 @@ def backup(
     except sqlite3.Error as error:
         raise StoreError(f"the backup failed: {one_line(error)}") from None
     finally:
-        for name in (database, f"{database}-wal", f"{database}-shm", part):
-            with suppress(FileNotFoundError):
-                os.unlink(name)
+        slowly(_remove, database, f"{database}-wal", f"{database}-shm", part)
     yield {"file": file, "bytes": os.path.getsize(file), "certificates": count}
+
+
+def _remove(*files: str) -> None:
+    """Of a large file, that takes a second."""
+    for each in files:
+        with suppress(FileNotFoundError):
+            os.unlink(each)
 
 
 def _vacuum(source: str, target: str) -> None:

@@ -30,7 +30,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, databases: Any) -> Iterator[S
     """A server of which chief@localhost administers both hosts, boss@localhost one, and plain@localhost none. The pages of the
     second host always ask for the password before they give rights; it has a certificate of an authority."""
     folder = tmp_path_factory.mktemp("site")
-    CA(folder / "certificates").server_certificate("other.localhost")
+    CA(folder / "certificates").server_certificate("other.localhost", "jabber.elsewhere.example")
     process = ServerProcess({**databases(folder), **CONFIG}, folder)
     for name in ("chief", "boss", "plain"):
         process.ask("accounts add", jid=f"{name}@localhost", password=PASSWORD)

@@ -1,7 +1,8 @@
 """Opens pages as a person sees them: on a desktop and on a phone, light and dark, with and without JavaScript.
 
-Plan: {"base": "https://...", "address": ..., "password": ..., "paths": [...], "shots": folder or null}
-Prints, for each path: {"status": ..., "axe": [...], "errors": [what the console says], "wide": is it wider than a phone?}
+Plan: {"base": "https://...", "password": ..., "pages": {address or "": [paths]}, "shots": folder or null}
+Prints, for each path: {"status": ..., "axe": [...], "errors": [what the console says], "wide": [where it is wider than the
+screen], "plain": is it the same without JavaScript?}
 """
 
 from __future__ import annotations
@@ -14,12 +15,18 @@ from typing import Any
 
 from tests.web.chromium import axe, chromium, context
 
-DESKTOP, PHONE = {"width": 1280, "height": 800}, {"width": 375, "height": 700}
+DESKTOP, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
+VIEWS: tuple[tuple[str, Any, Any, tuple[str, ...]], ...] = (
+    ("desktop", DESKTOP, "light", ()),
+    ("phone", PHONE, "dark", ("color-contrast", "target-size", "scrollable-region-focusable")),
+)
+"""Name, size, colours, and the rules of axe-core: all, or those that size and colours change."""
+WIDE = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
 
 
-def sign_in(page: Any, plan: dict[str, Any]) -> None:
+def sign_in(page: Any, plan: dict[str, Any], address: str) -> None:
     page.goto(plan["base"] + "/sign-in")
-    page.get_by_label("Your address").fill(plan["address"])
+    page.get_by_label("Your address").fill(address)
     page.get_by_label("Password").fill(plan["password"])
     page.get_by_role("button", name="Sign in").click()
     page.wait_for_url(lambda url: "/sign-in" not in url)
@@ -29,33 +36,41 @@ def main() -> None:
     plan = json.load(sys.stdin)
     found: dict[str, Any] = {}
     with chromium() as browser:
-        desktop = context(browser, viewport=DESKTOP, color_scheme="light")
-        page = desktop.new_page()
-        said: list[str] = []
-        page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
-        page.on("pageerror", lambda error: said.append(str(error)))
-        if plan.get("address"):
-            sign_in(page, plan)
-        for path in plan["paths"]:
-            said.clear()
-            page.set_viewport_size(DESKTOP)
-            page.emulate_media(color_scheme="light")
-            status = page.goto(plan["base"] + path, wait_until="load").status
-            findings = axe(page)
-            if plan.get("shots"):
-                _shoot(page, Path(plan["shots"]), path)
-            page.set_viewport_size(PHONE)
-            page.emulate_media(color_scheme="dark")
-            findings += axe(page, "color-contrast")
-            wide = page.evaluate(
-                "document.documentElement.scrollWidth > document.documentElement.clientWidth"
+        for address, paths in plan["pages"].items():
+            page = context(browser).new_page()
+            if address:
+                sign_in(page, plan, address)
+            said: list[str] = []
+            page.on(
+                "console", lambda told, said=said: said.append(told.text) if told.type == "error" else None
             )
-            found[path] = {"status": status, "axe": findings, "errors": list(said), "wide": wide}
+            page.on("pageerror", lambda error, said=said: said.append(str(error)))
+            for path in paths:
+                said.clear()
+                found[path] = _look(page, plan, path)
+                found[path]["errors"] = list(said)
+                plain = page.request.get(plan["base"] + path).text()  # nothing runs in it
+                found[path]["plain"] = f"<h1>{page.locator('main h1').inner_html()}</h1>" in plain
     print(json.dumps(found))
 
 
+def _look(page: Any, plan: dict[str, Any], path: str) -> dict[str, Any]:
+    findings: list[str] = []
+    wide: list[str] = []
+    status = page.goto(plan["base"] + path, wait_until="load").status
+    for name, viewport, scheme, rules in VIEWS:
+        page.set_viewport_size(viewport)
+        page.emulate_media(color_scheme=scheme)
+        findings += axe(page, *rules)
+        if page.evaluate(WIDE):
+            wide.append(name)
+    if plan.get("shots"):
+        _shoot(page, Path(plan["shots"]), path)
+    return {"status": status, "axe": findings, "wide": wide}
+
+
 def _shoot(page: Any, folder: Path, path: str) -> None:
-    name = re.sub(r"\W+", "-", path.strip("/")) or "first"
+    name = re.sub(r"\W+", "-", path.strip("/"))[:60] or "first"
     for size, viewport in (("desktop", DESKTOP), ("phone", PHONE)):
         page.set_viewport_size(viewport)
         for scheme in ("light", "dark"):

@@ -29,10 +29,10 @@ PAGES = (
 
 SHOWN = {
     "accounts add", "accounts find", "accounts list", "accounts roster", "accounts show", "accounts usage", "announce",
-    "backups list", "check", "components", "config apply", "config history", "config places", "config undo", "history",
-    "hosts show", "invites add", "invites list", "invites revoke", "log audit", "log show", "motd set", "motd show",
-    "nodes list", "pep list", "registrations list", "reports list", "rooms list", "rooms show", "s2s", "s2s failures", "setup",
-    "setup database", "setup link", "status", "totp show", "uploads list", "uploads show", "welcome set", "welcome show",
+    "backups list", "backups make", "check", "components", "config apply", "config history", "config places", "config undo",
+    "history", "hosts show", "invites add", "invites list", "invites revoke", "log audit", "log show", "motd set",
+    "motd show", "nodes list", "pep list", "registrations list", "reports list", "rooms list", "rooms show", "s2s", "s2s failures",
+    "setup", "setup database", "setup link", "status", "totp show", "uploads list", "uploads show", "welcome set", "welcome show",
 }  # fmt: skip
 """Commands that pages are made of."""
 TEMPLATES = Path(application.__file__).parent / "templates"
@@ -394,6 +394,16 @@ def test_what_is_read_in_a_room_stands_in_the_audit(chief: Browser, site: Server
     assert chief.send("Change a setting of a room", **fields).status == 200
     said = str(site.ask("log audit", text=room))
     assert "rooms archive" in said and "rooms config" in said and "hunter2" not in said
+
+
+def test_a_new_password_by_an_administrator_ends_tokens(chief: Browser, site: ServerProcess) -> None:
+    """Who had the account before keeps nothing."""
+    jid = "robbed@localhost"
+    site.ask("accounts add", jid=jid, password=PASSWORD)
+    site.ask("tokens add", jid=jid, scopes="accounts:read")
+    chief.get(f"/console/do/accounts passwd?jid={jid}&back=/console/users")
+    page = chief.send("Set a new password", password="another one")
+    assert "Tokens removed: 1" in page.text and site.ask("tokens list", jid=jid) == []
 
 
 def test_figures_for_charts(chief: Browser) -> None:

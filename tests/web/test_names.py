@@ -36,6 +36,18 @@ def test_pages_are_open_under_our_names_only(site: ServerProcess) -> None:
     web.close()
 
 
+def test_a_name_in_our_certificate_is_ours(site: ServerProcess) -> None:
+    """The machine of example.net is called jabber.example.net, and an authority has said so."""
+    web = Web(site, "https", "other.localhost")
+    web.name = "jabber.elsewhere.example"
+    assert web.get("/sign-in").status == 200
+    web.close()
+    web = Web(site, "https")  # another certificate
+    web.name = "jabber.elsewhere.example"
+    assert web.get("/sign-in").status == 421
+    web.close()
+
+
 @pytest.mark.parametrize(
     ("url", "name"),
     [("https://xmpp.example.org", "xmpp.example.org"), ("https://web.{host}:5/x", "web.localhost")],

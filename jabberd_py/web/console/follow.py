@@ -18,7 +18,7 @@ READERS, EACH = 20, 3
 """Browsers that follow at a time, and of these those of one session."""
 LONGEST = 300.0
 """Seconds after which the browser has to come again."""
-BEAT = 5.0
+BEAT = 2.0
 """Seconds after which we look whether the browser is still there, and may see this."""
 LINES = 200
 LEVELS = ("info", "warning", "error")

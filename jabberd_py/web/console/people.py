@@ -115,10 +115,16 @@ def announce() -> str | Response | tuple[str, int]:
     known = {}
     for name in ("motd show", "welcome show"):
         try:
-            known[name] = run(name) if may(name) else None
+            known[name] = _texts(run(name)) if may(name) else None
         except NoSuchThing:
             known[name] = None
     return render_template("console/announce.html", made=made, known=known), status
+
+
+def _texts(result: dict[str, Any]) -> dict[str, str]:
+    """Host -> its text, where there is one. ``result``: of one host, or by host."""
+    each = {"": result} if "text" in result else result
+    return {host: said["text"] for host, said in each.items() if said["text"]}
 
 
 HINTS = {

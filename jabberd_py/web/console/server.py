@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import render_template, request
+import gevent
+from flask import redirect, render_template, request
+from werkzeug.wrappers import Response
 
-from ..context import administrator, may, me, registry, run
+from ...commands import CommandError, outcome
+from ...xdb import xdb
+from ..context import administrator, caller, may, me, registry, run, tell
 from . import advice, console
 from .follow import LEVELS
 
+PATIENCE = 20.0
+"""Seconds that who makes a backup waits for it."""
 PAGE, PEOPLE = 50, 200
 """Rows of a page; people of a room that its page shows."""
 QUICK = ("config", "limits", "clock", "disk", "certificates")
@@ -43,6 +49,26 @@ def certificates() -> str:
 def store() -> str:
     backups = run("backups list") if may("backups list") else []
     return render_template("console/store.html", store=run("status")["store"], backups=backups)
+
+
+@console.route("/store/backup", methods=["POST"])
+@administrator
+def backup() -> Response:
+    """Makes a backup; who asks does not wait for a large one."""
+    asker, commands = caller(), registry()
+
+    def make() -> tuple[str, str]:
+        try:
+            outcome(commands.run(asker, "backups make", {}))
+        except CommandError as error:
+            return str(error), "error"
+        return "The backup is made.", "done"
+
+    job = gevent.spawn(make)
+    xdb.release()
+    job.join(PATIENCE)
+    tell(*(job.value or ("The backup is being made. It stands here when it is whole.", "hint")))
+    return redirect("/console/store", 303)
 
 
 @console.route("/audit")
