@@ -354,9 +354,8 @@ def _shown(known: Argument | None, value: Any) -> Any:
 def _told(failure: CommandError, bound: Bound, args: Mapping[str, Any]) -> str:
     """What went wrong, as the log may have it. The text can quote an argument that must not stand there."""
     secret = any(each.converter.name in MASKED and args.get(name) for name, each in bound.arguments.items())
-    if secret and isinstance(failure, WrongArgument | Failed):
-        return failure.kind + (f": {failure.argument}" if failure.argument else "")
-    return str(failure)
+    hidden = secret and isinstance(failure, WrongArgument | Failed)
+    return f"{failure.kind}: {failure.argument or ''}".rstrip(": ") if hidden else str(failure)
 
 
 def _note(caller: Caller, name: str, arguments: Mapping[str, Any], result: str) -> None:
