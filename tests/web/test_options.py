@@ -182,7 +182,7 @@ def test_what_reaches_into_the_machine_or_its_network_is_for_its_own_user(
         )
     chief.get("/console/do/config%20set")
     for value in ("{modules: {acme: {ca: /etc/passwd}}}", "{services: {upload: {s3: {private: yes}}}}"):
-        chief.send("Config set", option="hosts.localhost", value=value)
+        chief.send("Set one option", option="hosts.localhost", value=value)
         assert "on the machine of the server only" in chief.page.text, value
         chief.get("/console/do/config%20set")
     assert site.file.read_text() == before

@@ -45,7 +45,7 @@ def test_an_open_browser_alone_gives_no_rights(left: Browser) -> None:
 
 def test_with_the_password_it_is_done(left: Browser, site: ServerProcess) -> None:
     left.get(f"/console/do/accounts reset?jid={PLAIN}")
-    page = left.send("Accounts reset", _password=PASSWORD)
+    page = left.send("Link to set a password", _password=PASSWORD)
     assert page.status == 200 and "/password/" in page.text
 
 
@@ -64,7 +64,7 @@ def test_the_options_and_their_undo_ask_too(left: Browser) -> None:
 def test_a_fresh_sign_in_is_proof(chief: Browser) -> None:
     page = chief.get(f"/console/do/accounts reset?jid={PLAIN}")
     assert "Is it still you?" not in page.text
-    assert "/password/" in chief.send("Accounts reset").text
+    assert "/password/" in chief.send("Link to set a password").text
 
 
 @pytest.fixture
@@ -107,7 +107,7 @@ def test_wrong_passwords_are_counted(browser: Callable[..., Browser]) -> None:
     assert urlsplit(left.page.path).path == "/console"
     left.get(f"/console/do/accounts reset?jid={PLAIN}")
     for _ in range(7):
-        left.send("Accounts reset", _password="guess")
+        left.send("Link to set a password", _password="guess")
     assert "Too many attempts" in left.page.text
     assert "192.0.2.77" in str(left.server.ask("log audit", text="wrong password"))
 
@@ -115,7 +115,7 @@ def test_wrong_passwords_are_counted(browser: Callable[..., Browser]) -> None:
 def test_what_was_typed_secretly_is_not_in_the_audit(chief: Browser) -> None:
     """Errors quote what they are about; the line in the log does not."""
     chief.get("/console/do/config set?option=log.level")
-    page = chief.send("Config set", value="a-secret-word")
+    page = chief.send("Set one option", value="a-secret-word")
     assert page.status == 400 and "a-secret-word" in page.text  # for who has typed it
     line = str(chief.server.ask("log audit", text="config set"))
     assert "'result': 'failed'" in line and "a-secret-word" not in line
