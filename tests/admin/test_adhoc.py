@@ -200,11 +200,11 @@ def test_commands_of_rooms_are_run_at_their_service(boss: Client, user: Client) 
     room = "hall@conference.localhost"
     done = run(boss, "rooms create", {"room": room, "owner": user.bare}, "conference.localhost")
     assert status(done) == "completed" and fields(done) == {"room": [room]}
-    assert room in {row["room"] for row in table(send(boss, "rooms list", to="conference.localhost"))}
+    assert room in {row["room"] for row in table(run(boss, "rooms list", {}, "conference.localhost"))}
     again = run(boss, "rooms create", {"room": room, "owner": user.bare}, "conference.localhost")
     assert condition(again) == "conflict"
     assert status(run(boss, "rooms destroy", {"room": room}, "conference.localhost")) == "completed"
-    assert notes(send(boss, "nodes list", to="pubsub.localhost")) == [("info", "none")]
+    assert notes(run(boss, "nodes list", {}, "pubsub.localhost")) == [("info", "none")]
 
 
 def test_a_form_tells_which_kind_each_argument_is(boss: Client) -> None:
