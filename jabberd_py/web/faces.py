@@ -7,7 +7,20 @@ from urllib.parse import quote, urlencode
 
 from flask import Blueprint, current_app, g, request, url_for
 
-from . import account, arrive, chat, context, filters, first, invitations, options, registrations, second, setup, signin
+from . import (
+    account,
+    arrive,
+    chat,
+    context,
+    filters,
+    first,
+    invitations,
+    options,
+    registrations,
+    second,
+    setup,
+    signin,
+)
 from .console import console
 from .webchat import installed
 

@@ -29,4 +29,10 @@ def index() -> str:
 def decide() -> Response:
     command, done = DONE.get(request.form.get("do", "")) or abort(400)
     reason = request.form.get("reason", "")[:1000] or None
-    return act(command, PAGE, done, jid=request.form.get("jid", ""), **({"reason": reason} if "refuse" in command else {}))
+    return act(
+        command,
+        PAGE,
+        done,
+        jid=request.form.get("jid", ""),
+        **({"reason": reason} if "refuse" in command else {}),
+    )

@@ -1,6 +1,7 @@
 """Opens pages as a person sees them: on a desktop and on a phone, light and dark, with and without JavaScript.
 
-Plan: {"base": "https://...", "password": ..., "pages": {address or "": [paths]}, "shots": folder or null}
+Plan: {"base": "https://...", "password": ..., "pages": {address or "": [paths]}, or "paths": of strangers, "shots": folder or
+null}
 Prints, for each path: {"status": ..., "axe": [...], "errors": [what the console says], "wide": [where it is wider than the
 screen], "plain": is it the same without JavaScript?}
 """
@@ -36,7 +37,7 @@ def main() -> None:
     plan = json.load(sys.stdin)
     found: dict[str, Any] = {}
     with chromium() as browser:
-        for address, paths in plan["pages"].items():
+        for address, paths in (plan.get("pages") or {"": plan["paths"]}).items():
             page = context(browser).new_page()
             if address:
                 sign_in(page, plan, address)

@@ -31,9 +31,9 @@ SHOWN = {
     "accounts add", "accounts find", "accounts list", "accounts roster", "accounts show", "accounts usage", "announce",
     "backups list", "backups make", "check", "components", "config apply", "config history", "config places", "config undo",
     "history", "hosts show", "invites add", "invites list", "invites revoke", "log audit", "log show", "motd set",
-    "motd show", "nodes list", "pep list", "registrations list", "reports list", "rooms list", "rooms show", "s2s",
-    "s2s failures", "setup", "setup database", "setup link", "status", "totp show", "uploads list", "uploads show",
-    "welcome set", "welcome show",
+    "motd show", "nodes list", "pep list", "registrations approve", "registrations list", "registrations refuse",
+    "reports list", "rooms list", "rooms show", "s2s", "s2s failures", "setup", "setup database", "setup link", "status",
+    "totp show", "uploads list", "uploads show", "welcome set", "welcome show",
 }  # fmt: skip
 """Commands that pages are made of."""
 TEMPLATES = Path(application.__file__).parent / "templates"
