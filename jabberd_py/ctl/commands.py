@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import os
 import resource
-import secrets
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import gevent
-from gevent.event import AsyncResult
-from greenlet import getcurrent
 
 from .. import __version__, log
 from ..arguments import Duration, Lines
 from ..commands import Caller, Failed, outcome
-from ..hooks import Progress, command
-from ..xdb import Store, archive, health
+from ..hooks import command
 
 if TYPE_CHECKING:
     from ..server import Server
@@ -31,8 +26,6 @@ class Commands:
     def __init__(self, server: Server) -> None:
         self.server = server
         self.end: gevent.Greenlet | None = None
-        self.checking: AsyncResult[list[dict[str, Any]]] | None = None
-        """The check of the store that is under way."""
 
     @command("stats")
     def stats(self) -> dict[str, Any]:
@@ -102,68 +95,10 @@ class Commands:
             for domain, host in fresh.hosts.items()
         ]
 
-    @command("check store")
-    def check_store(self) -> list[dict[str, Any]]:
-        """Is the store sound? Damage, room, versions, rows, trouble with writing. It reads all of the store; who asks meanwhile
-        gets the same answer."""
-        if self.checking is not None:
-            return list(self.checking.get())
-        self.checking = AsyncResult()
-        try:
-            found = self._check_store()
-        except BaseException as error:
-            self.checking.set_exception(
-                error if isinstance(error, Exception) else Failed("the check was broken off")
-            )
-            raise
-        else:
-            self.checking.set(found)
-            return found
-        finally:
-            self.checking = None
-
-    def _check_store(self) -> list[dict[str, Any]]:
-        store = self._store()
-        last = [
-            {"check": "last commit", "found": "lost" if lost else "went well", "trouble": lost or ""}
-            for lost in [store.writer.trouble]
-        ]
-        if store.db.unread:
-            last.append({"check": "last read", "found": "failed", "trouble": store.db.unread})
-        found = [{"check": "at the start", "found": "", "trouble": each} for each in store.found]
-        return [*health.check(store.db, store.tables, _slowly), *last, *found]
-
-    @command("backup", changes=True)
-    def backup(self, file: Path, caller: Caller) -> Iterator[Any]:
-        """Write the store, as it is at one moment, and the certificates to a new file (.tar.gz)."""
-        store = self._store()
-        data, folder = self.server.data.resolve(), self.server.certificates.folder
-        # The unit lets the server write to its own folder only: from there jabberctl moves it, who may write elsewhere.
-        moved = caller.face == "jabberctl" and not file.is_relative_to(data)
-        made = data / f".{secrets.token_hex(4)}-{file.name}" if moved else file
-        for step in archive.backup(str(made), store.db, store.tables, folder, _slowly):
-            if isinstance(step, tuple):
-                yield Progress(*step)
-            else:
-                yield step | ({"move": str(file)} if moved else {})
-
-    def _store(self) -> Store:
-        if self.server.store is None:
-            raise Failed("the server has no store")
-        return self.server.store
-
     @command("check certificates", needs="config")
     def check_certificates(self) -> list[dict[str, Any]]:
         """Names, keys and dates of the certificates."""
         return [report.row() for report in self.server.certificates.reports()]
-
-
-def _slowly(function: Callable[..., Any], *args: Any) -> Any:
-    """In a thread, while the server goes on."""
-    hub = gevent.get_hub()
-    if getcurrent() is hub:  # a command that was broken off is cleaned up there, where nothing can wait
-        return function(*args)
-    return hub.threadpool.apply(function, args)
 
 
 def _pss() -> int:

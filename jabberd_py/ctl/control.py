@@ -38,6 +38,7 @@ from .history import EVERY, History
 from .portable import Portable
 from .setup import Setup
 from .status import Status
+from .storage import Storage
 from .tracing import Tracing
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
 
 logger = log.get(__name__)
 
-OWNERS = (Commands, Configuration, Setup, Checks, Status, Portable, Tracing, Backups)
+OWNERS = (Commands, Configuration, Setup, Checks, Status, Portable, Tracing, Storage, Backups)
 """What the server as a whole can do."""
 LONGEST = 1 << 20
 """Bytes of one request."""

@@ -13,6 +13,8 @@ from typing import Any
 
 import peewee
 
+from ..words import amount
+from . import health
 from .copying import copy, is_empty
 from .damage import look
 from .db import Sqlite, StoreError, one_line, open_database
@@ -30,6 +32,7 @@ def backup(
     database, part = f"{file}.sqlite", f"{file}.part"
     try:
         os.close(os.open(database, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600))
+        _look_for_room(os.path.dirname(database), health.sizes(db)["bytes"])
         if db.threaded:
             yield 0, 2, "copying the database"
             slowly(_vacuum, db.database, database)
@@ -47,15 +50,23 @@ def backup(
     except sqlite3.Error as error:
         raise StoreError(f"the backup failed: {one_line(error)}") from None
     finally:
-        slowly(_remove, database, f"{database}-wal", f"{database}-shm", part)
+        slowly(_remove, *(database + ending for ending in ("", "-wal", "-shm", "-journal")), part)
     yield {"file": file, "bytes": os.path.getsize(file), "certificates": count}
 
 
-def _remove(*files: str) -> None:
-    """Of a large file, that takes a second."""
-    for each in files:
+def _look_for_room(folder: str, size: int) -> None:
+    """For a copy of the store, and for what is packed. Raises StoreError."""
+    wanted, free = 2 * size, shutil.disk_usage(folder).free
+    if free < wanted:
+        raise StoreError(
+            f"the backup needs room: {amount(wanted)} for a while, and {folder} has {amount(free)}"
+        )
+
+
+def _remove(*names: str) -> None:
+    for name in names:
         with suppress(FileNotFoundError):
-            os.unlink(each)
+            os.unlink(name)
 
 
 def _vacuum(source: str, target: str) -> None:

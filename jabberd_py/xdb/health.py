@@ -36,6 +36,25 @@ def check(
     return _server(db, tables)
 
 
+def sizes(db: Any) -> dict[str, Any]:
+    """``database`` (what it is, and where), its ``bytes``, those of its log, and the free ones of its disk (None: not known).
+    Blocks, for a short time. Raises peewee.PeeweeException, StoreError."""
+    if not db.threaded:
+        postgres = isinstance(db, Postgres)
+        query = "pg_database_size(current_database())" if postgres else (
+            "COALESCE(SUM(data_length + index_length), 0) FROM information_schema.tables WHERE table_schema = DATABASE()"
+        )  # fmt: skip
+        size = int(_one(db, f"SELECT {query}"))
+        kind = "PostgreSQL" if postgres else "MySQL"
+        return {"database": f"{kind}, {db.database}", "bytes": size, "log_bytes": None, "free_bytes": None}
+    path = db.database
+    log = os.path.getsize(f"{path}-wal") if os.path.exists(f"{path}-wal") else 0
+    free = shutil.disk_usage(os.path.dirname(path) or ".").free
+    return {
+        "database": f"SQLite, {path}", "bytes": os.path.getsize(path), "log_bytes": log, "free_bytes": free,
+    }  # fmt: skip
+
+
 def _row(check: str, found: Any, trouble: str = "") -> Row:
     return {"check": check, "found": found, "trouble": trouble}
 

@@ -29,11 +29,12 @@ PAGES = (
 
 SHOWN = {
     "accounts add", "accounts find", "accounts list", "accounts roster", "accounts show", "accounts usage", "announce",
-    "backups list", "backups make", "check", "components", "config apply", "config history", "config places", "config undo",
+    "backups list", "backups make", "backups progress", "check", "check store", "components", "config apply",
+    "config history", "config places", "config undo",
     "history", "hosts show", "invites add", "invites list", "invites revoke", "log audit", "log show", "motd set",
     "motd show", "nodes list", "pep list", "registrations approve", "registrations list", "registrations refuse",
     "reports list", "rooms list", "rooms show", "s2s", "s2s failures", "setup", "setup database", "setup link", "status",
-    "totp show", "uploads list", "uploads show", "welcome set", "welcome show",
+    "store show", "totp show", "uploads list", "uploads show", "welcome set", "welcome show",
 }  # fmt: skip
 """Commands that pages are made of."""
 TEMPLATES = Path(application.__file__).parent / "templates"
@@ -228,9 +229,16 @@ def test_a_server_that_cannot_be_reached_is_explained(
     assert page.path == "/console/federation" and "Try a server again" in page.text
 
 
+def ended(chief: Browser, page: Page) -> Page:
+    """The page of the store, once nothing is under way there."""
+    while "refresh" in page.headers:
+        page = chief.get("/console/store")
+    return page
+
+
 def test_backups_are_made_and_deleted(chief: Browser, site: ServerProcess) -> None:
     chief.get("/console/store")
-    page = chief.send("Make a backup now")
+    page = ended(chief, chief.send("Make a backup now"))
     made = list((site.data / "backups").iterdir())
     assert len(made) == 1 and made[0].name in page.text and made[0].stat().st_mode & 0o77 == 0
     for name in ("../test.yaml", "/etc/passwd", "jabberd-x.tar.gz"):
@@ -240,6 +248,13 @@ def test_backups_are_made_and_deleted(chief: Browser, site: ServerProcess) -> No
     chief.click("Delete")
     assert "There is no backup" in chief.send("Delete a backup").text
     assert not list((site.data / "backups").iterdir()) and site.file.exists()
+
+
+def test_the_store_is_checked_when_asked_for(chief: Browser) -> None:
+    page = chief.get("/console/store")
+    assert "Free on its disk" in page.text or "PostgreSQL" in page.text or "MySQL" in page.text
+    page = ended(chief, chief.send("Check the store now"))
+    assert "The last check ended" in page.text and "last commit" in page.text and "went well" in page.text
 
 
 def test_announcements(chief: Browser, plain: Client) -> None:

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-import gevent
-from flask import redirect, render_template, request
+from flask import render_template, request, url_for
 from werkzeug.wrappers import Response
 
-from ...commands import CommandError, outcome
-from ...xdb import xdb
-from ..context import administrator, caller, may, me, registry, run, tell
+from ..context import act, administrator, may, me, registry, run
 from . import advice, console
 from .follow import LEVELS
 
-PATIENCE = 20.0
-"""Seconds that who makes a backup waits for it."""
 PAGE, PEOPLE = 50, 200
 """Rows of a page; people of a room that its page shows."""
+AGAIN = 5
+"""Seconds after which the page of the store is loaded again while something is under way."""
 QUICK = ("config", "limits", "clock", "disk", "certificates")
 
 
@@ -44,31 +41,20 @@ def certificates() -> str:
     return render_template("console/certificates.html", rows=run("check certificates"))
 
 
-@console.route("/store")
+@console.route("/store", methods=["GET", "POST"])
 @administrator
-def store() -> str:
-    backups = run("backups list") if may("backups list") else []
-    return render_template("console/store.html", store=run("status")["store"], backups=backups)
-
-
-@console.route("/store/backup", methods=["POST"])
-@administrator
-def backup() -> Response:
-    """Makes a backup; who asks does not wait for a large one."""
-    asker, commands = caller(), registry()
-
-    def make() -> tuple[str, str]:
-        try:
-            outcome(commands.run(asker, "backups make", {}))
-        except CommandError as error:
-            return str(error), "error"
-        return "The backup is made.", "done"
-
-    job = gevent.spawn(make)
-    xdb.release()
-    job.join(PATIENCE)
-    tell(*(job.value or ("The backup is being made. It stands here when it is whole.", "hint")))
-    return redirect("/console/store", 303)
+def store() -> Response | tuple[str, int, dict[str, str]]:
+    """How large the store is, and its backups. A check and a backup take minutes, so they are begun here, and the page is
+    loaded again until they have ended."""
+    back = url_for("console.store")
+    if request.method == "POST":
+        if request.form.get("what") == "backup":
+            return act("backups make", back, "The backup has begun.")
+        return act("check store", back, "The check has begun.", background=True)
+    shown = run("store show")
+    backups, progress = (run("backups list"), run("backups progress")) if may("backups list") else ([], {})
+    page = render_template("console/store.html", store=shown, backups=backups, progress=progress)
+    return page, 200, {"Refresh": str(AGAIN)} if shown["check_begun"] or progress.get("begun") else {}
 
 
 @console.route("/audit")
