@@ -56,7 +56,7 @@ class Commands(Feature):
 
     @command("rooms show")
     def show(self, room: AccountAddress) -> dict[str, Any]:
-        """One room: its settings, affiliations, who is in, and who is subscribed (MUC/Sub)."""
+        """One room: its settings and what those are called, affiliations, who is in, and who is subscribed (MUC/Sub)."""
         found = self._room(room)
         return {
             "room": found.address,
@@ -65,6 +65,7 @@ class Commands(Feature):
             "settings": {
                 self._short(field): self._value(found, field) for field in self.host.fields.values()
             },
+            "labels": {self._short(field): field.label for field in self.host.fields.values()},
             "affiliations": {jid: each.affiliation for jid, each in found.affiliations.items()},
             "occupants": [
                 {"nick": each.nick, "jid": each.user, "role": each.role, "sessions": len(each.sessions)}

@@ -412,6 +412,17 @@ def test_what_is_read_in_a_room_stands_in_the_audit(chief: Browser, site: Server
     assert "rooms archive" in said and "rooms config" in said and "hunter2" not in said
 
 
+def test_settings_of_a_room_have_the_names_of_its_own_form(chief: Browser, site: ServerProcess) -> None:
+    room = "named@conference.localhost"
+    site.ask("rooms create", room=room, owner=PLAIN)
+    page = chief.get(f"/console/rooms/{room}")
+    assert "Who sees the real addresses of others" in page.text and "Whois" not in page.text
+    href = next(href for href, _ in page.links if "rooms%20config" in href and "setting=roomname" in href)
+    chief.get(href)
+    page = chief.send("Change a setting of a room", value="The green one")
+    assert page.path == f"/console/rooms/{room}" and "The green one" in page.text
+
+
 def test_a_new_password_by_an_administrator_ends_tokens(chief: Browser, site: ServerProcess) -> None:
     """Who had the account before keeps nothing."""
     jid = "robbed@localhost"
