@@ -46,6 +46,8 @@ _ephemeral = frozenset(
         "urn:xmpp:sid:0 origin-id",
         "urn:xmpp:sid:0 stanza-id",
         "urn:xmpp:delay delay",
+        "http://jabber.org/protocol/pubsub#event event",  # the node has it
+        "http://jabber.org/protocol/shim headers",
     )
 )
 """Children that mean nothing later, to somebody who was not there."""

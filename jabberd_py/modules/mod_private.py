@@ -12,9 +12,9 @@ from ..hooks import Module, Option, iq, size
 from ..net.turns import fairly
 from ..xdb import OWNER_LENGTH, Table, spoilt, xdb
 from ..xmpp import ns
-from ..xmpp.element import Element, from_text
+from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
-from ..xmpp.large import payload_text
+from ..xmpp.large import grown, payload_text
 from ..xmpp.protocols import XEP
 
 NS = "jabber:iq:private"
@@ -67,10 +67,10 @@ class PrivateStorage(Module):
         return Private, Private.key == key(element)
 
     def stored(self, user: str, element: Element) -> Element | None:
-        """The stored <query/> with elements of that name; None if there is none."""
+        """The stored <query/> with elements of that name; None if there is none. Blocks if it is long."""
         rows = _private(user, key(element))
         try:
-            return from_text(rows[0][0]) if rows else None
+            return grown(rows[0][0], fairly) if rows else None
         except ValueError as error:
             spoilt("private", user, error)
             return None
@@ -90,7 +90,11 @@ class PrivateStorage(Module):
         user, view = request.from_.user, self.views.get(key(wanted[0]))
         if view is not None:
             kept = self.stored(user, wanted[0])
-            return Element("query", NS, view.shown(user, None if kept is None else kept.payload) or wanted[0])
+            query = Element(
+                "query", NS, view.shown(user, None if kept is None else kept.payload) or wanted[0]
+            )
+            query.serialise(fairly)
+            return query
         rows, none = _private(user, key(wanted[0])), Element("query", NS, wanted[0])
         return self.host.answer_stored(request, "private", user, rows[0][0], none) if rows else none
 

@@ -7,6 +7,7 @@ published. The user's presence says its hash.
 from __future__ import annotations
 
 import hashlib
+import re
 import time
 from base64 import b64decode, b64encode
 from typing import NamedTuple
@@ -25,6 +26,8 @@ from .store import Item, intact
 
 DATA, METADATA = "urn:xmpp:avatar:data", "urn:xmpp:avatar:metadata"
 VCARD, UPDATE = "vcard-temp", "vcard-temp:x:update"
+HASH = re.compile("[0-9a-fA-F]{40}").fullmatch
+TYPE_LENGTH = 100
 CONFIG = Config(access_model="open", max_items=1, send_last_published_item="on_sub_and_presence")
 """A vCard is for everybody."""
 
@@ -47,7 +50,10 @@ def avatar_of(user: str) -> Avatar | None:
     if not infos:
         return Avatar(None, "")
     here = next((each for each in infos if "url" not in each.attrs), None)
-    return None if here is None else Avatar(here.attrs.get("id") or None, here.attrs.get("type", "image/png"))
+    if here is None or not HASH(here.attrs.get("id", "")):
+        return None
+    type = here.attrs.get("type", "")
+    return Avatar(here.attrs["id"], type if 0 < len(type) <= TYPE_LENGTH else "image/png")
 
 
 class Avatars(Module):

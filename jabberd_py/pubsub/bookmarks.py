@@ -12,6 +12,7 @@ import time
 from dataclasses import replace
 from typing import Any, NamedTuple
 
+from .. import log
 from ..hooks import Module, on
 from ..jsm.session import Session
 from ..net.turns import fairly, queue
@@ -31,6 +32,11 @@ OLD = "storage:bookmarks"
 CONFIG = Config(access_model="whitelist", send_last_published_item="never")
 COPY = Config(access_model="whitelist", max_items=1, send_last_published_item="on_sub_and_presence")
 """Of the node ``storage:bookmarks``."""
+
+
+LARGE = 4096
+"""Characters of a bookmark. Older clients do not see a larger one."""
+logger = log.get(__name__)
 
 
 class Bookmark(NamedTuple):
@@ -174,6 +180,9 @@ class Bookmarks(Module):
         storage.serialise(fairly)
         queue()
         payload = storage.to_bytes("\0").decode()
+        if len(payload) > pep.max_payload:
+            logger.debug("the bookmarks are too many for one item", account=user)
+            return
         pep.publish_for(user, OLD, COPY, [Item("current", user, time.time(), payload)])
 
     # -- for mod_private --------------------------------------------------------------------------
@@ -231,11 +240,16 @@ class Bookmarks(Module):
         return rest
 
     def _all(self, user: str) -> list[tuple[Item, Element]]:
+        """All that older clients see."""
         node = store.nodes_of(user).get(NODE)
         if node is None:
             return []
         self.host["pep"].settle(user, node)
         items = store.page(user, NODE, self.host["pep"].max_items, Cut(), newest=False)
         xdb.release()
-        found = [(item, intact(user, "pubsub_item", item.payload)) for _, item in fairly(items)]
+        found = [
+            (item, intact(user, "pubsub_item", item.payload))
+            for _, item in fairly(items)
+            if len(item.payload) <= LARGE
+        ]
         return [(item, bookmark) for item, bookmark in found if bookmark is not None]

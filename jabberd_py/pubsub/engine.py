@@ -121,6 +121,11 @@ class Engine(ABC):
             people[whose] + more > most for whose, most in zip(("", node.creator), self.crowd(), strict=True)
         )
 
+    def charge(self, request: Element, stanzas: int) -> None:
+        """The request is as much work as so many stanzas."""
+        if stanzas and request.session is not None:
+            request.session.work += stanzas
+
     def changed(self, owner: str, node: Node) -> None:
         """The items of the node are others now."""
         node.turn += 1

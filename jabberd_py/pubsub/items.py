@@ -21,6 +21,8 @@ from .reading import AT_ONCE, Reading
 from .store import Item, Node
 from .tables import NAME_LENGTH
 
+MANY = 1 << 20
+"""Characters that go out to subscribers at the price of one stanza."""
 CONFIG = 16_384
 """Characters of a node's configuration: all of them are in memory while anybody uses the owner's nodes."""
 
@@ -50,11 +52,16 @@ class Items(Reading):
         if node is not None and options:
             self._check(config, options)
         items = self._new_items(asker, verb, config)
+        if node is not None and options and node.config is not config:
+            self._check(node.config, options)  # somebody has configured it meanwhile
         if node is None:
             node = self.make(owner, asker, name, config)
             if options:  # somebody else may have made it meanwhile
                 self._check(node.config, options)
         self.put(owner, node, items)
+        if node.subscriptions:
+            size = sum(len(item.payload) for item in items)
+            self.charge(request, size * len(node.subscriptions) // MANY)
         self.host.router.reply(notify.published_answer(request, name, items))
         return LATER
 

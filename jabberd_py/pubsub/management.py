@@ -63,7 +63,7 @@ class Management(Owners):
             for user, each in wanted.items()
             if user not in stay and each != node.affiliations.get(user, "none")
         }
-        self.charge(request, len(wanted))
+        self.charge(request, len(wanted) // ROWS)
         more = sum((each != "none") - (user in node.affiliations) for user, each in wanted.items())
         if more > 0 and self.crowded(owner, node, more):
             raise StanzaError("policy-violation", "there are too many subscriptions and affiliations")
@@ -136,7 +136,7 @@ class Management(Owners):
             else:
                 made.append(Subscription(str(jid), secrets.token_hex(8), "subscribed"))
                 new.add(jid.user)
-        self.charge(request, len(made) + len(gone))
+        self.charge(request, (len(made) + len(gone)) // ROWS)
         new -= node.subscriptions.keys() | node.coming.keys()
         more = sum(each.state == "subscribed" for each in made)
         if new and node.addresses + len(new) > self.max_subscriptions or self.crowded(owner, node, more):
@@ -153,11 +153,6 @@ class Management(Owners):
         return refused is None or (
             node.config.access_model == "authorize" and refused.condition == "not-authorized"
         )
-
-    def charge(self, request: Element, rows: int) -> None:
-        """A request that changes so many rows counts for more than one stanza."""
-        if request.session is not None:
-            request.session.work += rows // ROWS
 
     def _address(self, element: Element) -> JID:
         try:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import secrets
+import time
+from collections import OrderedDict
 from collections.abc import Iterator
 
 from ..net.turns import fairly
@@ -15,6 +17,28 @@ from .items import Items, form_of
 from .names import NS, SUBSCRIBE_OPTIONS, refusal, unsupported
 from .options import PLAIN, Options, Subscription
 from .store import Node
+
+ASKED = 10_000
+"""Questions to owners that are remembered: who asks again on the same day is not a question once more."""
+DAY = 86_400.0
+
+
+class Asked(OrderedDict[str, float]):
+    """When owners were asked about a subscription, in monotonic seconds."""
+
+    def first(self, what: str) -> bool:
+        """Is that the first time today? Then it counts."""
+        now = time.monotonic()
+        if now - self.get(what, -DAY) < DAY:
+            return False
+        self[what] = now
+        self.move_to_end(what)
+        if len(self) > ASKED:
+            self.popitem(last=False)
+        return True
+
+
+asked = Asked()
 
 
 class Subscribing(Items):
@@ -86,7 +110,8 @@ class Subscribing(Items):
         """There is a new subscription, or a pending one was approved."""
         config = node.config
         if one.state == "pending":
-            self.ask_owners(owner, node, one)
+            if asked.first(f"{owner} {one.jid} {node.name}"):
+                self.ask_owners(owner, node, one)
             return
         if config.send_last_published_item != "never" and not config.is_collection and one.options.deliver:
             self.send_last(owner, node, one.jid)

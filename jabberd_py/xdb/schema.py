@@ -109,6 +109,12 @@ def subscriptions_by_subid(db: Any) -> None:
         db.execute_sql("CREATE INDEX pubsub_subscription_subid ON pubsub_subscription (subid)")
 
 
+def capabilities_proven_again(db: Any) -> None:
+    """What clients are said to be able to is asked once more: older versions took proofs that were none."""
+    if db.table_exists("capability"):
+        db.execute_sql("DELETE FROM capability")
+
+
 Migration = tuple[int, str, Callable[[Any], None]]
 INCOMPLETE = 1_000_000  # stands in schema_version while a copy into the store is under way
 MIGRATIONS: list[Migration] = [
@@ -120,6 +126,7 @@ MIGRATIONS: list[Migration] = [
     (6, "nodes with creators, subscriptions with options", nodes_with_options),
     (7, "uploads with purposes", uploads_with_purposes),
     (8, "subscriptions by subid", subscriptions_by_subid),
+    (9, "capabilities are proven again", capabilities_proven_again),
 ]
 
 
