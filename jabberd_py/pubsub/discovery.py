@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from ..net.turns import fairly
-from ..xmpp import forms, rsm
+from ..xmpp import forms
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
 from ..xmpp.ns import DISCO_INFO, DISCO_ITEMS
@@ -14,7 +14,7 @@ from .fields import PREFIX
 from .listing import items_of
 from .names import FILTER, META_DATA, NS, ORDER
 from .owners import Owners
-from .reading import ANSWER, ANSWER_AWAY
+from .pages import page
 from .store import Node
 
 BOTH = (
@@ -60,8 +60,6 @@ PEP = (*BOTH, "auto-create", "auto-subscribe", "filtered-notifications")
 SERVICE = (*BOTH, "collections", "get-pending", "multi-collection", "multi-collections")
 """XEP-0248 calls one of them by two names."""
 MORE = (ORDER, f"{ORDER}@{NS}")
-TAGS = 30
-"""Characters of an item beside its attributes' values."""
 LOOKED_AT = 100
 """Nodes that a request goes through at the price of one stanza."""
 
@@ -122,41 +120,11 @@ def nodes_in(
 
 
 def _page(engine: Owners, request: Element, ids: list[str], row: Callable[[str], Element]) -> Element:
-    """What is asked for of these (XEP-0059), and no more than an answer has room for; ``row`` makes it. Raises StanzaError."""
-    assert request.payload is not None and request.from_ is not None
-    try:
-        page = rsm.read(request.payload)
-    except ValueError as error:
-        raise StanzaError("bad-request", str(error)) from None
-    count, first = len(ids), 0
-    if page is not None:
-        if page.index is not None:
-            raise StanzaError("feature-not-implemented", "pages by index")
-        if any(each and each not in ids for each in (page.after, page.before)):
-            raise StanzaError("item-not-found")
-        first = ids.index(page.after) + 1 if page.after else 0
-        last = ids.index(page.before) if page.before else len(ids)
-        most = page.limit(len(ids), len(ids))
-        first, last = (
-            (max(last - most, first), last) if page.before is not None else (first, min(first + most, last))
-        )
-        ids = ids[first:last]
-    room = ANSWER if request.from_.domain in engine.host.router.instances else ANSWER_AWAY
-    rows, back = list[Element](), page is not None and page.before is not None
-    for id in fairly(ids[::-1] if back else ids):
-        made = row(id)
-        room -= sum(map(len, made.attrs.values())) + TAGS
-        if room < 0:
-            break
-        rows.append(made)
-    cut = len(ids) - len(rows)
-    if back:
-        first, ids, rows = first + cut, ids[cut:], rows[::-1]
-    else:
-        ids = ids[: len(rows)]
+    """What is asked for of these, and no more than an answer has room for; ``row`` makes it. Raises StanzaError."""
+    rows, more = page(engine, request, ids, row)
     query = Element("query", DISCO_ITEMS, *rows)
-    if page is not None or cut:
-        query.append(rsm.answer(ids[0] if ids else None, ids[-1] if ids else None, count, first))
+    if more is not None:
+        query.append(more)
     query.serialise(fairly)
     return query
 

@@ -15,6 +15,7 @@ from .engine import AFFILIATIONS
 from .names import OWNER, refusal
 from .options import Subscription
 from .owners import Owners
+from .pages import page
 from .store import Node
 from .subscribing import subscription_element
 
@@ -38,10 +39,11 @@ class Management(Owners):
         all_ = (
             dict(node.affiliations) if not self.rules(owner, asker) else {owner: "owner", **node.affiliations}
         )
-        rows = (
-            Element("affiliation", OWNER, jid=jid, affiliation=each) for jid, each in fairly(all_.items())
-        )
-        return Element("pubsub", OWNER, Element("affiliations", OWNER, *rows, node=node.name))
+        rows, more = page(
+            self, request, list(all_),
+            lambda jid: Element("affiliation", OWNER, jid=jid, affiliation=all_[jid]),
+        )  # fmt: skip
+        return self._list(Element("affiliations", OWNER, *rows, node=node.name), more)
 
     def affiliate(self, owner: str, asker: JID, verb: Element, request: Element) -> Any:
         """Section 8.9.2: only what changes."""
@@ -105,13 +107,14 @@ class Management(Owners):
     def subscribers(self, owner: str, asker: JID, verb: Element, request: Element) -> Element:
         """Section 8.8.1."""
         node = self.own_node(owner, verb.attrs.get("node"), asker)
-        rows = [
-            subscription_element(OWNER, each)
+        all_ = {
+            each.subid: each
             for mine in fairly(list(node.subscriptions.values()))
             for each in mine
             if each.state == "subscribed" and not each.over
-        ]
-        return Element("pubsub", OWNER, Element("subscriptions", OWNER, *rows, node=node.name))
+        }
+        rows, more = page(self, request, list(all_), lambda subid: subscription_element(OWNER, all_[subid]))
+        return self._list(Element("subscriptions", OWNER, *rows, node=node.name), more)
 
     def set_subscribers(self, owner: str, asker: JID, verb: Element, request: Element) -> Any:
         """Section 8.8.2: only what changes; who is concerned is told."""
@@ -146,6 +149,13 @@ class Management(Owners):
             return None
         rows = (subscription_element(OWNER, each) for each in wrong)
         return self._partly(request, Element("subscriptions", OWNER, *rows, node=node.name))
+
+    def _list(self, people: Element, more: Element | None) -> Element:
+        answer = Element("pubsub", OWNER, people)
+        if more is not None:
+            answer.append(more)
+        answer.serialise(fairly)
+        return answer
 
     def _may_be_subscribed(self, owner: str, node: Node, jid: JID) -> bool:
         """May an owner subscribe them? Whom the node is not for is no subscriber, whoever says so."""

@@ -21,7 +21,7 @@ from ..xmpp.jid import JID, parse
 from ..xmpp.ns import DISCO_INFO, DISCO_ITEMS
 from ..xmpp.protocols import XEP
 from . import discovery, people, publishing, store
-from .audience import NOTHING, Audience, Latest, Seen, seen_with
+from .audience import GREETED, NOTHING, Audience, Greeted, Latest, Seen, seen_with
 from .commands import AccountCommands
 from .config import Config
 from .consent import question
@@ -75,6 +75,7 @@ class Pep(AccountCommands, Requests, Expiry, Module):
         self.outbox = Outbox(host.router, self._lets)
         self.present = Audience()
         self.greetings: deque[tuple[str, str, frozenset[str]]] = deque()
+        self.greeted = Greeted()
         self.listening = False
         self.last = Latest([], "", None)
 
@@ -321,7 +322,9 @@ class Pep(AccountCommands, Requests, Expiry, Module):
                 return
             own = client.user == user
             if own or self.shown_to(user, client.user) and self.reads(user, node, client):
-                self.send_last(user, node, full)
+                if self.greeted.used.get(client.user, 0) > GREETED:
+                    return
+                self.greeted.add(client.user, self.send_last(user, node, full))
 
     # -- what changes about contacts --------------------------------------------------------------
 

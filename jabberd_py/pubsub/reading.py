@@ -73,14 +73,30 @@ class Reading(Engine):
         more = None
         self.settle(owner, node)
         if ids:
-            since = self.since(node)
-            found = [each for each in store.some(owner, node.name, ids) if each.published > since]
+            found = self._named(owner, node, ids, self.room_for(asker))
         else:
             found, more = self._page(owner, asker, node, verb, request.payload)
         self.host.router.reply(
             notify.items_answer(request, node.name, fairly(found), more, self.reply_to(owner, node))
         )
         return LATER
+
+    def room_for(self, asker: JID) -> int:
+        """How many characters an answer may have."""
+        return ANSWER if asker.domain in self.host.router.instances else ANSWER_AWAY
+
+    def _named(self, owner: str, node: Node, ids: list[str], room: int) -> list[Item]:
+        """Items by their ids, some at a time. Raises StanzaError: they are too much for one answer."""
+        found, since, turn = list[Item](), self.since(node), 0.0
+        for begin in range(0, len(ids), CHUNK):
+            turn = share(turn)
+            for each in store.some(owner, node.name, ids[begin : begin + CHUNK]):
+                if each.published > since:
+                    room -= len(each.payload)
+                    found.append(each)
+            if room < 0 and len(found) > 1:
+                raise StanzaError("policy-violation", "these are too large for one answer: ask for fewer")
+        return found
 
     def since(self, node: Node) -> float:
         """Items that were published at that Unix time, or before it, have expired; 0: none has."""
@@ -105,7 +121,7 @@ class Reading(Engine):
             most = self.max_items if number is None else max(int(number), 0)
         except ValueError as error:
             raise StanzaError("bad-request", str(error)) from None
-        room = ANSWER if asker.domain in self.host.router.instances else ANSWER_AWAY
+        room = self.room_for(asker)
         order, desc = self._order(payload)
         since = self.since(node)
         if page is None:

@@ -127,19 +127,21 @@ class Subscribing(Items):
             for jid in node.owners or [owner]:
                 self.outbox.send(event.copy(to=jid))
 
-    def send_last(self, owner: str, node: Node, to: str) -> None:
-        """The last item of the node, if there is one."""
-        config = node.config
+    def send_last(self, owner: str, node: Node, to: str) -> int:
+        """The last item of the node, if there is one. Returns how many characters it has."""
+        config, size = node.config, 0
         while config.persist_items:
             turn = node.turn
             newest = store.newest(owner, node.name, 1)
             if node.turn != turn:
                 continue  # another one was published while the database was asked
             if newest and newest[0].published > self.since(node):
+                size = len(newest[0].payload)
                 self.outbox.send(notify.last_event(
                     owner, node.name, config.notification_type, newest[0], config.deliver_payloads, self.reply_to(owner, node)
                 ).copy(to=to))  # fmt: skip
             break
+        return size
 
     def unsubscribe(self, owner: str, asker: JID, verb: Element, request: Element) -> Element:
         """Section 6.2."""

@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from jabberd_py.instance import Instance
 from jabberd_py.modules import mod_caps
 from jabberd_py.router import Router
@@ -144,3 +146,21 @@ class Nothing:
 
     def scalar(self):
         self.asked.append(self)
+
+
+@pytest.mark.parametrize("answer", [
+    "<identity category='client' type='pc' name='test'/><feature var='a+notify&lt;b+notify&lt;c'/>",
+    "<identity category='client' type='pc' name='test&lt;a+notify'/><feature var='b+notify'/><feature var='c'/>",
+    "<identity category='client' type='pc' name='test'/><feature var='a+notify'/><x xmlns='jabber:x:data' type='result'>"
+    "<field var='FORM_TYPE' type='hidden'><value>b+notify</value></field><field var='c'/></x>",
+])  # fmt: skip
+def test_an_answer_that_only_has_the_same_string_proves_nothing(answer):
+    """Whoever shows a client's hash before the client does cannot say what that client wants."""
+    info = "http://jabber.org/protocol/disco#info"
+    honest = (
+        "<identity category='client' type='pc' name='test'/>"
+        "<feature var='a+notify'/><feature var='b+notify'/><feature var='c'/>"
+    )
+    honest, forged = (from_text(f"<query xmlns='{info}'>{each}</query>") for each in (honest, answer))
+    ver = verification(honest)
+    assert proves(honest, "sha-1", ver) and not proves(forged, "sha-1", ver)

@@ -69,3 +69,12 @@ def test_a_photo_in_the_vcard_becomes_the_avatar(romeo, juliet):
     assert items(juliet, METADATA, romeo.bare).find(f".//{{{METADATA}}}info") is None
     romeo.iq("set", "<vCard xmlns='vcard-temp'><PHOTO><BINVAL>no base64!</BINVAL></PHOTO></vCard>")
     assert items(juliet, METADATA, romeo.bare).find(f".//{{{METADATA}}}info") is None
+
+
+def test_what_is_no_hash_is_not_shown(romeo, juliet):
+    subscribe_both(romeo, juliet)
+    info = f"<info bytes='9' id='{'a' * 50_000}' type='image/png'/>"
+    publish(romeo, METADATA, "x", f"<metadata xmlns='{METADATA}'>{info}</metadata>")
+    romeo.send("<presence><show>away</show></presence>")
+    found = juliet.gets(f"<presence from='{romeo.jid}'><show>away</show></presence>", 10)
+    assert found.find(f"{{{UPDATE}}}x") is None

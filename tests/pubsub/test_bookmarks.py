@@ -146,3 +146,12 @@ def test_bookmarks_that_others_could_read_are_closed(romeo, juliet):
     publish(romeo, NODE, "a@rooms.example", room("A"), access_model="whitelist", max_items="max")
     assert condition(items(juliet, OLD, romeo.bare)) == ("not-allowed", "closed-node")
     assert copied(romeo) == {"a@rooms.example": "A"}
+
+
+def test_a_bookmark_of_any_size_stays_out_of_the_older_forms(romeo):
+    publish(romeo, NODE, "a@rooms.example", room("A"), access_model="whitelist", max_items="max")
+    publish(romeo, NODE, "b@rooms.example", room("B" * 100_000))
+    assert copied(romeo) == {"a@rooms.example": "A"}
+    assert stored(romeo)[0].keys() == {"a@rooms.example"}
+    store(romeo, "<conference jid='a@rooms.example' name='C'/>")
+    assert ids(items(romeo, NODE)) == ["b@rooms.example", "a@rooms.example"]

@@ -176,3 +176,16 @@ def test_odd_capabilities_are_as_good_as_none(romeo, c):
     romeo.send(f"<presence>{c}</presence>")
     romeo.sync()
     romeo.nothing("<iq type='get'/>")
+
+
+def test_one_user_does_not_keep_others_from_being_asked(romeo, juliet):
+    """Romeo answers no question, and shows another hash each time."""
+    for number in range(210):
+        romeo.send(
+            f"<presence><c xmlns='{CAPS}' hash='sha-1' node='{CLIENT}' ver='{number:028}'/></presence>"
+        )
+    romeo.sync()
+    info = answer("urn:test:asked")
+    c, where = FORMATS["sha-1"](info)
+    juliet.send(f"<presence>{c}</presence>")
+    tell(juliet, where, info)

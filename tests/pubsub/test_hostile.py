@@ -316,6 +316,47 @@ def test_a_node_has_few_owners(romeo, service, node):
     assert condition(romeo.iq("set", pubsub(change, OWNER), to=service)) == ("policy-violation",)
 
 
+def test_events_are_not_stored_for_who_is_away(romeo, juliet, service, node):
+    """They may be of any size, and of a node to which somebody else has subscribed him: the node has the items."""
+    configure(romeo, node, service, notification_type="normal")
+    subscribe(juliet, node, service)
+    publish(romeo, node, to=service)
+    juliet.gets(f"<message><event xmlns='{EVENT}'/></message>", 10)
+    juliet.send("<presence type='unavailable'/>")
+    juliet.sync()
+    publish(romeo, node, "i2", to=service)
+    juliet.send("<presence><priority>1</priority></presence>")
+    juliet.nothing("<message><event><items><item id='i2'/></items></event></message>")
+    assert ids(items(juliet, node, service)) == ["i1", "i2"]
+
+
+def test_an_owner_is_asked_once_a_day(romeo, juliet, service, node):
+    configure(romeo, node, service, access_model="authorize")
+    for _ in range(3):
+        subscribe(juliet, node, service)
+        juliet.iq("set", pubsub(f"<unsubscribe node='{node}' jid='{juliet.bare}'/>"), to=service)
+    romeo.gets(f"<message from='{service}'><x xmlns='jabber:x:data'/></message>", 10)
+    romeo.nothing("<message/>")
+
+
+def test_very_many_items_go(romeo, service, node):
+    configure(romeo, node, service, max_items="max")
+    for _ in range(3):
+        batch = f"<publish node='{node}'>" + f"<item>{tune('a')}</item>" * 100 + "</publish>"
+        assert condition(romeo.iq("set", pubsub(batch), to=service)) == ("result",)
+    assert condition(romeo.iq("set", pubsub(f"<purge node='{node}'/>", OWNER), to=service)) == ("result",)
+    assert ids(items(romeo, node, service)) == []
+    assert condition(romeo.iq("set", pubsub(f"<delete node='{node}'/>", OWNER), to=service)) == ("result",)
+
+
+def test_items_by_id_that_are_too_large_together_are_refused(romeo, service, node):
+    for number in range(7):
+        publish(romeo, node, f"i{number}", tune("a" * 180_000), to=service)
+    named = "".join(f"<item id='i{number}'/>" for number in range(7))
+    assert condition(items(romeo, node, service, named)) == ("policy-violation",)
+    assert len(ids(items(romeo, node, service, named[:42]))) == 3
+
+
 def test_a_vcard_of_very_many_elements_is_not_converted(romeo, juliet):
     many = (
         f"<vcard xmlns='urn:ietf:params:xml:ns:vcard-4.0'><fn><text>Romeo</text></fn>{'<a/>' * 5000}</vcard>"

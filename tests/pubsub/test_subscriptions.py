@@ -195,6 +195,10 @@ def test_very_many_subscribers_come_and_go(romeo, juliet, service, node):
         return [each.get("jid") for each in answer.iter(f"{{{OWNER}}}subscription")]
 
     assert subscribers() == jids
+    rsm = "<set xmlns='http://jabber.org/protocol/rsm'><max>10</max></set>"
+    page = romeo.iq("get", pubsub(f"<subscriptions node='{node}'/>{rsm}", OWNER), to=service)
+    assert len(list(page.iter(f"{{{OWNER}}}subscription"))) == 10
+    assert page.findtext(".//{http://jabber.org/protocol/rsm}count") == "250"
     half = "".join(f"<subscription jid='{jid}' subscription='none'/>" for jid in jids[::2])
     change = pubsub(f"<subscriptions node='{node}'>{half}</subscriptions>", OWNER)
     assert condition(romeo.iq("set", change, to=service)) == ("result",)
