@@ -48,7 +48,7 @@ ROWS = (
     Row("IM", "Advanced group chat", True, ("XEP-0048", "XEP-0313", "XEP-0402", "XEP-0410"),
         "tests/pubsub/test_bookmarks.py::test_three_forms_are_in_step_whoever_writes"),
     Row("IM", "Persistent storage of private data via PubSub", True, ("XEP-0223",),
-        "tests/pubsub/test_examples_personal.py::test_0402_examples_4_to_13_bookmarks_come_are_corrected_and_go"),
+        "tests/pubsub/test_examples_personal.py::test_0402_examples_1_to_14_bookmarks_come_are_corrected_and_go"),
     Row("IM", "Private XML storage", True, ("XEP-0049",), "tests/modules/test_mod_private.py::test_what_is_stored_comes_back"),
     Row("IM", "Stream management", True, ("XEP-0198",), "tests/c2s/test_sm.py::test_a_lost_stream_is_resumed"),
     Row("IM", "History storage and retrieval", True, ("XEP-0313",),

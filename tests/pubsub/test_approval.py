@@ -54,7 +54,7 @@ def state(node, state):
     return f"<message><event xmlns='{EVENT}'><subscription node='{node}' subscription='{state}'/></event></message>"
 
 
-def test_an_owner_approves(romeo, juliet, service, node):
+def test_0060_examples_170_to_172_and_175_an_owner_approves(romeo, juliet, service, node):
     made = subscribe(juliet, node, service)
     assert made.find(f".//{{{NS}}}subscription").get("subscription") == "pending"
     said = question(romeo, node, juliet.bare)
@@ -78,7 +78,7 @@ def test_an_owner_approves(romeo, juliet, service, node):
     romeo.gets("<message type='error' id='a1'><error><item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/>...</error>...</message>", 10)  # fmt: skip  # noqa: E501
 
 
-def test_an_owner_denies_and_nobody_else_answers(romeo, juliet, service, node):
+def test_0060_examples_173_and_174_an_owner_denies_and_nobody_else_answers(romeo, juliet, service, node):
     subscribe(juliet, node, service)
     said = question(romeo, node, juliet.bare)
     answer(juliet, service, said, "1")
@@ -103,7 +103,7 @@ def test_pending_ones_follow_affiliation_and_access_model(romeo, juliet, nurse, 
     nurse.gets(state(node, "subscribed"), 10)
 
 
-def test_an_owner_asks_who_waits(romeo, juliet, service, node):
+def test_0060_examples_176_to_183_an_owner_asks_who_waits(romeo, juliet, service, node):
     def command(client, inner="", **attrs):
         more = "".join(f" {key}='{value}'" for key, value in attrs.items())
         xml = f"<command xmlns='{COMMANDS}' node='{PENDING}' action='execute'{more}>{inner}</command>"

@@ -86,7 +86,7 @@ def test_examples_7_and_8_events_of_items_and_nodes(romeo, juliet, service, make
     juliet.gets(event(f"<delete node='{leaf}'/>", blogs), 10)
 
 
-def test_examples_9_10_27_to_34_association(romeo, juliet, service, make):
+def test_examples_9_to_11_and_37_to_45_association(romeo, juliet, service, make):
     some = make("some-collection", node_type="collection", children_max="1")
     other, leaf = make("other", node_type="collection"), make("new-node-id")
     subscribe(juliet, some, service)
@@ -107,7 +107,7 @@ def test_examples_9_10_27_to_34_association(romeo, juliet, service, make):
     assert link(romeo, "nonsense", some, leaf, service) == ("bad-request",)
 
 
-def test_examples_11_to_15_subscribing(romeo, juliet, service, make):
+def test_examples_12_to_16_subscribing(romeo, juliet, service, make):
     blogs = make("blogs", node_type="collection")
     first = subscribe(juliet, blogs, service).find(f".//{{{NS}}}subscription")
     assert first.get("subscription") == "subscribed"
@@ -119,7 +119,7 @@ def test_examples_11_to_15_subscribing(romeo, juliet, service, make):
     assert condition(subscribe(juliet, blogs, service, subscription_type="all")) == ("conflict",)
 
 
-def test_examples_16_to_18_items_of_a_collection(romeo, service, make):
+def test_examples_17_and_19_items_of_a_collection(romeo, service, make):
     blogs = make("blogs", node_type="collection")
     for answer in (
         items(romeo, blogs, service),
@@ -130,7 +130,7 @@ def test_examples_16_to_18_items_of_a_collection(romeo, service, make):
         assert condition(answer) == ("feature-not-implemented", "unsupported")
 
 
-def test_examples_19_to_26_configuration(romeo, juliet, service, make):
+def test_examples_25_to_31_configuration(romeo, juliet, service, make):
     one, two, leaf = make("one", node_type="collection"), make("two", node_type="collection"), make("leaf")
     foreign = make("foreign")
     romeo.iq("set", pubsub(f"<affiliations node='{foreign}'><affiliation jid='{juliet.bare}' affiliation='owner'/>"
@@ -157,7 +157,7 @@ def test_examples_19_to_26_configuration(romeo, juliet, service, make):
     assert nodes(romeo, service, leaf) == []
 
 
-def test_examples_27_to_29_defaults_and_deletion(romeo, service, make):
+def test_examples_32_to_36_defaults_and_deletion(romeo, service, make):
     answer = romeo.iq("get", pubsub("<default type='collection'/>", OWNER), to=service)
     said = values(answer)
     assert said["node_type"] == ["collection"] and "children_max" in said and "max_items" not in said
@@ -173,7 +173,7 @@ def test_examples_27_to_29_defaults_and_deletion(romeo, service, make):
     assert condition(romeo.iq("set", pubsub(wrong), to=service)) == ("item-not-found",)
 
 
-def test_example_35_the_root(romeo, juliet, service, make):
+def test_example_46_the_root(romeo, juliet, service, make):
     answer = subscribe(juliet, None, service, subscription_type="all", subscription_depth="all")
     assert condition(answer) == ("result",)
     blogs = make("blogs", node_type="collection")

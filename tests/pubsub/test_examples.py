@@ -1,7 +1,9 @@
 """The examples of XEP-0060 that a service answers, by their numbers, counted from the beginning of version 1.30.
+What is not here has its reason in test_numbers.py.
 
-Each row: (number, who, type and namespace of the request, what it says, what comes back). An answer is a template of what is in
-the result, "" for an empty one, or the error: (type, condition, pubsub's own condition, if there is one).
+Each row: (number, who, type and namespace of the request, what it says, what comes back). A request and its answer may have a
+number each. An answer is a template of what is in the result, "" for an empty one, or the error: (type, condition, pubsub's own
+condition, if there is one).
 """
 
 import pytest
@@ -85,6 +87,7 @@ def unsupported(answer, feature):
 
 
 def test_examples_7_to_15_discovery(play):
+    # 7, 8: the service; 9, 10: its nodes; 11 to 14: 11, 12, 13, 14, one of them; 15: its items
     info = play.romeo.iq("get", f"<query xmlns='{INFO}'/>", to=play.service)
     assert not matches(
         f"<iq type='result'><query xmlns='{INFO}'><identity category='pubsub' type='service'/>"
@@ -117,6 +120,7 @@ def test_examples_7_to_15_discovery(play):
 
 def test_examples_16_to_27_own_subscriptions_and_affiliations(play):
     me = "<subscription node='{node}' jid='{juliet}' subscription='subscribed' subid='...'/>"
+    # 17, 21, 23, 27: what comes back
     play.run(
         (18, "juliet", GET, "<subscriptions/>", "<subscriptions/>"),
         ("-", "juliet", SET, "<subscribe node='{node}' jid='{juliet}'/>", me),
@@ -176,8 +180,9 @@ def test_examples_28_to_46_subscribing(play):
             "<subscription subscription='none'/>",
         ),
         ("-", "romeo", SET, f"<publish node='{{node}}'><item id='a'>{entry()}</item></publish>", ""),
-        (28, "juliet", SET, subscribe, done),
+        ("28 29", "juliet", SET, subscribe, done),
     )
+    # 46
     play.hears("juliet", f"<items node='{{node}}'><item id='a'>{entry()}</item></items>",
                "<delay xmlns='urn:xmpp:delay' stamp='...'/>")  # fmt: skip
 
@@ -200,11 +205,13 @@ def test_examples_47_to_53_unsubscribing(play):
     mine = play.juliet.iq("get", pubsub("<subscriptions/>"), to=play.service)
     for each in list(mine.iter(f"{{{NS}}}subscription")):
         id = each.get("subid")
-        play.run((47, "juliet", SET, f"<unsubscribe node='{{node}}' jid='{{juliet}}' subid='{id}'/>",
+        play.run(("47 48", "juliet", SET, f"<unsubscribe node='{{node}}' jid='{{juliet}}' subid='{id}'/>",
                   f"<subscription node='{{node}}' jid='{{juliet}}' subscription='none' subid='{id}'/>"))  # fmt: skip
 
 
-def test_examples_54_to_73_subscription_options(play):
+def test_examples_54_to_71_and_84_and_85_subscription_options(play):
+    info = play.romeo.iq("get", f"<query xmlns='{INFO}'/>", to=play.service)[0]
+    assert f"{NS}#subscription-options" in [each.get("var") for each in info]  # 54
     where, x = "<options node='{node}' jid='{juliet}'", "<x xmlns='jabber:x:data' type='{}'>"
     hidden = f"<field var='FORM_TYPE'><value>{NS}#subscribe_options</value></field>"
     deliver = "<field var='pubsub#deliver'><value>{}</value></field>"
@@ -214,24 +221,25 @@ def test_examples_54_to_73_subscription_options(play):
     wish = options(deliver="1", digest="0", include_body="false", show_values=["chat", "online", "away"])
     play.run(
         (58, "juliet", GET, f"{where}/>", ("modify", "unexpected-request", "not-subscribed")),
-        (66, "juliet", SET, f"<subscribe node='{{node}}' jid='{{juliet}}'/><options>{wish}</options>",
+        ("67 68", "juliet", SET, f"<subscribe node='{{node}}' jid='{{juliet}}'/><options>{wish}</options>",
          "<subscription node='{node}' jid='{juliet}' subscription='subscribed' subid='...'/><options>"
          + x.format("result") + hidden + deliver.format(1) + shows + "</x></options>"),
-        (55, "juliet", GET, f"{where}/>",
+        ("55 56", "juliet", GET, f"{where}/>",
          f"{where}>" + x.format("form") + hidden + deliver.format(1) + shows + "</x></options>"),
         (57, "romeo", GET, f"{where}/>", FORBIDDEN),
         (59, "juliet", GET, "<options node='{node}'/>", ("modify", "bad-request", "jid-required")),
         (61, "juliet", GET, f"{where} subid='x'/>", ("modify", "not-acceptable", "invalid-subid")),
         (63, "juliet", GET, "<options node='none' jid='{juliet}'/>", MISSING),
-        (64, "juliet", SET, f"{where}>{options(deliver='0')}</options>", ""),
-        (65, "juliet", SET, f"{where}>{options(digest='1')}</options>", ("modify", "bad-request", "invalid-options")),
+        ("64 65", "juliet", SET, f"{where}>{options(deliver='0')}</options>", ""),
+        (66, "juliet", SET, f"{where}>{options(digest='1')}</options>", ("modify", "bad-request", "invalid-options")),
         ("-", "juliet", SET, "<subscribe node='{node}' jid='{juliet}'/>", "<subscription/>"),
         (60, "juliet", GET, f"{where}/>", ("modify", "bad-request", "subid-required")),
         (84, "juliet", GET, "<items node='{node}'/>", ("modify", "bad-request", "subid-required")),
         (85, "juliet", GET, "<items node='{node}' subid='x'/>", ("modify", "not-acceptable", "invalid-subid")),
         (69, "juliet", GET, "<default node='{node}'/>",
          "<default node='{node}'>" + x.format("result") + hidden + deliver.format(1) + "</x></default>"),
-        (70, "juliet", GET, "<default/>", "<default>" + x.format("result") + hidden + deliver.format(1) + "</x></default>"),
+        ("70 71", "juliet", GET, "<default/>",
+         "<default>" + x.format("result") + hidden + deliver.format(1) + "</x></default>"),
     )  # fmt: skip
 
 
@@ -244,14 +252,14 @@ def test_examples_74_to_95_items(play):
     play.run(*(("-", "romeo", SET, publish.replace("{}", id), "") for id in "abcd"))
     rsm = "<set xmlns='http://jabber.org/protocol/rsm'>{}</set>"
     play.run(
-        (74, "juliet", GET, "<items node='{node}'/>", f"<items node='{{node}}'>{''.join(rows)}</items>"),
+        ("74 75", "juliet", GET, "<items node='{node}'/>", f"<items node='{{node}}'>{''.join(rows)}</items>"),
         (76, "juliet", GET, "<items node='{node}'/>" + rsm.format("<max>3</max>"),
          f"<items node='{{node}}'>{''.join(rows[:3])}</items>"
          + rsm.format("<first index='0'>a</first><last>c</last><count>4</count>")),
         (77, "juliet", GET, "<items node='{node}' max_items='1'/>", f"<items node='{{node}}'>{rows[3]}</items>"),
-        (78, "juliet", GET, "<items node='{node}'><item id='a'/><item id='c'/></items>",
+        ("78 79", "juliet", GET, "<items node='{node}'><item id='a'/><item id='c'/></items>",
          f"<items node='{{node}}'>{rows[0]}{rows[2]}</items>"),
-        (80, "juliet", GET, "<items node='{node}' max_items='2'/>", f"<items node='{{node}}'>{rows[2]}{rows[3]}</items>"),
+        ("80 81", "juliet", GET, "<items node='{node}' max_items='2'/>", f"<items node='{{node}}'>{rows[2]}{rows[3]}</items>"),
         (83, "juliet", GET, "<items node='{node}'><item id='b'/></items>", f"<items node='{{node}}'>{rows[1]}</items>"),
         (94, "juliet", GET, "<items node='none'/>", MISSING),
         (95, "juliet", GET, "<items node='{node}'><item id='none'/></items>",
@@ -272,26 +280,27 @@ def test_examples_74_to_95_items(play):
     assert unsupported(answer, "persistent-items")  # 87
 
 
-def test_examples_96_to_115_publishing(play):
+def test_examples_96_to_114_publishing(play):
     play.run(
         ("-", "juliet", SET, "<subscribe node='{node}' jid='{juliet}'/>", "<subscription/>"),
         (
-            96,
+            "96 98",
             "romeo",
             SET,
             f"<publish node='{{node}}'><item id='b'>{entry()}</item></publish>",
             "<publish node='{node}'/>",
         ),
     )
+    # 100
     play.hears("juliet", f"<items node='{{node}}'><item id='b' publisher='!absent'>{entry()}</item></items>")
-    play.run((97, "romeo", SET, f"<publish node='{{node}}'><item>{entry()}</item></publish>",
+    play.run(("97 99", "romeo", SET, f"<publish node='{{node}}'><item>{entry()}</item></publish>",
               "<publish node='{node}'><item id='...'/></publish>"))  # fmt: skip
     play.hears("juliet", "<items node='{node}'><item id='...'/></items>")
     play.configure(deliver_payloads="0", itemreply="publisher")
     play.run(("-", "romeo", SET, f"<publish node='{{node}}'><item id='c'>{entry()}</item></publish>", ""))
     told = play.hears(
         "juliet", "<items node='{node}'><item id='c' publisher='{romeo}'/></items>"
-    )  # 101, 102, 236
+    )  # 101, 102, 220
     assert len(told.find(f".//{{{EVENT}}}item")) == 0
     play.run(
         (103, "juliet", GET, "<items node='{node}'><item id='c'/></items>",
@@ -300,12 +309,12 @@ def test_examples_96_to_115_publishing(play):
         (107, "romeo", SET, f"<publish node='none'><item>{entry()}</item></publish>", MISSING),
         (110, "romeo", SET, f"<publish node='{{node}}'><item>{entry() * 2}</item></publish>",
          ("modify", "bad-request", "invalid-payload")),
-        (112, "romeo", SET, "<publish node='{node}'/>", ("modify", "bad-request", "item-required")),
+        (111, "romeo", SET, "<publish node='{node}'/>", ("modify", "bad-request", "item-required")),
         ("-", "romeo", SET, "<publish node='{node}'><item id='empty'/></publish>", ""),
     )  # fmt: skip
     play.configure(deliver_payloads="1", max_payload_size="20", max_items="4", publish_node_full="reject")
     play.run(
-        (113, "romeo", SET, "<publish node='{node}'><item/></publish>", ("modify", "bad-request", "payload-required")),
+        (112, "romeo", SET, "<publish node='{node}'><item/></publish>", ("modify", "bad-request", "payload-required")),
         (109, "romeo", SET, f"<publish node='{{node}}'><item>{entry()}</item></publish>",
          ("modify", "not-acceptable", "payload-too-big")),
     )  # fmt: skip
@@ -319,7 +328,7 @@ def test_examples_96_to_115_publishing(play):
     play.configure(persist_items="0", deliver_payloads="0")
     play.run(
         (
-            114,
+            113,
             "romeo",
             SET,
             "<publish node='{node}'><item/></publish>",
@@ -331,7 +340,7 @@ def test_examples_96_to_115_publishing(play):
     wish = "<publish-options>" + form("publish-options", access_model="presence") + "</publish-options>"
     play.run(
         (
-            115,
+            114,
             "romeo",
             SET,
             f"<publish node='{{node}}'/>{wish}",
@@ -352,40 +361,42 @@ def test_a_full_node_retracts_the_oldest(play):
     play.hears("juliet", "<items node='{node}'><item id='b'/></items>")
 
 
-def test_examples_116_to_124_retracting(play):
+def test_examples_115_to_123_retracting(play):
     retract = "<retract node='{node}'><item id='a'/></retract>"
     play.run(
         ("-", "juliet", SET, "<subscribe node='{node}' jid='{juliet}'/>", "<subscription/>"),
         ("-", "romeo", SET, f"<publish node='{{node}}'><item id='a'>{entry()}</item></publish>", ""),
-        (120, "juliet", SET, retract, FORBIDDEN),
-        (121, "romeo", SET, "<retract node='{node}'><item id='none'/></retract>", MISSING),
-        (121, "romeo", SET, "<retract node='none'><item id='a'/></retract>", MISSING),
+        (119, "juliet", SET, retract, FORBIDDEN),
+        (120, "romeo", SET, "<retract node='{node}'><item id='none'/></retract>", MISSING),
+        (120, "romeo", SET, "<retract node='none'><item id='a'/></retract>", MISSING),
         (
-            122,
+            121,
             "romeo",
             SET,
             "<retract><item id='a'/></retract>",
             ("modify", "bad-request", "nodeid-required"),
         ),
-        (123, "romeo", SET, "<retract node='{node}'/>", ("modify", "bad-request", "item-required")),
-        (116, "romeo", SET, retract, ""),
+        (122, "romeo", SET, "<retract node='{node}'/>", ("modify", "bad-request", "item-required")),
+        ("115 116", "romeo", SET, retract, ""),
     )
+    # 117
     play.hears("juliet", "<items node='{node}'><retract id='a'/></items>")
     play.configure(persist_items="0")
     answer = play.romeo.iq("set", pubsub(play.fill(retract)), to=play.service)
-    assert unsupported(answer, "persistent-items")  # 124
+    assert unsupported(answer, "persistent-items")  # 123
 
 
-def test_examples_126_to_139_creating(play):
+def test_examples_125_to_140_creating(play):
+    # 125: `play` has done that
     fields = form("node_config", access_model="whitelist", title="Musings", max_items="5")
     play.run(
-        (130, "romeo", SET, "<create node='{node}'/>", ("cancel", "conflict")),
-        (132, "romeo", SET, "<create/>", "<create node='...'/>"),
-        (134, "romeo", SET, "<create node='{node}-2'/><configure/>", "<create node='{node}-2'/>"),
-        (137, "romeo", SET, "<create/><configure>" + form("node_config", access_model="x") + "</configure>",
+        (129, "romeo", SET, "<create node='{node}'/>", ("cancel", "conflict")),
+        ("131 132", "romeo", SET, "<create/>", "<create node='...'/>"),
+        (133, "romeo", SET, "<create node='{node}-2'/><configure/>", "<create node='{node}-2'/>"),
+        (136, "romeo", SET, "<create/><configure>" + form("node_config", access_model="x") + "</configure>",
          ("modify", "not-acceptable", "unsupported-access-model")),
-        (138, "romeo", SET, f"<create node='{{node}}-3'/><configure>{fields}</configure>", ""),
-        (140, "romeo", OWNER_GET, "<configure node='{node}-3'/>",
+        ("134 135 137 138", "romeo", SET, f"<create node='{{node}}-3'/><configure>{fields}</configure>", ""),
+        ("139 140", "romeo", OWNER_GET, "<configure node='{node}-3'/>",
          "<configure node='{node}-3'><x xmlns='jabber:x:data' type='form'>"
          "<field var='pubsub#access_model' type='list-single'><value>whitelist</value>"
          "<option><value>open</value></option></field>"
@@ -394,54 +405,62 @@ def test_examples_126_to_139_creating(play):
     )  # fmt: skip
     if play.juliet.domain != play.romeo.domain:
         play.run(
-            (129, "juliet", SET, "<create/>", FORBIDDEN), (129, "juliet", OWNER_GET, "<default/>", FORBIDDEN)
+            (128, "juliet", SET, "<create/>", FORBIDDEN), (128, "juliet", OWNER_GET, "<default/>", FORBIDDEN)
         )
 
 
-def test_examples_140_to_155_configuring(play):
+def test_examples_142_to_154_configuring(play):
     x = "<x xmlns='jabber:x:data' type='cancel'/>"
     fields = form("node_config", notify_config="1", title="New")
     play.run(
-        (143, "juliet", OWNER_GET, "<configure node='{node}'/>", FORBIDDEN),
-        (144, "romeo", OWNER_GET, "<configure/>", ("modify", "bad-request", "nodeid-required")),
-        (146, "romeo", OWNER_GET, "<configure node='none'/>", MISSING),
+        (142, "juliet", OWNER_GET, "<configure node='{node}'/>", FORBIDDEN),
+        (143, "romeo", OWNER_GET, "<configure/>", ("modify", "bad-request", "nodeid-required")),
+        (145, "romeo", OWNER_GET, "<configure node='none'/>", MISSING),
         ("-", "juliet", SET, "<subscribe node='{node}' jid='{juliet}'/>", "<subscription/>"),
-        (148, "romeo", OWNER_SET, f"<configure node='{{node}}'>{x}</configure>", ""),
-        (147, "romeo", OWNER_SET, f"<configure node='{{node}}'>{fields}</configure>", ""),
-        (150, "romeo", OWNER_SET, "<configure node='{node}'>" + form("node_config", no_such="1") + "</configure>",
+        (147, "romeo", OWNER_SET, f"<configure node='{{node}}'>{x}</configure>", ""),
+        ("146 148", "romeo", OWNER_SET, f"<configure node='{{node}}'>{fields}</configure>", ""),
+        (149, "romeo", OWNER_SET, "<configure node='{node}'>" + form("node_config", no_such="1") + "</configure>",
          ("modify", "not-acceptable")),
-        (153, "romeo", OWNER_GET, "<default/>", "<default><x xmlns='jabber:x:data' type='form'>"
+        ("152 154", "romeo", OWNER_GET, "<default/>", "<default><x xmlns='jabber:x:data' type='form'>"
          f"<field var='FORM_TYPE' type='hidden'><value>{NS}#node_config</value></field></x></default>"),
     )  # fmt: skip
+    # 151
     play.hears("juliet", "<configuration node='{node}'><x xmlns='jabber:x:data' type='result'>"
                "<field var='pubsub#title'><value>New</value></field></x></configuration>")  # fmt: skip
     play.configure(deliver_payloads="0")
+    # 150
     told = play.hears("juliet", "<configuration node='{node}'/>")
     assert len(told.find(f".//{{{EVENT}}}configuration")) == 0
 
 
-def test_examples_158_to_170_deleting_and_purging(play):
+def test_examples_157_to_169_deleting_and_purging(play):
     uri = "xmpp:hamlet@denmark.lit?;node=blog"
     play.run(
-        ("-", "juliet", SET, "<subscribe node='{node}' jid='{juliet}'/>", "<subscription/>"),
-        (168, "juliet", OWNER_SET, "<purge node='{node}'/>", FORBIDDEN),
-        (170, "romeo", OWNER_SET, "<purge node='none'/>", MISSING),
-        ("-", "romeo", SET, f"<publish node='{{node}}'><item id='a'>{entry()}</item></publish>", ""),
-        (164, "romeo", OWNER_SET, "<purge node='{node}'/>", ""),
-        ("-", "romeo", GET, "<items node='{node}'/>", "<items><item>!absent</item></items>"),
-        (162, "juliet", OWNER_SET, "<delete node='{node}'/>", FORBIDDEN),
-        (163, "romeo", OWNER_SET, "<delete node='none'/>", MISSING),
+        ("-", "romeo", SET, "<create node='{node}-2'/>", ""),
+        (157, "romeo", OWNER_SET, "<delete node='{node}-2'/>", ""),
     )
+    play.run(
+        ("-", "juliet", SET, "<subscribe node='{node}' jid='{juliet}'/>", "<subscription/>"),
+        (167, "juliet", OWNER_SET, "<purge node='{node}'/>", FORBIDDEN),
+        (169, "romeo", OWNER_SET, "<purge node='none'/>", MISSING),
+        ("-", "romeo", SET, f"<publish node='{{node}}'><item id='a'>{entry()}</item></publish>", ""),
+        ("163 164", "romeo", OWNER_SET, "<purge node='{node}'/>", ""),
+        ("-", "romeo", GET, "<items node='{node}'/>", "<items><item>!absent</item></items>"),
+        (161, "juliet", OWNER_SET, "<delete node='{node}'/>", FORBIDDEN),
+        (162, "romeo", OWNER_SET, "<delete node='none'/>", MISSING),
+    )
+    # 165
     play.hears("juliet", "<purge node='{node}'/>")
     play.configure(persist_items="0")
     answer = play.romeo.iq("set", pubsub(play.fill("<purge node='{node}'/>"), OWNER), to=play.service)
-    assert unsupported(answer, "persistent-items")  # 169
-    play.run((159, "romeo", OWNER_SET, f"<delete node='{{node}}'><redirect uri='{uri}'/></delete>", ""))
+    assert unsupported(answer, "persistent-items")  # 168
+    play.run(("158 159", "romeo", OWNER_SET, f"<delete node='{{node}}'><redirect uri='{uri}'/></delete>", ""))
+    # 160
     play.hears("juliet", f"<delete node='{{node}}'><redirect uri='{uri}'/></delete>")
     play.run(("-", "juliet", GET, "<items node='{node}'/>", MISSING))
 
 
-def test_examples_185_to_211_people(play):
+def test_examples_184_to_209_people(play):
     subscriptions, affiliations = "<subscriptions node='{node}'/>", "<affiliations node='{node}'/>"
     change = "<affiliations node='{node}'>{}</affiliations>"
     owner, publisher = (
@@ -449,26 +468,26 @@ def test_examples_185_to_211_people(play):
     )  # fmt: skip
     play.run(
         ("-", "juliet", SET, "<subscribe node='{node}' jid='{juliet}'/>", "<subscription/>"),
-        (185, "romeo", OWNER_GET, subscriptions,
+        ("184 185", "romeo", OWNER_GET, subscriptions,
          "<subscriptions node='{node}'><subscription jid='{juliet}' subscription='subscribed' subid='...'/></subscriptions>"),
-        (188, "juliet", OWNER_GET, subscriptions, FORBIDDEN),
-        (189, "romeo", OWNER_GET, "<subscriptions node='none'/>", MISSING),
-        (193, "juliet", OWNER_SET, subscriptions, FORBIDDEN),
-        (194, "romeo", OWNER_SET, "<subscriptions node='none'/>", MISSING),
-        (190, "romeo", OWNER_SET, "<subscriptions node='{node}'>"
+        (187, "juliet", OWNER_GET, subscriptions, FORBIDDEN),
+        (188, "romeo", OWNER_GET, "<subscriptions node='none'/>", MISSING),
+        (192, "juliet", OWNER_SET, subscriptions, FORBIDDEN),
+        (193, "romeo", OWNER_SET, "<subscriptions node='none'/>", MISSING),
+        ("189 190", "romeo", OWNER_SET, "<subscriptions node='{node}'>"
          "<subscription jid='bard@shakespeare.lit' subscription='subscribed'/></subscriptions>", ""),
-        (195, "romeo", OWNER_SET, "<subscriptions node='{node}'><subscription jid='bard@shakespeare.lit' subscription='none'/>"
+        (194, "romeo", OWNER_SET, "<subscriptions node='{node}'><subscription jid='bard@shakespeare.lit' subscription='none'/>"
          "<subscription jid='{juliet}' subscription='none'/></subscriptions>", ""),
-        (198, "romeo", OWNER_GET, affiliations, f"<affiliations node='{{node}}'>{owner}</affiliations>"),
-        (201, "juliet", OWNER_GET, affiliations, FORBIDDEN),
-        (202, "romeo", OWNER_GET, "<affiliations node='none'/>", MISSING),
-        (203, "romeo", OWNER_SET, change.replace("{}", publisher), ""),
-        (207, "juliet", OWNER_SET, affiliations, FORBIDDEN),
-        (208, "romeo", OWNER_SET, "<affiliations node='none'/>", MISSING),
+        ("197 198", "romeo", OWNER_GET, affiliations, f"<affiliations node='{{node}}'>{owner}</affiliations>"),
+        (200, "juliet", OWNER_GET, affiliations, FORBIDDEN),
+        (201, "romeo", OWNER_GET, "<affiliations node='none'/>", MISSING),
+        ("202 203", "romeo", OWNER_SET, change.replace("{}", publisher), ""),
+        (206, "juliet", OWNER_SET, affiliations, FORBIDDEN),
+        (207, "romeo", OWNER_SET, "<affiliations node='none'/>", MISSING),
         ("-", "romeo", OWNER_GET, affiliations, f"<affiliations>{owner}{publisher}</affiliations>"),
         ("-", "romeo", OWNER_SET, change.replace("{}", publisher * 2), ("modify", "bad-request")),
     )  # fmt: skip
-    play.hears("juliet", "<subscription node='{node}' jid='{juliet}' subscription='none'/>")  # 197
+    play.hears("juliet", "<subscription node='{node}' jid='{juliet}' subscription='none'/>")  # 196
     both = change.replace(
         "{}",
         "<affiliation jid='{romeo}' affiliation='none'/><affiliation jid='{juliet}' affiliation='member'/>",
@@ -478,7 +497,7 @@ def test_examples_185_to_211_people(play):
         f"<pubsub xmlns='{OWNER}'><affiliations node='{play.node}'>{play.fill(owner)}</affiliations></pubsub>"
     )
     error = f"<error type='modify'><not-acceptable xmlns='{STANZAS}'/></error>"
-    assert not matches(f"<iq type='error'>{left}{error}</iq>", answer), show(answer)  # 210
+    assert not matches(f"<iq type='error'>{left}{error}</iq>", answer), show(answer)  # 208, 209
     play.run(
         (
             "-",

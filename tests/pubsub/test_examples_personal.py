@@ -35,7 +35,7 @@ def fresh():
 
 
 @pytest.mark.topology("one host")
-def test_0163_examples_1_to_3_publisher_and_contacts_hear(romeo, juliet, make_client):
+def test_0163_examples_1_to_5_publisher_and_contacts_hear(romeo, juliet, make_client):
     node = fresh()
     subscribe_both(romeo, juliet)
     garden = make_client(romeo.account, resource="garden")
@@ -98,7 +98,7 @@ def conference(name):
     return f"<conference xmlns='{BOOKMARKS}' name='{name}' autojoin='true'><nick>JC</nick></conference>"
 
 
-def test_0402_examples_4_to_13_bookmarks_come_are_corrected_and_go(romeo, make_client):
+def test_0402_examples_1_to_14_bookmarks_come_are_corrected_and_go(romeo, make_client):
     other = make_client(romeo.account, resource="other")
     listen(other, BOOKMARKS)
     room, again = "theplay@conference.shakespeare.example", "orchard@conference.shakespeare.example"

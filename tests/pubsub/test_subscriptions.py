@@ -52,7 +52,9 @@ def item(node, id="i1"):
 
 
 @pytest.mark.topology("one host")
-def test_who_subscribes_twice_gets_one_event_that_names_both(romeo, juliet, service, node):
+def test_0060_examples_104_and_118_who_subscribes_twice_gets_one_event_that_names_both(
+    romeo, juliet, service, node
+):
     one = subid(subscribe(juliet, node, service))
     two = subid(subscribe(juliet, node, service, deliver="true"))
     other = subid(subscribe(juliet, node, service, juliet.jid))
@@ -84,7 +86,7 @@ def test_who_subscribes_twice_gets_one_event_that_names_both(romeo, juliet, serv
 
 
 @pytest.mark.topology("one host")
-def test_subscriptions_of_one_address_are_bounded(romeo, juliet, service, node):
+def test_0060_example_38_subscriptions_of_one_address_are_bounded(romeo, juliet, service, node):
     plain = [subid(subscribe(juliet, node, service)) for _ in range(12)]
     assert len(set(plain)) == 10  # who comes back again and again gets one that he has
     refused = subscribe(juliet, node, service, deliver="false")
@@ -151,7 +153,9 @@ def test_show_values_and_presence_based_delivery(romeo, juliet, service, node):
 
 
 @pytest.mark.topology("one host")
-def test_owners_manage_subscriptions_and_what_cannot_be_is_in_the_error(romeo, juliet, service, node):
+def test_0060_examples_194_and_195_owners_manage_subscriptions_and_what_cannot_be_is_in_the_error(
+    romeo, juliet, service, node
+):
     def change(*rows):
         inner = "".join(f"<subscription jid='{jid}' {more}/>" for jid, more in rows)
         return romeo.iq(
