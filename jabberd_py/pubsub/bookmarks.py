@@ -101,6 +101,7 @@ class Bookmarks(Module):
         if self.works:
             private, storage = self.host["private"], Element("storage", OLD)
             private.view(storage, self)
+            self.host["pep"].checks[OLD] = self.check
             self.account_features = (
                 f"{NODE}#compat",
                 f"{NODE}#compat-pep",
@@ -134,6 +135,15 @@ class Bookmarks(Module):
                 storage = self._take_apart(user, found)
                 self.host["private"].keep(user, storage)
             self._copy(user, storage)
+
+    def check(self, user: str, items: list[Item]) -> None:
+        """A list is taken apart behind its publication: nothing may be in it that cannot be. Raises StanzaError."""
+        for item in items:
+            storage = intact(user, "pubsub_item", item.payload)
+            if storage is None or (storage.name, storage.ns) != ("storage", OLD):
+                raise StanzaError("bad-request", "bookmarks are a <storage/>")
+            if len({room_of(each) for each in storage.elements()} - {None}) > self.host["pep"].max_items:
+                raise StanzaError("policy-violation", "too many bookmarks")
 
     @on("pep")
     def changed(self, user: str, node: str) -> None:

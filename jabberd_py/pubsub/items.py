@@ -52,6 +52,7 @@ class Items(Reading):
         if node is not None and options:
             self._check(config, options)
         items = self._new_items(asker, verb, config)
+        self.check(owner, name, items)
         if node is not None and options and node.config is not config:
             self._check(node.config, options)  # somebody has configured it meanwhile
         if node is None:
@@ -64,6 +65,9 @@ class Items(Reading):
             self.charge(request, size * len(node.subscriptions) // MANY)
         self.host.router.reply(notify.published_answer(request, name, items))
         return LATER
+
+    def check(self, owner: str, name: str, items: list[Item]) -> None:
+        """Raises StanzaError: that node does not take these items."""
 
     def put(self, owner: str, node: Node, items: list[Item]) -> None:
         """Publishes: what is kept is committed when this returns, and subscribers are about to be told. Raises StanzaError."""
@@ -197,16 +201,18 @@ class Items(Reading):
             told = verb.attrs["notify"] in ("1", "true")
         self.withdraw(owner, node, ids, told)
 
-    def withdraw(self, owner: str, node: Node, ids: list[str], told: bool = True) -> None:
-        """Removes all of the items; ``told``: subscribers hear of it. Raises StanzaError (item-not-found): one is not there."""
-        if not ids:
+    def withdraw(self, owner: str, node: Node, ids: list[str], told: bool = True, all_: bool = True) -> None:
+        """Removes the items; ``told``: subscribers hear of it. ``all_``: all of them or none. Raises StanzaError
+        (item-not-found): one is not there."""
+        gone = store.retract(owner, node.name, ids, all_)
+        if not gone:
+            if all_:
+                raise StanzaError("item-not-found")
             return
-        if not store.retract(owner, node.name, ids):
-            raise StanzaError("item-not-found")
         self.changed(owner, node)
         if told and node.config.deliver_notifications:
             type = node.config.notification_type
-            self.tell(owner, node, lambda: notify.retract_event(owner, node.name, type, ids), "items")
+            self.tell(owner, node, lambda: notify.retract_event(owner, node.name, type, gone), "items")
 
     # -- nodes ------------------------------------------------------------------------------------
 

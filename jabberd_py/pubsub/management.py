@@ -11,6 +11,7 @@ from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError, error_reply
 from ..xmpp.jid import JID, parse
 from . import people
+from .daily import Domains
 from .engine import AFFILIATIONS
 from .names import OWNER, refusal
 from .options import Subscription
@@ -25,6 +26,9 @@ STATES = frozenset(("subscribed", "none"))
 
 ROWS = 10
 """Rows of the store that a request changes at the price of one stanza."""
+
+
+domains = Domains()
 
 
 class Management(Owners):
@@ -134,7 +138,7 @@ class Management(Owners):
                 gone += meant
             elif meant:
                 made += [one for one in meant if one.state == "pending"]
-            elif not self._may_be_subscribed(owner, node, jid):
+            elif not self._may_be_subscribed(owner, node, jid, asker):
                 wrong.append(Subscription(str(jid), "", "none"))
             else:
                 made.append(Subscription(str(jid), secrets.token_hex(8), "subscribed"))
@@ -157,8 +161,10 @@ class Management(Owners):
         answer.serialise(fairly)
         return answer
 
-    def _may_be_subscribed(self, owner: str, node: Node, jid: JID) -> bool:
+    def _may_be_subscribed(self, owner: str, node: Node, jid: JID, asker: JID) -> bool:
         """May an owner subscribe them? Whom the node is not for is no subscriber, whoever says so."""
+        if jid.domain not in self.host.router.instances and not domains.takes(asker.user, jid.domain):
+            return False
         refused = self.closed(owner, node, jid)
         return refused is None or (
             node.config.access_model == "authorize" and refused.condition == "not-authorized"

@@ -18,7 +18,7 @@ from ..xmpp import forms
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
 from ..xmpp.jid import JID, parse
-from ..xmpp.ns import DISCO_INFO, DISCO_ITEMS
+from ..xmpp.ns import CLIENT, DISCO_INFO, DISCO_ITEMS
 from ..xmpp.protocols import XEP
 from . import discovery, people, publishing, store
 from .audience import GREETED, NOTHING, Audience, Greeted, Latest, Seen, seen_with
@@ -28,11 +28,11 @@ from .consent import question
 from .expiry import Expiry
 from .names import NS, OWNER
 from .notify import Outbox, Readers
+from .onbehalf import OnBehalf
 from .options import Subscription
 from .present import Presence
 from .readers import readers
-from .requests import Requests
-from .store import Item, Node
+from .store import Node
 from .tables import TABLES
 
 logger = log.get(__name__)
@@ -40,7 +40,7 @@ GREETINGS = 10_000
 """Clients that have just come and wait for the last items; past that, who causes more does the work."""
 
 
-class Pep(AccountCommands, Requests, Expiry, Module):
+class Pep(AccountCommands, OnBehalf, Expiry, Module):
     """Keeps what clients publish for their user's other clients and contacts: avatars, bookmarks, encryption keys, moods."""
 
     name = "pep"
@@ -76,6 +76,7 @@ class Pep(AccountCommands, Requests, Expiry, Module):
         self.present = Audience()
         self.greetings: deque[tuple[str, str, frozenset[str]]] = deque()
         self.greeted = Greeted()
+        self.checks = {}
         self.listening = False
         self.last = Latest([], "", None)
 
@@ -163,21 +164,6 @@ class Pep(AccountCommands, Requests, Expiry, Module):
                 for one in mine:
                     if one.state == "pending":
                         self.ask_owners(user, node, one)
-
-    # -- in an account's name, for other modules --------------------------------------------------
-
-    def publish_for(self, user: str, name: str, config: Config, items: list[Item]) -> None:
-        """Returns when that is committed; a node that there is not yet is made with ``config``. Raises StanzaError,
-        StoreError."""
-        node = self.nodes(user).get(name) or self.make(user, parse(user), name, config)
-        self.put(user, node, items)
-
-    def retract_for(self, user: str, name: str, ids: list[str]) -> None:
-        """Removes those of the items that are still there, and tells who hears of the node."""
-        node = self.nodes(user).get(name)
-        if node is not None:
-            self.settle(user, node)
-            self.withdraw(user, node, list(store.publishers(user, name, ids)))
 
     # -- who hears --------------------------------------------------------------------------------
 
@@ -345,6 +331,20 @@ class Pep(AccountCommands, Requests, Expiry, Module):
         for domain, each in list(self.host.router.instances.items()):
             if isinstance(each, Presence):
                 each.contact_changed(domain, user, jid)
+
+    @on("blocked", "unblocked")
+    def contacts_blocked(self, user: str, jids: list[str]) -> None:
+        """Whom a user blocks may no longer read what his contacts may read at services."""
+        for jid in fairly(jids):
+            for domain, each in list(self.host.router.instances.items()):
+                if isinstance(each, Presence):
+                    each.contact_changed(domain, user, people.user_of(jid))
+
+    def hides(self, owner: str, user: str) -> bool:
+        """Has the account blocked that bare address?"""
+        presence = Element("presence", CLIENT, to=user)
+        presence.attrs["from"] = owner
+        return not self._lets(presence)
 
     def _apart(self, user: str, jid: str, shown: bool) -> None:
         """The contact may no longer see the account's events; we may still see that they are there."""

@@ -124,20 +124,23 @@ class PubSub(ServiceCommands, Presence, Approval, Expiry, Service):
 
     def sees(self, owner: str, node: Node, user: str) -> bool:
         """That is known of owners who have an account here."""
-        return any(roster.state(jid, user).from_ for jid, roster in self._rosters(node))
+        return any(roster.state(jid, user).from_ for jid, roster in self._rosters(node, user))
 
     def in_groups(self, owner: str, node: Node, user: str) -> bool:
         groups = set(node.config.roster_groups_allowed)
-        for jid, roster in self._rosters(node):
+        for jid, roster in self._rosters(node, user):
             item = roster.item(jid, user)
             if item is not None and roster.state(jid, user).from_ and not groups.isdisjoint(item.groups):
                 return True
         return False
 
-    def _rosters(self, node: Node) -> Iterator[tuple[str, Any]]:
+    def _rosters(self, node: Node, user: str) -> Iterator[tuple[str, Any]]:
+        """Of the owners who have not blocked that bare address."""
         for jid in node.owners[: people.OWNERS]:
             host: Any = self.router.instances.get(parse(jid).domain)
-            if host is not None and "roster" in host.modules and host.users.exists(jid):
+            if host is None or "roster" not in host.modules or not host.users.exists(jid):
+                continue
+            if "pep" not in host.modules or not host["pep"].hides(jid, user):
                 yield jid, host["roster"]
 
     def missing(self, owner: str, jid: JID) -> StanzaError:

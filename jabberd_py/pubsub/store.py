@@ -281,15 +281,16 @@ def trimmed(owner: str, name: str, most: int) -> list[str]:
     return ids
 
 
-def _retract(owner: str, name: str, items: Sequence[str]) -> bool:
-    """All of them, or none: False, one of them is not there."""
+def _retract(owner: str, name: str, items: Sequence[str], all_: bool) -> list[str]:
+    """The ids of those that went. ``all_``: if one of them is not there, none goes."""
     i = PubsubItem
     keys = {key(name, each) for each in items}
     mine = (i.owner == owner) & i.key.in_(list(keys))
-    if i.select(i.id).where(mine).count() < len(keys):
-        return False
+    found = {id for (id,) in rows_of(i.select(i.item).where(mine))}
+    if all_ and len(found) < len(keys):
+        return []
     i.delete().where(mine).execute()
-    return True
+    return [each for each in dict.fromkeys(items) if each in found]
 
 
 def _delete(owner: str, name: str) -> int:
@@ -351,11 +352,11 @@ def _configured(owner: str, changes: dict[str, tuple[Config, int | None]]) -> No
             trim(owner, name, most)
 
 
-def retract(owner: str, name: str, items: Sequence[str]) -> bool:
+def retract(owner: str, name: str, items: Sequence[str], all_: bool) -> list[str]:
     """As `_retract`, when that is committed."""
-    done: bool = xdb.save(_retract, owner, name, items)
+    gone: list[str] = xdb.save(_retract, owner, name, items, all_)
     _uncount(owner, name)
-    return done
+    return gone
 
 
 def _uncount(owner: str, name: str) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import time
-from collections import OrderedDict
 from collections.abc import Iterator
 
 from ..net.turns import fairly
@@ -13,30 +11,11 @@ from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
 from ..xmpp.jid import JID, parse
 from . import notify, people, store
+from .daily import Asked
 from .items import Items, form_of
 from .names import NS, SUBSCRIBE_OPTIONS, refusal, unsupported
 from .options import PLAIN, Options, Subscription
 from .store import Node
-
-ASKED = 10_000
-"""Questions to owners that are remembered: who asks again on the same day is not a question once more."""
-DAY = 86_400.0
-
-
-class Asked(OrderedDict[str, float]):
-    """When owners were asked about a subscription, in monotonic seconds."""
-
-    def first(self, what: str) -> bool:
-        """Is that the first time today? Then it counts."""
-        now = time.monotonic()
-        if now - self.get(what, -DAY) < DAY:
-            return False
-        self[what] = now
-        self.move_to_end(what)
-        if len(self) > ASKED:
-            self.popitem(last=False)
-        return True
-
 
 asked = Asked()
 

@@ -27,7 +27,7 @@ from .vcards import TEMP, VCARD4, to_temp, to_vcard4
 NODE = "urn:xmpp:vcard4"
 CONFIG = Config(access_model="open", max_items=1, send_last_published_item="on_sub_and_presence")
 """A vCard is for everybody."""
-TAGS = 4000
+TAGS = 500
 """A vCard with more of them is not converted: that would take long, and anybody may ask for it."""
 
 

@@ -222,3 +222,17 @@ def test_an_account_denies(romeo, juliet):
         f"<message to='{romeo.bare}' id='n'><x xmlns='jabber:x:data' type='submit'/><body>a note</body></message>"
     )
     romeo.gets("<message id='n'><body>a note</body></message>")  # other forms pass
+
+
+def test_who_is_blocked_no_longer_reads_what_is_for_contacts(romeo, juliet, service):
+    inner = f"<create/><configure>{form('node_config', access_model='presence')}</configure>"
+    node = romeo.iq("set", pubsub(inner), to=service).find(f".//{{{NS}}}create").get("node")
+    subscribe_both(romeo, juliet)
+    assert condition(subscribe(juliet, node, service)) == ("result",)
+    assert ids(items(juliet, node, service)) == []
+    romeo.iq("set", f"<block xmlns='urn:xmpp:blocking'><item jid='{juliet.bare}'/></block>")
+    juliet.gets(state(node, "none"), 10)
+    refused = ("not-authorized", "presence-subscription-required")
+    assert condition(items(juliet, node, service)) == refused
+    romeo.iq("set", f"<unblock xmlns='urn:xmpp:blocking'><item jid='{juliet.bare}'/></unblock>")
+    assert ids(items(juliet, node, service)) == []

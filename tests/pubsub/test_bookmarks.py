@@ -155,3 +155,11 @@ def test_a_bookmark_of_any_size_stays_out_of_the_older_forms(romeo):
     assert stored(romeo)[0].keys() == {"a@rooms.example"}
     store(romeo, "<conference jid='a@rooms.example' name='C'/>")
     assert ids(items(romeo, NODE)) == ["b@rooms.example", "a@rooms.example"]
+
+
+def test_a_list_that_cannot_be_taken_apart_is_refused(romeo):
+    many = "".join(f"<conference jid='r{number}@rooms.example'/>" for number in range(1001))
+    refused = publish(romeo, OLD, "current", f"<storage xmlns='{OLD}'>{many}</storage>")
+    assert condition(refused) == ("policy-violation",)
+    assert condition(publish(romeo, OLD, "current", "<other xmlns='urn:test'/>")) == ("bad-request",)
+    assert condition(items(romeo, OLD)) == ("item-not-found",)

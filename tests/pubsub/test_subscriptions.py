@@ -207,6 +207,11 @@ def test_very_many_subscribers_come_and_go(romeo, juliet, service, node):
     change = pubsub(f"<subscriptions node='{node}'>{half}</subscriptions>", OWNER)
     assert condition(romeo.iq("set", change, to=service)) == ("result",)
     assert subscribers() == jids[1::2]
+    many = "".join(f"<subscription jid='u@a{n}.invalid' subscription='subscribed'/>" for n in range(60))
+    change = pubsub(f"<subscriptions node='{node}'>{many}</subscriptions>", OWNER)
+    refused = romeo.iq("set", change, to=service)  # of so many other servers
+    assert condition(refused) == ("not-acceptable",)
+    assert len(list(refused.iter(f"{{{OWNER}}}subscription"))) == 11
     assert condition(configure(romeo, node, service, access_model="whitelist")) == ("result",)
     assert subscribers() == []
 
