@@ -215,12 +215,7 @@ def there(owner: str, name: str) -> bool:
 
 
 def _create(
-    owner: str,
-    name: str,
-    config: Config,
-    limits: tuple[int, int],
-    creator: str,
-    affiliations: dict[str, str],
+    owner: str, name: str, config: Config, limits: tuple[int, int], creator: str, affiliations: dict[str, str]
 ) -> str:
     """What came of it: made, exists, full."""
     mine = PubsubNode.owner == owner
@@ -303,12 +298,7 @@ def _delete(owner: str, name: str) -> int:
 
 
 def create(
-    owner: str,
-    name: str,
-    config: Config,
-    limits: tuple[int, int],
-    creator: str,
-    affiliations: dict[str, str],
+    owner: str, name: str, config: Config, limits: tuple[int, int], creator: str, affiliations: dict[str, str]
 ) -> str:
     """What came of it, when that is committed: made, exists, full. ``limits``: how many nodes there may be in all, and of this
     creator."""
