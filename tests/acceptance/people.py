@@ -19,6 +19,8 @@ class Program:
     """A client of other people in a process of its own, that says and is told JSON lines. What happened to it is in
     `heard`; `hears` takes it from there."""
 
+    patience = PATIENCE
+
     def __init__(self, jid: str, command: list[str], **environ: str) -> None:
         self.jid, self.full = jid, ""  # with its resource when it is online
         self.heard: list[list[str]] = []
@@ -47,7 +49,9 @@ class Program:
     def until(self, *words: str) -> list[list[str]]:
         """All up to the first thing that begins with these words, and it; they are taken."""
         wanted = list(words)
-        with gevent.Timeout(PATIENCE, AssertionError(f"{self.jid} waits for {wanted}, heard {self.heard}")):
+        with gevent.Timeout(
+            self.patience, AssertionError(f"{self.jid} waits for {wanted}, heard {self.heard}")
+        ):
             while True:
                 self.news.clear()
                 for number, each in enumerate(self.heard, 1):
