@@ -96,3 +96,8 @@ class Config(Fields):
     @property
     def is_collection(self) -> bool:
         return self.node_type == "collection"
+
+    @property
+    def keeps(self) -> bool:
+        """Does the node keep items?"""
+        return self.persist_items and self.max_items != 0

@@ -132,7 +132,7 @@ class Engine(ABC):
 
     def most(self, config: Config) -> int:
         """How many items such a node keeps."""
-        if not config.persist_items or config.is_collection:
+        if not config.keeps or config.is_collection:
             return 0
         return self.max_items if config.max_items is None else min(config.max_items, self.max_items)
 

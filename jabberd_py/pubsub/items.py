@@ -72,7 +72,7 @@ class Items(Reading):
     def put(self, owner: str, node: Node, items: list[Item]) -> None:
         """Publishes: what is kept is committed when this returns, and subscribers are about to be told. Raises StanzaError."""
         config, dropped = node.config, list[str]()
-        if config.persist_items and items:
+        if config.keeps and items:
             size = sum([len(item.payload) for item in items])
             if not quota.take(owner, node.creator, size, self.room()):
                 raise StanzaError("resource-constraint", "the items here take too much room", type="wait")
@@ -148,11 +148,11 @@ class Items(Reading):
         for each in elements:
             if each.name != "item" or each.ns != NS:
                 raise StanzaError("bad-request")
-        if not elements and (config.persist_items or config.deliver_payloads):
+        if not elements and (config.keeps or config.deliver_payloads):
             raise refusal("bad-request", "item-required")
-        if elements and not config.persist_items and not config.deliver_payloads:
+        if elements and not config.keeps and not config.deliver_payloads:
             raise refusal("bad-request", "item-forbidden")
-        if len(elements) > (min(AT_ONCE, self.most(config)) if config.persist_items else AT_ONCE):
+        if len(elements) > (min(AT_ONCE, self.most(config)) if config.keeps else AT_ONCE):
             raise refusal("not-allowed", "max-items-exceeded")
         now = time.time()
         found: dict[str, Item] = {}
@@ -189,7 +189,7 @@ class Items(Reading):
         affiliation = self.affiliation(owner, node, asker)
         if affiliation != "owner" and not self.publishes(owner, node, asker):
             raise StanzaError("forbidden")
-        if node.config.is_collection or not node.config.persist_items:
+        if node.config.is_collection or not node.config.keeps:
             raise unsupported("persistent-items")
         self.settle(owner, node)
         if affiliation != "owner":

@@ -30,7 +30,7 @@ def items_of(engine: Reading, owner: str, node: Node, request: Element) -> Eleme
     if page is not None and page.index is not None:
         raise StanzaError("feature-not-implemented", "pages by index")
     query = Element("query", DISCO_ITEMS)
-    if not node.config.persist_items:
+    if not node.config.keeps:
         return query
     engine.settle(owner, node)
     mark, back = (None, False) if page is None else (page.after or page.before, page.before is not None)

@@ -141,7 +141,7 @@ class Owners(Subscribing):
 
     def purged(self, owner: str, node: Node) -> None:
         """Removes all items. Raises StanzaError."""
-        if node.config.is_collection or not node.config.persist_items:
+        if node.config.is_collection or not node.config.keeps:
             raise unsupported("persistent-items")
         store.purge(owner, node.name)
         self.changed(owner, node)

@@ -65,7 +65,7 @@ class Reading(Engine):
         if node.config.is_collection:
             raise unsupported("retrieve-items")
         self._subscription(node, asker, verb.attrs.get("subid"))
-        if not node.config.persist_items:
+        if not node.config.keeps:
             raise unsupported("persistent-items")
         ids = [each.attrs.get("id", "") for each in verb.all("item", NS)]
         if len(ids) > AT_ONCE:

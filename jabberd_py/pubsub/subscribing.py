@@ -109,7 +109,7 @@ class Subscribing(Items):
     def send_last(self, owner: str, node: Node, to: str) -> int:
         """The last item of the node, if there is one. Returns how many characters it has."""
         config, size = node.config, 0
-        while config.persist_items:
+        while config.keeps:
             turn = node.turn
             newest = store.newest(owner, node.name, 1)
             if node.turn != turn:

@@ -9,6 +9,7 @@ import pytest
 from tests.client import subscribe_both
 from tests.pubsub.test_subscriptions import subscribe, values
 from tests.pubsub.words import (
+    CAPS,
     EVENT,
     INFO,
     NS,
@@ -207,3 +208,44 @@ def test_the_owner_deletes_what_others_subscribed_to_and_they_hear_once(romeo, j
     assert delete(romeo, node, service) == OK
     juliet.gets(f"<message><event xmlns='{EVENT}'><delete node='{node}'/></event></message>", 10)
     juliet.nothing(f"<message><event xmlns='{EVENT}'/></message>")
+
+
+def test_a_node_of_no_items_only_tells(romeo, make_client, name):
+    """esl/MongooseIM#4741: max_items 0 is another way to say that nothing is kept."""
+    other = make_client(romeo.account, resource="other")
+    listen(other, name)
+    for _ in range(2):  # gkdr/lurch#52: an event each time, though it is the same item
+        assert condition(publish(romeo, name, "a", max_items="0")) == ("result",)
+        other.gets(event(name, "<item id='a'/>", romeo.bare))
+    assert condition(items(romeo, name)) == ("feature-not-implemented", "unsupported")
+
+
+def test_an_own_client_that_comes_gets_the_last_item(romeo, make_client, name):
+    """processone/ejabberd#2112."""
+    publish(romeo, name, "a")
+    listen(romeo, name)
+    other = make_client(romeo.account, resource="other", available=False)
+    c = f"<c xmlns='{CAPS}' hash='sha-1' node='https://test.example' ver='{romeo.caps[0]}'/>"
+    other.send(f"<presence>{c}</presence>")
+    other.gets(event(name, "<item id='a'/>", romeo.bare))
+
+
+def test_who_subscribes_hears_whatever_his_client_shows(romeo, juliet, name):
+    """processone/ejabberd#16."""
+    subscribe_both(romeo, juliet)
+    listen(juliet, "urn:test:other")
+    assert condition(subscribe(juliet, name, romeo.bare)) == ("item-not-found",)
+    publish(romeo, name, "a")
+    assert condition(subscribe(juliet, name, romeo.bare)) == ("result",)
+    juliet.gets(event(name, "<item id='a'/>", romeo.bare), 10)
+    publish(romeo, name, "b")
+    juliet.gets(event(name, "<item id='b'/>", romeo.bare), 10)
+
+
+@pytest.mark.topology("two servers")
+def test_a_client_of_another_server_subscribes_for_itself(romeo, juliet, service, node):
+    """igniterealtime/Openfire#2371."""
+    assert condition(subscribe(juliet, node, service, juliet.jid)) == ("result",)
+    publish(romeo, node, to=service)
+    got = juliet.gets(f"<message from='{service}'><event xmlns='{EVENT}'/></message>", 10)
+    assert got.get("to") == juliet.jid
