@@ -12,7 +12,7 @@ from .. import log
 from ..hooks import HANDLED, Module, iq, on
 from ..jsm.notes import CAPS
 from ..jsm.session import Nobody, Session
-from ..net.turns import fairly
+from ..net.turns import fairly, queue
 from ..xdb import xdb
 from ..xmpp import forms
 from ..xmpp.element import Element
@@ -36,6 +36,8 @@ from .store import Node
 from .tables import TABLES
 
 logger = log.get(__name__)
+AT_ONCE = 50
+"""Last items that a client gets before others have their turn."""
 GREETINGS = 10_000
 """Clients that have just come and wait for the last items; past that, who causes more does the work."""
 
@@ -296,7 +298,9 @@ class Pep(AccountCommands, OnBehalf, Expiry, Module):
 
     def _greet(self, user: str, full: str, wants: frozenset[str]) -> None:
         client = parse(full)
-        for name in fairly(wants & store.nodes_of(user).keys()):
+        for number, name in enumerate(wants & store.nodes_of(user).keys(), 1):
+            if not number % AT_ONCE:
+                queue()
             node = store.nodes_of(user).get(name)
             if (
                 node is None
