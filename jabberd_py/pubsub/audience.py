@@ -125,15 +125,3 @@ class Audience:
     def clients_of(self, user: str, bare: str) -> list[tuple[str, Seen]]:
         """Those of one contact."""
         return [each for each in self.clients(user) if each[0].partition("/")[0] == bare]
-
-
-class Latest:
-    """The presence that came last: its ``kids``, its sender, and what it says of the sender's capabilities (``key`` as in
-    `Seen`, ``node``: to ask for)."""
-
-    __slots__ = ("full", "key", "kids", "node")
-
-    def __init__(self, kids: list[str], full: str, shown: Any) -> None:
-        self.kids, self.full = kids, full
-        self.key: tuple[str, ...] | None = None if shown is None else shown.key(full)
-        self.node: str = "" if shown is None else shown.node
