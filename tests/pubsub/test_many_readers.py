@@ -60,7 +60,7 @@ def tell(outbox, node, size, barred=()):
     item = Item("1", "p@a.example", 0.0, f"<a xmlns='urn:x'>{'x' * size}</a>")
     stanza = items_event(OWNER, node.name, "headline", [item], True)
     weight = len(node.subscriptions)
-    outbox.put(OWNER, Event(stanza, weight, lambda: readers(engine, OWNER, node, "items")))
+    outbox.put(OWNER, node, Event(stanza, weight, lambda: readers(engine, OWNER, node, "items")))
     return len(stanza.inner)
 
 
