@@ -342,7 +342,7 @@ def _configured(owner: str, changes: dict[str, tuple[Config, int | None]]) -> No
             trim(owner, name, most)
 
 
-def retract(owner: str, name: str, items: Sequence[str], all_: bool) -> list[str]:
+def retract(owner: str, name: str, items: Sequence[str], all_: bool = True) -> list[str]:
     """As `_retract`, when that is committed."""
     gone: list[str] = xdb.save(_retract, owner, name, items, all_)
     _uncount(owner, name)

@@ -54,7 +54,7 @@ def named(name: str, default: int) -> tuple[int, set[int]]:
     return int(match[1] or default), found
 
 
-def tests() -> list[tuple[str, str, str]]:
+def functions() -> list[tuple[str, str, str]]:
     """(file, name, source)"""
     found = []
     for path in sorted(HERE.glob("test_*.py")):
@@ -70,7 +70,7 @@ def tests() -> list[tuple[str, str, str]]:
 def test_every_example_has_its_test_or_a_reason(xep: int) -> None:
     reasons = {number for numbers in REASONS[xep].values() for number in numbers}
     tested = set[int]()
-    for file, name, source in tests():
+    for file, name, source in functions():
         which, numbers = named(name, FILES.get(file, 60))
         if which == xep:
             if file == "test_examples.py":
