@@ -201,7 +201,7 @@ class Reader:
             return self.owed
         try:
             (waiting,) = struct.unpack("i", fcntl.ioctl(self.fd, termios.TIOCOUTQ, bytes(4)))
-        except OSError:  # not on this kind of socket
+        except (OSError, ValueError):  # not on this kind of socket, or it is none (a mailbox)
             waiting = 0
         return int(waiting)
 
