@@ -162,6 +162,10 @@ class Roster(Module):
         item = roster(user).get(jid)
         return SubscriptionState() if item is None else item.state
 
+    def groups_of(self, user: str) -> list[str]:
+        """The groups in which the user keeps contacts."""
+        return sorted({group for item in roster(user).values() for group in item.groups})
+
     def set_state(
         self, user: str, jid: str, state: SubscriptionState, request: str | None = None, push: bool = True
     ) -> None:

@@ -41,6 +41,16 @@ OF_LEAVES = (
 )
 
 
+LANGUAGES = (
+    "ar bg bn ca cs da de el en es et eu fa fi fr ga he hi hr hu id it ja ko lt lv ms nl no pl pt ro ru sk sl sr sv"
+    " sw ta th tr uk ur vi zh"
+)
+LANGUAGE = TEXT._replace(type="list-single", choices=tuple(LANGUAGES.split()))
+"""A form offers some; any other is taken as well."""
+GROUPS = TEXTS._replace(type="list-multi")
+"""A form offers those of the roster of who asks for it; any other is taken as well."""
+
+
 @dataclass(frozen=True)
 class Config(Fields):
     """How a node behaves. ``max_items`` None: as many as the server allows; ``item_expire`` None: they stay. ``collection`` are
@@ -51,7 +61,7 @@ class Config(Fields):
     title: str = option(TEXT, "", "A short name for the node")
     description: str = option(TEXT, "", "What the node is about")
     type: str = option(TEXT, "", "The type of node data, usually a namespace")
-    language: str = option(TEXT, "", "The default language of the node")
+    language: str = option(LANGUAGE, "", "The default language of the node")
     contact: tuple[str, ...] = option(ADDRESSES, (), "Whom to ask about the node")
     node_type: str = option(one_of("leaf", "collection"), "leaf", "Whether the node contains items or nodes")
     collection: tuple[str, ...] = option(PARENTS, (), "The collections of which this node is a child")
@@ -66,7 +76,7 @@ class Config(Fields):
         NUMBER_OR_MAX, None, "How many children it may have: a number, or 'max'"
     )
     access_model: str = option(one_of(*ACCESS_MODELS), "open", "Who may subscribe and retrieve items")
-    roster_groups_allowed: tuple[str, ...] = option(TEXTS, (), "Roster groups that may subscribe")
+    roster_groups_allowed: tuple[str, ...] = option(GROUPS, (), "Roster groups that may subscribe")
     subscribe: bool = option(BOOLEAN, True, "Whether to allow subscriptions")
     publish_model: str = option(one_of("publishers", "subscribers", "open"), "publishers", "Who may publish")
     persist_items: bool = option(BOOLEAN, True, "Whether to keep items")

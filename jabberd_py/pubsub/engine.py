@@ -93,6 +93,14 @@ class Engine(ABC):
         shown: list[str] | None = self.host.router.presence_of(parse(jid))
         return shown
 
+    def groups_of(self, jid: JID) -> list[str]:
+        """The groups of that user's roster; none if there is no such account here."""
+        host: Any = self.host.router.instances.get(jid.domain)
+        if host is None or "roster" not in host.modules or not host.users.exists(jid.user):
+            return []
+        groups: list[str] = host["roster"].groups_of(jid.user)
+        return groups
+
     # -- nodes ------------------------------------------------------------------------------------
 
     def nodes(self, owner: str) -> Nodes:

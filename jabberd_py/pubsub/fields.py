@@ -19,7 +19,7 @@ MOST = 2**31 - 1
 
 class Kind(NamedTuple):
     """What the values of a field are. ``read`` makes a value of a form's texts, and raises ValueError; ``write`` turns it into
-    what a form shows."""
+    what a form shows. ``choices``: what a list offers."""
 
     type: str
     read: Callable[[list[str]], Any]
@@ -138,20 +138,24 @@ class Fields:
         hidden: Container[str] = (),
         choices: Mapping[str, Iterable[str]] = {},
     ) -> Form:
-        """A data form with all fields and their values but the ``hidden``. ``choices``: of fields of which not everything
-        that XEP-0060 knows is offered."""
+        """A data form with all fields and their values but the ``hidden``. ``choices``: what fields of a list offer, if that is
+        not what they always offer. A list also has what is chosen now."""
         form = Form(type, form_type=form_type)
         for each in fields(self):
             if each.name in hidden:
                 continue
             kind: Kind = each.metadata["kind"]
-            offered = choices.get(each.name, kind.choices)
+            value = kind.write(getattr(self, each.name))
+            offered: Iterable[str] = ()
+            if type == "form" and kind.type.startswith("list-"):
+                chosen: Any = [value] if isinstance(value, str) else value or ()
+                offered = dict.fromkeys([*choices.get(each.name, kind.choices), *chosen])
             form.field(
                 PREFIX + self.names.get(each.name, each.name),
                 kind.type,
                 each.metadata["label"],
-                kind.write(getattr(self, each.name)),
-                [(choice, choice) for choice in offered] if type == "form" else (),
+                value,
+                [(choice, choice) for choice in offered],
             )
         return form
 

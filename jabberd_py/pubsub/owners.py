@@ -57,16 +57,18 @@ class Owners(Subscribing):
         children = self.nodes(owner).children.get(node.name, ())
         return replace(node.config, children=tuple(children)) if children else node.config
 
-    def config_form(self, config: Config, type: str, form_type: str = NODE_CONFIG) -> Element:
-        """``type``: form, or result."""
-        return config.form(
-            type, form_type, self.hidden(config), {"access_model": self.access_models}
-        ).element()
+    def config_form(
+        self, config: Config, type: str, form_type: str = NODE_CONFIG, asker: JID | None = None
+    ) -> Element:
+        """``type``: form, or result. ``asker``: the groups of that user's roster are offered."""
+        groups = self.groups_of(asker) if asker else ()
+        offered = {"access_model": self.access_models, "roster_groups_allowed": groups}
+        return config.form(type, form_type, self.hidden(config), offered).element()
 
     def show_form(self, owner: str, asker: JID, verb: Element, request: Element) -> Element:
         """Section 8.2: the form."""
         node = self.own_node(owner, verb.attrs.get("node"), asker)
-        form = self.config_form(self.shown(owner, node), "form")
+        form = self.config_form(self.shown(owner, node), "form", asker=asker)
         return Element("pubsub", OWNER, Element("configure", OWNER, form, node=node.name))
 
     def default_form(self, owner: str, asker: JID, verb: Element, request: Element) -> Element:
@@ -78,7 +80,8 @@ class Owners(Subscribing):
             if not self.collections:
                 raise unsupported("collections")
             config = replace(config, node_type="collection")
-        return Element("pubsub", OWNER, Element("default", OWNER, self.config_form(config, "form")))
+        form = self.config_form(config, "form", asker=asker)
+        return Element("pubsub", OWNER, Element("default", OWNER, form))
 
     def set_form(self, owner: str, asker: JID, verb: Element, request: Element) -> None:
         name = verb.attrs.get("node")
