@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from ..xmpp.jid import parse
+from . import store
 from .config import Config
+from .owners import changing
 from .requests import Requests
 from .store import Item
 
@@ -17,9 +20,14 @@ class OnBehalf(Requests):
     checks: dict[str, Callable[[str, list[Item]], None]]
 
     def publish_for(self, user: str, name: str, config: Config, items: list[Item]) -> None:
-        """Returns when that is committed; a node that there is not yet is made with ``config``. Raises StanzaError,
-        StoreError."""
+        """Returns when that is committed; a node that there is not yet is made with ``config``. One that a client has made
+        keeps as many items as ``config`` says: otherwise the new ones would push out those that other clients rely on.
+        Raises StanzaError, StoreError."""
         node = self.nodes(user).get(name) or self.make(user, parse(user), name, config)
+        if self.most(node.config) < self.most(config):
+            with changing.of(user):
+                wider = replace(node.config, persist_items=True, max_items=config.max_items)
+                store.configure(user, {name: (wider, self.most(wider))})
         self.put(user, node, items)
 
     def retract_for(self, user: str, name: str, ids: list[str]) -> None:

@@ -148,6 +148,18 @@ def test_bookmarks_that_others_could_read_are_closed(romeo, juliet):
     assert copied(romeo) == {"a@rooms.example": "A"}
 
 
+def test_a_list_of_an_old_client_fits_where_a_new_one_has_made_room_for_a_single_item(romeo):
+    """Some programs publish their first bookmark without `max_items`."""
+    publish(romeo, NODE, "a@rooms.example", room("A"), access_model="whitelist")
+    three = "".join(f"<conference jid='{name}@rooms.example' name='{name.upper()}'/>" for name in "abc")
+    assert condition(store(romeo, three)) == ("result",)
+    assert sorted(ids(items(romeo, NODE))) == [f"{name}@rooms.example" for name in "abc"]
+    assert copied(romeo) == {f"{name}@rooms.example": name.upper() for name in "abc"}
+    assert stored(romeo)[0].keys() == copied(romeo).keys()
+    publish(romeo, NODE, "d@rooms.example", room("D"))
+    assert len(copied(romeo)) == 4
+
+
 def test_a_bookmark_of_any_size_stays_out_of_the_older_forms(romeo):
     publish(romeo, NODE, "a@rooms.example", room("A"), access_model="whitelist", max_items="max")
     publish(romeo, NODE, "b@rooms.example", room("B" * 100_000))

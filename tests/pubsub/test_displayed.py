@@ -48,6 +48,15 @@ def test_examples_8_to_10_one_message_tells_the_other_side_and_ones_own_clients(
     assert values["pubsub#access_model"] == "whitelist" and values["pubsub#max_items"] == "max"
 
 
+def test_markers_of_several_chats_stay_where_a_client_has_made_room_for_one(romeo, juliet):
+    publish(romeo, MDS, "first@montegue.example", displayed("a", romeo.bare), access_model="whitelist")
+    romeo.send(
+        f"<message to='{juliet.bare}' type='chat' id='m1'><body>hi</body>{displayed('s1', romeo.bare)}</message>"
+    )
+    juliet.gets(f"<message from='{romeo.jid}'/>", 10)
+    assert ids(items(romeo, MDS)) == ["first@montegue.example", juliet.bare]
+
+
 def test_a_message_has_one_marker(romeo, juliet):
     many = displayed("s1", romeo.bare) * 1000
     romeo.send(f"<message to='{juliet.bare}' type='chat' id='many'><body>hi</body>{many}</message>")
