@@ -9,6 +9,7 @@ import sys
 from typing import Any
 
 import aioxmpp
+from aiox_nodes import Nodes
 from aioxmpp import xso
 from aioxmpp.misc import Forwarded
 from aioxmpp.rsm.xso import ResultSetMetadata
@@ -68,6 +69,7 @@ class Person:
         self.client = aioxmpp.PresenceManagedClient(aioxmpp.JID.fromstr(jid), security, override_peer=where)
         self.found: list[str] = []
         self.leaving = False
+        self.nodes = Nodes(self.client, say)
         self.muc = self.client.summon(aioxmpp.MUCClient)
         self.rooms: dict[str, Any] = {}
         self.carbons = self.client.summon(aioxmpp.CarbonsClient)
@@ -127,6 +129,8 @@ class Person:
                 say("blocklist", *self.blocking.blocklist)
             case "quit":
                 self.leaving = True
+            case _ if action in self.nodes.actions:
+                await self.nodes.do(action, *words)
             case _:
                 await self.do_in_room(action, *words)
         say("did", action)

@@ -8,10 +8,19 @@ what happens to it, and "did" when it has done what it was told:
    ["blocklist"]   ["roster"]   ["upload", file]   ["fetch", url]   ["bytes", full jid, text]   ["quit"]
    of a room: ["join", room, nick]   ["configure", room, name]   ["say", room, body]   ["subject", room, text]
    ["invite", room, jid]   ["kick", room, nick]   ["ban", room, jid]   ["self-ping", room]   ["room pages", room, size]
+   of a node at `to` ("" is one's own account; a wish is "field=value" of the form that belongs there):
+   ["create node", to, node, wish...]   ["configure node", to, node, wish...]   ["purge node", to, node]
+   ["delete node", to, node]   ["nodes", to, collection]   ["publish", to, node, id, text, wish...]   ["retract", to, node, id]
+   ["items", to, node, id...]   ["subscribe", to, node, wish...]   ["options", to, node]   ["unsubscribe", to, node]
+   ["listen", node]   ["avatar", text]   ["bookmarks", form]   ["bookmark", form, room, name]   ["unbookmark", form, room]
+   (a form is "0402", "0048" or "private")
 <- ["online", full jid]   ["resumed"]   ["chat", bare jid, body]   ["copy", "sent" or "received", from, to, body]
    ["page", body, ...]   ["roster", jid, ...]   ["url", url]   ["file", status, type, text]   ["bytes", text]
    ["push", "blocked" or "unblocked", jid, ...]   ["blocklist", jid, ...]   ["did", action]
    ["joined", nick]   ["said", nick, body]
+   ["event", "item", node, id, text, collection]   ["event", "retract", node, id]   ["event", "delete", node]
+   ["nodes", node, ...]   ["items", "id=text", ...]   ["subscribed", state]   ["options", "deliver", "0" or "1"]
+   ["avatar", jid, id, image]   ["bookmarks", "room=name/nick", ...]   ["error", condition]
    ["failed", reason]
 """
 

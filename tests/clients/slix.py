@@ -5,10 +5,10 @@ import json
 import sys
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree as ET
 
 import slixmpp
 from aiohttp import ClientSession
+from slix_nodes import Nodes
 
 
 def say(*words: Any) -> None:
@@ -31,6 +31,7 @@ class Person(slixmpp.ClientXMPP):
         ):
             self.register_plugin(plugin)
         self.register_plugin("xep_0065", {"auto_accept": True})
+        self.nodes = Nodes(self, say)
         self.came = bytearray()
         self.add_event_handler("socks5_data", self.came.extend)
         self.add_event_handler("socks5_closed", lambda _: say("bytes", bytes(self.came).decode()))
@@ -41,7 +42,6 @@ class Person(slixmpp.ClientXMPP):
         self.add_event_handler("carbon_received", lambda m: self.on_copy("received", m["carbon_received"]))
         self.add_event_handler("blocked", lambda iq: say("push", "blocked", *jids(iq["block"])))
         self.add_event_handler("unblocked", lambda iq: say("push", "unblocked", *jids(iq["unblock"])))
-        self.add_event_handler("avatar_metadata_publish", self.on_avatar)
         self.add_event_handler("failed_all_auth", lambda _: say("failed", "no mechanism let me in"))
         self.add_event_handler("disconnected", self.on_disconnected)
 
@@ -63,35 +63,6 @@ class Person(slixmpp.ClientXMPP):
 
     def on_copy(self, kind: str, copy: Any) -> None:
         say("copy", kind, copy["from"].full, copy["to"].full, copy["body"])
-
-    async def on_avatar(self, message: Any) -> None:
-        """Fetches the image that the metadata names, as a program that shows it would."""
-        event = message["pubsub_event"]["items"]["item"]
-        sender, id = message["from"].bare, event["id"]
-        found = await self.plugin["xep_0084"].retrieve_avatar(sender, id)
-        image = found["pubsub"]["items"]["item"]["avatar_data"]["value"]
-        say("avatar", sender, id, image.decode())
-
-    async def publish_avatar(self, text: str) -> None:
-        avatar, image = self.plugin["xep_0084"], text.encode()
-        id = avatar.generate_id(image)
-        await avatar.publish_avatar(image)
-        await avatar.publish_avatar_metadata({"id": id, "type": "image/png", "bytes": len(image)})
-
-    async def service(self, address: str) -> None:
-        """All that a program does with a node of its own."""
-        pubsub, node = self.plugin["xep_0060"], "slix"
-        await pubsub.create_node(address, node)
-        await pubsub.subscribe(address, node)
-        await pubsub.publish(address, node, id="one", payload=ET.fromstring("<a xmlns='urn:example'/>"))
-        items = (await pubsub.get_items(address, node))["pubsub"]["items"]
-        say("items", *(item["id"] for item in items))
-        await pubsub.retract(address, node, "one", notify=True)
-        form = (await pubsub.get_node_config(address, node))["pubsub_owner"]["configure"]["form"]
-        say("config", form.get_values()["pubsub#access_model"])
-        await pubsub.unsubscribe(address, node)
-        await pubsub.purge(address, node)
-        await pubsub.delete_node(address, node)
 
     async def send_bytes(self, to: str, text: str) -> None:
         """By a proxy that it finds itself."""
@@ -127,16 +98,12 @@ class Person(slixmpp.ClientXMPP):
                 await self.pages(words[0])
             case "pages back":
                 await self.pages_back(words[0])
-            case "avatar":
-                await self.publish_avatar(words[0])
             case "bytes":
                 await self.send_bytes(*words)
             case "upload":
                 say("url", await self.plugin["xep_0363"].upload_file(words[0]))
             case "fetch":
                 await self.fetch(words[0])
-            case "service":
-                await self.service(words[0])
             case "block":
                 await blocking.block(slixmpp.JID(words[0]))
             case "unblock":
@@ -146,6 +113,8 @@ class Person(slixmpp.ClientXMPP):
             case "quit":
                 self.leaving = True
                 await self.disconnect()
+            case _:
+                await self.nodes.do(action, *words)
         say("did", action)
 
 

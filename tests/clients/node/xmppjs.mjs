@@ -5,6 +5,7 @@ import { webcrypto } from "node:crypto";
 import readline from "node:readline";
 import { client, xml } from "@xmpp/client";
 import WebSocket from "ws";
+import { nodes } from "./nodes.mjs";
 
 const MAM = "urn:xmpp:mam:2", RSM = "http://jabber.org/protocol/rsm", CARBONS = "urn:xmpp:carbons:2",
     FORWARD = "urn:xmpp:forward:0", BLOCKING = "urn:xmpp:blocking", MUC = "http://jabber.org/protocol/muc",
@@ -108,6 +109,7 @@ const actions = {
     ban: (room, jid) => set(room, ADMIN, xml("item", { jid, affiliation: "outcast" })),
     "self-ping": (room) => xmpp.iqCaller.get(xml("ping", "urn:xmpp:ping"), `${room}/${rooms[room]}`),
     "room pages": (room, size) => pages(size, "after", undefined, room),
+    ...nodes(xmpp, say),
     quit: () => xmpp.stop(),
 };
 
