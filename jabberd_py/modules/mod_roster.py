@@ -387,12 +387,7 @@ def _write(
     else:
         s = item.state
         row: dict[str, Any] = {"listed": item.listed, "name": item.name, "groups": json.dumps(item.groups)}
-        row |= {
-            "subscription": s.subscription,
-            "ask": s.ask,
-            "pending_in": s.pending_in,
-            "approved": s.approved,
-        }
+        row |= {each: getattr(s, each) for each in ("subscription", "ask", "pending_in", "approved")}
         if request is not None or not s.pending_in:
             row["request"] = request
         if RosterItem.select(RosterItem.id).where(mine).exists():
