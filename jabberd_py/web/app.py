@@ -159,7 +159,8 @@ def _to_sign_in() -> Any:
     wanted = request.full_path.rstrip("?") if again else ""
     from urllib.parse import urlencode
 
-    return redirect("/sign-in" + ("?" + urlencode({"next": wanted}) if wanted else ""), 303)
+    said = ({"next": wanted} if wanted else {}) | ({} if request.method in SAFE else {"sent": "1"})
+    return redirect("/sign-in" + ("?" + urlencode(said) if said else ""), 303)
 
 
 def _check_origin() -> None:

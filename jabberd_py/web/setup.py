@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from flask import Blueprint, abort, g, redirect, render_template, request
 from werkzeug.wrappers import Response
@@ -220,8 +220,9 @@ def finish() -> Response:
     """Closes the set-up for good."""
     if state().done is None:
         abort(404)
+    administrator = state().answers.get("result", {}).get("administrator", "")
     state().close()
-    return redirect("/sign-in", 303)
+    return redirect(f"/sign-in?{urlencode({'address': administrator})}", 303)
 
 
 def _take(*names: str) -> None:

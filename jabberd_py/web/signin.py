@@ -50,8 +50,9 @@ def sign_in() -> str | Response | tuple[str, int]:
         if g.signed is not None:
             return redirect(wanted or _home(), 303)
         return render_template(
-            "signin.html", next=wanted, address="", error="" if open_ else PLAIN, usable=open_, ended=_ended()
-        )
+            "signin.html", next=wanted, address=request.args.get("address", "")[:300], error="" if open_ else PLAIN,
+            usable=open_, ended=_ended(), sent=request.args.get("sent"),
+        )  # fmt: skip
     said = request.form.get("address", "")[:2000].strip()
     try:
         if not open_:

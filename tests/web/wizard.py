@@ -65,7 +65,7 @@ def main() -> None:
         look("done")
         found["text"] = page.inner_text("main")
         page.get_by_role("link", name="Finish: sign in to the console").click()
-        page.wait_for_url("**/sign-in")
+        page.wait_for_url("**/sign-in?*")
         found["seconds"] = time.monotonic() - start
         page.get_by_label("Your address").fill("romeo@home.example")
         page.get_by_label("Password").fill(plan["password"])
