@@ -86,7 +86,7 @@ class Invites(Module):
         note: str = "",
     ) -> dict[str, Any]:
         """Make a link with which somebody makes an account here; with a name, that one. The account joins the group of the
-        roster, and the rooms of this host (addresses, separated by spaces). The link is shown once."""
+        roster, and the rooms of this host (names or addresses, separated by spaces). The link is shown once."""
         return self._make(self.host.domain, None, uses, lifetime, registers=True, name=self._name(name, uses, caller),
                           team=self._group(group), rooms=self._rooms(rooms), note=note)  # fmt: skip
 
@@ -218,8 +218,14 @@ class Invites(Module):
         return group
 
     def _rooms(self, rooms: str) -> str:
-        """Raises ValueError: they are none of this host, or not there; who entered such a room would be its owner."""
-        found = [str(parse(each).bare) for each in rooms.replace(",", " ").split()]
+        """A name alone is one of the host's service for rooms. Raises ValueError: they are none of this host, or not there; who
+        entered such a room would be its owner."""
+        services = [place.domain for place in self.host.router.everybody
+                    if "rooms show" in place.commands and getattr(place, "host", None) is self.host]  # fmt: skip
+        near = f"@{services[0]}" if services else ""
+        said = rooms.replace(",", " ").split()
+        names = {each for each in said if "@" not in each and each not in self.host.router.instances}
+        found = [str(parse(each + near if each in names else each).bare) for each in said]
         if len(found) > ROOMS or not all(ours(self.host, each) for each in found):
             raise ValueError(
                 f"rooms: at most {ROOMS} addresses of this host, such as room@conference.{self.host.domain}"

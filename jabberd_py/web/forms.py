@@ -15,8 +15,18 @@ from . import context, filters
 KINDS = {"password": "password", "private": "password", "flag": "checkbox", "choice": "select", "lines": "textarea",
          "stanza": "textarea", "int": "number", "float": "number"}  # fmt: skip
 """Kind of an argument -> its field. All others are one line of text."""
-ABOUT = {"room": "Such as garden@conference.example.org", "nick": "Such as Juliet"}
+ABOUT = {"nick": "Such as Juliet"}
 """Argument -> its hint, where its kind tells too little."""
+SAID = {
+    ("certificates order", "name"): ("Domain", "The host that gets it, such as example.org"),
+    ("certificates order", "email"): ("Your e-mail address", "For the authority. Let's Encrypt needs none"),
+    ("certificates order", "directory"): (
+        "Another authority",
+        "Empty: Let's Encrypt. One of your own is named on the machine of the server only (jabberctl)",
+    ),
+    ("check federation", "host"): ("From", "Nothing chosen: from the first host"),
+}
+"""(command, argument) -> its label and its hint, where its name tells too little."""
 OPEN = (("rooms config", "value"),)
 """Arguments that the log must not have, but who writes them may see."""
 HINTS = {
@@ -27,6 +37,7 @@ HINTS = {
 }  # fmt: skip
 LABELS = {
     "jid": "Address",
+    "address": "Address",
     "room": "Address of the room",
     "nick": "Nick",
     "after": "Not now, but after",
@@ -92,8 +103,13 @@ class Form:
             if each.kind == "checkbox":
                 found[each.name] = bool(said)
             elif said or each.required:
-                found[each.name] = said
+                found[each.name] = self._whole(said) if each.name == "room" else said
         return found
+
+    def _whole(self, room: str) -> str:
+        """The address of a room; of its name alone, where there is one service for rooms."""
+        services = [] if "@" in room else _places(self.command)
+        return f"{room.strip()}@{services[0]}" if room.strip() and len(services) == 1 else room
 
     def run(self, **more: Any) -> Any:
         """Runs the command with what was sent, and with ``more``, which goes before it; the form keeps what was sent, but for
@@ -133,12 +149,15 @@ def form(command: str, hints: Mapping[str, str] = {}, labels: Mapping[str, str] 
         arguments.setdefault("host", HOST)
     fields = []
     for name, each in arguments.items():
-        one = _field(each, labels.get(name) or LABELS.get(name) or filters.title(name), hints.get(name, ""))
+        label, hint = SAID.get((command, name), (LABELS.get(name) or filters.title(name), ""))
+        if name == "room" and not hint:
+            hint = _rooms(command)
+        one = _field(each, labels.get(name) or label, hints.get(name) or hint)
         if (command, name) in OPEN:
             one.kind = "textarea"
         if name == "host":
-            one.label, one.kind = labels.get(name, "Where"), "select"
-            one.choices, one.hint = _places(command), hints.get(name, "")
+            one.label, one.kind = labels.get(name) or (label if hint else "Where"), "select"
+            one.choices, one.hint = _places(command), hints.get(name) or hint
             if len(one.choices) == 1:  # nothing to choose
                 one.kind = "hidden"
             if each.required is False and len(one.choices) > 1:
@@ -148,6 +167,13 @@ def form(command: str, hints: Mapping[str, str] = {}, labels: Mapping[str, str] 
                 one.value = one.choices[0]
         fields.append(one)
     return Form(command, fields)
+
+
+def _rooms(command: str) -> str:
+    """The hint of a room: how its address looks here."""
+    services = _places(command)
+    alone = "; the name alone will do" if len(services) == 1 else ""
+    return f"Such as garden@{services[0]}{alone}" if services else ""
 
 
 def _places(command: str) -> list[str]:

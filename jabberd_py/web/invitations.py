@@ -20,7 +20,7 @@ HINTS = {
     "uses": "How many accounts can be made with the link",
     "lifetime": "Such as 12h or 7d. Empty: as the server says",
     "group": "The new account and all members of this group are in each other's contact lists",
-    "rooms": "Addresses of chat rooms that the new account becomes a member of, separated by spaces",
+    "rooms": "Chat rooms that the new account becomes a member of, separated by spaces. Make them first, under Rooms",
     "note": "For you, to know the invitation again",
 }
 
