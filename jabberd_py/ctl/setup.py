@@ -157,8 +157,9 @@ class Setup:
 
     @command("certificates order", changes=True, needs="config", rights=True)
     def order_for(self, caller: Caller, name: str, email: str = "", directory: str = "") -> dict[str, Any]:
-        """Let an authority (ACME) give the host of that name its certificate, and renew it: Let's Encrypt, or that of
-        --directory. By it you agree to its terms of service. The domain must lead here, and the authority asks on port 80."""
+        """Let an authority (ACME) give the host of that name its certificate, and renew it: Let's Encrypt, or the one whose
+        directory is given. By it you agree to its terms of service. The domain must lead here, and the authority asks on
+        port 80."""
         name = self.domain(name)
         if name not in self.server.config.hosts:
             raise WrongArgument(f"name: {name} is not served here", "name")
@@ -173,7 +174,9 @@ class Setup:
         )
         if self.server.store is not None:
             gevent.spawn(self._order, name)
-        return answer | {"next": "the certificate is being ordered; certificates show tells what comes of it"}
+        return answer | {
+            "next": "the certificate is being ordered; certificates show (the page Certificates) tells what comes of it"
+        }
 
     # -- how it is done -------------------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ from ..xmpp.stamp import utc
 
 NAMES = {
     "jid": "Address", "url": "Link", "uri": "Link for chat programs", "landing_url": "Link", "ask": "Asked", "id": "Number",
-    "bytes": "Size", "note": "Note",
+    "bytes": "Size", "note": "Note", "address": "IP address", "tls": "TLS",
 }  # fmt: skip
 """Fields of results -> what a person calls them."""
 STATUS = {"wrong argument": 400, "not allowed": 403, "no such thing": 404, "conflict": 409}
@@ -164,6 +164,7 @@ WORDS = {
     "blacklist set": "Change the addresses that may not write here",
     "whitelist show": "Addresses that may always write here",
     "whitelist set": "Change the addresses that may always write here",
+    "certificates order": "Get a certificate",
     "certificates renew": "Get certificates now",
     "certificates show": "How getting certificates goes",
     "setup dns": "DNS records that a domain needs",

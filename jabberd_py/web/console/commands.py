@@ -60,6 +60,8 @@ def do(name: str) -> str | Response | tuple[str, int]:
         and not registry().find(name)[0].command.secret
     ):
         tell(said(name, form, result))
+        if isinstance(result, dict) and result.get("next"):
+            tell(f"To know: {result['next']}.", "hint")
         return redirect(back, 303)
     return _page(entry, form, back, True, result)
 

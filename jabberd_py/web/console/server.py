@@ -37,8 +37,12 @@ def doctor() -> str:
 
 @console.route("/certificates")
 @administrator
-def certificates() -> str:
-    return render_template("console/certificates.html", rows=run("check certificates"))
+def certificates() -> tuple[str, int, dict[str, str]]:
+    """When they expire, and how orders from an authority go; while one is under way, the page is loaded again."""
+    orders = [row for row in run("certificates show") if row["authority"]] if may("certificates show") else []
+    page = render_template("console/certificates.html", rows=run("check certificates"), orders=orders)
+    waiting = any(row["last_order"] == "under way" for row in orders)
+    return page, 200, {"Refresh": str(AGAIN)} if waiting else {}
 
 
 @console.route("/store", methods=["GET", "POST"])
