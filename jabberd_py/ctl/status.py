@@ -61,6 +61,8 @@ class Status:
             for row in rows:
                 trouble = row["trouble"] if isinstance(row["trouble"], list) else [row["trouble"]]
                 about = row.get("domain") or name.removeprefix("check ")
+                if name == "check certificates":
+                    about = f"certificate of {about}"
                 found += [f"{about}: {each}" for each in trouble if each]
         store = self.server.store
         if store is not None and store.trouble:

@@ -260,7 +260,10 @@ def test_status_is_one_screen(server: ServerProcess, romeo: Any) -> None:
         for each in ("version", "uptime", "localhost", "store", "certificates", "warnings", "federation")
     )
     status = json.loads(run(server, "status", "--json").stdout)
-    assert status["process"] == server.process.pid and "localhost: is self-signed" in status["warnings"]
+    assert (
+        status["process"] == server.process.pid
+        and "certificate of localhost: is self-signed" in status["warnings"]
+    )
 
 
 # -- the shell ------------------------------------------------------------------------------------------
