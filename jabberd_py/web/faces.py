@@ -71,7 +71,7 @@ CONSOLE = [
     ("Server", [
         Entry("console.federation", "Federation", "s2s"),
         Entry("console.certificates", "Certificates", "check certificates"),
-        Entry("modules.index", "Modules", "config places"),
+        Entry("modules.index", "Modules and options", "config places"),
         Entry("console.store", "Store and backups", "check store"),
         Entry("console.commands", "All commands"),
     ]),
@@ -109,6 +109,7 @@ ALSO: dict[str, tuple[str, ...]] = {
     ),
     "console.hosts": ("admins set", "setup dns", "webhooks list", "webhooks secret"),
     "modules.index": ("config show", "config set", "config unset"),
+    "modules.place": ("restart",),
     "console.store": ("stop", "restart"),
 }  # fmt: skip
 """Page -> what else can be done about its things: commands that have no place of their own on it."""
@@ -136,7 +137,9 @@ def _shown(entry: Entry) -> bool:
 
 
 def _link(entry: Entry) -> Link:
-    return Link(url_for(entry.endpoint), entry.text, entry.endpoint == request.endpoint)
+    href = url_for(entry.endpoint)
+    below = href.count("/") > 1 and request.path.startswith(href.rstrip("/") + "/")
+    return Link(href, entry.text, entry.endpoint == request.endpoint or below)
 
 
 def also() -> list[Link]:

@@ -76,9 +76,9 @@ def place(place: str) -> str | Response | tuple[str, int]:
             tell("Nothing was changed.")
         else:
             restart: list[str] = answer["restart"]
-            tell(f"Saved in {answer['file']}, and in use.")
+            tell(f"Saved in {answer['file']}" + ("." if restart else ", and in use."))
             if restart:
-                tell(f"Changes with the next start: {', '.join(restart)}.", "hint")
+                tell(f"In use after the next start of the server: {', '.join(restart)}. See below.", "hint")
             if answer.get("note"):
                 tell(f"{answer['note']}.", "hint")
         return redirect(url_for("modules.place", place=place), 303)

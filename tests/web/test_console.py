@@ -396,6 +396,9 @@ def test_who_was_signed_out_is_told(browser: Callable[..., Browser]) -> None:
     assert "You were signed out" in page.text and "was not done" in page.text
     page = someone.send("Sign in", address=BOSS, password=PASSWORD)
     assert page.path == "/console/announcements"
+    someone.cookies["__Host-jabberd"] = "x" * 43
+    page = someone.get("/console/announcements")
+    assert "You were signed out" in page.text and "was not done" not in page.text
 
 
 def test_what_is_read_in_a_room_stands_in_the_audit(chief: Browser, site: ServerProcess) -> None:
@@ -452,6 +455,13 @@ def test_figures_for_charts(chief: Browser) -> None:
         ["Store and backups", "Make a backup now"],
         ["Audit", "Who has changed what"],
         ["Certificates", "Read files again", "Read the configuration again"],
+        ["Certificates", "Get one from Let's Encrypt", "The host that gets it"],
+        ["Overview", "see what to do", "Certificates", "Expires"],
+        ["Overview", "connected", "Which"],
+        ["Overview", "accounts", "New account"],
+        ["Files", "How large files may be, and how long they stay", "largest file"],
+        ["Registrations", "Who may register", "does an administrator have to approve each account?"],
+        ["Modules and options", "Set one option", "Option"],
         ["All commands", "restart", "Stop the server and start it again"],
     ],
     ids=lambda clicks: " > ".join(clicks[:-1]),
@@ -462,6 +472,25 @@ def test_tasks_are_found_by_their_words(chief: Browser, clicks: list[str]) -> No
     for text in clicks[:-1]:
         assert chief.click(text).status == 200
     assert clicks[-1] in chief.page.text
+
+
+def test_a_room_is_named_without_its_service(boss: Browser) -> None:
+    """And what is wrong with a field stands on top of the form, where it is seen."""
+    page = boss.get("/console/do/rooms create?back=/console/rooms")
+    assert "Such as garden@conference.localhost; the name alone will do" in page.text
+    page = boss.send("New room", room="choir", owner=PLAIN)
+    assert page.path == "/console/rooms" and "choir@conference.localhost" in page.text
+    boss.get("/console/invitations")
+    page = boss.send("Make a link", rooms="orchestra")
+    assert page.status == 400 and ("#f-rooms", "Chat rooms") in page.links
+    assert "orchestra@conference.localhost: there is no such room; make it first" in page.text
+    page = boss.send("Make a link", rooms="choir")
+    assert page.status == 200 and "choir@conference.localhost" in page.text
+
+
+def test_the_page_of_one_user_is_below_users(chief: Browser) -> None:
+    page = chief.get(f"/console/users/{PLAIN}")
+    assert [attrs["href"] for _, attrs in page.tags if "aria-current" in attrs] == ["/console/users"]
 
 
 def test_a_live_view_ends_with_the_password(site: ServerProcess) -> None:

@@ -56,8 +56,8 @@ FAILURES = (
 )
 """Pattern of what went wrong -> what it means, and what to do. The first one that fits."""
 ADVICE = {
-    "certificates": "Let the server get one (on the page Certificates, or by `certificates order`), or put one into the folder "
-    "of certificates and run `reload`.",
+    "certificates": "Let the server get one, or put one into the folder of certificates and have the files read again: both on "
+    "the page Certificates.",
     "dns": "Set the record at whoever keeps the DNS of the domain. It may take an hour until all see it.",
     "ports": "Open the port in the firewall of this machine, and in the one of your provider.",
     "disk": "Free some room, or move the data folder to a larger disk.",
@@ -68,6 +68,12 @@ ADVICE = {
     "federation": "Others look for our domain in the DNS and must find this server at port 5269.",
 }
 """Check -> what to do when it finds something."""
+
+
+PAGES = {"certificates": ("/console/certificates", "Certificates"), "store": ("/console/store", "Store and backups"),
+         "disk": ("/console/store", "Store and backups"), "config": ("/console/options/", "Modules and options"),
+         "federation": ("/console/federation", "Federation")}  # fmt: skip
+"""Check -> the page where that is done: its path, and the text of the link."""
 
 
 def explain(trouble: str) -> str:
@@ -90,6 +96,8 @@ class Finding(NamedTuple):
     found: str
     trouble: str
     advice: str
+    page: tuple[str, str] | None = None
+    """Where that is done: path, and text of the link."""
 
     @classmethod
     def of(cls, row: dict[str, Any]) -> Finding:
@@ -101,4 +109,5 @@ class Finding(NamedTuple):
             str(value) for key, value in row.items()
             if key not in NAMES and value not in (None, "", []) and not isinstance(value, dict)
         ]  # fmt: skip
-        return cls(check, about, ", ".join(rest), trouble, ADVICE.get(check, "") if trouble else "")
+        advice, page = (ADVICE.get(check, ""), PAGES.get(check)) if trouble else ("", None)
+        return cls(check, about, ", ".join(rest), trouble, advice, page)
