@@ -102,7 +102,7 @@ def test_a_second_open_finds_everything(url, tmp_path):
                 str(tmp_path),
                 migrations=[
                     (1, "first", print),
-                    (9, "bad", lambda db: db.execute_sql("DELETE FROM no_such_table")),
+                    (99, "bad", lambda db: db.execute_sql("DELETE FROM no_such_table")),
                 ],
             )
         assert "\n" not in str(caught.value)
