@@ -9,7 +9,6 @@ apart.
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 from .. import log
@@ -30,6 +29,7 @@ from .store import Cut, Item, intact
 NODE = "urn:xmpp:bookmarks:1"
 OLD = "storage:bookmarks"
 CONFIG = Config(access_model="whitelist", send_last_published_item="never")
+"""Bookmarks are nobody else's (XEP-0411 section 6)."""
 COPY = Config(access_model="whitelist", max_items=1, send_last_published_item="on_sub_and_presence")
 """Of the node ``storage:bookmarks``."""
 
@@ -174,13 +174,10 @@ class Bookmarks(Module):
     def _copy(self, user: str, kept: Element | None) -> None:
         """Publishes all bookmarks as one item, if they are not there yet. ``kept``: those that are no rooms."""
         storage, pep = self.shown(user, kept), self.host["pep"]
-        node = store.nodes_of(user).get(OLD)
         if storage is None:
             return
-        if node is not None:
-            if node.config.access_model != "whitelist":  # bookmarks are nobody else's (XEP-0411 section 6)
-                store.configure(user, {OLD: (replace(node.config, access_model="whitelist"), 1)})
-                pep.recheck(user, node)
+        node = store.nodes_of(user).get(OLD)
+        if node is not None and node.config.access_model == COPY.access_model:
             old = self._copy_of(user)
             if old is not None:
                 old.serialise(fairly)

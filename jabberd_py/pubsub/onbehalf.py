@@ -20,15 +20,22 @@ class OnBehalf(Requests):
     checks: dict[str, Callable[[str, list[Item]], None]]
 
     def publish_for(self, user: str, name: str, config: Config, items: list[Item]) -> None:
-        """Returns when that is committed; a node that there is not yet is made with ``config``. One that a client has made
-        keeps as many items as ``config`` says: otherwise the new ones would push out those that other clients rely on.
-        Raises StanzaError, StoreError."""
+        """Returns when that is committed; a node that there is not yet is made with ``config``. Raises StanzaError,
+        StoreError."""
         node = self.nodes(user).get(name) or self.make(user, parse(user), name, config)
-        if self.most(node.config) < self.most(config):
+        if node.config != self._fit(node.config, config):
             with changing.of(user):
-                wider = replace(node.config, persist_items=True, max_items=config.max_items)
-                store.configure(user, {name: (wider, self.most(wider))})
+                fit = self._fit(node.config, config)
+                store.configure(user, {name: (fit, self.most(fit))})
+            self.recheck(user, node)
         self.put(user, node, items)
+
+    def _fit(self, now: Config, config: Config) -> Config:
+        """A client may have made the node. It has to keep as many items as ``config`` says: otherwise new ones would push out
+        what others rely on. What ``config`` keeps from others, nobody else may read there."""
+        if self.most(now) < self.most(config):
+            now = replace(now, persist_items=True, max_items=config.max_items)
+        return replace(now, access_model="whitelist") if config.access_model == "whitelist" else now
 
     def retract_for(self, user: str, name: str, ids: list[str]) -> None:
         """Removes those of the items that are still there, and tells who hears of the node."""

@@ -1,5 +1,6 @@
 """XEP-0402 in step with XEP-0048 in private XML."""
 
+from tests.client import subscribe_both
 from tests.pubsub.words import INFO, NS, condition, event, ids, items, listen, publish, pubsub
 
 NODE = "urn:xmpp:bookmarks:1"
@@ -146,6 +147,16 @@ def test_bookmarks_that_others_could_read_are_closed(romeo, juliet):
     publish(romeo, NODE, "a@rooms.example", room("A"), access_model="whitelist", max_items="max")
     assert condition(items(juliet, OLD, romeo.bare)) == ("not-allowed", "closed-node")
     assert copied(romeo) == {"a@rooms.example": "A"}
+
+
+def test_what_an_old_client_keeps_private_is_not_shown_to_contacts(romeo, juliet):
+    """A program that publishes its first bookmark without an access model makes a node that contacts may read."""
+    subscribe_both(romeo, juliet)
+    publish(romeo, NODE, "a@rooms.example", room("A"))
+    assert condition(items(juliet, NODE, romeo.bare)) == ("result",)
+    store(romeo, "<conference jid='b@rooms.example' name='B'/>")
+    assert condition(items(juliet, NODE, romeo.bare)) == ("not-allowed", "closed-node")
+    assert ids(items(romeo, NODE)) == ["b@rooms.example"]
 
 
 def test_a_list_of_an_old_client_fits_where_a_new_one_has_made_room_for_a_single_item(romeo):
