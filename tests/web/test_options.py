@@ -150,6 +150,13 @@ def test_a_form_in_the_browser_is_live_and_undone(site: ServerProcess, chief: Br
     chief.get("/console/options/")
     chief.send("Take the last change back")
     assert site.file.read_text() == before
+    chief.get("/console/options/modules.echo")
+    page = chief.send("Save", enabled="yes")
+    assert "after the next start" in page.text and "and in use" not in page.text
+    assert "Restart the server" in [text for _, text in page.links]
+    chief.get("/console/options/")
+    chief.send("Take the last change back")
+    assert site.file.read_text() == before
     chief.get("/console/options/s2s")
     assert chief.page.form("Save").fields["secret"] == ""
     assert chief.post("/console/options/undo", {}).status == 403  # without the token of a form
