@@ -37,6 +37,7 @@ HINTS = {
 }  # fmt: skip
 LABELS = {
     "jid": "Address",
+    "jids": "Addresses, one a line",
     "address": "Address",
     "room": "Address of the room",
     "nick": "Nick",

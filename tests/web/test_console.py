@@ -488,6 +488,20 @@ def test_a_room_is_named_without_its_service(boss: Browser) -> None:
     assert page.status == 200 and "choir@conference.localhost" in page.text
 
 
+def test_one_address_more_on_the_blacklist_leaves_the_others_there(
+    boss: Browser, site: ServerProcess
+) -> None:
+    """A form that sets a whole list begins with what it has."""
+    site.ask("blacklist set", host="localhost", jids="bad.example")
+    page = boss.get("/console/do/blacklist set?host=localhost&add=spam@z.example&back=/console/reports")
+    page = boss.send("Change the addresses that may not write here")
+    assert page.path == "/console/reports"
+    assert site.ask("blacklist show", host="localhost")["jids"] == ["bad.example", "spam@z.example"]
+    page = boss.get("/console/do/admins set?back=/console/hosts")
+    assert BOSS in page.form("Set the administrators").fields["jids"]
+    site.ask("blacklist set", host="localhost", jids="")
+
+
 def test_the_page_of_one_user_is_below_users(chief: Browser) -> None:
     page = chief.get(f"/console/users/{PLAIN}")
     assert [attrs["href"] for _, attrs in page.tags if "aria-current" in attrs] == ["/console/users"]

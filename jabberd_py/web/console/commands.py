@@ -13,11 +13,14 @@ from .. import context, forms
 from ..context import administrator, caller, local, registry, tell
 from ..filters import command, named, title
 from . import console
+from .people import hosts
 
 HOME = "/console/commands"
 SUBJECTS = ("jid", "room", "node", "name", "domain", "reported")
 """Arguments that a command is about."""
 UNIMPORTANT = ("back", "_token")
+LISTS = {each: each.replace(" set", " show") for each in ("admins set", "blacklist set", "whitelist set")}
+"""Command that sets a whole list -> the one that shows it: the form begins with what the list has, so that nothing is lost."""
 
 
 @console.route("/commands")
@@ -43,6 +46,8 @@ def do(name: str) -> str | Response | tuple[str, int]:
     if request.method != "POST":
         given = {key: value for key, value in request.args.items() if key not in UNIMPORTANT}
         form.fill(given)
+        if name in LISTS and "jids" not in given:
+            _begin(form, LISTS[name], given)
         if not entry["changes"] and not any(each.required and not each.value for each in form.fields):
             ran, result = _run(name, form)
             return _page(entry, form, back, ran, result), 200 if ran else 400
@@ -64,6 +69,15 @@ def do(name: str) -> str | Response | tuple[str, int]:
             tell(f"To know: {result['next']}.", "hint")
         return redirect(back, 303)
     return _page(entry, form, back, True, result)
+
+
+def _begin(form: forms.Form, shows: str, given: dict[str, str]) -> None:
+    """Fills a list in: that of the host that was chosen, or else of this site's; with ``add``, one line more."""
+    mine = hosts()
+    host = given.get("host") or mine[0]
+    if host in mine:
+        known = [*context.run(shows, host=host)["jids"], *filter(None, [given.get("add")])]
+        form.fill({"host": host, "jids": "\n".join(dict.fromkeys(known))})
 
 
 def said(name: str, form: forms.Form, result: Any) -> str:
