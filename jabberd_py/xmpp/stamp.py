@@ -12,7 +12,8 @@ _datetime = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.([0-9]{1,20}))?(?:Z|([+-])([0-9]{2}):([0-5][0-9]))"
 ).fullmatch
 
-EARLY, LATE = datetime(1, 1, 1, tzinfo=UTC).timestamp(), datetime(9999, 12, 31, tzinfo=UTC).timestamp()
+EARLY = datetime(1, 1, 1, tzinfo=UTC).timestamp()
+LATE = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC).timestamp()
 
 
 def utc(timestamp: float, fraction: bool = False) -> str:
