@@ -9,6 +9,7 @@ import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .host import Host
     from .session import Session
 
 BEGIN = "ticket-"
@@ -58,6 +59,13 @@ class Tickets:
 def by_ticket(session: Session) -> bool:
     """Has it begun with a ticket? Then its browser has shown no password: it gets no rights that last."""
     return session.transport.info.get("mechanism") == TICKET
+
+
+def end_sessions(host: Host, user: str) -> None:
+    """Ends those sessions of the account that have begun with a ticket: it is signed out in the browser."""
+    for each in host.sessions.of(user):
+        if by_ticket(each):
+            each.transport.kick("not-authorized", "signed out in the browser")
 
 
 def _hashed(ticket: str) -> str:

@@ -9,6 +9,7 @@ from werkzeug.wrappers import Response
 
 from .. import log
 from ..commands import CommandError, NoSuchThing
+from ..jsm import tickets
 from ..xdb import xdb
 from ..xmpp.errors import StanzaError
 from .arrive import clients
@@ -109,7 +110,7 @@ def end() -> Response:
         case "token":
             return act("tokens remove", back, "The token is removed.", jid=user, id=id)
         case "browsers":
-            web().browsers.end_chats(user, me().host)
+            tickets.end_sessions(me().host, user)
             tell(f"{web().browsers.end_others(me())} other browsers are signed out.")
             audit.info(
                 "sign-out", by=user, via="console", where=request.remote_addr, result="all other browsers"

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..jsm.host import Host
-from ..jsm.tickets import by_ticket
 from ..xmpp.jid import JID, parse
 
 EACH, ALL = 10, 5000
@@ -91,12 +90,6 @@ class Browsers:
     def end(self, session: Signed) -> None:
         self._all.pop(session.id, None)
         session.host.users.tickets.forget(session.user)
-
-    def end_chats(self, user: str, host: Host) -> None:
-        """The account is signed out by browser: so are chats that a browser has signed in."""
-        for each in host.sessions.of(user):
-            if by_ticket(each):
-                each.transport.kick("not-authorized", "signed out in the browser")
 
     def has(self, session: Signed) -> bool:
         """Is it still there?"""

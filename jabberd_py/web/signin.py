@@ -11,6 +11,7 @@ from flask import Blueprint, g, redirect, render_template, request
 from werkzeug.wrappers import Response
 
 from .. import log
+from ..jsm import tickets
 from ..jsm.host import Host
 from ..net.karma import Karma, neighbourhood
 from ..xdb import xdb
@@ -85,7 +86,7 @@ def sign_out() -> str | Response:
     if request.method != "POST":
         return render_template("signout.html")
     web().browsers.end(g.signed)
-    web().browsers.end_chats(g.signed.user, g.signed.host)
+    tickets.end_sessions(g.signed.host, g.signed.user)
     audit.info("sign-out", by=g.signed.user, via="console", where=request.remote_addr, result="done")
     g.signed, g.new_cookie = None, ("jabberd", "")
     tell("You are signed out.")
