@@ -53,12 +53,10 @@ class Items(Reading):
             self._check(config, options)
         items = self._new_items(asker, verb, config)
         self.check(owner, name, items)
-        if node is not None and options and node.config is not config:
-            self._check(node.config, options)  # somebody has configured it meanwhile
         if node is None:
             node = self.make(owner, asker, name, config)
-            if options:  # somebody else may have made it meanwhile
-                self._check(node.config, options)
+        if options:  # somebody else may have made it, or configured it, meanwhile
+            self._check(node.config, options)
         self.put(owner, node, items)
         if node.subscriptions:
             size = sum(len(item.payload) for item in items)

@@ -225,7 +225,8 @@ def _create(
     for limit, which in zip(limits, (mine, theirs), strict=True):
         if PubsubNode.select(PubsubNode.id).where(which).count() >= limit:
             return "full"
-    _delete(owner, name)  # of an older node with this name nothing is left
+    older = (PubsubItem.owner == owner) & (PubsubItem.node == name)
+    PubsubItem.delete().where(older).execute()
     text = config_text(config)
     PubsubNode.insert(
         owner=owner, name=name, config=text, created=time.time(), creator=creator, expire=config.item_expire
