@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 INCLUDE = "{http://www.w3.org/2001/XInclude}include"
 INCLUDES = 3
-"""Elements around an <include/> at most: what is deeper is the user's."""
+"""An <include/> stands in at most so many elements. A deeper one is part of what a user has stored."""
 
 
 class Portable:

@@ -110,7 +110,7 @@ class Caps(Module):
         )  # the kids of the last presence, and what it shows
         self.waiting: dict[Key, list[Question]] = {}  # the first of them is asked, then the next
         self.turns: OrderedDict[str, deque[Key]] = OrderedDict()
-        """Account or other server -> what waits for its turn, the next one first."""
+        """Account or other server -> the keys that wait for their turn, the next one first."""
         self.busy: Counter[str] = Counter()
         """Likewise -> how many of it are asked."""
 

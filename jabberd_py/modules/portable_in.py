@@ -44,7 +44,7 @@ OFFLINE, IN_ARCHIVE, SECRET = (
 )
 IN_NODES, OF_NODES = f"{{{PUBSUB}}}pubsub", f"{{{OWNER}}}pubsub"
 KINDS = 20
-"""Kinds of what is not imported that are named."""
+"""At most so many kinds of data that are not imported are named."""
 HASHES = {"sha1": "SCRAM-SHA-1", "sha256": "SCRAM-SHA-256", "sha512": "SCRAM-SHA-512"}
 PAGE = 200
 """Messages that are read or written at a time."""
