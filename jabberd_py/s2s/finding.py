@@ -14,6 +14,8 @@ from .pair import Failure, Pair
 
 AT_ONCE = 25
 """Servers that are found and reached at a time because one sender writes to them."""
+SOON = 1.0
+"""Seconds. A server that is not reached by then is still looked for, but the next one has its turn."""
 SHARE = 4
 """One sender causes at most this part of all ``s2s.links``: one in so many."""
 
@@ -22,7 +24,7 @@ class Seekers:
     """Senders, by their bare address: an account, a room, a service. No I/O here.
 
     made     how many pairs there are because the sender was the first to write
-    seeking  how many servers are being reached because he writes
+    seeking  how many servers are being reached because he writes, for `SOON` at most
     lines    the pairs that wait for this. The newest comes first: who has written to many servers that do not answer holds up
              nobody else of the same service
     """

@@ -30,7 +30,7 @@ from ..xmpp.errors import StanzaError, StreamError
 from ..xmpp.jid import JID
 from .acks import Acks
 from .connection import Connection, ParkedStream
-from .finding import AT_ONCE, SHARE, Seekers
+from .finding import AT_ONCE, SHARE, SOON, Seekers
 from .incoming import Incoming
 from .options import S2S
 from .outgoing import Outgoing
@@ -185,10 +185,13 @@ class Uplink(Instance):
                 return
             connection = self._open(pair)
             connection.seeker = sender
+            if sender:
+                gevent.spawn_later(SOON, self.found, connection)
         connection.want(pair)
 
     def found(self, connection: Outgoing) -> None:
-        """The server is reached, or it is not: those who wait behind it in the sender's line have their turns."""
+        """The server is reached, or it is not, or that takes long: those who wait behind it in the sender's line have their
+        turns."""
         sender, connection.seeker = connection.seeker, ""
         if sender:
             self.seekers.leave(sender)
