@@ -6,7 +6,6 @@ and on other servers by the presence that they send.
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from typing import Any
 
@@ -14,31 +13,14 @@ MOST = 5000
 """Clients that one account's events go to."""
 EACH = 50
 """Of these, clients of one contact."""
+GREETED = 4 << 20
+"""Characters of last items that the clients of one address get because they have come; a sixtieth of that a second for long."""
 SUFFIX = "+notify"
 
 Wants = frozenset[str]
 """The names of nodes."""
 
 NOTHING: Wants = frozenset()
-
-
-GREETED = 4 << 20
-"""Characters of last items that the clients of one address get in a minute because they have come."""
-
-
-class Greeted:
-    """``used``: bare address -> what its clients have got in this minute."""
-
-    def __init__(self) -> None:
-        self.used: Counter[str] = Counter()
-        self.since = 0.0
-
-    def add(self, user: str, size: int) -> None:
-        now = time.monotonic()
-        if now - self.since > 60:
-            self.since = now
-            self.used.clear()
-        self.used[user] += size
 
 
 class Seen:

@@ -12,6 +12,7 @@ from .. import log
 from ..hooks import HANDLED, Module, iq, on
 from ..jsm.notes import CAPS
 from ..jsm.session import Nobody, Session
+from ..net.karma import Karma
 from ..net.turns import fairly, queue
 from ..xdb import xdb
 from ..xmpp import forms
@@ -21,7 +22,7 @@ from ..xmpp.jid import JID, parse
 from ..xmpp.ns import CLIENT, DISCO_INFO, DISCO_ITEMS
 from ..xmpp.protocols import XEP
 from . import discovery, people, publishing, store
-from .audience import GREETED, NOTHING, Audience, Greeted, Latest, Seen, seen_with
+from .audience import GREETED, NOTHING, Audience, Latest, Seen, seen_with
 from .commands import AccountCommands
 from .config import Config
 from .consent import question
@@ -77,7 +78,7 @@ class Pep(AccountCommands, OnBehalf, Expiry, Module):
         self.outbox = Outbox(host.router, self._lets)
         self.present = Audience()
         self.greetings: deque[tuple[str, str, frozenset[str]]] = deque()
-        self.greeted = Greeted()
+        self.greeted = Karma(GREETED / 60, GREETED)
         self.checks = {}
         self.listening = False
         self.last = Latest([], "", None)
@@ -312,9 +313,10 @@ class Pep(AccountCommands, OnBehalf, Expiry, Module):
                 return
             own = client.user == user
             if own or self.shown_to(user, client.user) and self.reads(user, node, client):
-                if self.greeted.used.get(client.user, 0) > GREETED:
+                left = self.greeted.left(client.user)
+                if left < 1:
                     return
-                self.greeted.add(client.user, self.send_last(user, node, full))
+                self.greeted.spend(client.user, min(self.send_last(user, node, full), left))
 
     # -- what changes about contacts --------------------------------------------------------------
 
