@@ -47,7 +47,7 @@ class Caller:
     face      how: jabberctl, ad-hoc, http, console
     where     from where: a process, or an IP address
     jid       the XMPP address, where there is one
-    operator  it is the server's own user, who may do everything
+    operator  it is the server's own user, who may do everything; ``own``: he acts for his own account only
     proven    he has shown lately that it is he, and not somebody at his open browser: commands that give rights want that
     """
 
@@ -57,6 +57,7 @@ class Caller:
     jid: JID | None = None
     operator: bool = False
     proven: bool = True
+    own: bool = False
 
 
 class CommandError(Exception):
@@ -311,8 +312,7 @@ class Registry:
             own = values is None or (jid is not None and jid.user == me.user)
             if own and bound.place is not None and me.domain == bound.place.domain:
                 return True
-        place = self.router if bound.place is None else bound.place
-        if not place.is_admin(me):
+        if caller.own or not (bound.place or self.router).is_admin(me):
             return False
         # who sets the password of an account, or speaks in its name, can do what the account can do
         if jid is None or not bound.command.changes:

@@ -28,12 +28,12 @@ AT_ONCE, EACH = 50, 3
 
 
 def caller_of(request: Element) -> Caller:
-    """Who asks."""
+    """Who asks. The web chat administers nothing: its scripts are other people's."""
     sender: Any = request.from_
     session = request.session
     where = "" if session is None else str(session.transport.info.get("address", ""))
-    proven = session is None or not by_ticket(session)
-    return Caller(str(sender), "ad-hoc", where or sender.domain, sender, proven=proven)
+    chat = session is not None and by_ticket(session)
+    return Caller(str(sender), "ad-hoc", where or sender.domain, sender, proven=not chat, own=chat)
 
 
 class Ask:

@@ -9,7 +9,7 @@ import secrets
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlencode, urlsplit
 
 from flask import Flask, Response, abort, g, redirect, render_template, request
 from jinja2 import FileSystemLoader
@@ -50,6 +50,8 @@ SESSION, VISITOR = "jabberd", "jabberd-visitor"
 PASSWORD, CODE = "_password", "_code"
 """Fields of a form that gives rights, once the sign-in is some time ago."""
 SAFE = ("GET", "HEAD", "OPTIONS")
+SCRIPTS = ("static", "chat.ticket")
+"""What every script of this site may read."""
 
 
 def make(web: Web) -> Flask:
@@ -66,7 +68,7 @@ def make(web: Web) -> Flask:
         csrf=_csrf, told=_told, static=lambda name: f"/web/{name}?v={files[name][2]}", qr=qr.svg,
         is_administrator=context.is_administrator, may=context.may, host=web.host.domain,
         navigation=faces.navigation, also=faces.also, me=lambda: g.signed, asks=context.asks,
-        second_factor=lambda: g.signed is not None and totp.has(g.signed.user),
+        second_factor=lambda: g.signed is not None and totp.has(g.signed.user), live=_live,
     )  # fmt: skip
     app.before_request(_enter)
     app.after_request(_leave)
@@ -116,6 +118,7 @@ def _enter() -> Any:
     """Who asks? May he? Has he sent the form himself?"""
     g.told, g.signed, g.new_cookie = [], None, None
     view: Any = _view()
+    _check_reader()
     access = getattr(view, "access", ADMIN) if request.endpoint else ANYONE
     if request.endpoint != "static":
         person = not request.path.endswith((".json", ".events"))
@@ -157,10 +160,29 @@ def _to_sign_in() -> Any:
     rule = request.url_rule
     again = request.method in SAFE or (rule is not None and "GET" in (rule.methods or ()))
     wanted = request.full_path.rstrip("?") if again else ""
-    from urllib.parse import urlencode
-
     said = ({"next": wanted} if wanted else {}) | ({} if request.method in SAFE else {"sent": "1"})
     return redirect("/sign-in" + ("?" + urlencode(said) if said else ""), 303)
+
+
+def _check_reader() -> None:
+    """Pages are for people: the browser has to show them. A script gets none (Fetch Metadata), nor the tokens in them: those of
+    the chat are other people's, and come from the same site. A script of ours has the key of what it reads."""
+    mode, dest = request.headers.get("Sec-Fetch-Mode", "navigate"), request.headers.get("Sec-Fetch-Dest")
+    if request.endpoint in SCRIPTS or (mode == "navigate" and dest in (None, "document", "empty")):
+        return
+    if not hmac.compare_digest(request.args.get("key", "").encode(), _key(request.path).encode()):
+        abort(Response("This page can be opened, but not read by a script.\n", 403, mimetype="text/plain"))
+
+
+def _key(path: str) -> str:
+    """What a script must show to read what is at this path. It belongs to the session."""
+    basis = request.cookies.get(cookie_name(SESSION), "")
+    return hmac.new(context.web().secret, f"{path} {basis}".encode(), "sha256").hexdigest()
+
+
+def _live(path: str, **more: str) -> str:
+    """The address from which a script of this page reads what is new."""
+    return f"{path}?{urlencode(more | {'key': _key(unquote(path))})}"
 
 
 def _check_origin() -> None:

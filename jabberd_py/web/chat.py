@@ -29,6 +29,9 @@ def index() -> Response:
     except StanzaError:
         files = ""
     response = make_response(render_template("chat.html", settings=settings))
+    response.headers["Cross-Origin-Opener-Policy"] = (
+        "unsafe-none"  # unlike other pages: it cannot reach into their windows
+    )
     response.headers["Content-Security-Policy"] = "; ".join((
         "default-src 'none'", "script-src 'self' 'wasm-unsafe-eval'", "style-src 'self' 'unsafe-inline'",
         f"img-src 'self' data: blob: {files}", f"media-src 'self' blob: {files}", "font-src 'self' data:",

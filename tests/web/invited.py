@@ -2,7 +2,8 @@
 
 Plan: {"base": "https://...", "path": "/invite/...", "name": ..., "password": ..., "friend": whose contact, "hears": text,
 "says": text, "ends": text}: the friend says `hears`, the visitor `says`, the friend `ends`.
-Prints {"seconds": ..., "policy": [what the policy has stopped], "outside": [what came from elsewhere]}
+Prints {"seconds": ..., "policy": [what the policy has stopped], "outside": [what came from elsewhere],
+        "reached": [what a script of the chat has read of other pages]}
 """
 
 from __future__ import annotations
@@ -14,6 +15,23 @@ import time
 from tests.web.chromium import chromium, context
 
 PATIENCE = 30_000
+SNOOP = """async () => {
+  const reached = [];
+  for (const path of ["/account", "/register", "/account/nothing", "/"]) {
+    const text = await fetch(path, { referrer: "/account" }).then((answer) => answer.text());
+    if (text.includes("<")) reached.push("fetch " + path);
+  }
+  const frame = document.createElement("iframe");
+  frame.src = "/account";
+  const opened = window.open("/account");
+  document.body.append(frame);
+  await new Promise((done) => { frame.onload = frame.onerror = done; });
+  while (!opened.closed && opened.location.href === "about:blank") await new Promise((done) => setTimeout(done, 50));
+  try { if (opened.document.forms.length) reached.push("window"); } catch { /* as it should be */ }
+  try { if (frame.contentDocument.forms.length) reached.push("frame"); } catch { /* as it should be */ }
+  return reached;
+}"""
+"""What a bad script in the page of the chat would try."""
 
 
 def main() -> None:
@@ -45,7 +63,9 @@ def main() -> None:
         page.get_by_text(plan["ends"]).first.wait_for()
         if plan.get("shot"):
             page.screenshot(path=plan["shot"])
-        print(json.dumps({"seconds": time.monotonic() - began, "policy": wrong, "outside": outside}))
+        seconds, stopped = time.monotonic() - began, list(wrong)
+        found = {"seconds": seconds, "policy": stopped, "outside": outside, "reached": page.evaluate(SNOOP)}
+        print(json.dumps(found))
 
 
 if __name__ == "__main__":

@@ -3,17 +3,17 @@
 import json
 import os
 import re
-from xml.etree.ElementTree import tostring
 
 import gevent
 import pytest
 
-from tests.admin.dialogue import STANZAS, admin
+from tests.admin.dialogue import STANZAS, admin, condition
 from tests.client import AuthFailed
 from tests.clients.conftest import NODE, npm
 from tests.conftest import Account, Place
 from tests.web.chromium import drive, path
 from tests.web.conftest import CHIEF, PASSWORD, PLAIN
+from tests.web.pages import PAGES
 
 NS = "jabber:iq:roster"
 
@@ -55,6 +55,7 @@ def test_from_an_invitation_to_a_chat_in_the_browser(chat, site, make_client):
         each for each in found["policy"] if "https://conversejs.org/" not in each
     ]  # logos of its sponsors
     assert stopped == [] and found["outside"] == [] and found["seconds"] < 60
+    assert found["reached"] == []  # a script of the chat reads no other page
 
 
 def test_a_ticket_is_good_for_one_login_of_its_own_account(chat, site, browser, make_client):
@@ -100,10 +101,39 @@ def test_a_ticket_gives_no_rights_that_last(chat, site, browser, make_client):
     for inside in ("<username>chief</username><password>another-one</password>", "<remove/>"):
         client.send(f"<iq type='set' id='r'><query xmlns='jabber:iq:register'>{inside}</query></iq>")
         client.gets(f"<iq type='error' id='r'><error><not-allowed xmlns='{STANZAS}'/></error></iq>")
-    wanted = {"accountjid": PLAIN, "password": "another-secret"}
-    assert "show your password once more" in tostring(
-        admin(client, "change-user-password", wanted), "unicode"
+    assert condition(admin(client, "change-user-password")) == "forbidden"
+
+
+def test_a_script_of_the_chat_reads_no_page(chat, browser):
+    """It has the same site and the same cookie; Fetch Metadata tell that it is no page that the browser shows."""
+    page = browser(CHIEF)
+    paths = [one.format(invite="x", password="x") for each in PAGES.values() for one in each]
+    live = re.search('data-live="([^"]+)"', page.get("/console").html)[1]
+    script = {"Sec_Fetch_Site": "same-origin", "Sec_Fetch_Mode": "cors", "Sec_Fetch_Dest": "empty"}
+    more = (
+        "/nothing/here",
+        "/account/nothing",
+        "/chat",
+        "/console/overview.json",
+        "/console/log.events?key=x",
     )
+    for each in (*paths, *more):
+        answer = page.get(each, follow=False, **script, Referer="https://localhost/console")
+        assert answer.status in (403, 404) and "_token" not in answer.html, each
+    frame = script | {"Sec_Fetch_Mode": "navigate", "Sec_Fetch_Dest": "iframe"}
+    assert page.get("/console", follow=False, **frame).status == 403
+    assert page.get(live, **script).headers["content-type"] == "application/json"
+    shown = script | {"Sec_Fetch_Mode": "navigate", "Sec_Fetch_Dest": "document"}
+    assert page.get("/console", **shown).status == 200
+
+
+def test_the_chat_administers_nothing(chat, site, browser, make_client):
+    client = make_client(Account("chief", "", Place(site, "localhost")), login=False)
+    client.auth("chief", ticket(browser(CHIEF))["password"], "PLAIN").bind("chat")
+    client.send(
+        "<iq type='set' id='c'><command xmlns='http://jabber.org/protocol/commands' node='accounts list'/></iq>"
+    )
+    client.gets(f"<iq type='error' id='c'><error><forbidden xmlns='{STANZAS}'/></error></iq>")
 
 
 def test_the_chat_ends_when_its_user_signs_out(chat, site, browser, make_client):
