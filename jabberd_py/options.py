@@ -22,10 +22,21 @@ from .converters import Convert, brief, converter, duration, list_of, mapping_of
 
 __all__ = [
     "Option", "OptionError", "Schema", "Section", "brief", "convert_settings", "duration", "list_of", "mapping_of",
-    "nearest", "optional", "options_of", "plain_domain", "size",
+    "nearest", "optional", "options_of", "plain_domain", "said_first", "size",
 ]  # fmt: skip
 
 T = TypeVar("T")
+
+
+_clause = re.compile(r"; |: | \(|, such as |(?<=\?) ")
+
+
+def said_first(help: str) -> tuple[str, str]:
+    """An explanation as the label of a field, and what is left of it for a hint: "largest file; 0 is any" is "Largest file" and
+    "0 is any"."""
+    found = _clause.search(help)
+    end = found.start() if found else len(help)
+    return help[:1].upper() + help[1:end], help[end:].lstrip(";:, ")
 
 
 class OptionError(ValueError):

@@ -46,14 +46,14 @@ class Top(Section):
 class LogOptions(Section):
     """What the log says, on standard error."""
 
-    level = Option(str, "info", "how much", choices=["debug", "info", "warning", "error"])
-    format = Option(str, "text", "for a person, or one JSON object a line", choices=["text", "json"])
+    level = Option(str, "info", "how much is said", choices=["debug", "info", "warning", "error"])
+    format = Option(str, "text", "how lines look: for a person, or one JSON object a line", choices=["text", "json"])
 
 
 class ControlOptions(Section):
     """The socket of jabberctl; only the server's own user may connect."""
 
-    socket = Option(optional(str), None, "path; by default 'jabberctl.sock' in the data folder")
+    socket = Option(optional(str), None, "path of the socket; by default 'jabberctl.sock' in the data folder")
 
 
 def schema() -> Schema:

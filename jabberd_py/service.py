@@ -35,7 +35,7 @@ class Service(Section, Instance, Discoverable):
     arguments: ClassVar[Mapping[str, str]] = {}
 
     prefix = Option(
-        str, "service", "its address is this label before the host's, unless 'address' says otherwise"
+        str, "service", "label before the host's name that makes its address, unless 'address' says otherwise"
     )
     address = Option[str | None](optional(domainprep), None, "its address, a domain")
 

@@ -108,11 +108,11 @@ class Receiver:
 class Webhooks(Module):
     """Tells web servers what happens on a host: a POST of JSON, signed as Standard Webhooks says."""
 
-    urls = Option[list[str]](list_of(url), [], "who is told: https://...; none: nobody")
-    events = Option(list_of(str), list(EVENTS), "of what", choices=EVENTS)
+    urls = Option[list[str]](list_of(url), [], "web servers that are told: https://...; none: nobody")
+    events = Option(list_of(str), list(EVENTS), "events that they are told of", choices=EVENTS)
     private = Option(bool, False, "may they be in our own network, and without TLS?")
     queue = Option(int, 1000, "events that wait for one of them; then new ones are lost", min=1)
-    attempts = Option(int, 8, "how often each is tried", min=1, max=20)
+    attempts = Option(int, 8, "how often each event is tried", min=1, max=20)
     patience = Option(
         duration, "2s", "time before the second attempt; each further one waits five times as long", min=0
     )

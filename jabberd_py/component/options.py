@@ -84,10 +84,10 @@ class ComponentOptions(Section):
     wait = Option(
         duration,
         "30s",
-        "how long a stanza waits for it; when it is away for longer, stanzas come back at once",
+        "how long a stanza waits for the component; when it is away for longer, stanzas come back at once",
     )
     roster = Option(str, "none", "which roster IQs it may send for users", choices=ACCESS)
-    roster_push = Option(bool, True, "with get or both: tell it of changes")
+    roster_push = Option(bool, True, "tell it of changes of rosters: with get or both")
     message = Option(
         str, "none", "may it send messages in the name of users and the host?", choices=["none", "outgoing"]
     )

@@ -117,7 +117,7 @@ class Table:
             )
         if (on := self.switched(place)) is not None:
             row = self._row(
-                place, "enabled", Option(bool, self.owners[place].default, "switches it on or off")
+                place, "enabled", Option(bool, self.owners[place].default, "is it on?")
             )
             yield row | {"value": on}
         for name, option in options_of(self.owners[place]).items():

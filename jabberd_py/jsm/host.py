@@ -67,8 +67,8 @@ class HostOptions(Section):
     retention = Option[float | None](
         optional(duration),
         None,
-        "age at which messages, what was said in rooms, and files go, where 'keep' of mam, 'keep_for' of the archive of rooms "
-        "and 'expire' of upload do not say otherwise; none: as these say",
+        "age at which everything goes: messages, what was said in rooms, and files, where 'keep' of mam, 'keep_for' of the "
+        "archive of rooms and 'expire' of upload do not say otherwise; none: as these say",
         min="1h",
     )
     sessions_per_user = Option(int, 20, "resources one account may have connected at a time", min=1)

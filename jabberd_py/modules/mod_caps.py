@@ -96,7 +96,7 @@ class Caps(Module):
     needs = ("disco",)
     tables = (Capability,)
     asking = Option(int, 100, "clients that are asked at a time what they can do", min=1)
-    asking_a_server = Option(int, 10, "of these, users of one other server", min=1)
+    asking_a_server = Option(int, 10, "clients of one other server that are asked at a time", min=1)
     remembered = Option(int, 1000, "different clients whose capabilities are remembered", min=1)
     current: tuple[str, str] | None = None
 

@@ -99,7 +99,7 @@ class External(Module):
     services = Option[list[ExternalService]](
         list_of(service),
         [],
-        "the services, each as turn:turn.example.org, stuns:192.0.2.1:5349?transport=tcp, or {type: turn, host: "
+        "the services: each as turn:turn.example.org, stuns:192.0.2.1:5349?transport=tcp, or {type: turn, host: "
         "turn.example.org}; then port, transport, name, and secret, or username and password may be said, too",
         secret=True,
     )

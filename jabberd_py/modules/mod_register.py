@@ -80,7 +80,7 @@ class Register(Module):
     questions = Option[dict[str, str]](
         mapping_of(str),
         {},
-        "questions of which a stranger has to answer one, each with its answers, separated by |",
+        "questions of which a stranger has to answer one: each with its answers, separated by |",
     )
     instructions = Option(str, "Choose a username and a password.", "what people read above the form")
     min_password = Option(int, 6, "characters a password must have at least", min=1)

@@ -24,7 +24,7 @@ class Password(Feature):
     secret = Field("muc#roomconfig_roomsecret", "text-private", "", "The password", most=255)
 
     tries = Option(int, 10, "passwords that one account may try at once in a room", min=1)
-    refill = Option(duration, "10s", "time after which it may try one more", min=0.1)
+    refill = Option(duration, "10s", "time after which an account may try one password more", min=0.1)
 
     @on("start", "reload")
     def start(self) -> None:

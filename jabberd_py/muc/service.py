@@ -97,7 +97,7 @@ class Rooms(Service):
         "alive",
     )
     prefix = Option(
-        str, "conference", "its address is this label before the host's, unless 'address' says otherwise"
+        str, "conference", "label before the host's name that makes its address, unless 'address' says otherwise"
     )
     groupchat_1 = Option(
         bool,

@@ -26,8 +26,8 @@ def proxy_protocol() -> Option[list[str]]:
     return Option(
         list_of(network),
         [],
-        "addresses and networks of proxies that begin each connection with a PROXY header, version 1 or 2, which tells the "
-        "client's address; without it their connections are closed",
+        "addresses and networks of proxies that send a PROXY header: each connection of theirs begins with one, version 1 or "
+        "2, which tells the client's address; without it their connections are closed",
     )
 
 

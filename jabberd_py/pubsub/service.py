@@ -36,7 +36,7 @@ class PubSub(ServiceCommands, Presence, Approval, Expiry, Service):
     name = "pubsub"
     category, type, title = "pubsub", "service", "Publish-Subscribe"
     prefix = Option(
-        str, "pubsub", "its address is this label before the host's, unless 'address' says otherwise"
+        str, "pubsub", "label before the host's name that makes its address, unless 'address' says otherwise"
     )
     create = Option(str, "users", "who may make nodes", choices=["users", "admins", "anyone"])
     max_nodes = Option(int, 10_000, "nodes of the service", min=1)
@@ -44,7 +44,7 @@ class PubSub(ServiceCommands, Presence, Approval, Expiry, Service):
     max_bytes = Option(size, "1 GiB", "payloads of all items of the service")
     max_bytes_each = Option(size, "64 MiB", "payloads of all items in nodes that one address has made")
     max_people = Option(int, 200_000, "subscriptions to all nodes of the service, and affiliations", min=1)
-    max_people_each = Option(int, 20_000, "of these, to the nodes that one address has made", min=1)
+    max_people_each = Option(int, 20_000, "subscriptions and affiliations to the nodes that one address has made", min=1)
     max_subscriptions = Option(int, 10_000, "addresses that are subscribed to one node", min=1)
 
     defaults = Config(publish_node_full="retract-oldest", send_last_published_item="on_sub_and_presence")

@@ -13,7 +13,7 @@ class Echo(Service):
     category, type, title = "automation", "echo", "Echo"
     default = False
     prefix = Option(
-        str, "echo", "its address is this label before the host's, unless 'address' says otherwise"
+        str, "echo", "label before the host's name that makes its address, unless 'address' says otherwise"
     )
 
     @on("deliver", kind="message")

@@ -33,14 +33,14 @@ class Proxy(Service):
     protocols = (XEP(65, "1.8.2", "SOCKS5 Bytestreams", missing="UDP"),)
 
     prefix = Option(
-        str, "proxy", "its address is this label before the host's, unless 'address' says otherwise"
+        str, "proxy", "label before the host's name that makes its address, unless 'address' says otherwise"
     )
     allow = Option[list[str]](
         list_of(whom),
         [],
         "who may send by it beside the accounts of its host: domains, addresses, '*' for anybody",
     )
-    deny = Option[list[str]](list_of(whom), [], "who may not: domains, addresses")
+    deny = Option[list[str]](list_of(whom), [], "who may not send by it: domains, addresses")
 
     def shown_on(self, host: str) -> bool:
         """Only if it has a port."""

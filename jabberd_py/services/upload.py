@@ -88,7 +88,7 @@ class Uploads(UploadCommands, Service):
     tables = (Upload,)
 
     prefix = Option(
-        str, "upload", "its address is this label before the host's, unless 'address' says otherwise"
+        str, "upload", "label before the host's name that makes its address, unless 'address' says otherwise"
     )
     max_size = Option(size, "100 MiB", "largest file", min=1)
     quota = Option(size, "1 GiB", "bytes that the files of one account may have together", min=1)

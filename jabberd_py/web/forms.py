@@ -57,7 +57,8 @@ def destroys(command: str) -> bool:
 
 @dataclass
 class Field:
-    """One line of a form. ``kind``: text, password, number, textarea, checkbox, select, hidden."""
+    """One line of a form. ``kind``: text, password, number, textarea, checkbox, select, hidden. ``key``: of an option, its name in
+    the configuration. ``empty``: what the choice of nothing is called."""
 
     name: str
     label: str
@@ -67,6 +68,8 @@ class Field:
     choices: list[str] = field(default_factory=list)
     hint: str = ""
     error: str = ""
+    key: str = ""
+    empty: str = "-"
 
     @property
     def checked(self) -> bool:

@@ -12,6 +12,7 @@ from werkzeug.wrappers import Response
 
 from ..commands import CommandError, Conflict, WrongArgument
 from ..config.dump import dump
+from ..options import said_first
 from . import context
 from .context import administrator, run, tell
 from .forms import Field, Form
@@ -23,7 +24,8 @@ TOP = "server"
 """The place of the options outside of all sections, in addresses."""
 SHOWN, SURE = "_shown", "_sure"
 """Fields: what the page showed; that an administrator wants to shut himself out."""
-NUMBERS = ("integer", "number")
+NUMBERS, PLAIN = ("integer", "number"), ("text", "yes/no")
+"""Types of options: those whose keyboard has digits, and those that need no word."""
 
 
 @blueprint.get("/")
@@ -32,10 +34,9 @@ def index() -> str:
     """All places, and the last changes."""
     groups: dict[str, list[dict[str, Any]]] = {title: [] for title in GROUPS.values()}
     text = request.args.get("text", "")[:100].strip()
-    for each in run("config places", text=text):
+    for each in map(titled, run("config places", text=text)):
         words = each["place"].split(".")
-        deep = words[0] == "hosts" and any(f".{group}." in each["place"] for group in ("modules", "services"))
-        if not deep and (each["options"] or each["on"] is not None):
+        if not _deep(each["place"]) and (each["options"] or each["on"] is not None):
             groups[GROUPS.get(words[0] if len(words) > 1 else "", "Sections")].append(each)
     return render_template(
         "options/index.html", groups=groups, history=run("config history"), top=TOP, text=text
@@ -46,7 +47,7 @@ def index() -> str:
 @administrator
 def place(place: str) -> str | Response | tuple[str, int]:
     """The form of one place."""
-    known = {each["place"]: each for each in run("config places")}
+    known = {each["place"]: titled(each) for each in run("config places")}
     name = "" if place == TOP else place
     if name not in known:
         abort(404)
@@ -67,10 +68,11 @@ def place(place: str) -> str | Response | tuple[str, int]:
             )
         except CommandError as error:
             form.error = str(error)
-            for each in form.fields[: len(rows)]:
-                said = f"{rows[form.fields.index(each)]['option']}: "
+            for each, row in zip(form.fields, rows, strict=False):
                 each.value = request.form.get(each.name, "").strip()
-                each.error = form.error.partition(said)[2]
+                _, option, wrong = str(error).partition(f"{row['option']}: ")
+                if wrong:  # the file and the line, which come first, are of a text that was not written
+                    each.error, form.error = wrong, option + wrong
             return _page(place, known[name], form, below, shows), 400
         if not answer["changed"]:
             tell("Nothing was changed.")
@@ -98,24 +100,44 @@ def _page(place: str, about: dict[str, Any], form: Form, below: list[dict[str, A
     return render_template("options/place.html", place=place, about=about, form=form, below=below)
 
 
+def titled(about: dict[str, Any]) -> dict[str, Any]:
+    """The place with its ``title``, and ``more`` about it: the first sentence of what it is, and the rest; a host or a component has
+    its domain as the title."""
+    place, help = about["place"], about["help"]
+    group, _, domain = place.partition(".")
+    title, more = re.fullmatch(r"(.*?)(?:\.(?:\s+(.*))?)?", help, re.S).groups()  # type: ignore[union-attr]
+    if group in ("hosts", "components") and domain and not _deep(place):
+        title, more = domain, help
+    return about | {"title": title, "more": more or ""}
+
+
+def _deep(place: str) -> bool:
+    """Is it within a host?"""
+    return place.startswith("hosts.") and any(f".{group}." in place for group in ("modules", "services"))
+
+
 def field(row: dict[str, Any]) -> Field:
     """The line of an option."""
     name = row["option"].rpartition(".")[2]
     default = "yes" if row["default"] is True else "no" if row["default"] is False else shown(row["default"])
-    kind = row["limits"] or ("" if row["type"] == "text" else row["type"])
-    hint = "; ".join(filter(None, [row["help"], kind]))
-    hint += f". Default: {default or 'empty'}." + (
-        "" if row["from"] == "default" else f" Set in {row['from']}."
-    )
+    label, more = said_first(row["help"])
+    kind = row["limits"] or ("" if row["type"] in PLAIN else row["type"])
+    hint = "; ".join(filter(None, [more, kind]))
+    hint = f"{hint}. Default: " if hint else "Default: "
+    hint += f"{default or 'empty'}." + ("" if row["from"] == "default" else f" Set in {row['from']}.")
     value = "" if row["from"] == "default" and name != "enabled" else shown(row["value"])
+    made = Field(name, label, value=value, hint=hint, key=name)
     if row["secret"]:
-        return Field(name, name, "password", hint=hint + " Left empty, it stays as it is; null removes it.")
-    if row["type"] == "yes/no" or row["choices"] and not row["type"].startswith("list"):
-        choices = ["yes", "no"] if row["type"] == "yes/no" else row["choices"]
+        made.kind, made.value = "password", ""
+        made.hint += " Left empty, it stays as it is; null removes it."
+    elif row["type"] == "yes/no" or row["choices"] and not row["type"].startswith("list"):
+        made.kind, made.empty = "select", f"the default ({default or 'empty'})"
+        made.choices = ["", *(["yes", "no"] if row["type"] == "yes/no" else row["choices"])]
         if row["value"] in (True, False):
-            value = value and ("yes" if row["value"] else "no")
-        return Field(name, name, "select", value=value, choices=["", *choices], hint=hint)
-    return Field(name, name, "number" if row["type"] in NUMBERS else "text", value=value, hint=hint)
+            made.value = value and ("yes" if row["value"] else "no")
+    elif row["type"] in NUMBERS:
+        made.kind = "number"
+    return made
 
 
 def shown(value: Any) -> str:

@@ -137,10 +137,9 @@ def test_a_form_in_the_browser_is_live_and_undone(site: ServerProcess, chief: Br
     chief.send("Save", instructions="[not a list", min_password="9")
     assert chief.page.status == 400 and "modules.register.instructions: cannot read this" in chief.page.text
     chief.send("Save", instructions="Say friend, and enter", min_password="x")
-    assert (
-        chief.page.status == 400
-        and "modules.register.min_password: must be a whole number, not 'x'" in chief.page.text
-    )
+    assert chief.page.status == 400
+    assert "modules.register.min_password: must be a whole number, not 'x'" in chief.page.text
+    assert ("#f-min_password", "Go to the field") in chief.page.links
     assert site.file.read_text() == before
     chief.send("Save", instructions="Say friend, and enter", min_password="9")
     assert "and in use" in chief.page.text and chief.page.form("Save").fields["min_password"] == "9"
@@ -261,6 +260,20 @@ def test_who_would_shut_himself_out_is_asked_first(site: ServerProcess, chief: B
     assert chief.send("Save", _sure="yes").status == 404  # he wanted it
     site.ask("config undo")
     assert chief.get("/console").status == 200 and site.file.read_text() == before
+
+
+def test_every_option_has_a_label_in_words(tmp_path: Path) -> None:
+    """Made of its explanation: short, and not the same twice on one page."""
+    server: Any = Stopped(tmp_path)
+    table: Table = server.settings.table()
+    for place in table.owners:
+        labels = [field(row).label for row in table.rows(place)]
+        assert len(labels) == len(set(labels)), place
+        wrong = [each for each in labels if not 4 <= len(each) <= 110 or not each[0].isupper()]
+        assert not wrong, (place, wrong)
+    about = {row["option"]: field(row) for row in table.rows(("services", "upload"))}
+    size = about["services.upload.max_size"]
+    assert (size.label, size.key) == ("Largest file", "max_size") and "Default: " in size.hint
 
 
 def test_an_option_is_found_by_words_of_its_explanation(chief: Browser) -> None:
