@@ -47,7 +47,9 @@ class LogOptions(Section):
     """What the log says, on standard error."""
 
     level = Option(str, "info", "how much is said", choices=["debug", "info", "warning", "error"])
-    format = Option(str, "text", "how lines look: for a person, or one JSON object a line", choices=["text", "json"])
+    format = Option(
+        str, "text", "how lines look: for a person, or one JSON object a line", choices=["text", "json"]
+    )
 
 
 class ControlOptions(Section):

@@ -116,9 +116,7 @@ class Table:
                 f"{'.'.join(place)}: no such place" + nearest(".".join(place), map(".".join, self.owners))
             )
         if (on := self.switched(place)) is not None:
-            row = self._row(
-                place, "enabled", Option(bool, self.owners[place].default, "is it on?")
-            )
+            row = self._row(place, "enabled", Option(bool, self.owners[place].default, "is it on?"))
             yield row | {"value": on}
         for name, option in options_of(self.owners[place]).items():
             yield self._row(place, name, option)

@@ -44,7 +44,9 @@ class Motd(Module):
     """Sends every user a message of the day, once, when they come online."""
 
     tables = (MotdSeen,)
-    message = Option(str, "", "text of the message of the day; an administrator may set another one while the server runs")
+    message = Option(
+        str, "", "text of the message of the day; an administrator may set another one while the server runs"
+    )
 
     @on("start")
     def start(self) -> None:

@@ -58,7 +58,9 @@ class Limits(Feature):
         "joins, nicks, registrations and changes of presence a second of one account in a room, in the long run",
         min=0.01,
     )
-    presence_burst = Option(int, 60, "joins, nicks, registrations and changes of presence of one account at once", min=1)
+    presence_burst = Option(
+        int, 60, "joins, nicks, registrations and changes of presence of one account at once", min=1
+    )
 
     def __init__(self, host: Instance, settings: Mapping[str, Any] | None = None) -> None:
         super().__init__(host, settings)

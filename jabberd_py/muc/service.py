@@ -97,7 +97,9 @@ class Rooms(Service):
         "alive",
     )
     prefix = Option(
-        str, "conference", "label before the host's name that makes its address, unless 'address' says otherwise"
+        str,
+        "conference",
+        "label before the host's name that makes its address, unless 'address' says otherwise",
     )
     groupchat_1 = Option(
         bool,

@@ -44,7 +44,9 @@ class PubSub(ServiceCommands, Presence, Approval, Expiry, Service):
     max_bytes = Option(size, "1 GiB", "payloads of all items of the service")
     max_bytes_each = Option(size, "64 MiB", "payloads of all items in nodes that one address has made")
     max_people = Option(int, 200_000, "subscriptions to all nodes of the service, and affiliations", min=1)
-    max_people_each = Option(int, 20_000, "subscriptions and affiliations to the nodes that one address has made", min=1)
+    max_people_each = Option(
+        int, 20_000, "subscriptions and affiliations to the nodes that one address has made", min=1
+    )
     max_subscriptions = Option(int, 10_000, "addresses that are subscribed to one node", min=1)
 
     defaults = Config(publish_node_full="retract-oldest", send_last_published_item="on_sub_and_presence")

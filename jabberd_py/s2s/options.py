@@ -106,7 +106,9 @@ class S2S(Section):
     )
     unacknowledged = Option(int, 5000, "stanzas that may be unacknowledged on one stream (XEP-0198)", min=10)
     streams_per_address = Option(int, 100, "streams that one address may open", min=1)
-    logins_per_address = Option(int, 20, "streams of one address that are not yet proven to be anybody's", min=1)
+    logins_per_address = Option(
+        int, 20, "streams of one address that are not yet proven to be anybody's", min=1
+    )
     logins_in_all = Option(int, 1000, "streams not yet proven, of all addresses together", min=1)
     domains_per_stream = Option(int, 50, "domains that one stream may speak for", min=1)
     links = Option(int, 10_000, "pairs of domains that may have a stream or a queue at a time", min=1)

@@ -67,7 +67,9 @@ class Directory(Service):
     tables = (DirectoryEntry,)
     features = (NS, REGISTER)
     prefix = Option(
-        str, "directory", "label before the host's name that makes its address, unless 'address' says otherwise"
+        str,
+        "directory",
+        "label before the host's name that makes its address, unless 'address' says otherwise",
     )
     page = Option(int, 100, "results of one answer", min=1, max=1000)
 

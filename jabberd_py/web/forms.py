@@ -57,8 +57,8 @@ def destroys(command: str) -> bool:
 
 @dataclass
 class Field:
-    """One line of a form. ``kind``: text, password, number, textarea, checkbox, select, hidden. ``key``: of an option, its name in
-    the configuration. ``empty``: what the choice of nothing is called."""
+    """One line of a form. ``kind``: text, password, number, textarea, checkbox, select, hidden. ``key``: of an option, its name
+    in the configuration. ``empty``: what the choice of nothing is called."""
 
     name: str
     label: str
