@@ -101,7 +101,7 @@ def _page(place: str, about: dict[str, Any], form: Form, below: list[dict[str, A
 
 
 def titled(about: dict[str, Any]) -> dict[str, Any]:
-    """The place with its ``title``, and ``more`` about it: the first sentence of what it is, and the rest; a host or a component
+    """The place with its ``title``, and ``more`` about it: the first sentence of what it is, and the rest. A host or component
     has its domain as the title."""
     place, help = about["place"], about["help"]
     group, _, domain = place.partition(".")
