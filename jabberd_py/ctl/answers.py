@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from ..arguments import account, domain
@@ -17,16 +18,18 @@ PRIVATE = (
     "onion", "alt",
 )  # fmt: skip
 """Last words of domains that are not in the internet's DNS."""
+_around = re.compile(r"^https?://|^xmpp:|/+$").sub
 SHORTEST = 8
 """Characters of the administrator's password."""
 
 
 def domain_of(name: str) -> str:
-    """Raises WrongArgument."""
+    """``name``: as it was typed, or pasted with the "https://" and the "/" around it. Raises WrongArgument."""
+    name = _around("", name.strip().lower())
     if not name:
         raise WrongArgument("domain: which one? It is what stands behind the @ in addresses", "domain")
     try:
-        return domain(name.strip().lower())
+        return domain(name)
     except ValueError as error:
         raise WrongArgument(f"domain: {error}", "domain") from None
 

@@ -20,6 +20,12 @@ _server = re.compile(r"(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,255})(:[0-9]{1,
 _socket = re.compile(r"/[A-Za-z0-9._/-]{1,100}").fullmatch
 SOCKETS = {"mysql": "unix_socket", "postgresql": "host"}
 """Kind of database -> what its URL calls the path of a socket."""
+FIELDS = {
+    "domain": ("domain", "Domain"), "directory": ("directory", "Another authority"),
+    "certificate": ("certificate", "File of the certificate"), "key": ("key", "File of the private key"),
+    "server": ("server", "Server"), "admin": ("admin", "Name"), "password": ("secret", "Password"),
+}  # fmt: skip
+"""The argument that is wrong -> the name of its field, and what a person calls it."""
 AFTER = ("setup.done", "setup.finish", "setup.enter", "setup.certificate")
 """Views that are there when the server is set up."""
 CLIENTS = [
@@ -143,7 +149,7 @@ def _database() -> str | CommandError:
     socket = _socket(where) is not None
     if not socket and not _server(where):
         return CommandError(
-            "Server: a name or an address, and a port if need be, such as db.example.org:3306; or the path of a socket",
+            "a name or an address, and a port if need be, such as db.example.org:3306; or the path of a socket",
             "server",
         )
     who = ":".join(
@@ -169,7 +175,7 @@ def administrator() -> str | Response | tuple[str, int]:
         _take("admin")
         password, again = request.form.get("secret", ""), request.form.get("again", "")
         if password != again:
-            return _page("administrator", 3, CommandError("The two passwords are not the same.", "secret"))
+            return _page("administrator", 3, CommandError("the two are not the same", "password"))
         caller = Caller("set-up", "browser", request.remote_addr or "", operator=True)
         args = {each: answers[each] for each in ("domain", "admin", "tls") if answers.get(each)}
         more = {"files": ("certificate", "key"), "acme": ("email", "directory")}.get(answers["tls"], ())
@@ -231,7 +237,9 @@ def _take(*names: str) -> None:
 
 
 def _page(name: str, step: int, error: CommandError | None = None, good: str = "") -> Any:
+    wrong = FIELDS.get((error and error.argument) or "")
     page = render_template(
-        f"setup/{name}.html", page=name, step=step, answers=state().answers, error=error, good=good
-    )
+        f"setup/{name}.html", page=name, step=step, answers=state().answers, wrong=wrong, good=good,
+        error=error and str(error).removeprefix(f"{error.argument}:").strip(),
+    )  # fmt: skip
     return (page, 400) if error is not None else page
