@@ -318,13 +318,13 @@ class Crowd(RuleBasedStateMachine):
         assert got == want, f"{guest} sees\n{got}\ninstead of\n{want}"
 
 
-def run(
-    server: Any, service: str, people: list[Any], examples: int, steps: int, derandomize: bool = True
-) -> None:
+def run(service: str, people: list[Any], examples: int, steps: int, derandomize: bool = True) -> None:
     sessions = [(people[0], "desk"), (people[0], "phone"), (people[1], "desk"), (people[1], "phone")]
     sessions += [(each, "desk") for each in people[2:]]
     Crowd.service = service
-    Crowd.guests = [Guest(server, each.place.domain, each.user, resource) for each, resource in sessions]
+    Crowd.guests = [
+        Guest(each.place.server, each.place.domain, each.user, resource) for each, resource in sessions
+    ]
     try:
         run_state_machine_as_test(
             Crowd,
@@ -345,4 +345,15 @@ def run(
 @pytest.mark.topology("one host")
 def test_everybody_sees_the_same(topology: Any, service: str, account: Any) -> None:
     names = ("romeo", "juliet", "nurse", "tybalt", "paris")
-    run(topology.romeo.server, service, [account(name, topology.romeo) for name in names], 6, 20)
+    run(service, [account(name, topology.romeo) for name in names], 6, 20)
+
+
+@pytest.mark.topology("two servers")
+def test_everybody_sees_the_same_on_two_servers(topology: Any, service: str, account: Any) -> None:
+    places = {
+        "romeo": topology.romeo,
+        "juliet": topology.juliet,
+        "nurse": topology.juliet,
+        "tybalt": topology.romeo,
+    }
+    run(service, [account(*each) for each in places.items()] + [account("paris", topology.juliet)], 2, 15)
