@@ -7,7 +7,6 @@ from difflib import get_close_matches
 
 from .options import Option
 from .xmpp.element import Element
-from .xmpp.jid import JID
 
 Identity = tuple[str, str, str | None]
 """Category, type, and name or None."""
@@ -40,9 +39,10 @@ class Discoverable:
         StanzaError."""
         return None
 
-    def account_items(self, user: str, asker: JID) -> list[Element]:
-        """The <item/>s of an account that ``asker`` may see."""
-        return []
+    def account_page(self, request: Element, sessions: list[Element]) -> Element | None:
+        """The <query/> with an account's items, those that the asker may see: ``sessions``, and what the module has; a page of
+        them, if there are too many for one answer (XEP-0059). None: it has nothing. Raises StanzaError."""
+        return None
 
     def disco_node(self, request: Element, node: str) -> Element | None:
         """The <query/> that answers for a node of the domain; None if it is not a node of this module. Raises StanzaError."""

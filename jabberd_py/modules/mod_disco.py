@@ -107,11 +107,14 @@ class Disco(Module):
         if node is not None:
             return self._node("account_node", request, node)
         user, _ = self._account(request)
-        items = self._ask("account_items", user, request.from_)
+        sessions = list[Element]()
         if self._trusted(request, user):  # section 8: else nobody learns whether there is such an account
-            sessions = (Element("item", DISCO_ITEMS, jid=s.full) for s in self.host.sessions.available(user))
-            items = [*sessions, *items]
-        return Element("query", DISCO_ITEMS, *items)
+            sessions += (Element("item", DISCO_ITEMS, jid=s.full) for s in self.host.sessions.available(user))
+        for part in self.host.parts:
+            page: Element | None = part.account_page(request, sessions)
+            if page is not None:
+                return page
+        return Element("query", DISCO_ITEMS, *sessions)
 
     def _account(self, request: Element) -> tuple[str, bool]:
         """(the account that is asked about, does its owner ask?)"""

@@ -107,22 +107,31 @@ def nodes_in(
     engine: Owners, owner: str, parent: Node, request: Element, wanted: Callable[[Node], bool]
 ) -> Element:
     """The nodes in a collection, in the order in which they came."""
-    nodes, asker = engine.nodes(owner), request.from_
-    assert asker is not None
+    nodes = engine.nodes(owner)
     if parent is nodes.root:
         found = [node for node in list(nodes.values()) if not node.config.collection]
     else:
         found = [nodes[name] for name in list(nodes.children.get(parent.name, ())) if name in nodes]
-    if request.session is not None:
-        request.session.work += len(found) // LOOKED_AT
-    names = [node.name for node in fairly(found) if wanted(node) and engine.reads(owner, node, asker)]
-    return _page(engine, request, names, lambda name: node_item(owner, nodes[name]))
+    return nodes_of(engine, owner, request, [node for node in fairly(found) if wanted(node)])
 
 
-def _page(engine: Owners, request: Element, ids: list[str], row: Callable[[str], Element]) -> Element:
-    """What is asked for of these, and no more than an answer has room for; ``row`` makes it. Raises StanzaError."""
-    rows, more = page(engine, request, ids, row)
-    query = Element("query", DISCO_ITEMS, *rows)
+def nodes_of(
+    engine: Owners, owner: str, request: Element, nodes: list[Node], before: Iterable[Element] = ()
+) -> Element:
+    """Those of the nodes that the asker may see, in pages (XEP-0059). ``before``: <item/>s that stand in front of them. Raises
+    StanzaError."""
+    asker = request.from_
+    assert asker is not None
+    engine.charge(request, len(nodes) // LOOKED_AT)
+    rows: dict[str, Element | Node] = {each.attrs["jid"]: each for each in before}
+    rows.update((node.name, node) for node in fairly(nodes) if engine.reads(owner, node, asker))
+
+    def row(id: str) -> Element:
+        found = rows[id]
+        return node_item(owner, found) if isinstance(found, Node) else found
+
+    items, more = page(engine, request, list(rows), row)
+    query = Element("query", DISCO_ITEMS, *items)
     if more is not None:
         query.append(more)
     query.serialise(fairly)

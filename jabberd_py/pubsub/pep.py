@@ -383,9 +383,10 @@ class Pep(AccountCommands, OnBehalf, Expiry, Module):
             self.account_identities = (("pubsub", "pep", None),)
             self.account_features = discovery.features(discovery.PEP, self.access_models)
 
-    def account_items(self, user: str, asker: JID) -> list[Element]:
-        nodes = fairly(list(store.nodes_of(user).values()))
-        return [discovery.node_item(user, node) for node in nodes if self.reads(user, node, asker)]
+    def account_page(self, request: Element, sessions: list[Element]) -> Element | None:
+        asker: Any = request.from_
+        owner = asker.user if request.to is None else request.to.user
+        return discovery.nodes_of(self, owner, request, list(store.nodes_of(owner).values()), sessions)
 
     def account_node(self, request: Element, name: str) -> Element | None:
         asker: Any = request.from_

@@ -193,3 +193,26 @@ def test_nodes_are_items_of_the_account_with_metadata(romeo, juliet):
     assert node not in [each.get("node") for each in found]
     hidden = juliet.iq("get", f"<query xmlns='{INFO}' node='{node}'/>", to=romeo.bare)
     assert condition(hidden) == ("item-not-found",)
+
+
+def test_an_accounts_items_in_pages(romeo, juliet):
+    """XEP-0030 with XEP-0059: who has very many nodes is not read in one go."""
+    subscribe_both(romeo, juliet)
+    names = [f"urn:test:{number}" for number in range(5)]
+    for name in names:
+        publish(romeo, name, access_model="open" if name != names[2] else "whitelist")
+
+    def page(client, inner):
+        rsm = f"<set xmlns='http://jabber.org/protocol/rsm'>{inner}</set>"
+        answer = client.iq("get", f"<query xmlns='{ITEMS}'>{rsm}</query>", to=romeo.bare)
+        if answer.get("type") == "error":
+            return condition(answer)
+        found = [each.get("node") or each.get("jid") for each in answer.iter(f"{{{ITEMS}}}item")]
+        return found, answer.findtext(".//{http://jabber.org/protocol/rsm}count")
+
+    assert page(romeo, "<max>2</max>") == ([romeo.jid, names[0]], "6")
+    assert page(romeo, f"<max>2</max><after>{names[0]}</after>") == (names[1:3], "6")
+    assert page(romeo, "<max>2</max><before/>") == (names[3:], "6")
+    assert page(juliet, f"<max>2</max><after>{names[0]}</after>") == ([names[1], names[3]], "5")
+    assert page(juliet, f"<max>2</max><after>{names[2]}</after>") == ("item-not-found",)
+    assert page(romeo, "<max>0</max>") == ([], "6")
