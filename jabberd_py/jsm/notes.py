@@ -51,6 +51,9 @@ HELD = Note(
 CAPS = Note(
     "caps", "what its client can do (XEP-0115): (hash and ver, the features or None while it is asked)"
 )
+NO_PHOTO = Note(
+    "avatar: none", "its client says in its presence that it has no photo to show (XEP-0153)", lasting=True
+)
 STATUS = Note("last", "the status of its last unavailable presence (XEP-0012)", lasting=True)
 PICKING = Note("offline: flexible", "it picks its offline messages one by one (XEP-0013)", lasting=True)
 SENT = Note("archive: sent", "the row number that its message will have in the sender's archive")

@@ -1,7 +1,7 @@
 """XEP-0398: the avatar that clients publish (XEP-0084) and the photo of the vCard (XEP-0153) are one.
 
 The nodes have it. Who asks for the vCard finds it there, if he may read the nodes. A photo that is stored with a vCard is
-published. The user's presence says its hash.
+published. The user's presence says its hash. When the node goes, or its item, the stored photo goes, too.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import NamedTuple
 import gevent
 
 from ..hooks import Module, on
+from ..jsm.notes import NO_PHOTO
 from ..jsm.session import Session
 from ..xdb import cached, xdb
 from ..xmpp.element import Element
@@ -26,6 +27,8 @@ from .store import Item, intact
 
 DATA, METADATA = "urn:xmpp:avatar:data", "urn:xmpp:avatar:metadata"
 VCARD, UPDATE = "vcard-temp", "vcard-temp:x:update"
+TAKEN = "jabberd_py:avatar-taken"
+"""Namespace of a document that an account has once it has deleted the node: contacts shall know that there is no photo."""
 HASH = re.compile("[0-9a-fA-F]{40}").fullmatch
 TYPE_LENGTH = 100
 CONFIG = Config(access_model="open", max_items=1, send_last_published_item="on_sub_and_presence")
@@ -33,25 +36,26 @@ CONFIG = Config(access_model="open", max_items=1, send_last_published_item="on_s
 
 
 class Avatar(NamedTuple):
-    """``hash``: SHA-1 of the image, in hexadecimal, None: the user wants none; ``type``: such as image/png."""
+    """``hash``: SHA-1 of the image, in hexadecimal, None: the user has none, or it is not here; ``type``: such as image/png."""
 
     hash: str | None
     type: str
 
 
+NONE = Avatar(None, "")
+
+
 @cached
 def avatar_of(user: str) -> Avatar | None:
-    """What the newest metadata says; None: the user has never had one, or it is elsewhere."""
-    newest = store.newest(user, METADATA, 1) if METADATA in store.nodes_of(user) else []
-    if not newest or not newest[0].payload:
-        return None
-    metadata = intact(user, "pubsub_item", newest[0].payload)
+    """What the newest metadata says; None: the user has never had one."""
+    if METADATA not in store.nodes_of(user):
+        return None if xdb.get(user, TAKEN) is None else NONE
+    newest = store.newest(user, METADATA, 1)
+    metadata = intact(user, "pubsub_item", newest[0].payload) if newest else None
     infos = [] if metadata is None else metadata.all("info", METADATA)
-    if not infos:
-        return Avatar(None, "")
     here = next((each for each in infos if "url" not in each.attrs), None)
     if here is None or not HASH(here.attrs.get("id", "")):
-        return None
+        return NONE
     type = here.attrs.get("type", "")
     return Avatar(here.attrs["id"], type if 0 < len(type) <= TYPE_LENGTH else "image/png")
 
@@ -136,17 +140,20 @@ class Avatars(Module):
         taken the avatar away there is no photo, and contacts with older clients see that, too (XEP-0153 section 4.1)."""
         if stanza.type is not None or self.host.options.anonymous:
             return
-        avatar = avatar_of(session.user)
-        if avatar is None:
+        avatar, x = avatar_of(session.user), None
+        if stanza.has("x", UPDATE):
+            x = stanza.child("x", UPDATE)
+        photo = None if x is None else x.child("photo", UPDATE)
+        said = None if photo is None else photo.text.strip()
+        if said == "" and stanza.to is None:
+            session.notes[NO_PHOTO] = True
+        elif session.note(NO_PHOTO) and stanza.to is None:
+            del session.notes[NO_PHOTO]
+        if avatar is None or said in ("", avatar.hash or ""):
             return
-        hash = avatar.hash or ""
-        x = stanza.child("x", UPDATE) if stanza.has("x", UPDATE) else None
         if x is not None:
-            photo = x.child("photo", UPDATE)
-            if photo is not None and photo.text.strip() in ("", hash):
-                return
             stanza.remove(x)
-        stanza.append(Element("x", UPDATE, Element("photo", UPDATE, hash or None)))
+        stanza.append(Element("x", UPDATE, Element("photo", UPDATE, avatar.hash)))
 
     @on("pep")
     def changed(self, user: str, node: str) -> None:
@@ -154,19 +161,33 @@ class Avatars(Module):
         if node != METADATA:
             return
         old = avatar_of.get(user)
+        nodes = store.nodes_of(user)
+        if METADATA not in nodes:
+            xdb.set(user, TAKEN, "<taken/>")
+        if METADATA not in nodes or not store.newest(user, METADATA, 1):
+            self._taken(user)
         avatar_of.forget(user)
         if old != avatar_of(user):
             gevent.spawn(self._say_again, user)
+
+    def _taken(self, user: str) -> None:
+        """The photo of the stored vCard is an older form of an avatar that is there no more."""
+        card = intact(user, "document", xdb.get(user, VCARD))
+        if card is not None and card.take("PHOTO", VCARD):
+            xdb.set(user, VCARD, str(card) if card.payload is not None else None)
+
+    @on("imported")
+    def take_over(self, user: str) -> None:
+        """The vCard of an imported account may have a photo that no node has."""
+        if self.host.modules.keys() >= {"vcard", "pep"} and METADATA not in store.nodes_of(user):
+            card = intact(user, "document", xdb.get(user, VCARD))
+            if card is not None and card.child("PHOTO", VCARD) is not None:
+                self.stored(user, card)
 
     def _say_again(self, user: str) -> None:
         with xdb.unit():
             for session in self.host.sessions.available(user):
                 presence = session.presence.copy(to=None)
-                old = presence.child("x", UPDATE) if presence.has("x", UPDATE) else None
-                if (
-                    old is not None
-                    and old.child("photo", UPDATE) is not None
-                    and old.child("photo", UPDATE).text
-                ):
-                    presence.remove(old)
+                if not session.note(NO_PHOTO):
+                    presence.take("x", UPDATE)
                 self.host.send(session, presence)

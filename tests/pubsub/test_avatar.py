@@ -3,8 +3,10 @@
 import hashlib
 from base64 import b64encode
 
+import pytest
+
 from tests.client import subscribe_both
-from tests.pubsub.words import INFO, condition, ids, items, publish
+from tests.pubsub.words import INFO, OWNER, condition, ids, items, publish, pubsub
 
 DATA, METADATA = "urn:xmpp:avatar:data", "urn:xmpp:avatar:metadata"
 UPDATE = "vcard-temp:x:update"
@@ -77,4 +79,48 @@ def test_what_is_no_hash_is_not_shown(romeo, juliet):
     publish(romeo, METADATA, "x", f"<metadata xmlns='{METADATA}'>{info}</metadata>")
     romeo.send("<presence><show>away</show></presence>")
     found = juliet.gets(f"<presence from='{romeo.jid}'><show>away</show></presence>", 10)
-    assert found.find(f"{{{UPDATE}}}x") is None
+    assert found.find(f"{{{UPDATE}}}x/{{{UPDATE}}}photo").text is None
+
+
+@pytest.mark.parametrize(
+    "takes",
+    [
+        f"<delete node='{METADATA}'/>",
+        f"<purge node='{METADATA}'/>",
+        f"<retract node='{METADATA}'><item id='{HASH}'/></retract>",
+    ],
+)
+def test_an_avatar_that_is_taken_away_does_not_come_back(romeo, juliet, takes):
+    """As a photo of the vCard, which the avatar was once made of, or has replaced."""
+    subscribe_both(romeo, juliet)
+    photo = f"<PHOTO><TYPE>image/png</TYPE><BINVAL>{TEXT}</BINVAL></PHOTO>"
+    romeo.iq("set", f"<vCard xmlns='vcard-temp'><FN>Romeo</FN>{photo}</vCard>")
+    juliet.gets(presence(romeo, HASH), 10)
+    ns = {} if "retract" in takes else {"ns": OWNER}
+    assert condition(romeo.iq("set", pubsub(takes, **ns))) == ("result",)
+    juliet.gets(presence(romeo, ""), 10)
+    assert vcard(romeo) is None and vcard(juliet, romeo.bare) is None
+    romeo.send("<presence><show>away</show></presence>")
+    juliet.gets(presence(romeo, "").replace("</presence>", "<show>away</show></presence>"), 10)
+    avatar(romeo, access_model="open")
+    juliet.gets(presence(romeo, HASH), 10)
+    assert vcard(juliet, romeo.bare) == TEXT
+
+
+def test_an_avatar_that_is_elsewhere_is_no_older_photo(romeo, juliet):
+    photo = f"<PHOTO><TYPE>image/png</TYPE><BINVAL>{TEXT}</BINVAL></PHOTO>"
+    romeo.iq("set", f"<vCard xmlns='vcard-temp'><FN>Romeo</FN>{photo}</vCard>")
+    info = f"<info bytes='9' id='{'a' * 40}' type='image/png' url='https://a.example/b.png'/>"
+    publish(romeo, METADATA, "x", f"<metadata xmlns='{METADATA}'>{info}</metadata>")
+    assert vcard(romeo) is None and vcard(juliet, romeo.bare) is None
+
+
+def test_a_client_that_shows_no_photo_is_not_given_one(romeo, juliet):
+    """XEP-0398 section 5: also where the avatar changes later."""
+    subscribe_both(romeo, juliet)
+    romeo.send(f"<presence><show>dnd</show><x xmlns='{UPDATE}'><photo/></x></presence>")
+    juliet.gets(presence(romeo, "").replace("</presence>", "<show>dnd</show></presence>"), 10)
+    avatar(romeo)
+    juliet.gets(presence(romeo, "").replace("</presence>", "<show>dnd</show></presence>"), 10)
+    romeo.send("<presence/>")
+    juliet.gets(presence(romeo, HASH), 10)
