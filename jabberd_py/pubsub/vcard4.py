@@ -1,7 +1,7 @@
 """XEP-0292: vCard4 Over XMPP, in step with vcard-temp (XEP-0054).
 
 The node has the card. Who asks for vcard-temp gets it made of that, if he may read the node. A vcard-temp that is stored is
-published.
+published. When the node goes, or its item, the stored vcard-temp goes, too.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ TAGS = 500
 
 
 class VCard4(Module):
-    """Keeps the published vCard and the older vcard-temp the same."""
+    """Keeps the published vCard and the older vcard-temp the same. ``storing``: accounts whose vcard-temp is published now."""
 
     name = "vcard4"
     protocols = (XEP(292, "0.12.0", "vCard4 Over XMPP"),)
@@ -42,6 +42,7 @@ class VCard4(Module):
     def __init__(self, host: Any, settings: Any = None) -> None:
         super().__init__(host, settings)
         self.older = Older(host, self.name, Document, Document.namespace == TEMP, self.take_over)
+        self.storing = set[str]()
 
     @on("start")
     def begin(self) -> None:
@@ -79,10 +80,10 @@ class VCard4(Module):
             return None
         item = self._card(user)
         if item is None:
-            return None
+            return text
         xdb.release()
         if item.payload.count("<") > TAGS:
-            return text
+            return None
         card = intact(user, "pubsub_item", item.payload)
         queue()  # a long vCard takes milliseconds at each step
         old = intact(user, "document", text)
@@ -108,13 +109,21 @@ class VCard4(Module):
         queue()
         made = to_vcard4(card, before)
         queue()
-        if made.payload is None:
-            if item is not None:
+        payload = "" if made.payload is None else made.to_bytes("\0").decode()
+        self.storing.add(user)
+        try:
+            if payload and (item is None or item.payload != payload):
+                pep.publish_for(user, NODE, CONFIG, [Item("current", user, time.time(), payload)])
+            elif item is not None and not payload:
                 pep.retract_for(user, NODE, [item.id])
-            return
-        payload = made.to_bytes("\0").decode()
-        if item is None or item.payload != payload:
-            pep.publish_for(user, NODE, CONFIG, [Item("current", user, time.time(), payload)])
+        finally:
+            self.storing.discard(user)
+
+    @on("pep")
+    def changed(self, user: str, node: str) -> None:
+        """Who has deleted his card has none in the older form, either."""
+        if node == NODE and self.works and user not in self.storing and self._card(user) is None:
+            xdb.set(user, TEMP, None)
 
     # -- without pubsub ---------------------------------------------------------------------------
 

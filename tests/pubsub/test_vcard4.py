@@ -4,7 +4,7 @@ import pytest
 
 from jabberd_py.pubsub.vcards import to_temp, to_vcard4
 from jabberd_py.xmpp.element import from_text
-from tests.pubsub.words import condition, event, items, listen, publish
+from tests.pubsub.words import OWNER, condition, event, items, listen, publish, pubsub
 
 NODE, NS, TEMP = "urn:xmpp:vcard4", "urn:ietf:params:xml:ns:vcard-4.0", "vcard-temp"
 CARD = (
@@ -63,3 +63,33 @@ def test_who_may_not_read_the_node_sees_no_older_card(romeo, juliet):
     assert fn(romeo.iq("get", f"<vCard xmlns='{TEMP}'/>")) == "Peter Saint-Andre"
     for xml in (f"<vCard xmlns='{TEMP}'/>", f"<vcard xmlns='{NS}'/>"):
         assert condition(juliet.iq("get", xml, to=romeo.bare)) == ("service-unavailable",)
+
+
+@pytest.mark.parametrize(
+    "takes",
+    [
+        f"<delete node='{NODE}'/>",
+        f"<purge node='{NODE}'/>",
+        f"<retract node='{NODE}'><item id='current'/></retract>",
+    ],
+)
+def test_who_takes_the_card_away_has_none_in_the_older_form(romeo, juliet, takes):
+    assert condition(romeo.iq("set", OLD)) == ("result",)
+    ns = {} if "retract" in takes else {"ns": OWNER}
+    assert condition(romeo.iq("set", pubsub(takes, **ns))) == ("result",)
+    assert condition(romeo.iq("get", f"<vCard xmlns='{TEMP}'/>")) == ("item-not-found",)
+    assert condition(juliet.iq("get", f"<vCard xmlns='{TEMP}'/>", to=romeo.bare)) == ("service-unavailable",)
+
+
+def test_a_card_that_is_too_long_to_be_converted_is_not_an_older_one(romeo):
+    romeo.iq("set", OLD)
+    many = "".join(f"<tel><uri>tel:{number}</uri></tel>" for number in range(200))
+    publish(romeo, NODE, "a", f"<vcard xmlns='{NS}'><fn><text>P</text></fn>{many}</vcard>")
+    assert condition(romeo.iq("get", f"<vCard xmlns='{TEMP}'/>")) == ("item-not-found",)
+
+
+def test_what_only_the_older_form_knows_is_kept(romeo):
+    romeo.iq("set", OLD)
+    assert condition(romeo.iq("set", f"<vCard xmlns='{TEMP}'><MAILER>x</MAILER></vCard>")) == ("result",)
+    answer = romeo.iq("get", f"<vCard xmlns='{TEMP}'/>")
+    assert answer.findtext(f".//{{{TEMP}}}MAILER") == "x"
