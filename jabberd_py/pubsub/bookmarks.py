@@ -11,6 +11,8 @@ from __future__ import annotations
 import time
 from typing import Any, NamedTuple
 
+import gevent
+
 from .. import log
 from ..hooks import Module, on
 from ..jsm.session import Session
@@ -154,14 +156,22 @@ class Bookmarks(Module):
             if not outermost:
                 return  # it was this module
             rest = self._kept(user)
-            if node == OLD:
-                storage = self._copy_of(user)
-                if storage is None:
-                    return
-                rest = self._take_apart(user, storage)
-                self.host["private"].keep(user, rest)
-            else:
+            if node == NODE:
                 self._copy(user, rest)
+                return
+            storage = self._copy_of(user)
+            if (
+                storage is None
+            ):  # the copy is gone, and no room is: it is made again when subscribers have heard that
+                gevent.spawn(self._copy_again, user)
+                return
+            rest = self._take_apart(user, storage)
+            self.host["private"].keep(user, rest)
+
+    def _copy_again(self, user: str) -> None:
+        with xdb.unit(), self.busy.of(user):
+            if self._copy_of(user) is None and NODE in store.nodes_of(user):
+                self._copy(user, self._kept(user))
 
     # -- the node of XEP-0048 -----------------------------------------------------------------------
 
@@ -173,10 +183,11 @@ class Bookmarks(Module):
 
     def _copy(self, user: str, kept: Element | None) -> None:
         """Publishes all bookmarks as one item, if they are not there yet. ``kept``: those that are no rooms."""
-        storage, pep = self.shown(user, kept), self.host["pep"]
+        storage, pep, node = self.shown(user, kept), self.host["pep"], store.nodes_of(user).get(OLD)
         if storage is None:
-            return
-        node = store.nodes_of(user).get(OLD)
+            if node is None:
+                return
+            storage = Element("storage", OLD)
         if node is not None and node.config.access_model == COPY.access_model:
             old = self._copy_of(user)
             if old is not None:

@@ -1,7 +1,9 @@
 """XEP-0402 in step with XEP-0048 in private XML."""
 
+import pytest
+
 from tests.client import subscribe_both
-from tests.pubsub.words import INFO, NS, condition, event, ids, items, listen, publish, pubsub
+from tests.pubsub.words import INFO, NS, OWNER, condition, event, ids, items, listen, publish, pubsub
 
 NODE = "urn:xmpp:bookmarks:1"
 OLD = "storage:bookmarks"
@@ -186,3 +188,45 @@ def test_a_list_that_cannot_be_taken_apart_is_refused(romeo):
     assert condition(refused) == ("policy-violation",)
     assert condition(publish(romeo, OLD, "current", "<other xmlns='urn:test'/>")) == ("bad-request",)
     assert condition(items(romeo, OLD)) == ("item-not-found",)
+
+
+def in_pep(client):
+    """The rooms of `storage:bookmarks`."""
+    return [each.get("jid") for each in items(client, OLD).iter(f"{{{OLD}}}conference")]
+
+
+@pytest.mark.parametrize(
+    "takes",
+    [
+        f"<delete node='{NODE}'/>",
+        f"<purge node='{NODE}'/>",
+        f"<retract node='{NODE}'><item id='a@rooms.example'/></retract>",
+    ],
+)
+def test_who_takes_all_bookmarks_away_has_none_in_any_form(romeo, takes):
+    options = {"access_model": "whitelist", "max_items": "max"}
+    publish(romeo, NODE, "a@rooms.example", room("A"), **options)
+    assert in_pep(romeo) == ["a@rooms.example"]
+    assert condition(romeo.iq("set", pubsub(takes, NS if "retract" in takes else OWNER))) == ("result",)
+    assert in_pep(romeo) == [] and stored(romeo) == ({}, 0)
+    publish(romeo, NODE, "b@rooms.example", room("B"), **options)
+    assert in_pep(romeo) == list(stored(romeo)[0]) == ["b@rooms.example"]
+
+
+@pytest.mark.parametrize(
+    "takes",
+    [
+        f"<delete node='{OLD}'/>",
+        f"<purge node='{OLD}'/>",
+        f"<retract node='{OLD}' notify='1'><item id='current'/></retract>",
+    ],
+)
+def test_a_copy_that_is_taken_away_is_made_again(romeo, takes):
+    """A client that cleans up after its change to XEP-0402 takes no bookmarks away."""
+    publish(romeo, NODE, "a@rooms.example", room("A"), access_model="whitelist", max_items="max")
+    listen(romeo, OLD)
+    romeo.sync()
+    romeo.inbox.clear()
+    assert condition(romeo.iq("set", pubsub(takes, NS if "retract" in takes else OWNER))) == ("result",)
+    romeo.gets(event(OLD, "<item id='current'/>", romeo.bare), 10)
+    assert in_pep(romeo) == list(stored(romeo)[0]) == ids(items(romeo, NODE)) == ["a@rooms.example"]
