@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from gevent.pywsgi import Input, WSGIHandler
+from gevent.pywsgi import Input, WSGIHandler, _InvalidClientInput
 
 from .. import log
 from ..net.turns import queue
@@ -40,6 +40,21 @@ def _shown(path: str) -> str:
     return _secret(r"\1***", path.partition("?")[0][:200])
 
 
+class Framing:
+    """Reads what stands between chunks, byte by byte. A line feed alone ends no line here. For some proxies it does (RFC 9112
+    section 2.2): the two would not agree where the next request begins."""
+
+    def __init__(self, rfile: Any) -> None:
+        self.rfile, self.last = rfile, b""
+
+    def read(self, length: int) -> bytes:
+        char: bytes = self.rfile.read(length)
+        if char < b" " and char not in (b"\t", b"\r", b"") and self.last + char != b"\r\n":
+            raise _InvalidClientInput(f"{char!r} between chunks")
+        self.last = char
+        return char
+
+
 class Body(Input):
     """The body of a request. ``whole``: was all of it read, so that the next request can follow?"""
 
@@ -50,6 +65,10 @@ class Body(Input):
         if self.position >= (self.content_length or 0) if not self.chunked_input else not data:
             self.rfile.relax()
         return data
+
+    def _Input__read_chunk_length(self, rfile: Any) -> int:
+        length: int = super()._Input__read_chunk_length(Framing(rfile))
+        return length
 
     def _discard(self) -> None:
         """Reads the rest of the body, if it is small: then the connection can serve another request."""

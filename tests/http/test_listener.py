@@ -141,6 +141,12 @@ def test_a_body_in_chunks(web):
     assert [one.answer().status, one.answer().status] == [404, 200]
     one.raw(head + b"zz\r\nabc\r\n0\r\n\r\n")
     assert one.answer().status in (400, 404) and one.ended()
+    for line in (b"3;a=\n", b"3;a=\0", b"3;a=\nb"):  # some proxies end a line there
+        one = web().raw(head + line + b"\r\nabc\r\n0\r\n\r\n" + GET + b"\r\n")
+        assert one.answer().status in (400, 404) and one.ended(), line
+    for end in (b"0\r\nx: y\nz: y\r\n\r\n", b"0;\n\r\n\r\n"):
+        one = web().raw(head + b"3\r\nabc\r\n" + end + GET + b"\r\n")
+        assert one.answer().status in (400, 404) and one.ended(), end
 
 
 def test_slow_clients(web):
