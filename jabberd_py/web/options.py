@@ -105,7 +105,7 @@ def titled(about: dict[str, Any]) -> dict[str, Any]:
     has its domain as the title."""
     place, help = about["place"], about["help"]
     group, _, domain = place.partition(".")
-    title, more = re.fullmatch(r"(.*?)(?:\.(?:\s+(.*))?)?", help, re.S).groups()  # type: ignore[union-attr]
+    title, more = re.fullmatch(r"(.*?)(?:\.(?:\s+(.*))?)?", help, re.S).groups()
     if group in ("hosts", "components") and domain and not _deep(place):
         title, more = domain, help
     return about | {"title": title, "more": more or ""}
