@@ -46,7 +46,7 @@ class Ask:
 
     def check_secure(self) -> None:
         """Raises StanzaError if somebody on the way could read a password, or another secret."""
-        if self.session is not None and not self.session.transport.secure:
+        if self.session is not None and not self.session.transport.private:
             raise StanzaError("not-authorized", "the stream is not encrypted", type="modify")
 
     def do(self, name: str, **args: Any) -> Any:

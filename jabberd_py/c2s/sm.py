@@ -386,8 +386,8 @@ class StreamManagement:
 
     # -- as a transport, while lost ------------------------------------------------------------
 
-    secure = False
-    """A session without a stream sends nothing over an encrypted one."""
+    private = False
+    """A session without a stream is asked for no password."""
 
     @property
     def info(self) -> dict[str, Any]:

@@ -19,8 +19,8 @@ class Transport(Protocol):
     """What carries a session: a c2s stream, WebSocket, BOSH."""
 
     @property
-    def secure(self) -> bool:
-        """Can nobody on the way read or change what is said?"""
+    def private(self) -> bool:
+        """May passwords pass here: is it encrypted, or does this server do without (``c2s.require_tls``)?"""
 
     @property
     def info(self) -> dict[str, Any]:
@@ -39,7 +39,7 @@ class Transport(Protocol):
 class Nobody:
     """The `Transport` of a session that exists only while something is said in an account's name (`Host.say`)."""
 
-    secure = False
+    private = False
     info: ClassVar[dict[str, Any]] = {}
 
     def send(self, data: bytes) -> None:

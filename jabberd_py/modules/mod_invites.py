@@ -343,7 +343,7 @@ class Invites(Module):
 
     def _run(self, caller: Caller, request: Element, name: str, args: dict[str, Any]) -> list[Element]:
         """Raises StanzaError."""
-        if request.session is not None and not request.session.transport.secure:
+        if request.session is not None and not request.session.transport.private:
             raise StanzaError("not-authorized", "the stream is not encrypted", type="modify")
         try:
             made = outcome(self.host.router.commands.run(caller, name, {"jid": request.from_.user, **args}))

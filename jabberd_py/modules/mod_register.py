@@ -251,7 +251,7 @@ class Register(Module):
         if not username or not password:
             raise StanzaError("bad-request", "a username and a password are needed")
         session = self.host.sessions.find(request.from_)
-        if session is None or not session.transport.secure:
+        if session is None or not session.transport.private:
             raise StanzaError("not-authorized", "the stream is not encrypted", type="modify")
         try:
             if nodeprep(username) != user.node:

@@ -229,15 +229,15 @@ def test_a_form_tells_which_kind_each_argument_is(boss: Client) -> None:
     assert types(send(boss, "announce")) == {"text": "text-multi"}
 
 
-def test_no_secret_travels_in_the_clear(user: Client, make_client: Any, place: Any) -> None:
+def test_secrets_travel_in_the_clear_where_the_operator_does_without_encryption(
+    user: Client, make_client: Any, place: Any, account: Any
+) -> None:
+    """With c2s.require_tls off, users log in on streams that are not encrypted. A test suite adds its users there."""
     plain = make_client(user.account, resource="plain", tls="none")
-    for node in ("tokens add", "accounts passwd"):
-        whole = send(plain, node, submit({"jid": user.bare, "password": "x"}), action="complete")
-        assert condition(send(plain, node)) == condition(whole) == "not-authorized", node
-    assert status(run(plain, "tokens list", {"jid": user.bare})) == "completed"
+    assert status(send(plain, "accounts passwd")) == "executing"
     plain_boss = make_client(Account("boss", "secret", place), resource="plain", tls="none")
-    for node in ("webhooks secret", f"{ADMIN}#add-user", f"{ADMIN}#change-user-password"):
-        assert condition(send(plain_boss, node)) == "not-authorized", node
+    form = {"accountjid": f"{account('base').user}-plain@localhost", "password": "R0m30-long"}
+    assert status(run(plain_boss, f"{ADMIN}#add-user", form)) == "completed"
 
 
 def test_a_control_character_is_no_text(boss: Client, place: Any) -> None:
