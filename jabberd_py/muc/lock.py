@@ -38,12 +38,12 @@ class Lock(Feature):
             raise StanzaError("item-not-found", "the room is not open yet")
 
     def given_up(self, room: Room) -> bool:
-        """Does the last session go before the room is set up? The room goes with it (section 10.1.3)."""
+        """Does the last session go before the room is set up? The room goes with it (section 10.1.3, `give_up`)."""
         return self.locked(room) and len(room.sessions) == 1
 
     @on("left")
     def give_up(self, room: Room, occupant: Occupant) -> None:
-        """Its owner was lost before it was set up."""
+        """Its owner has left, or was lost, before it was set up."""
         if self.locked(room) and not room.sessions and not room.gone:
             room.destroy()
 

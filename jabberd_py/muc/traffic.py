@@ -111,12 +111,12 @@ def _presence(service: Rooms, room: Room | None, stanza: Element, to: JID) -> No
 
 def _goes(service: Rooms, room: Room, occupant: Occupant, stanza: Element) -> None:
     lock: Any = service.modules.get("lock")
+    leave = GOES
     if lock is not None and lock.given_up(room):
-        room.destroy(Element("destroy", USER, Element("reason", USER, "The room was not set up.")))
-        return
+        leave = Leave(more=Element("destroy", USER, Element("reason", USER, "The room was not set up.")))
     said = service.presentable(room, occupant, stanza)
     limits: Any = service.modules.get("limits")
-    room.leave(str(stanza.from_), GOES, said if limits is None or limits.bears(said) else None)
+    room.leave(str(stanza.from_), leave, said if limits is None or limits.bears(said) else None)
 
 
 def _come(service: Rooms, room: Room | None, stanza: Element, to: JID, joins: bool) -> None:

@@ -254,13 +254,14 @@ def test_who_invites_nobody_learns_so(room: Room, romeo: Client) -> None:
 def test_who_leaves_before_the_room_is_set_up_learns_that_it_goes(
     room: Room, romeo: Client, juliet: Client
 ) -> None:
-    """Section 10.1.3."""
+    """Section 10.1.3. The answer has the id of the presence that left: Smack waits for that one (muc#stable_id)."""
     room.enter(romeo, "first")
-    romeo.send(f"<presence to='{room}/first' type='unavailable'/>")
+    romeo.send(f"<presence to='{room}/first' type='unavailable' id='leave1'/>")
     gone = (
-        f"<x xmlns='{USER}'><item affiliation='none' role='none'/><destroy><reason>...</reason></destroy></x>"
+        f"<x xmlns='{USER}'><item affiliation='none' role='none'/><destroy><reason>...</reason></destroy>"
+        "<status code='110'/></x>"
     )
-    romeo.gets(f"<presence from='{room}/first' type='unavailable'>{gone}</presence>")
+    romeo.gets(f"<presence from='{room}/first' type='unavailable' id='leave1'>{gone}</presence>")
     room.enter(juliet, "second")  # whoever comes next makes it anew
 
 
