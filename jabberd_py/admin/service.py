@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 PROTOCOLS = (XEP(133, "1.3.1", "Service Administration"),)
 FORM = "http://jabber.org/protocol/admin"
 PREFIX = f"{FORM}#"
+VALUES = ("bad-request", "item-not-found")
+"""Conditions that tell of wrong values: a note says so, and the command is completed (XEP-0050 section 3.6)."""
 MOST = 5000
 """Addresses that one answer lists."""
 COUNTS = ("25", "50", "75", "100", "150", "200")
@@ -73,7 +75,8 @@ class Task:
         try:
             return [*self.run(ask, values)]
         except CommandError as error:
-            return failed(error)
+            # Smack takes each stanza error for a fault of the server's, and these are not in the XEP's table of errors.
+            return [note(str(error), "error")] if error.condition in VALUES else failed(error)
 
 
 def failed(error: CommandError) -> list[Element]:
@@ -127,7 +130,7 @@ def _lines(values: Values, var: str) -> str:
 def _add(ask: Ask, values: Values) -> list[Element]:
     password = _one(values, "password")
     if _one(values, "password-verify") not in ("", password):
-        raise refusal("bad-payload", "the two passwords differ")
+        return [note("the two passwords differ", "error")]
     more = {var: _one(values, var) for var in ("email", "given_name", "surname") if _one(values, var)}
     ask.do("accounts add", jid=_jid(values), password=password, **more)
     return []
