@@ -43,6 +43,6 @@ class Expiry(Owners):
             mine = () if node is None else node.subscriptions.get(people.user_of(jid), ())
             gone = [each for each in mine if (each.jid, each.subid) == (jid, subid)]
             if node is None or not gone:
-                people.subscribe(owner, name, drop=[Subscription(jid, subid, "none")])
+                people.unsubscribe(owner, name, [Subscription(jid, subid, "none")], now)
             else:
-                self.set_subscriptions(owner, node, [], gone)
+                self.set_subscriptions(owner, node, [], gone, now)

@@ -173,14 +173,21 @@ class Owners(Subscribing):
         self.set_subscriptions(owner, node, approved, gone)
 
     def set_subscriptions(
-        self, owner: str, node: Node, approved: list[Subscription], gone: list[Subscription]
+        self,
+        owner: str,
+        node: Node,
+        made: list[Subscription],
+        gone: list[Subscription],
+        ended: float | None = None,
     ) -> None:
-        """Without their asking, these are subscribed from now on, and those no longer. They hear of it."""
-        if not approved and not gone:
-            return
-        made = [each._replace(state="subscribed") for each in approved]
-        people.subscribe(owner, node.name, made, gone)
-        for each in fairly(made):
+        """Without their asking, these are subscribed from now on, and those no longer. They hear of it. ``made``: new ones, and
+        pending ones, which are approved; ``ended`` as of `people.unsubscribe`."""
+        new = [each for each in made if each.state == "subscribed"]
+        if not people.subscribe(owner, node.name, new):
+            raise StanzaError("item-not-found")
+        approved = people.approve(owner, node.name, [each for each in made if each.state == "pending"])
+        gone = people.unsubscribe(owner, node.name, gone, ended)
+        for each in fairly(new + approved):
             self.outbox.send(notify.subscription_event(owner, node.name, each))
             self.has_subscribed(owner, node, each)
         for each in fairly(gone):

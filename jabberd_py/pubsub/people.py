@@ -73,64 +73,52 @@ def affiliate(owner: str, name: str, affiliations: dict[str, str], owned: bool, 
     return done
 
 
-def _subscribe(owner: str, name: str, put: Sequence[Subscription], drop: Sequence[Subscription]) -> bool:
-    if put and name and not there(owner, name):
+def _subscribe(owner: str, name: str, new: Sequence[Subscription]) -> bool:
+    if name and not there(owner, name):
         return False
-    s = PubsubSubscription
-    s.delete().where(s.subid.in_([each.subid for each in (*drop, *put)])).execute()
-    if put:
-        s.insert_many([
-            {
-                "owner": owner,
-                "node": name,
-                "jid": each.jid,
-                "bare": user_of(each.jid),
-                "state": each.state,
-                "subid": each.subid,
-                "options": json.dumps(each.options.differences()),
-                "expire": each.options.ends,
-                "made": int(time.time()),
-            }
-            for each in put
-        ]).execute()  # fmt: skip
+    PubsubSubscription.insert_many([
+        {
+            "owner": owner,
+            "node": name,
+            "jid": each.jid,
+            "bare": user_of(each.jid),
+            "state": each.state,
+            "subid": each.subid,
+            "options": json.dumps(each.options.differences()),
+            "expire": each.options.ends,
+            "made": int(time.time()),
+        }
+        for each in new
+    ]).execute()  # fmt: skip
     return True
 
 
-def subscribe(
-    owner: str, name: str, put: Sequence[Subscription] = (), drop: Sequence[Subscription] = ()
-) -> bool:
-    """``put`` are new, or stand for those with their subid. Returns when committed: some at a time, so that others can write,
-    too. False: the node is gone."""
-    done = True
-    with _coming(known(owner).find(name), put):
-        for begin in range(0, max(len(put), len(drop)), PIECE):
-            end = begin + PIECE
-            some, less = put[begin:end], drop[begin:end]
-            done = xdb.save(_subscribe, owner, name, some, less)
-            if not done:
-                break
+def subscribe(owner: str, name: str, new: Sequence[Subscription]) -> bool:
+    """Returns when committed: some at a time, so that others can write, too. False: the node is gone."""
+    with _coming(known(owner).find(name), new):
+        for some in chunked(new, PIECE):
+            if not xdb.save(_subscribe, owner, name, some):
+                return False
             nodes = known(owner)
             node = nodes.find(name)
             if node is not None:
-                for each in less:
-                    _leave(nodes, node, each)
                 for each in some:
-                    _enter(nodes, node, each)
-    return done
+                    user = user_of(each.jid)
+                    nodes.put(node, user, (*node.subscriptions.get(user, ()), each))
+    return True
 
 
 @contextmanager
-def _coming(node: Node | None, put: Sequence[Subscription]) -> Iterator[None]:
-    """Those of them that are new count from now on (`Node.coming`)."""
+def _coming(node: Node | None, new: Sequence[Subscription]) -> Iterator[None]:
+    """They count from now on (`Node.coming`)."""
     before = {} if node is None else node.coming
-    for each in put if node is not None else ():
+    for each in new:
         user = user_of(each.jid)
-        if all(each[:2] != old[:2] for old in node.subscriptions.get(user, ())):
-            before[user] = (*before.get(user, ()), each)
+        before[user] = (*before.get(user, ()), each)
     try:
         yield
     finally:
-        for each in put:
+        for each in new:
             user = user_of(each.jid)
             left = tuple(one for one in before.get(user, ()) if one is not each)
             if left:
@@ -139,20 +127,80 @@ def _coming(node: Node | None, put: Sequence[Subscription]) -> Iterator[None]:
                 before.pop(user, None)
 
 
+def _approve(subids: list[str]) -> list[str]:
+    s = PubsubSubscription
+    pending = s.subid.in_(subids) & (s.state == "pending")
+    found = [row.subid for row in s.select(s.subid).where(pending)]
+    s.update(state="subscribed").where(pending).execute()
+    return found
+
+
+def approve(owner: str, name: str, pending: Sequence[Subscription]) -> list[Subscription]:
+    """An owner has allowed them. Returns those that still waited for it, when committed: some at a time."""
+    done = list[Subscription]()
+    for some in chunked(pending, PIECE):
+        found = set(xdb.save(_approve, [each.subid for each in some]))
+        allowed = [each._replace(state="subscribed") for each in some if each.subid in found]
+        for each in allowed:
+            _put(owner, name, each, state="subscribed")
+        done += allowed
+    return done
+
+
+def _set_options(one: Subscription) -> bool:
+    s, text = PubsubSubscription, json.dumps(one.options.differences())
+    return bool(s.update(options=text, expire=one.options.ends).where(s.subid == one.subid).execute())
+
+
+def set_options(owner: str, name: str, one: Subscription) -> bool:
+    """The subscription has these options when that is committed. False: it is over meanwhile, and stays so."""
+    done: bool = xdb.save(_set_options, one)
+    if done:
+        _put(owner, name, one, options=one.options)
+    return done
+
+
+def _unsubscribe(subids: list[str], ended: float | None) -> list[str]:
+    s = PubsubSubscription
+    theirs = s.subid.in_(subids)
+    if ended is not None:
+        theirs &= s.expire <= ended
+    found = [row.subid for row in s.select(s.subid).where(theirs)]
+    s.delete().where(theirs).execute()
+    return found
+
+
+def unsubscribe(
+    owner: str, name: str, gone: Sequence[Subscription], ended: float | None = None
+) -> list[Subscription]:
+    """``ended``: only those that have ended by that Unix time; others have been renewed. Returns those that were there, when
+    committed: some at a time."""
+    done = list[Subscription]()
+    for some in chunked(gone, PIECE):
+        found = set(xdb.save(_unsubscribe, [each.subid for each in some], ended))
+        done += [each for each in some if each.subid in found]
+        nodes = known(owner)
+        node = nodes.find(name)
+        if node is not None:
+            for each in some:
+                if ended is None or each.subid in found:
+                    _leave(nodes, node, each)
+    return done
+
+
 def _leave(nodes: Nodes, node: Node, one: Subscription) -> None:
     user = user_of(one.jid)
     left = (each for each in node.subscriptions.get(user, ()) if each[:2] != one[:2])
     nodes.put(node, user, tuple(left))
 
 
-def _enter(nodes: Nodes, node: Node, one: Subscription) -> None:
-    user = user_of(one.jid)
-    old = node.subscriptions.get(user, ())
-    if any(each[:2] == one[:2] for each in old):
-        new = tuple(one if each[:2] == one[:2] else each for each in old)
-    else:
-        new = (*old, one)
-    nodes.put(node, user, new)
+def _put(owner: str, name: str, one: Subscription, **what: Any) -> None:
+    """In memory. What others have changed of the subscription meanwhile stays."""
+    nodes, user = known(owner), user_of(one.jid)
+    node = nodes.find(name)
+    if node is not None:
+        mine = node.subscriptions.get(user, ())
+        nodes.put(node, user, tuple(each._replace(**what) if each[:2] == one[:2] else each for each in mine))
 
 
 def left(full: str, others: bool) -> None:
@@ -173,7 +221,7 @@ def left(full: str, others: bool) -> None:
         if node is not None and gone:
             for each in gone:
                 _leave(nodes, node, each)
-            xdb.write(_subscribe, owner, name, (), gone)
+            xdb.write(_unsubscribe, [each.subid for each in gone], None)
         if len(gone) == len(kept):
             temporary[user].discard((owner, name))
     if user in temporary and not temporary[user]:

@@ -100,7 +100,7 @@ class PubSub(ServiceCommands, Presence, Approval, Expiry, Service):
             mine = () if node is None else node.subscriptions.get(sender.user, ())
             gone = [each for each in mine if each.jid == jid]
             if gone:
-                people.subscribe(self.domain, name, drop=gone)
+                people.unsubscribe(self.domain, name, gone)
 
     # -- whom it knows ------------------------------------------------------------------------------
 

@@ -126,7 +126,7 @@ class Subscribing(Items):
         """Section 6.2."""
         node = self.any_node(owner, verb.attrs.get("node"), asker)
         one = self._meant(node, verb, asker, "cancel")
-        people.subscribe(owner, node.name, drop=[one])
+        people.unsubscribe(owner, node.name, [one])
         self.tell_owners(owner, node, one, "none")
         gone = subscription_element(NS, one._replace(state="none"), node.name)
         return Element("pubsub", NS, gone)
@@ -197,7 +197,8 @@ class Subscribing(Items):
         node = self.any_node(owner, verb.attrs.get("node"), asker)
         one = self._meant(node, verb, asker, "modify")
         one = one._replace(options=self._options_of(one.options, verb, node))
-        people.subscribe(owner, node.name, [one])
+        if not people.set_options(owner, node.name, one):
+            raise refusal("unexpected-request", "not-subscribed", type="modify")
         self.options_changed(owner, node, one)
 
     def options_changed(self, owner: str, node: Node, one: Subscription) -> None:

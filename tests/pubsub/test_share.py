@@ -209,3 +209,27 @@ def test_the_list_of_a_nodes_items_in_pages(romeo, juliet, service):
     ):
         query = f"<query xmlns='{ITEMS}' node='{node}'><set xmlns='{RSM}'>{bad}</set></query>"
         assert condition(juliet.iq("get", query, to=service)) == (answer,)
+
+
+def test_what_is_over_does_not_come_back_with_a_change_that_was_on_its_way(database):
+    owner = "pubsub.a"
+    store.create(owner, "n", Config(), (9, 9), owner, {})
+    one, two, three = (Subscription(f"{each}@b", each, "pending") for each in ("s1", "s2", "s3"))
+    people.subscribe(owner, "n", [one, two, three])
+    node = store.nodes_of(owner)["n"]
+    people.unsubscribe(owner, "n", [one])
+    assert not people.set_options(owner, "n", one._replace(options=Options(deliver=False)))
+    assert people.set_options(owner, "n", two._replace(options=Options(deliver=False)))
+    approved = people.approve(owner, "n", [one, two])  # with the options of before
+    assert [each.jid for each in approved] == ["s2@b"]
+    soon = Options(expire=1000.0)
+    people.set_options(owner, "n", three._replace(options=soon))
+    people.set_options(owner, "n", three._replace(options=Options(expire=3000.0)))  # renewed
+    assert people.unsubscribe(owner, "n", [three._replace(options=soon)], 2000.0) == []
+    expected = {
+        "s2@b": (Subscription("s2@b", "s2", "subscribed", Options(deliver=False)),),
+        "s3@b": (Subscription("s3@b", "s3", "pending", Options(expire=3000.0)),),
+    }
+    assert node.subscriptions == expected
+    store.nodes_of.clear()  # after a restart
+    assert store.nodes_of(owner)["n"].subscriptions == expected

@@ -239,3 +239,23 @@ def test_what_an_account_has_ends_with_it(romeo, juliet, service, node, make_cli
         assert list(answer.iter(f"{{{OWNER}}}subscription")) == []
         answer = romeo.iq("get", pubsub(f"<affiliations node='{name}'/>", OWNER), to=to)
         assert [each.get("jid") for each in answer.iter(f"{{{OWNER}}}affiliation")] == [romeo.bare]
+
+
+@pytest.mark.topology("one host")
+def test_whoever_was_taken_out_stays_out_whatever_he_sends_at_the_same_time(romeo, juliet, service, node):
+    configure(romeo, node, service, access_model="authorize")
+    for round in range(8):
+        one = subid(subscribe(juliet, node, service))
+        member = "<subscription jid='%s' subscription='%s'/>"
+        people = f"<subscriptions node='{node}'>{member}</subscriptions>"
+        allowed = romeo.iq("set", pubsub(people % (juliet.bare, "subscribed"), OWNER), to=service)
+        assert condition(allowed) == ("result",)
+        for number in range(20):
+            wish = f"<options node='{node}' jid='{juliet.bare}' subid='{one}'>{options(deliver=number % 2)}</options>"
+            juliet.send(f"<iq type='set' id='{round}-{number}' to='{service}'>{pubsub(wish)}</iq>")
+        out = romeo.iq("set", pubsub(people % (juliet.bare, "none"), OWNER), to=service)
+        assert condition(out) == ("result",)
+        said = {condition(juliet.answer(f"{round}-{number}")) for number in range(20)}
+        assert said <= {("result",), ("unexpected-request", "not-subscribed")}, said
+        listed = romeo.iq("get", pubsub(f"<subscriptions node='{node}'/>", OWNER), to=service)
+        assert not list(listed.iter(f"{{{OWNER}}}subscription"))
