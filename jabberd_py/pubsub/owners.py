@@ -5,17 +5,14 @@ from __future__ import annotations
 import secrets
 from dataclasses import replace
 
-from ..net.turns import fairly
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
-from ..xmpp.jid import JID, parse
-from . import notify, people, store
+from ..xmpp.jid import JID
+from . import notify, store
 from .alone import Alone
 from .config import Config
-from .engine import READERS
 from .items import form_of
 from .names import NODE_CONFIG, NS, OWNER, refusal, unsupported
-from .options import Subscription
 from .store import Node
 from .subscribing import Subscribing
 
@@ -151,48 +148,6 @@ class Owners(Subscribing):
         if node.config.notify_retract:
             type = node.config.notification_type
             self.tell(owner, node, lambda: notify.node_event(owner, node.name, type, "purge"), "items")
-
-    # -- after a change -------------------------------------------------------------------------------
-
-    def recheck(self, owner: str, node: Node) -> None:
-        """Who may no longer read the node is no longer subscribed; who need not wait for an owner's word any longer is. They
-        hear of it."""
-        approved, gone = list[Subscription](), list[Subscription]()
-        for user, mine in fairly(list(node.subscriptions.items())):
-            jid = parse(user)
-            refused = self.closed(owner, node, jid)
-            reader = self.affiliation(owner, node, jid) in READERS
-            for each in mine:
-                if each.state == "pending":
-                    if refused is None and (reader or node.config.access_model != "authorize"):
-                        approved.append(each)
-                    elif refused is not None and refused.condition != "not-authorized":
-                        gone.append(each)
-                elif refused is not None:
-                    gone.append(each)
-        self.set_subscriptions(owner, node, approved, gone)
-
-    def set_subscriptions(
-        self,
-        owner: str,
-        node: Node,
-        made: list[Subscription],
-        gone: list[Subscription],
-        ended: float | None = None,
-    ) -> None:
-        """Without their asking, these are subscribed from now on, and those no longer. They hear of it. ``made``: new ones, and
-        pending ones, which are approved; ``ended`` as of `people.unsubscribe`."""
-        new = [each for each in made if each.state == "subscribed"]
-        if not people.subscribe(owner, node.name, new):
-            raise StanzaError("item-not-found")
-        approved = people.approve(owner, node.name, [each for each in made if each.state == "pending"])
-        gone = people.unsubscribe(owner, node.name, gone, ended)
-        for each in fairly(new + approved):
-            self.outbox.send(notify.subscription_event(owner, node.name, each))
-            self.has_subscribed(owner, node, each)
-        for each in fairly(gone):
-            self.outbox.send(notify.subscription_event(owner, node.name, each, "none"))
-            self.tell_owners(owner, node, each, "none")
 
     def forbidden(self, owner: str, asker: JID) -> StanzaError:
         return StanzaError("forbidden")

@@ -12,6 +12,7 @@ from ..xmpp.errors import StanzaError
 from ..xmpp.jid import JID, parse
 from . import notify, people, store
 from .daily import Asked
+from .engine import READERS
 from .items import Items, form_of
 from .names import NS, SUBSCRIBE_OPTIONS, refusal, unsupported
 from .options import PLAIN, Options, Subscription
@@ -157,6 +158,48 @@ class Subscribing(Items):
         if found is None:
             raise refusal("not-acceptable", "invalid-subid")
         return found
+
+    # -- after a change -------------------------------------------------------------------------------
+
+    def recheck(self, owner: str, node: Node) -> None:
+        """Who may no longer read the node is no longer subscribed; who need not wait for an owner's word any longer is. They
+        hear of it."""
+        approved, gone = list[Subscription](), list[Subscription]()
+        for user, mine in fairly(list(node.subscriptions.items())):
+            jid = parse(user)
+            refused = self.closed(owner, node, jid)
+            reader = self.affiliation(owner, node, jid) in READERS
+            for each in mine:
+                if each.state == "pending":
+                    if refused is None and (reader or node.config.access_model != "authorize"):
+                        approved.append(each)
+                    elif refused is not None and refused.condition != "not-authorized":
+                        gone.append(each)
+                elif refused is not None:
+                    gone.append(each)
+        self.set_subscriptions(owner, node, approved, gone)
+
+    def set_subscriptions(
+        self,
+        owner: str,
+        node: Node,
+        made: list[Subscription],
+        gone: list[Subscription],
+        ended: float | None = None,
+    ) -> None:
+        """Without their asking, these are subscribed from now on, and those no longer. They hear of it. ``made``: new ones, and
+        pending ones, which are approved; ``ended`` as of `people.unsubscribe`."""
+        new = [each for each in made if each.state == "subscribed"]
+        if not people.subscribe(owner, node.name, new):
+            raise StanzaError("item-not-found")
+        approved = people.approve(owner, node.name, [each for each in made if each.state == "pending"])
+        gone = people.unsubscribe(owner, node.name, gone, ended)
+        for each in fairly(new + approved):
+            self.outbox.send(notify.subscription_event(owner, node.name, each))
+            self.has_subscribed(owner, node, each)
+        for each in fairly(gone):
+            self.outbox.send(notify.subscription_event(owner, node.name, each, "none"))
+            self.tell_owners(owner, node, each, "none")
 
     # -- options ------------------------------------------------------------------------------------
 
