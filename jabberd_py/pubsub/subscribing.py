@@ -48,7 +48,7 @@ class Subscribing(Items):
             )
             if not people.subscribe(owner, node.name, [one]):
                 raise StanzaError("item-not-found")
-            self.has_subscribed(owner, node, one)
+            one = self._stayed(owner, node, asker, one)
         answer = Element("pubsub", NS, subscription_element(NS, one, node.name))
         if form is not None:
             shown = one.options.form("result", SUBSCRIBE_OPTIONS, self.hidden_options(node)).element()
@@ -63,6 +63,18 @@ class Subscribing(Items):
         if node.config.access_model == "authorize" and refused.condition == "not-authorized":
             return True
         raise refused
+
+    def _stayed(self, owner: str, node: Node, asker: JID, one: Subscription) -> Subscription:
+        """The new subscription, after what was changed of the node until it was committed. Raises StanzaError: it is over."""
+        node = self.nodes(owner).find(node.name) or node  # nodes may have been read anew meanwhile
+        self.recheck(owner, node, asker.user)
+        mine = node.subscriptions.get(asker.user, ())
+        found = next((each for each in mine if each.subid == one.subid), None)
+        if found is None:
+            raise self.closed(owner, node, asker) or StanzaError("item-not-found")
+        if found.state == one.state:
+            self.has_subscribed(owner, node, found)
+        return found
 
     def _known(self, owner: str, node: Node, jid: JID, options: Options) -> Subscription | None:
         """A subscription that there is already, and that will do; None: one more is to be made. Raises StanzaError."""
@@ -161,11 +173,13 @@ class Subscribing(Items):
 
     # -- after a change -------------------------------------------------------------------------------
 
-    def recheck(self, owner: str, node: Node) -> None:
+    def recheck(self, owner: str, node: Node, only: str | None = None) -> None:
         """Who may no longer read the node is no longer subscribed; who need not wait for an owner's word any longer is. They
-        hear of it."""
+        hear of it. ``only``: this user."""
         approved, gone = list[Subscription](), list[Subscription]()
-        for user, mine in fairly(list(node.subscriptions.items())):
+        all_ = node.subscriptions
+        users = list(all_.items()) if only is None else [(only, all_.get(only, ()))]
+        for user, mine in fairly(users):
             jid = parse(user)
             refused = self.closed(owner, node, jid)
             reader = self.affiliation(owner, node, jid) in READERS

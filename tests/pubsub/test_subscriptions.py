@@ -259,3 +259,16 @@ def test_whoever_was_taken_out_stays_out_whatever_he_sends_at_the_same_time(rome
         assert said <= {("result",), ("unexpected-request", "not-subscribed")}, said
         listed = romeo.iq("get", pubsub(f"<subscriptions node='{node}'/>", OWNER), to=service)
         assert not list(listed.iter(f"{{{OWNER}}}subscription"))
+
+
+@pytest.mark.topology("one host")
+def test_whoever_subscribes_while_the_node_is_closed_is_not_subscribed(romeo, juliet, service, node):
+    for round in range(15):
+        configure(romeo, node, service, access_model="open")
+        wish = pubsub(f"<subscribe node='{node}' jid='{juliet.bare}'/>")
+        juliet.send(f"<iq type='set' id='s{round}' to='{service}'>{wish}</iq>")
+        configure(romeo, node, service, access_model="whitelist")
+        said = condition(juliet.answer(f"s{round}"))
+        assert said in (("result",), ("not-allowed", "closed-node")), said
+        listed = romeo.iq("get", pubsub(f"<subscriptions node='{node}'/>", OWNER), to=service)
+        assert not list(listed.iter(f"{{{OWNER}}}subscription"))
