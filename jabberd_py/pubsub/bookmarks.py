@@ -99,6 +99,8 @@ class Bookmarks(Module):
 
     @on("start")
     def begin(self) -> None:
+        if "pep" in self.host.modules:
+            self.host["pep"].usual |= {NODE: CONFIG, OLD: COPY}
         self.works = {"private", "pep"} <= self.host.modules.keys()
         if self.works:
             private, storage = self.host["private"], Element("storage", OLD)

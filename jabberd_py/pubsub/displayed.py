@@ -32,6 +32,7 @@ class Displayed(Module):
     def begin(self) -> None:
         """It hears of messages before PEP does, so it cannot need that by name."""
         if "pep" in self.host.modules and not self.host.options.anonymous:
+            self.host["pep"].usual[NODE] = CONFIG
             self.account_features = ("urn:xmpp:mds:server-assist:0",)
 
     @on("out", kind="message")

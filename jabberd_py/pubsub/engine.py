@@ -51,6 +51,10 @@ class Engine(ABC):
 
     # -- what the faces say ---------------------------------------------------------------------
 
+    def defaults_of(self, name: str) -> Config:
+        """The configuration of a new node of that name, as far as whoever makes it says nothing else."""
+        return self.defaults
+
     @abstractmethod
     def rules(self, owner: str, jid: JID) -> bool:
         """Does ``jid`` own all of the owner's nodes?"""

@@ -48,7 +48,7 @@ class Items(Reading):
             raise StanzaError("forbidden")
         elif node.config.is_collection:
             raise unsupported("publish")
-        config = self.wanted(self.defaults, options) if node is None else node.config
+        config = self.wanted(self.defaults_of(name), options) if node is None else node.config
         if node is not None and options:
             self._check(config, options)
         items = self._new_items(asker, verb, config)

@@ -14,10 +14,17 @@ from .store import Item
 
 
 class OnBehalf(Requests):
-    """``checks``: name of a node -> what looks at new items before they are published there (account, items), and raises
-    StanzaError."""
+    """Both are filled by the modules that know a node.
+
+    checks  name of a node -> what looks at new items before they are published there (account, items), and raises StanzaError
+    usual   name of a node -> its configuration, if a client that makes it says nothing else
+    """
 
     checks: dict[str, Callable[[str, list[Item]], None]]
+    usual: dict[str, Config]
+
+    def defaults_of(self, name: str) -> Config:
+        return self.usual.get(name, self.defaults)
 
     def publish_for(self, user: str, name: str, config: Config, items: list[Item]) -> None:
         """Returns when that is committed; a node that there is not yet is made with ``config``. Raises StanzaError,

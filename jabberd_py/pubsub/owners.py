@@ -31,7 +31,7 @@ class Owners(Subscribing):
         name = verb.attrs.get("node") or secrets.token_urlsafe(12)
         assert request.payload is not None
         form = form_of(request.payload.child("configure", NS))
-        config = self.defaults
+        config = self.defaults_of(name)
         if form is not None and form.type != "cancel":
             config = self.wanted(config, self.read_form(form, NODE_CONFIG))
         self.made(owner, asker, name, config)

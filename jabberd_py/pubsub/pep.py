@@ -79,7 +79,7 @@ class Pep(AccountCommands, OnBehalf, Expiry, Module):
         self.present = Audience()
         self.greetings: deque[tuple[str, str, frozenset[str]]] = deque()
         self.greeted = Karma(GREETED / 60, GREETED)
-        self.checks = {}
+        self.checks, self.usual = {}, {}
         self.listening = False
         self.last = Latest([], "", None)
 

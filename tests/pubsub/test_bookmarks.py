@@ -152,13 +152,28 @@ def test_bookmarks_that_others_could_read_are_closed(romeo, juliet):
 
 
 def test_what_an_old_client_keeps_private_is_not_shown_to_contacts(romeo, juliet):
-    """A program that publishes its first bookmark without an access model makes a node that contacts may read."""
+    """A program may make a node that contacts may read."""
     subscribe_both(romeo, juliet)
-    publish(romeo, NODE, "a@rooms.example", room("A"))
+    publish(romeo, NODE, "a@rooms.example", room("A"), access_model="presence", max_items="1")
     assert condition(items(juliet, NODE, romeo.bare)) == ("result",)
     store(romeo, "<conference jid='b@rooms.example' name='B'/>")
     assert condition(items(juliet, NODE, romeo.bare)) == ("not-allowed", "closed-node")
     assert ids(items(romeo, NODE)) == ["b@rooms.example"]
+
+
+@pytest.mark.parametrize("node", [NODE, OLD])
+def test_whoever_says_nothing_of_access_keeps_his_bookmarks_for_himself(romeo, juliet, node):
+    subscribe_both(romeo, juliet)
+    listen(juliet, node)
+    if node == NODE:
+        for name in "abc":
+            publish(romeo, NODE, f"{name}@rooms.example", room(name.upper()))
+        assert len(ids(items(romeo, NODE))) == 3
+    else:
+        inner = "<conference jid='a@rooms.example'><password>secret</password></conference>"
+        publish(romeo, OLD, "current", f"<storage xmlns='{OLD}'>{inner}</storage>")
+    assert condition(items(juliet, node, romeo.bare)) == ("not-allowed", "closed-node")
+    juliet.nothing("<message/>")
 
 
 def test_a_list_of_an_old_client_fits_where_a_new_one_has_made_room_for_a_single_item(romeo):

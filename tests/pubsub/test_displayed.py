@@ -57,6 +57,13 @@ def test_markers_of_several_chats_stay_where_a_client_has_made_room_for_one(rome
     assert ids(items(romeo, MDS)) == ["first@montegue.example", juliet.bare]
 
 
+def test_markers_that_a_client_sets_without_a_word_are_private_and_all_stay(romeo, juliet):
+    for chat in ("first@montegue.example", "second@montegue.example"):
+        publish(romeo, MDS, chat, displayed("a", romeo.bare))
+    assert ids(items(romeo, MDS)) == ["first@montegue.example", "second@montegue.example"]
+    assert condition(items(juliet, MDS, romeo.bare)) == ("not-allowed", "closed-node")
+
+
 def test_a_message_has_one_marker(romeo, juliet):
     many = displayed("s1", romeo.bare) * 1000
     romeo.send(f"<message to='{juliet.bare}' type='chat' id='many'><body>hi</body>{many}</message>")

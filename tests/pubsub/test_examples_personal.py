@@ -119,10 +119,10 @@ def test_0402_examples_1_to_14_bookmarks_come_are_corrected_and_go(romeo, make_c
     assert ids(items(other, BOOKMARKS)) == [again]
 
 
-def test_a_node_made_without_options_is_brought_to_them(romeo):
+def test_a_node_made_with_other_options_is_brought_to_them(romeo):
     """The flow of clients (XEP-0384 section 5.4, XEP-0402 section 7): publish with options; where these are not met, configure
     and publish once more."""
-    publish(romeo, BOOKMARKS, "a@rooms.example", conference("A"))
+    publish(romeo, BOOKMARKS, "a@rooms.example", conference("A"), access_model="presence")
     refused = publish(romeo, BOOKMARKS, "b@rooms.example", conference("B"), **OPTIONS)
     assert condition(refused) == ("conflict", "precondition-not-met")
     assert condition(configure(romeo, BOOKMARKS, **OPTIONS)) == ("result",)
