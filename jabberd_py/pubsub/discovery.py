@@ -77,9 +77,7 @@ def node_info(engine: Owners, owner: str, node: Node) -> Element:
     """Sections 5.3 and 5.4: what it is, and its metadata: what the configuration says to everybody, and what is known beside
     it."""
     config = node.config
-    private = ("children_association_whitelist", "roster_groups_allowed", "children")
-    models = {"access_model": engine.access_models}
-    form = config.form("result", META_DATA, (*engine.hidden(config), *private), models)
+    form = engine.public_form(owner, config, META_DATA)
     publishers = [jid for jid, each in node.affiliations.items() if each in ("publisher", "publish-only")]
     readers = sum(any(one.state == "subscribed" for one in mine) for mine in node.subscriptions.values())
     form.field(PREFIX + "creation_date", "text-single", "When it was made", utc(node.created))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
@@ -190,8 +191,17 @@ class Hierarchy(Requests):
         """Section 5.3.2: the collection's subscribers hear which nodes came into it, or left it."""
         for parent, child in links:
             node = self.nodes(owner).get(parent)
-            if node is not None and node.config.deliver_notifications:
+            weight = 0 if node is None else self.hearers(owner, node)
+            if node is not None and weight and node.config.deliver_notifications:
                 inner = f"<{verb} node='{notify.attribute(child)}'/>"
-                type = node.config.notification_type
-                event = partial(notify.node_event, owner, parent, type, "collection", inner)
-                self.tell(owner, node, event, "children")
+                event = notify.node_event(owner, parent, node.config.notification_type, "collection", inner)
+                audience = partial(self._who_know, owner, node, child)
+                self.outbox.put(owner, node, notify.Event(event, weight, audience))
+
+    def _who_know(self, owner: str, collection: Node, child: str) -> Iterator[notify.Readers]:
+        """Who may not read the child does not hear that there is one."""
+        node = self.nodes(owner).get(child)
+        if node is not None:
+            may_read = self.reader_test(owner, node)
+            for headers, jids in self.audience(owner, collection, "children"):
+                yield headers, jids if may_read is None else [jid for jid in jids if may_read(jid.user)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from dataclasses import replace
 
+from ..xmpp import forms
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
 from ..xmpp.jid import JID
@@ -16,6 +17,8 @@ from .names import NODE_CONFIG, NS, OWNER, refusal, unsupported
 from .store import Node
 from .subscribing import Subscribing
 
+PRIVATE = ("children_association_whitelist", "roster_groups_allowed", "children")
+"""Fields of a configuration that only owners see."""
 changing = Alone()
 """Who changes the configuration of an owner's nodes, and so which nodes are in which collections. What he has looked at stays
 as it is until his change is committed."""
@@ -62,6 +65,15 @@ class Owners(Subscribing):
         offered = {"access_model": self.access_models, "roster_groups_allowed": groups}
         return config.form(type, form_type, self.hidden(config), offered).element()
 
+    def public_form(self, owner: str, config: Config, form_type: str) -> forms.Form:
+        """What everybody may know of it: no people, no groups, and no nodes that are not open."""
+        nodes = self.nodes(owner)
+        parents = (nodes.get(name) for name in config.collection)
+        seen = [each.name for each in parents if each is not None and each.config.access_model == "open"]
+        models = {"access_model": self.access_models}
+        hidden = (*self.hidden(config), *PRIVATE)
+        return replace(config, collection=tuple(seen)).form("result", form_type, hidden, models)
+
     def show_form(self, owner: str, asker: JID, verb: Element, request: Element) -> Element:
         """Section 8.2: the form."""
         node = self.own_node(owner, verb.attrs.get("node"), asker)
@@ -96,9 +108,8 @@ class Owners(Subscribing):
             node = self.nodes(owner).get(node.name, node)  # nodes may have been read anew meanwhile
         self.recheck(owner, node)
         if config.notify_config:
-            inner = (
-                str(self.config_form(self.shown(owner, node), "result")) if config.deliver_payloads else ""
-            )
+            shown = self.public_form(owner, node.config, NODE_CONFIG).element()
+            inner = str(shown) if config.deliver_payloads else ""
             self.tell(owner, node, lambda: notify.node_event(
                 owner, node.name, config.notification_type, "configuration", inner
             ))  # fmt: skip

@@ -192,7 +192,26 @@ def test_a_collection_gives_away_nothing_that_the_node_keeps(romeo, juliet, serv
     secret = make("diary", collection=blogs, access_model="whitelist")
     publish(romeo, secret, to=service)
     assert nodes(juliet, service, blogs) == []
+    assert link(romeo, "dissociate", blogs, secret, service) == ("result",)
+    assert link(romeo, "associate", blogs, secret, service) == ("result",)
     juliet.nothing("<message/>")
+
+
+def test_who_hears_of_a_new_configuration_learns_no_names(romeo, juliet, service, make):
+    secret = make("diary", access_model="whitelist", node_type="collection")
+    plain = make("essays")
+    blogs = make("blogs", node_type="collection", collection=secret, notify_config="1")
+    subscribe(juliet, blogs, service, subscription_type="all", subscription_depth="all")
+    fields = {
+        "children": plain, "children_association_policy": "whitelist", "children_association_whitelist": romeo.bare,
+        "roster_groups_allowed": "Secret Lovers", "title": "Blogs",
+    }  # fmt: skip
+    assert condition(configure(romeo, blogs, service, **fields)) == ("result",)
+    told = juliet.gets(f"<message><event xmlns='{EVENT}'><configuration node='{blogs}'/></event></message>")
+    for said in (told, juliet.iq("get", f"<query xmlns='{INFO}' node='{blogs}'/>", to=service)):
+        found = values(said)
+        assert found["title"] == ["Blogs"] and secret not in found["collection"]
+        assert not found.keys() & {"children", "children_association_whitelist", "roster_groups_allowed"}
 
 
 def test_one_event_comes_once_and_no_deeper_than_wanted(romeo, juliet, service, make):
