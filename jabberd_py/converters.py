@@ -108,11 +108,11 @@ def show_duration(seconds: float) -> str:
 
 
 def show_size(count: int) -> str:
-    """262144 -> ``256 KiB``: the largest unit that needs no fraction."""
+    """262144 -> ``256 KiB``: the largest unit that needs no fraction; 200 -> ``200 B``."""
     for unit in ("T", "G", "M", "K"):
         if count and count % BYTES[unit] == 0:
             return f"{count // BYTES[unit]} {unit}iB"
-    return str(count)
+    return f"{count} B" if count else "0"
 
 
 CONVERTERS: dict[Any, Converter[Any]] = {

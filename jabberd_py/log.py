@@ -34,6 +34,8 @@ REMEMBERED = 1000
 """Lines that a running server remembers."""
 SHORT, FIELDS = 500, 50
 """Characters of a value, and values of a dict, that are remembered."""
+REQUEST = "request"
+"""What the web server's lines about each request say."""
 Line = dict[str, Any]  # event, level, time (a Unix time), logger, exception, and what was bound or passed
 
 
@@ -98,14 +100,16 @@ class Tail:
     Holds ``limit`` lines at most; a reader slower than that finds a line that says how many it missed.
     """
 
-    def __init__(self, level: int, format: str, limit: int) -> None:
-        self.level, self.limit, self.missed = level, limit, 0
+    def __init__(self, level: int, format: str, limit: int, requests: bool = True) -> None:
+        self.level, self.limit, self.missed, self.requests = level, limit, 0, requests
         self.render, self.lines, self.open = RENDERERS[format], deque[Line](), True
         self.news, self.loop = Event(), gevent.get_hub().loop
         self.beat: float | None = None
         """Seconds after which there is an empty line, if there is no other."""
 
     def write(self, line: Line) -> None:
+        if not self.requests and is_request(line):
+            return
         if len(self.lines) >= self.limit:
             self.missed += 1
             return
@@ -144,15 +148,20 @@ class Tail:
 
 
 class Recent:
-    """The last lines, for who has no journal. Long values are cut."""
+    """The last lines that are wanted, for who has no journal. Long values are cut."""
 
-    def __init__(self, level: int, only: str = "") -> None:
-        self.level, self.only = level, only
+    def __init__(self, wants: Callable[[Line], bool]) -> None:
+        self.level, self.wants = INFO, wants
         self.lines: deque[Line] = deque(maxlen=REMEMBERED)
 
     def write(self, line: Line) -> None:
-        if not self.only or line.get("logger") == self.only:
+        if self.wants(line):
             self.lines.append({name: _short(value) for name, value in line.items()})
+
+
+def is_request(line: Line) -> bool:
+    """Is it one of the web server's lines about each request?"""
+    return bool(line["event"] == REQUEST)
 
 
 def _short(value: Any) -> Any:
@@ -161,7 +170,8 @@ def _short(value: Any) -> Any:
     return value if isinstance(value, bool | int | float | None) else bounded(value)[:SHORT]
 
 
-_recent, _audit = Recent(INFO), Recent(INFO, "audit")
+_recent, _requests = Recent(lambda line: not is_request(line)), Recent(is_request)
+_audit = Recent(lambda line: line.get("logger") == "audit")
 _main = _Output(WARNING, "text", None)
 _outputs: list[_Output | Tail | Recent] = [_main]
 _threshold = WARNING  # the lowest level that any output wants
@@ -302,15 +312,18 @@ def setup(level: str = "info", format: str = "text", stream: TextIO | None = Non
 
 def remember() -> None:
     """From now on the last lines are remembered, from level info on."""
-    for each in (_recent, _audit):
+    for each in (_recent, _requests, _audit):
         if each not in _outputs:
             _outputs.append(each)
     _adjust()
 
 
-def recent(level: str = "info") -> list[Line]:
-    """The last lines, from that level on, the newest last."""
-    return [line for line in _recent.lines if NAMES[line["level"]] >= NAMES[level]]
+def recent(level: str = "info", requests: bool = False) -> list[Line]:
+    """The last lines, from that level on, the newest last. ``requests``: also those about requests to the web server."""
+    lines = [line for line in _recent.lines if NAMES[line["level"]] >= NAMES[level]]
+    if requests and NAMES[level] <= INFO:
+        lines = sorted([*lines, *_requests.lines], key=lambda line: float(line["time"]))
+    return lines
 
 
 def audited() -> list[Line]:
@@ -323,6 +336,7 @@ def is_json() -> bool:
     return _main.format == "json"
 
 
-def tail(level: str = "debug", format: str = "text", limit: int = 1000) -> Tail:
-    """The live log, also below the level of the process: ``with tail() as lines: for line in lines: ...``"""
-    return Tail(NAMES[level], format, limit)
+def tail(level: str = "debug", format: str = "text", limit: int = 1000, requests: bool = True) -> Tail:
+    """The live log, also below the level of the process: ``with tail() as lines: for line in lines: ...``. ``requests``: also
+    those to the web server."""
+    return Tail(NAMES[level], format, limit, requests)

@@ -7,6 +7,7 @@ import json
 import os
 import secrets
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from ..net.certfiles import unusable
 
 KEPT = 20
 """Versions that are kept."""
+Changes = Sequence[tuple[str, str, str]]
+"""(option, its value before, its value after), in words for people: secrets are masked."""
 
 
 class ConfigFile:
@@ -30,13 +33,21 @@ class ConfigFile:
         except FileNotFoundError:
             return None
 
-    def replace(self, before: str | None, after: str, what: str, by: str, operators: bool = True) -> None:
-        """Writes ``after``, and keeps ``before``. ``what`` and ``by`` are for the history; ``operators``: only the server's own
-        user may undo it. Blocks. Raises OSError, or ValueError: somebody has written the file since ``before`` was read, or it
-        cannot be written."""
+    def replace(
+        self,
+        before: str | None,
+        after: str,
+        what: str,
+        by: str,
+        operators: bool = True,
+        changes: Changes = (),
+    ) -> None:
+        """Writes ``after``, and keeps ``before``. ``what``, ``by`` and ``changes`` are for the history; ``operators``: only the
+        server's own user may undo it. Blocks. Raises OSError, or ValueError: somebody has written the file since ``before`` was
+        read, or it cannot be written."""
         number = time.time_ns()
-        entry = {"time": number / 1e9, "what": what, "by": by, "before": before, "after": _digest(after)}
-        entry["operators"] = operators
+        entry = {"time": number / 1e9, "what": what, "by": by, "before": before, "after": digest(after)}
+        entry |= {"operators": operators, "changes": changes}
         self._check(before)
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         _write(self.folder / f"{number}.json", json.dumps(entry).encode(), 0o600)
@@ -49,8 +60,8 @@ class ConfigFile:
             old.unlink(missing_ok=True)
 
     def history(self) -> list[dict[str, Any]]:
-        """The changes, the last one first: ``time`` (seconds), ``what``, ``by``, ``before`` (text; None: no file) and ``after``
-        (a hash of the text)."""
+        """The changes, the last one first: ``time`` (seconds), ``what``, ``by``, ``before`` (text; None: no file), ``after`` (a
+        hash of the text), and ``changes``."""
         found = []
         for each in reversed(self._entries()):
             with suppress(OSError, ValueError):
@@ -64,7 +75,7 @@ class ConfigFile:
         if not entries:
             raise ValueError("nothing to undo: no change is kept")
         now = self.read()
-        if now is None or _digest(now) != entries[0]["after"]:
+        if now is None or digest(now) != entries[0]["after"]:
             raise ValueError(
                 f"{self.file} was written by hand since the last change ({entries[0]['what']}): undoing would lose that"
             )
@@ -102,7 +113,7 @@ class ConfigFile:
         )
 
 
-def _digest(text: str) -> str:
+def digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -8,7 +8,7 @@ is parsed again: if anything but the wanted key has changed, the change is refus
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import yaml
@@ -40,10 +40,18 @@ def rename_key(text: str, path: Path, name: str) -> str:
 
 def get_key(text: str, path: Path) -> Any:
     """What stands at ``path``, every scalar as text; None: nothing. Raises ValueError: it is no YAML."""
-    found: Any = _loaded(text)
-    for name in path:
-        found = found.get(name) if isinstance(found, dict) else None
-    return found
+    return get_keys(text, [path])[0]
+
+
+def get_keys(text: str, paths: Iterable[Path]) -> list[Any]:
+    """The same for several paths; the text is read once."""
+    whole, values = _loaded(text), []
+    for path in paths:
+        found: Any = whole
+        for name in path:
+            found = found.get(name) if isinstance(found, dict) else None
+        values.append(found)
+    return values
 
 
 def _written(value: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -11,13 +12,13 @@ from gevent.lock import RLock
 
 from .. import log
 from ..arguments import Option, Private
-from ..commands import Caller, Failed, NotAllowed
+from ..commands import Caller, Conflict, Failed, NoSuchThing, NotAllowed
 from ..config import Config, ConfigError
-from ..config.dump import SAFE, meant, parse
-from ..config.file import ConfigFile
+from ..config.dump import SAFE, dump, meant, parse
+from ..config.file import Changes, ConfigFile, digest
 from ..config.source import Path as Where
-from ..config.table import Table
-from ..config.write import set_key, unset_key
+from ..config.table import Table, masked
+from ..config.write import get_keys, set_key, unset_key
 from ..hooks import command
 from ..xmpp.stamp import utc
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from ..server import Server
 
 logger = log.get(__name__)
+audit = log.get("audit")
 OPERATORS = (
     "data", "database", "plugins", "ctl", "tls", "s2s.ca", "dns.hosts", "modules.acme.ca", "modules.webchat.folder",
     "modules.webhooks.private", "services.upload.s3",
@@ -76,28 +78,30 @@ class Configuration:
     @command("config unset", changes=True, needs="config", rights=True)
     def unset(self, option: Option, caller: Caller) -> dict[str, Any]:
         """Take an option out of the file; its default is in use at once."""
-        with self.lock:
-            path = self._table().path(option)
-            self._may(path, caller)
-            before = self._text()
-            return self._use(
-                before, in_thread(unset_key, before, path), f"unset {option}", caller, operators=False
-            )
+        return self.change([(option, UNSET)], caller)
 
     @command("config undo", changes=True, needs="config", rights=True)
-    def undo(self, caller: Caller) -> dict[str, Any]:
-        """Take back the last change of the file that was made by a command or in the browser; again for the one before."""
+    def undo(self, caller: Caller, change: str = "") -> dict[str, Any]:
+        """Take back the last change of the file that was made by a command or in the browser; again for the one before.
+        ``change``: that one of `config history` instead, if nobody has changed its options since."""
         with self.lock:
+            if change:
+                return self._take_back(change, caller)
             now, before, what, operators = self.file.last()
             if operators and not caller.operator:
                 raise NotAllowed(f"{caller.name} may not undo '{what}'")
-            return self._use(now, before, f"undid: {what}", caller, back=True)
+            back = [(option, new, old) for option, old, new in self.file.history()[0].get("changes", ())]
+            return self._use(now, before, f"undid: {what}", caller, back=True, changes=back)
 
     @command("config history", needs="config")
     def history(self) -> list[dict[str, Any]]:
         """The last changes of the file that were made by a command or in the browser."""
         return [
-            {"time": utc(each["time"]), "what": each["what"], "by": each["by"]}
+            {
+                "time": utc(each["time"]), "by": each["by"], "what": each["what"],
+                "values": [f"{option}: {old} -> {new}" for option, old, new in each.get("changes", ())],
+                "change": _number(each),
+            }
             for each in self.file.history()
         ]  # fmt: skip
 
@@ -113,8 +117,33 @@ class Configuration:
                 self._may(path, caller, value)
             operators = any(_for_operators(path, value) for path, value in edits)
             said = ", ".join(f"{'unset' if value is UNSET else 'set'} {option}" for option, value in wanted)
-            answer = self._use(before, in_thread(_edited, before, edits), said, caller, operators=operators)
+            after = in_thread(_edited, before, edits)
+            changes = in_thread(compared, table, [path for path, _ in edits], before, after)
+            answer = self._use(before, after, said, caller, operators=operators, changes=changes)
             return answer | self._overridden([path for path, _ in edits])
+
+    def _take_back(self, number: str, caller: Caller) -> dict[str, Any]:
+        """Gives the options of one change the values that they had before it: a change of its own. Raises CommandError."""
+        history = self.file.history()
+        entry = next((each for each in history if _number(each) == number), None)
+        if entry is None or not entry.get("changes"):
+            raise NoSuchThing("no such change is kept")
+        if entry["operators"] and not caller.operator:
+            raise NotAllowed(f"{caller.name} may not undo '{entry['what']}'")
+        table, now, old = self._table(), self._text(), entry["before"] or ""
+        paths = [table.path(option) for option, _, _ in entry["changes"]]
+        for (option, _, new), (_, _, is_now) in zip(
+            entry["changes"], in_thread(compared, table, paths, now, now), strict=True
+        ):
+            if is_now != new:
+                raise Conflict(f"{option} has been changed since: it is {is_now} now")
+        values = in_thread(get_keys, old, paths)
+        edits = [(path, UNSET if value is None else value) for path, value in zip(paths, values, strict=True)]
+        after = old if digest(now) == entry["after"] else in_thread(_edited, now, edits)
+        changes = in_thread(compared, table, paths, now, after)
+        return self._use(
+            now, after, f"took back: {entry['what']}", caller, operators=entry["operators"], changes=changes
+        )
 
     def _may(self, path: Where, caller: Caller, value: Any = None) -> None:
         if not caller.operator and _for_operators(path, value):
@@ -151,8 +180,9 @@ class Configuration:
         return self.server.settings.sample() if text is None else text
 
     def _use(
-        self, before: str, after: str, what: str, caller: Caller, back: bool = False, operators: bool = True
-    ) -> dict[str, Any]:
+        self, before: str, after: str, what: str, caller: Caller, back: bool = False, operators: bool = True,
+        changes: Changes = (),
+    ) -> dict[str, Any]:  # fmt: skip
         """Checks the new text, takes it into use, and writes it. If one of these fails, all is as before. ``operators``: only
         the server's own user may undo it."""
         server, file = self.server, self.file
@@ -168,12 +198,17 @@ class Configuration:
                 file.back(before, after)
             else:
                 had = before if file.read() is not None else None
-                file.replace(had, after, what, f"{caller.name} ({caller.face})", operators)
+                file.replace(had, after, what, f"{caller.name} ({caller.face})", operators, changes)
         except BaseException:
             if server.store is not None:
                 server.reload()
             raise
-        return {"changed": True, "file": str(file.file), "what": what, "restart": restart}
+        values = {option: f"{old} -> {new}" for option, old, new in changes}
+        audit.info(
+            "configuration", by=caller.name, via=caller.face, where=caller.where, arguments=values or {"what": what},
+            result="done",
+        )  # fmt: skip
+        return {"changed": True, "file": str(file.file), "what": what, "restart": restart, "values": values}
 
     def _overridden(self, paths: list[Where]) -> dict[str, Any]:
         """What the environment or the command line say instead of the file."""
@@ -212,6 +247,31 @@ class Configuration:
 
 
 UNSET: Any = object()
+
+
+def compared(table: Table, paths: list[Where], before: str, after: str) -> list[tuple[str, str, str]]:
+    """Of each option its name, and its values in two texts of the file, for people. Takes some 100 ms."""
+
+    def said(path: Where, value: Any) -> str:
+        option = table.option(path)
+        if value is None:
+            shown = "" if option is None else f"{dump(masked(option, option.show(option.default)))} "
+            return f"{shown}(the default)"
+        if isinstance(value, dict) or any(isinstance(each, dict) for each in value):
+            return "..."  # it may have a secret in it
+        if option is not None:
+            with suppress(ValueError):
+                value = option.show(option.convert(value))
+            value = masked(option, value)
+        return dump(value)
+
+    values = zip(paths, get_keys(before, paths), get_keys(after, paths), strict=True)
+    return [(".".join(path), said(path, old), said(path, new)) for path, old, new in values]
+
+
+def _number(entry: dict[str, Any]) -> str:
+    """What a change of the history is called."""
+    return f"{entry['time']:.6f}"
 
 
 def _edited(text: str, edits: list[tuple[Where, Any]]) -> str:

@@ -71,11 +71,15 @@ class History:
 
     @command("log show")
     def show(
-        self, level: Literal["info", "warning", "error"] = "info", text: str = "", last: int = 200
+        self,
+        level: Literal["info", "warning", "error"] = "info",
+        text: str = "",
+        last: int = 200,
+        requests: bool = False,
     ) -> list[dict[str, Any]]:
-        """The last lines of the log, newest first, from a level on. ``text``: only lines that have it in them. The server
-        remembers a thousand; the journal has more."""
-        return _chosen(log.recent(level), text, last)
+        """The last lines of the log, newest first, from a level on. ``text``: only lines that have it in them; ``requests``:
+        also those about each request to the web server. The server remembers a thousand; the journal has more."""
+        return _chosen(log.recent(level, requests), text, last)
 
     @command("log audit")
     def audit(self, text: str = "", last: int = 200) -> list[dict[str, Any]]:

@@ -300,12 +300,15 @@ class Admin(Module):
     def _session(self, session: Session) -> dict[str, Any]:
         presence = session.presence
         show = None if presence is None else presence.text_of("show") or "available"
+        about = session.transport.info
+        if "expires" in about:  # a lost stream: until then it may be resumed
+            about = about | {"expires": utc(about["expires"])}
         return {
             "jid": session.full,
             "presence": show,
             "priority": session.priority,
             "seconds": round(time.time() - session.began_at),
-        } | session.transport.info
+        } | about
 
 
 def vcard(email: str, given_name: str, surname: str) -> Element | None:

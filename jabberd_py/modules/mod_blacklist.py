@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..arguments import Lines, address
+from ..arguments import Address, Lines, address
 from ..hooks import Module, command, on
 from ..jsm.session import Session
 from ..xdb import xdb
@@ -18,8 +18,8 @@ MOST = 10_000
 
 
 class Blacklist(Module):
-    """Stops all stanzas from and to those on the blacklist that administrators make; if there is a whitelist, also of those
-    elsewhere who are not on it. Administrators are never locked out."""
+    """Bans addresses and servers: stops all stanzas from and to those on the blacklist that administrators make; if there is
+    a whitelist, also of those elsewhere who are not on it. Administrators are never locked out."""
 
     anywhere = True
 
@@ -77,6 +77,20 @@ class Blacklist(Module):
         """Set the addresses and domains that a host or a service has no dealings with, one a line; empty: none."""
         self._set("black", jids)
 
+    @command("blacklist add", changes=True)
+    def add_black(self, address: Address) -> dict[str, list[str]]:
+        """Have no dealings any more with an address or a whole domain (that domain alone, not those below it)."""
+        return self._change({str(address)}, set())
+
+    @command("blacklist remove", changes=True)
+    def remove_black(self, address: Address) -> dict[str, list[str]]:
+        """Have dealings again with an address or a domain that is on the blacklist."""
+        return self._change(set(), {str(address)})
+
+    def _change(self, more: set[str], less: set[str]) -> dict[str, list[str]]:
+        self._set("black", "\n".join((self.lists["black"] | more) - less))
+        return self.show_black()
+
     @command("whitelist show")
     def show_white(self) -> dict[str, list[str]]:
         """The addresses and domains of other servers that a host or a service has dealings with; none: with all."""
@@ -84,7 +98,8 @@ class Blacklist(Module):
 
     @command("whitelist set", changes=True)
     def set_white(self, jids: Lines) -> None:
-        """Set the addresses and domains of other servers that a host or a service has dealings with, one a line; empty: all."""
+        """Set the addresses and domains of other servers that a host or a service has dealings with, one a line. All others are
+        shut out then; empty: all are let in."""
         self._set("white", jids)
 
     def _set(self, name: str, text: str) -> None:

@@ -56,7 +56,7 @@ class Commands(Feature):
 
     @command("rooms show")
     def show(self, room: AccountAddress) -> dict[str, Any]:
-        """One room: its settings and what those are called, affiliations, who is in, and who is subscribed (MUC/Sub)."""
+        """One room: its settings, what those are called and may be, affiliations, who is in, who is subscribed (MUC/Sub)."""
         found = self._room(room)
         return {
             "room": found.address,
@@ -66,6 +66,11 @@ class Commands(Feature):
                 self._short(field): self._value(found, field) for field in self.host.fields.values()
             },
             "labels": {self._short(field): field.label for field in self.host.fields.values()},
+            "choices": {
+                self._short(field): self._choices(field)
+                for field in self.host.fields.values()
+                if field.choices or field.type == "boolean"
+            },
             "affiliations": {jid: each.affiliation for jid, each in found.affiliations.items()},
             "occupants": [
                 {"nick": each.nick, "jid": each.user, "role": each.role, "sessions": len(each.sessions)}
@@ -114,10 +119,11 @@ class Commands(Feature):
         self,
         room: AccountAddress,
         jid: Address,
-        affiliation: Literal["owner", "admin", "member", "none", "outcast"],
+        affiliation: Literal["member", "admin", "owner", "outcast", "none"],
         reason: str = "",
     ) -> None:
-        """Set what an address is to a room. (Unlike others, you may leave a room without an owner.)"""
+        """Set what an address is to a room: a member; an admin, who runs it; an owner, who may change all of it; an outcast,
+        who stays outside; none of these. (Unlike others, you may leave a room without an owner.)"""
         ticket = changes.affiliate(self._room(room), jid.user, affiliation, "", reason)
         if ticket is not None:
             ticket.wait()
@@ -157,6 +163,10 @@ class Commands(Feature):
 
     def _short(self, field: Field[Any]) -> str:
         return field.var.removeprefix(PREFIX).removeprefix("muc#")
+
+    def _choices(self, field: Field[Any]) -> dict[str, str]:
+        """Value -> what it is called, where there is a choice."""
+        return {"yes": "yes", "no": "no"} if field.type == "boolean" else dict(field.choices)
 
     def _value(self, room: Room, field: Field[Any]) -> Any:
         return (

@@ -182,7 +182,10 @@ class Uploads(UploadCommands, Service):
             "purpose": purpose,
             "until": until,
         }
-        xdb.save(self._reserve, slot, [each for each, owner in self.running.items() if owner == sender.user])
+        most = self.quota_of(sender.user) if purpose in FLEETING else self.purposes[purpose]
+        xdb.save(
+            self._reserve, slot, most, [each for each, owner in self.running.items() if owner == sender.user]
+        )
         if not self.host.options.anonymous and not self.host.users.exists(sender.user):
             xdb.save(_forget, [key])  # the account was deleted meanwhile
             raise StanzaError("forbidden", "the account is gone")
@@ -208,9 +211,10 @@ class Uploads(UploadCommands, Service):
             raise StanzaError("bad-request", "expire-before is over")
         return named.name, until
 
-    def _reserve(self, slot: dict[str, Any], running: list[str]) -> None:
-        """In the writer's transaction, so two slots cannot share what is left for one. Raises StanzaError. What waits for its
-        file counts like a file, and so does what comes just now (``running``: keys), however long it takes."""
+    def _reserve(self, slot: dict[str, Any], most: int, running: list[str]) -> None:
+        """In the writer's transaction, so two slots cannot share what is left for one. ``most``: bytes that it may have in all.
+        Raises StanzaError. What waits for its file counts like a file, and so does what comes just now (``running``: keys),
+        however long it takes."""
         now = int(time.time())
         user, length, purpose = slot["owner"], slot["size"], slot["purpose"]
         there = Upload.done | (Upload.made > now - self.slot) | Upload.key.in_(running)
@@ -219,7 +223,7 @@ class Uploads(UploadCommands, Service):
         total = Upload.select(fn.SUM(Upload.size)).where(mine & Upload.purpose.in_(alike)).scalar() or 0
         today = Upload.select(fn.SUM(Upload.size)).where(mine & (Upload.made > now - DAY)).scalar() or 0
         waiting = Upload.select().where(mine & ~Upload.done).count()
-        if total + length > self.purposes[purpose]:
+        if total + length > most:
             raise StanzaError("resource-constraint", "your files have no more room")
         if today + length > self.per_day or waiting >= SLOTS:
             soon = now + (int(self.slot) if waiting >= SLOTS else DAY)

@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from peewee import fn
 
-from ..arguments import Address
+from ..arguments import Address, Size
 from ..hooks import command
+from ..xdb import Document, xdb
 from ..xmpp.errors import StanzaError
+from ..xmpp.jid import JID
 from ..xmpp.stamp import utc
 from .files import DISK, Files, Trouble
 
+OWN = "jabberd_py:upload-quota"
+"""Where an account's own quota is kept: its bytes."""
 MOST = 1000
 """Rows of an answer."""
 PAGE = 100
@@ -48,10 +52,45 @@ class UploadCommands:
             .limit(MOST)
             .tuples()
         )
+        found = list(rows)
+        own = Document.select(Document.owner, Document.xml).where(
+            Document.namespace == OWN, Document.owner.in_([row[0] for row in found])
+        )
+        quotas = {row.owner: int(row.xml) for row in own}
         return [
-            {"jid": owner, "files": count, "bytes": int(size), "quota_bytes": self.quota}
-            for owner, count, size in rows
+            {"jid": owner, "files": count, "bytes": int(size), "quota_bytes": quotas.get(owner, self.quota)}
+            for owner, count, size in found
         ]
+
+    def quota_of(self, user: str) -> int:
+        """Bytes that the files of an account may have together: its own quota, or else the one of all."""
+        own = xdb.get(user, OWN)
+        return self.quota if own is None else int(own)
+
+    @command("uploads quota", changes=True)
+    def set_quota(self, jid: Address, quota: Size | None = None) -> dict[str, int]:
+        """Give one account a quota of its own for its files, more or less than the others (`quota` of services.upload). Without
+        a quota: the same as the others again."""
+        self._mine(jid)
+        xdb.set(jid.user, OWN, None if quota is None else str(quota))
+        return {"quota_bytes": self.quota_of(jid.user)}
+
+    @command("uploads usage")
+    def usage(self, jid: Address) -> dict[str, Any]:
+        """How many files an account has, how large they are together, and how large they may be."""
+        self._mine(jid)
+        table = self.tables[0]
+        files = table.select(fn.COUNT(table.id), fn.SUM(table.size)).where(
+            table.owner == jid.user, table.done
+        )
+        count, total = files.tuples()[0]
+        quota = self.quota_of(jid.user)
+        return {"jid": jid.user, "files": count, "bytes": int(total or 0), "quota_bytes": quota}
+
+    def _mine(self, jid: JID) -> None:
+        """Raises StanzaError: it is no account of this host."""
+        if jid.domain != self.host.domain or not self.host.users.exists(jid.user):
+            raise StanzaError("item-not-found", f"{jid.user} is no account of {self.host.domain}")
 
     @command("uploads show")
     def list_files(self, jid: Address) -> list[dict[str, Any]]:

@@ -6,12 +6,11 @@ import hashlib
 import hmac
 import mimetypes
 import secrets
-from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlencode, urlsplit
 
-from flask import Flask, Response, abort, g, redirect, render_template, request
+from flask import Flask, Response, abort, g, redirect, request
 from jinja2 import FileSystemLoader
 from markupsafe import Markup
 from werkzeug.exceptions import HTTPException
@@ -20,7 +19,7 @@ from .. import log
 from ..commands import CommandError
 from ..pages import Answer, Request
 from ..xdb import StoreError, xdb
-from . import context, faces, filters, prefix, qr, received, signin, totp
+from . import context, errors, faces, filters, prefix, qr, received, signin, totp
 from .context import ACCOUNT, ADMIN, ANYONE
 from .site import Web
 
@@ -277,5 +276,4 @@ def _failed(error: Exception) -> Any:
         status, text = 500, "This page failed; the log says why."
     if request.path.endswith(".json"):
         return {"error": text}, status, headers
-    title = HTTPStatus(status).phrase if status in HTTPStatus._value2member_map_ else "Error"
-    return render_template("error.html", title=title, text=text, status=status), status, headers
+    return errors.page(status, text), status, headers

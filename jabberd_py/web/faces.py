@@ -59,6 +59,7 @@ CONSOLE = [
         Entry("invitations.index", "Invitations"),
         Entry("registrations.index", "Registrations", "registrations list"),
         Entry("console.reports", "Reports", "reports list"),
+        Entry("console.bans", "Bans", "blacklist show"),
         Entry("console.announce", "Announcements", "announce"),
     ]),
     ("Services", [
@@ -101,8 +102,7 @@ ALSO: dict[str, tuple[str, ...]] = {
         "blocked add", "blocked remove", "archive show", "archive preferences", "archive change", "pep show", "pep purge",
         "pep delete", "totp set", "accounts disable", "accounts leave",
     ),
-    "console.reports": ("blacklist show", "blacklist set", "whitelist show", "whitelist set"),
-    "console.certificates": ("certificates show", "certificates renew"),
+    "console.bans": ("blacklist show", "blacklist set", "whitelist show"),
     "console.doctor": (
         "check config", "check limits", "check clock", "check disk", "check dns", "check ports", "check store",
         "check certificates",

@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from markupsafe import Markup
 
+from ..converters import show_size
 from ..net.turns import fairly
 from ..words import amount, clean, moment, span
 from ..xdb import xdb
@@ -16,7 +17,7 @@ from ..xmpp.stamp import utc
 
 NAMES = {
     "jid": "Address", "url": "Link", "uri": "Link for chat programs", "landing_url": "Link", "ask": "Asked", "id": "Number",
-    "bytes": "Size", "note": "Note", "address": "IP address", "tls": "TLS",
+    "jids": "Addresses", "bytes": "Size", "note": "Note", "address": "IP address", "tls": "TLS",
 }  # fmt: skip
 """Fields of results -> what a person calls them."""
 STATUS = {"wrong argument": 400, "not allowed": 403, "no such thing": 404, "conflict": 409}
@@ -26,7 +27,7 @@ STATUS = {"wrong argument": 400, "not allowed": 403, "no such thing": 404, "conf
 def title(key: str) -> str:
     """The name of a field or a command, for a person."""
     text = NAMES.get(key) or clean(key.removesuffix("_seconds").removesuffix("_bytes").replace("_", " "))
-    return text[:1].upper() + text[1:]
+    return text if "." in text else text[:1].upper() + text[1:]  # a domain stays as it is
 
 
 def named(value: Any, key: str = "") -> str:
@@ -44,7 +45,12 @@ def named(value: Any, key: str = "") -> str:
     if isinstance(value, list | tuple):
         return "; ".join(named(each, key) for each in value) or "-"
     if isinstance(value, dict):
-        return ", ".join(f"{clean(name)}: {named(each, name)}" for name, each in value.items()) or "-"
+        return (
+            ", ".join(
+                f"{NAMES.get(name) or clean(name)}: {named(each, name)}" for name, each in value.items()
+            )
+            or "-"
+        )
     return clean(moment(value) if isinstance(value, str) else value)
 
 
@@ -160,12 +166,14 @@ WORDS = {
     "registrations refuse": "Refuse a registration",
     "nodes show": "A node",
     "nodes purge": "Empty a node",
-    "blacklist show": "Addresses that may not write here",
-    "blacklist set": "Change the addresses that may not write here",
-    "whitelist show": "Addresses that may always write here",
-    "whitelist set": "Change the addresses that may always write here",
+    "blacklist show": "Who is banned, host by host",
+    "blacklist set": "All bans of a host as one list",
+    "blacklist add": "Ban a server or an address",
+    "blacklist remove": "Let in who was banned",
+    "whitelist show": "The only servers that may write here",
+    "whitelist set": "Let only some servers write here",
     "certificates order": "Get a certificate",
-    "certificates renew": "Get certificates now",
+    "certificates renew": "Renew certificates now",
     "certificates show": "How getting certificates goes",
     "setup dns": "DNS records that a domain needs",
     "webhooks list": "Webhooks",
@@ -189,6 +197,7 @@ WORDS = {
     "motd reset": "Remove the message of the day",
     "welcome reset": "Remove the welcome",
     "reports clear": "Forget reports",
+    "uploads quota": "Another quota for one account",
     "uploads delete": "Delete all files of an account",
     "nodes delete": "Delete a node",
     "backups delete": "Delete a backup",
@@ -202,6 +211,20 @@ WORDS = {
     "restart": "Restart the server",
 }
 """Commands that buttons of pages stand for, as a person would say it."""
+
+
+DONE = {
+    "accounts kick": "{jid} is disconnected. A program that was disconnected may come back at once by itself: Suspend, or a "
+    "new password, keeps it out.",
+    "accounts suspend": "{jid} is suspended: it is disconnected, and cannot sign in any more.",
+    "accounts enable": "{jid} may sign in again.",
+    "rooms create": "The room is made. It lasts, also when nobody is in.",
+    "rooms config": "The setting is changed.",
+    "blacklist add": "{address} is banned.",
+    "blacklist remove": "{address} is banned no longer.",
+    "uploads quota": "The quota of {jid} is changed.",
+}
+"""Command -> what is said when it is done; words in braces are arguments. Of others: its name, whom it was about, how many."""
 
 
 def command(name: str) -> str:
@@ -225,5 +248,6 @@ FILTERS = {
     "span": span,
     "amount": amount,
     "moment": moment,
+    "written": show_size,
     "date": lambda when: moment(utc(when)),
 }

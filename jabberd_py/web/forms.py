@@ -25,6 +25,17 @@ SAID = {
         "Empty: Let's Encrypt. One of your own is named on the machine of the server only (jabberctl)",
     ),
     ("check federation", "host"): ("From", "Nothing chosen: from the first host"),
+    ("blacklist add", "address"): (
+        "Server or address",
+        "A domain, such as spam.example, or one address. Of a domain that one alone is meant: chat.spam.example is another",
+    ),
+    ("uploads quota", "quota"): ("Its quota", "Such as 500 MiB or 5 GiB. Empty: the same as for all others"),
+    ("whitelist set", "jids"): (
+        "Only these, one a line",
+        "As soon as one stands here, everybody else of other servers is shut out. Empty: all of them may write here",
+    ),
+    ("rooms affiliation", "jid"): ("Whose", "An address, such as name@example.org"),
+    ("rooms affiliation", "affiliation"): ("Role", ""),
 }
 """(command, argument) -> its label and its hint, where its name tells too little."""
 OPEN = (("rooms config", "value"),)
@@ -58,7 +69,7 @@ def destroys(command: str) -> bool:
 @dataclass
 class Field:
     """One line of a form. ``kind``: text, password, number, textarea, checkbox, select, hidden. ``key``: of an option, its name
-    in the configuration. ``empty``: what the choice of nothing is called."""
+    in the configuration. ``empty``: what the choice of nothing is called; ``words``: what others are called."""
 
     name: str
     label: str
@@ -70,6 +81,7 @@ class Field:
     error: str = ""
     key: str = ""
     empty: str = "-"
+    words: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def checked(self) -> bool:
@@ -166,7 +178,7 @@ def form(command: str, hints: Mapping[str, str] = {}, labels: Mapping[str, str] 
                 one.kind = "hidden"
             if each.required is False and len(one.choices) > 1:
                 one.choices.insert(0, "")
-                one.hint = one.hint or "Nothing chosen: everywhere"
+                one.empty = "everywhere"
             elif one.choices:
                 one.value = one.choices[0]
         fields.append(one)

@@ -24,8 +24,14 @@ TOP = "server"
 """The place of the options outside of all sections, in addresses."""
 SHOWN, SURE = "_shown", "_sure"
 """Fields: what the page showed; that an administrator wants to shut himself out."""
-NUMBERS, PLAIN = ("integer", "number"), ("text", "yes/no")
-"""Types of options: those whose keyboard has digits, and those that need no word."""
+NUMBERS = ("integer", "number")
+KINDS = {
+    "size": "bytes, or with a unit: 64 KiB, 100 MiB", "duration": "a time: 30s, 5m, 1h, 30d", "number": "a number",
+    "integer": "a whole number",
+}  # fmt: skip
+"""Type of an option -> what to write; others need no word, or their explanation has it. NUMBERS: the keyboard has digits."""
+LAST = ("prefix", "address")
+"""Options of a service that few people come for."""
 
 
 @blueprint.get("/")
@@ -39,7 +45,12 @@ def index() -> str:
         if not _deep(each["place"]) and (each["options"] or each["on"] is not None):
             groups[GROUPS.get(words[0] if len(words) > 1 else "", "Sections")].append(each)
     return render_template(
-        "options/index.html", groups=groups, history=run("config history"), top=TOP, text=text
+        "options/index.html",
+        groups=groups,
+        top=TOP,
+        text=text,
+        history=[] if text else run("config history"),
+        set=[] if text else run("config show"),
     )
 
 
@@ -51,7 +62,9 @@ def place(place: str) -> str | Response | tuple[str, int]:
     name = "" if place == TOP else place
     if name not in known:
         abort(404)
-    rows = run("config show", place=name) if name else list(run("config show", place="."))
+    rows = run("config show", place=name or ".")
+    if "services" in name.split("."):
+        rows.sort(key=lambda row: row["option"].rpartition(".")[2] in LAST)
     form = Form("config apply", [field(row) for row in rows])
     shows = json.dumps({each.name: each.value for each in form.fields})
     below = [each for each in known.values() if each["place"].startswith(f"{name}.") and name]
@@ -78,7 +91,7 @@ def place(place: str) -> str | Response | tuple[str, int]:
             tell("Nothing was changed.")
         else:
             restart: list[str] = answer["restart"]
-            tell(f"Saved in {answer['file']}" + ("." if restart else ", and in use."))
+            tell(f"Saved in {answer['file']}" + ("." if restart else ", and in use.") + _values(answer))
             if restart:
                 tell(f"In use after the next start of the server: {', '.join(restart)}. See below.", "hint")
             if answer.get("note"):
@@ -90,8 +103,19 @@ def place(place: str) -> str | Response | tuple[str, int]:
 @blueprint.post("/undo")
 @administrator
 def undo() -> Response:
-    """Takes the last change back."""
-    return context.act("config undo", back="/console/options/", done="The last change is taken back.")
+    """Takes the last change back, or the one whose button it was."""
+    try:
+        answer = run("config undo", change=request.form.get("change", ""))
+    except CommandError as error:
+        tell(str(error), "error")
+    else:
+        tell("Taken back." + _values(answer))
+    return redirect("/console/options/", 303)
+
+
+def _values(answer: dict[str, Any]) -> str:
+    """What a change has changed: a sentence for each option."""
+    return "".join(f" {option}: {said}." for option, said in answer.get("values", {}).items())
 
 
 def _page(place: str, about: dict[str, Any], form: Form, below: list[dict[str, Any]], shows: str) -> str:
@@ -121,10 +145,17 @@ def field(row: dict[str, Any]) -> Field:
     name = row["option"].rpartition(".")[2]
     default = "yes" if row["default"] is True else "no" if row["default"] is False else shown(row["default"])
     label, more = said_first(row["help"])
-    kind = row["limits"] or ("" if row["type"] in PLAIN else row["type"])
-    hint = "; ".join(filter(None, [more, kind]))
+    type, _, none = row["type"].partition(" or nothing")
+    kinds = [
+        KINDS.get(type, ""),
+        row["limits"],
+        "null for none" if none or row["type"].endswith("or nothing") else "",
+    ]
+    hint = "; ".join(filter(None, [more, *kinds]))
     hint = f"{hint}. Default: " if hint else "Default: "
-    hint += f"{default or 'empty'}." + ("" if row["from"] == "default" else f" Set in {row['from']}.")
+    hint += f"{'none' if row['default'] is None else default or 'empty'}." + (
+        "" if row["from"] == "default" else f" Set in {row['from']}."
+    )
     value = "" if row["from"] == "default" and name != "enabled" else shown(row["value"])
     made = Field(name, label, value=value, hint=hint, key=name)
     if row["secret"]:

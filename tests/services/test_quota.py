@@ -12,6 +12,7 @@ from jabberd_py.services.upload import NS, Upload, Uploads
 from jabberd_py.xdb import xdb
 from jabberd_py.xmpp.element import Element
 from jabberd_py.xmpp.errors import StanzaError
+from jabberd_py.xmpp.jid import parse
 from tests.databases import mariadb, postgres  # noqa: F401
 
 
@@ -54,3 +55,16 @@ def test_slots_that_are_wanted_at_the_same_time(uploads):
     wishes = [gevent.spawn(granted, uploads) for _ in range(20)]
     gevent.joinall(wishes)
     assert sum(each.value for each in wishes) == 5
+
+
+def test_one_account_has_a_quota_of_its_own(uploads):
+    romeo = parse("romeo@example.org")
+    uploads.set_quota(romeo, 200)
+    assert granted(uploads) and granted(uploads) and not granted(uploads)
+    assert uploads.usage(romeo)["quota_bytes"] == 200
+    assert uploads.set_quota(romeo, 300) == {"quota_bytes": 300}
+    assert granted(uploads) and not granted(uploads)
+    assert uploads.set_quota(romeo) == {"quota_bytes": 1000}
+    assert granted(uploads)
+    with pytest.raises(StanzaError):
+        uploads.set_quota(parse("nobody@example.org"), 300)

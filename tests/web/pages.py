@@ -7,7 +7,8 @@ from tests.web.conftest import CHIEF, PLAIN
 ROOM = "garden@conference.localhost"
 CONSOLE = (
     "", "/users", f"/users/{PLAIN}", "/users/new", f"/users/{PLAIN}/trace", "/registrations", "/invitations", "/reports",
-    "/announcements", "/doctor", "/certificates", "/store", "/audit", "/log", "/hosts", "/components", "/federation", "/files",
+    "/bans", "/announcements", "/doctor", "/certificates", "/store", "/audit", "/log", "/hosts",
+    "/components", "/federation", "/files",
     "/rooms", f"/rooms/{ROOM}", "/nodes", "/commands", f"/do/accounts delete?jid={PLAIN}&back=/console/users",
     "/do/accounts add", "/do/stats", "/options/", "/options/server", "/options/modules.mam", "/options/hosts.localhost",
 )  # fmt: skip

@@ -21,20 +21,20 @@ from tests.web.conftest import BOSS, CHIEF, PASSWORD, PLAIN
 HOSTILE = "<script>alert(1)</script>'\"><img src=x onerror=alert(2)>{{7*7}}"
 ROOM = "garden@conference.localhost"
 PAGES = (
-    "", "/registrations", "/users/new", "/users", f"/users/{PLAIN}", "/reports", "/announcements", "/doctor", "/certificates",
-    "/store", "/audit", "/log", "/hosts", "/components", "/federation", "/files", "/rooms", f"/rooms/{ROOM}", "/nodes",
-    "/commands", f"/users/{PLAIN}/trace", f"/do/accounts delete?jid={PLAIN}&back=/console/users",
+    "", "/registrations", "/users/new", "/users", f"/users/{PLAIN}", "/reports", "/bans", "/announcements", "/doctor",
+    "/certificates", "/store", "/audit", "/log", "/hosts", "/components", "/federation", "/files", "/rooms",
+    f"/rooms/{ROOM}", "/nodes", "/commands", f"/users/{PLAIN}/trace", f"/do/accounts delete?jid={PLAIN}&back=/console/users",
 )  # fmt: skip
 
 
 SHOWN = {
     "accounts add", "accounts find", "accounts list", "accounts roster", "accounts show", "accounts usage", "announce",
-    "backups list", "backups make", "backups progress", "check", "check store", "components", "config apply",
-    "config history", "config places", "config undo",
-    "history", "hosts show", "invites add", "invites list", "invites revoke", "log audit", "log show", "motd set",
-    "motd show", "nodes list", "pep list", "registrations approve", "registrations list", "registrations refuse",
+    "admins show", "backups list", "backups make", "backups progress", "certificates show", "check", "check store",
+    "components", "config apply", "config history", "config places", "config undo",
+    "blacklist remove", "history", "hosts show", "invites add", "invites list", "invites revoke", "log audit", "log show",
+    "motd set", "motd show", "nodes list", "pep list", "registrations approve", "registrations list", "registrations refuse",
     "reports list", "rooms list", "rooms show", "s2s", "s2s failures", "setup", "setup database", "setup link", "status",
-    "store show", "totp show", "uploads list", "uploads show", "welcome set", "welcome show",
+    "store show", "totp show", "uploads list", "uploads show", "uploads usage", "welcome set", "welcome show",
 }  # fmt: skip
 """Commands that pages are made of."""
 TEMPLATES = Path(application.__file__).parent / "templates"
@@ -424,6 +424,17 @@ def test_settings_of_a_room_have_the_names_of_its_own_form(chief: Browser, site:
     chief.get(href)
     page = chief.send("Change a setting of a room", value="The green one")
     assert page.path == f"/console/rooms/{room}" and "The green one" in page.text
+    page = chief.get(f"/console/do/rooms config?room={room}&setting=membersonly&back=/console/rooms/{room}")
+    form = page.form("Change a setting of a room")
+    assert form.fields["value"] == "no" and form.fields["setting"] == "membersonly"
+    page = chief.send("Change a setting of a room", value="yes")
+    assert page.path == f"/console/rooms/{room}" and "Only members may enter yes" in page.text
+    chief.get(f"/console/do/rooms config?room={room}&setting=whois&back=/console/rooms/{room}")
+    assert chief.page.form("Change a setting of a room").fields["value"] == "moderators"
+    page = chief.send("Change a setting of a room", value="nonsense")
+    assert page.status == 400 and "must be one of" in page.text
+    chief.get(f"/console/rooms/{room}")
+    assert chief.click("Set a role").form("Set a role in a room").fields["affiliation"] == "member"
 
 
 def test_a_new_password_by_an_administrator_ends_tokens(chief: Browser, site: ServerProcess) -> None:
@@ -460,7 +471,11 @@ def test_figures_for_charts(chief: Browser) -> None:
         ["Overview", "connected", "Which"],
         ["Overview", "accounts", "New account"],
         ["Files", "How large files may be, and how long they stay", "Largest file max_size"],
-        ["Registrations", "Who may register", "Does an administrator have to approve each account? approval"],
+        [
+            "Registrations",
+            "Who may register: all options",
+            "Does an administrator have to approve each account? approval",
+        ],
         ["Modules and options", "Set one option", "Option"],
         ["All commands", "restart", "Stop the server and start it again"],
     ],
@@ -479,7 +494,7 @@ def test_a_room_is_named_without_its_service(boss: Browser) -> None:
     page = boss.get("/console/do/rooms create?back=/console/rooms")
     assert "Such as garden@conference.localhost; the name alone will do" in page.text
     page = boss.send("New room", room="choir", owner=PLAIN)
-    assert page.path == "/console/rooms" and "choir@conference.localhost" in page.text
+    assert page.path == "/console/rooms/choir@conference.localhost" and "The room is made" in page.text
     boss.get("/console/invitations")
     page = boss.send("Make a link", rooms="orchestra")
     assert page.status == 400 and ("#f-rooms", "Chat rooms") in page.links
@@ -494,12 +509,100 @@ def test_one_address_more_on_the_blacklist_leaves_the_others_there(
     """A form that sets a whole list begins with what it has."""
     site.ask("blacklist set", host="localhost", jids="bad.example")
     page = boss.get("/console/do/blacklist set?host=localhost&add=spam@z.example&back=/console/reports")
-    page = boss.send("Change the addresses that may not write here")
+    page = boss.send("All bans of a host as one list")
     assert page.path == "/console/reports"
     assert site.ask("blacklist show", host="localhost")["jids"] == ["bad.example", "spam@z.example"]
     page = boss.get("/console/do/admins set?back=/console/hosts")
     assert BOSS in page.form("Set the administrators").fields["jids"]
     site.ask("blacklist set", host="localhost", jids="")
+
+
+def test_a_list_that_was_open_longer_takes_nothing_back(chief: Browser, site: ServerProcess) -> None:
+    """An administrator who was removed meanwhile does not come back."""
+    before = site.ask("admins show", host="localhost")["jids"]
+    site.ask("admins set", host="localhost", jids="\n".join([*before, PLAIN]))
+    page = chief.get("/console/do/admins set?host=localhost")
+    sent = page.form("Set the administrators").fields["jids"]
+    assert PLAIN in sent
+    site.ask("admins set", host="localhost", jids="\n".join([*before, "far@localhost"]))
+    chief.send("Set the administrators", jids=f"{sent}\nmany@localhost")
+    assert set(site.ask("admins show", host="localhost")["jids"]) == {
+        *before,
+        "far@localhost",
+        "many@localhost",
+    }
+    site.ask("admins set", host="localhost", jids="\n".join(before))
+
+
+def test_one_user_gets_another_quota(chief: Browser, site: ServerProcess) -> None:
+    chief.get(f"/console/users/{PLAIN}")
+    page = chief.click("Another quota")
+    assert page.form("Another quota for one account").fields["quota"] == "1 GiB"
+    page = chief.send("Another quota for one account", quota="5 GiB")
+    assert page.status == 200 and "of 5 GiB" in page.text
+    chief.click("Another quota")
+    assert "of 1 GiB" in chief.send("Another quota for one account", quota="").text
+
+
+def test_a_page_that_is_not_there_says_what_to_do(browser: Callable[..., Browser], chief: Browser) -> None:
+    page = chief.get("/console/users/plane@localhost")
+    assert page.status == 404 and "No account has this address" in page.text
+    assert chief.click("Look for a similar one").status == 200
+    chief.get("/console/users/plane@localhost")
+    assert chief.click("All users").path == "/console/users"
+    page = chief.get("/console/rooms/nowhere@conference.localhost")
+    assert page.status == 404 and "No room has this address" in page.text and "All rooms" in page.text
+    someone = browser(PLAIN)
+    page = someone.get("/console/users")
+    assert page.status == 403 and f"You are signed in as {PLAIN}, who administers no host here" in page.text
+    assert "My account" in page.text
+    assert someone.send("Sign in as somebody else").path == "/sign-in"
+
+
+def test_the_log_shows_requests_when_asked_for(chief: Browser, site: ServerProcess) -> None:
+    """They would wash all other lines away."""
+    site.ask("motd reset", host="localhost")
+    page = chief.get("/console/log")
+    assert "motd reset" in page.text and "path=/console" not in page.text
+    assert "path=/console/log" in chief.get("/console/log?requests=yes").text
+    assert "checked" in chief.page.html
+
+
+def test_registration_is_switched_off_and_on(
+    chief: Browser, browser: Callable[..., Browser], site: ServerProcess
+) -> None:
+    before = site.file.read_text()
+    page = chief.get("/console/registrations")
+    assert page.forms[1].fields["host"] == "localhost" and page.forms[1].fields["mode"] == "everybody"
+    page = chief.post("/console/registrations/who", page.forms[1].fields | {"mode": "nobody"})
+    assert "Who may register on localhost now: nobody" in page.text
+    assert page.forms[1].fields["mode"] == "nobody" and browser().get("/register").status == 404
+    page = chief.post("/console/registrations/who", page.forms[1].fields | {"mode": "asked"})
+    assert page.forms[1].fields["mode"] == "asked" and "Ask for an account" in browser().get("/").text
+    assert (
+        chief.post("/console/registrations/who", page.forms[1].fields | {"host": "x.example"}).status == 400
+    )
+    for _ in range(2):
+        site.ask("config undo")
+    assert site.file.read_text() == before
+
+
+def test_a_server_is_banned_everywhere_and_let_in_again(chief: Browser, site: ServerProcess) -> None:
+    chief.get("/console/federation")
+    chief.click("Ban a server")
+    page = chief.send("Ban", address="spam.example")
+    assert page.path == "/console/bans" and "spam.example everywhere" in page.text
+    shown = site.ask("blacklist show")
+    assert {"localhost", "conference.localhost"} <= set(shown)
+    assert all(each["jids"] == ["spam.example"] for each in shown.values())
+    page = chief.send("Ban", address="*.bad")
+    assert page.status == 400 and "is not an address" in page.text
+    chief.get("/console/bans")
+    page = chief.send("Let in again")
+    assert page.path == "/console/bans" and "Nobody is banned" in page.text
+    assert not any(each["jids"] for each in site.ask("blacklist show").values())
+    page = chief.click("Let only some servers write here")
+    assert "everybody else of other servers is shut out" in page.text
 
 
 def test_the_page_of_one_user_is_below_users(chief: Browser) -> None:

@@ -206,6 +206,30 @@ def test_what_reaches_into_the_machine_or_its_network_is_for_its_own_user(
     assert site.file.read_text() == before
 
 
+def test_one_change_is_taken_back_and_not_those_after_it(site: ServerProcess, chief: Browser) -> None:
+    """Who looks what was changed yesterday finds the values, and a button beside each change."""
+    before = site.file.read_text()
+    for place, values in (("services.upload", {"max_size": "200"}), ("modules.invites", {"most": "30"})):
+        chief.get(f"/console/options/{place}")
+        chief.send("Save", **values)
+    assert "modules.invites.most: 20 (the default) -> 30" in chief.page.text
+    assert "services.upload.max_size: 100 MiB (the default) -> 200 B" in chief.get("/console/audit").text
+    chief.get("/console/options/")
+    assert "services.upload.max_size: 100 MiB (the default) -> 200 B" in chief.page.text
+    changes = [each["value"] for _, each in chief.page.tags if each.get("name") == "change"]
+    page = chief.send("Take back", change=changes[1])  # the older one
+    assert "Taken back. services.upload.max_size: 200 B -> 100 MiB (the default)" in page.text
+    written = site.file.read_text()
+    assert get_key(written, ("services", "upload", "max_size")) is None
+    assert get_key(written, ("modules", "invites", "most")) == "30"
+    page = chief.send("Take back", change=changes[1])
+    assert "services.upload.max_size has been changed since: it is 100 MiB (the default) now" in page.text
+    assert "no such change is kept" in chief.send("Take back", change="1").text
+    for _ in range(3):
+        site.ask("config undo")
+    assert site.file.read_text() == before
+
+
 def test_a_form_that_was_open_longer_takes_nothing_back(
     site: ServerProcess, chief: Browser, browser: Any
 ) -> None:

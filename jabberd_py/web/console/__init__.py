@@ -5,4 +5,4 @@ from flask import Blueprint
 
 console = Blueprint("console", __name__, url_prefix="/console")
 
-from . import commands, follow, newuser, overview, people, server  # noqa: E402, F401
+from . import bans, commands, follow, newuser, overview, people, server  # noqa: E402, F401

@@ -34,7 +34,9 @@ def follow() -> Response:
     level = request.args.get("level", "")
     return _events(
         "log show",
-        log.tail(level if level in LEVELS else "info", limit=LINES),
+        log.tail(
+            level if level in LEVELS else "info", limit=LINES, requests=request.args.get("requests") == "yes"
+        ),
         request.args.get("text", "")[:200],
     )
 

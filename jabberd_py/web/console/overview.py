@@ -27,7 +27,7 @@ class Chart(NamedTuple):
 
 CHARTS = (
     ("sessions", "Sessions", lambda value: f"{value:,.0f}"),
-    ("messages", "Messages kept, a second", lambda value: f"{value:,.1f}"),
+    ("messages", "Messages a second", lambda value: f"{value:,.1f}"),
     ("cpu", "Processor", lambda value: f"{value:,.1f} %"),
     ("memory", "Memory", amount),
 )

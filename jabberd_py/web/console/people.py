@@ -57,13 +57,21 @@ def user(jid: str) -> str:
     ):
         more[name] = run(command, jid=jid) if may(command) else None
     domain = jid.rpartition("@")[2]
-    files = [
-        row
-        for place in context.registry().router.everybody
+    uploads = next((
+        place.domain for place in context.registry().router.everybody
         if "uploads show" in place.commands and getattr(getattr(place, "host", None), "domain", "") == domain
-        for row in run("uploads show", jid=jid, host=place.domain)
-    ]
-    return render_template("console/user.html", account=account, jid=account["jid"], files=files, **more)
+    ), "")  # fmt: skip
+    files = run("uploads show", jid=jid, host=uploads) if uploads else []
+    room = run("uploads usage", jid=jid, host=uploads) if uploads else None
+    return render_template(
+        "console/user.html",
+        account=account,
+        jid=account["jid"],
+        files=files,
+        uploads=uploads,
+        room=room,
+        **more,
+    )
 
 
 @console.route("/reports")

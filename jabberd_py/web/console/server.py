@@ -74,8 +74,11 @@ def audit() -> str:
 @administrator
 def logs() -> str:
     level, text = _level(), request.args.get("text", "")[:200]
-    rows = run("log show", level=level, text=text)
-    return render_template("console/lines.html", page="log", rows=rows, text=text, level=level, levels=LEVELS)
+    requests = request.args.get("requests") == "yes"
+    rows = run("log show", level=level, text=text, requests=requests)
+    return render_template(
+        "console/lines.html", page="log", rows=rows, text=text, level=level, levels=LEVELS, requests=requests
+    )
 
 
 def _level() -> str:
