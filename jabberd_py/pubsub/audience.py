@@ -13,8 +13,6 @@ MOST = 5000
 """Clients that one account's events go to."""
 EACH = 50
 """Of these, clients of one contact."""
-GREETED = 4 << 20
-"""Characters of last items that the clients of one address get because they have come; a sixtieth of that a second for long."""
 SUFFIX = "+notify"
 
 Wants = frozenset[str]

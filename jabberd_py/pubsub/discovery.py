@@ -60,6 +60,8 @@ PEP = (*BOTH, "auto-create", "auto-subscribe", "filtered-notifications")
 SERVICE = (*BOTH, "collections", "get-pending", "multi-collection", "multi-collections")
 """XEP-0248 calls one of them by two names."""
 MORE = (ORDER, f"{ORDER}@{NS}")
+PUBLISHERS = 50
+"""Of a node with more of them, so many are shown: it tells who asks whom he may ask."""
 LOOKED_AT = 100
 """Nodes that a request goes through at the price of one stanza."""
 
@@ -83,7 +85,7 @@ def node_info(engine: Owners, owner: str, node: Node) -> Element:
     form.field(PREFIX + "creation_date", "text-single", "When it was made", utc(node.created))
     form.field(PREFIX + "creator", "jid-single", "Who made it", node.creator or owner)
     form.field(PREFIX + "owner", "jid-multi", "Who owns it", node.owners or [owner])
-    form.field(PREFIX + "publisher", "jid-multi", "Who publishes here", publishers)
+    form.field(PREFIX + "publisher", "jid-multi", "Who publishes here", publishers[:PUBLISHERS])
     form.field(PREFIX + "num_subscribers", "text-single", "How many are subscribed", str(readers))
     return Element(
         "query",

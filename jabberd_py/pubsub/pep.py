@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
-
-import gevent
 
 from .. import log
 from ..hooks import HANDLED, Module, iq, on
 from ..jsm.notes import CAPS
 from ..jsm.session import Nobody, Session
-from ..net.karma import Karma
-from ..net.turns import fairly, queue
-from ..xdb import xdb
+from ..net.turns import fairly
 from ..xmpp import forms
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
@@ -22,11 +18,12 @@ from ..xmpp.jid import JID, parse
 from ..xmpp.ns import CLIENT, DISCO_INFO, DISCO_ITEMS
 from ..xmpp.protocols import XEP
 from . import discovery, people, publishing, store
-from .audience import GREETED, NOTHING, Audience, Latest, Seen, seen_with
+from .audience import NOTHING, Audience, Latest, Seen, seen_with
 from .commands import AccountCommands
 from .config import Config
 from .consent import question
 from .expiry import Expiry
+from .greeting import Greeting
 from .names import NS, OWNER
 from .notify import Outbox, Readers
 from .onbehalf import OnBehalf
@@ -37,13 +34,9 @@ from .store import Node
 from .tables import TABLES
 
 logger = log.get(__name__)
-AT_ONCE = 50
-"""Last items that a client gets before others have their turn."""
-GREETINGS = 10_000
-"""Clients that have just come and wait for the last items; past that, who causes more does the work."""
 
 
-class Pep(AccountCommands, OnBehalf, Expiry, Module):
+class Pep(AccountCommands, OnBehalf, Greeting, Expiry, Module):
     """Keeps what clients publish for their user's other clients and contacts: avatars, bookmarks, encryption keys, moods."""
 
     name = "pep"
@@ -77,8 +70,6 @@ class Pep(AccountCommands, OnBehalf, Expiry, Module):
         super().__init__(host, settings)
         self.outbox = Outbox(host.router, self._lets)
         self.present = Audience()
-        self.greetings: deque[tuple[str, str, frozenset[str]]] = deque()
-        self.greeted = Karma(GREETED / 60, GREETED)
         self.checks, self.usual = {}, {}
         self.listening = False
         self.last = Latest([], "", None)
@@ -172,7 +163,7 @@ class Pep(AccountCommands, OnBehalf, Expiry, Module):
 
     def audience(self, owner: str, node: Node, about: str) -> Iterator[Readers]:
         """Section 4.3: clients that want to know, and who has subscribed without showing any."""
-        name, told, clients = node.name, set[str](), list[JID]()
+        name, told, clients = node.name, Counter[str](), list[JID]()
         may: dict[str, bool] = {owner: True}
         for full, seen in fairly(self.present.clients(owner)):
             if seen.wants and name in seen.wants:
@@ -180,12 +171,20 @@ class Pep(AccountCommands, OnBehalf, Expiry, Module):
                 if bare not in may:
                     may[bare] = self.shown_to(owner, bare) and self.reads(owner, node, parse(bare))
                 if may[bare]:
-                    told |= {full, bare}
+                    told.update((full, bare))
                     clients.append(parse(full))
         if clients:
             yield (), clients
         for headers, jids in readers(self, owner, node, about):
-            yield headers, [jid for jid in jids if jid.full not in told] if told else jids
+            yield headers, [jid for jid in jids if self._misses(jid, told)] if told else jids
+
+    def _misses(self, jid: JID, told: Counter[str]) -> bool:
+        """Has that subscriber, or a client of his, not been told? ``told``: full addresses, and how many of each bare one."""
+        number = told[jid.full]
+        if not number or jid.resource is not None:
+            return not number
+        shown = self.host.router.presence_of(jid)
+        return shown is None or len(shown) > number
 
     def hearers(self, owner: str, node: Node) -> int:
         return len(self.present.of.get(owner, ())) + super().hearers(owner, node)
@@ -273,50 +272,6 @@ class Pep(AccountCommands, OnBehalf, Expiry, Module):
         seen = seen_with(key, features)
         if self.present.put(user, full, seen):
             self.greet(user, full, (seen.wants or NOTHING) - ((old and old.wants) or NOTHING))
-
-    # -- last items -------------------------------------------------------------------------------
-
-    def greet(self, user: str, full: str, wants: frozenset[str]) -> None:
-        """A client that has come gets the last items of what it wants, at its turn."""
-        if not wants or store.nodes_of.get(user) == {}:
-            return
-        if len(self.greetings) >= GREETINGS:
-            self._greet(user, full, wants)
-            return
-        self.greetings.append((user, full, wants))
-        if len(self.greetings) == 1:
-            gevent.spawn(self._greet_all)
-
-    def _greet_all(self) -> None:
-        with xdb.unit():
-            for _ in fairly(iter(lambda: bool(self.greetings), False)):
-                try:
-                    self._greet(*self.greetings[0])
-                except Exception:
-                    logger.exception("a client did not get the last items", account=self.greetings[0][0])
-                finally:
-                    self.greetings.popleft()
-
-    def _greet(self, user: str, full: str, wants: frozenset[str]) -> None:
-        client = parse(full)
-        for number, name in enumerate(wants & store.nodes_of(user).keys(), 1):
-            if not number % AT_ONCE:
-                queue()
-            node = store.nodes_of(user).get(name)
-            if (
-                node is None
-                or node.config.send_last_published_item != "on_sub_and_presence"
-                or not node.config.deliver_notifications
-            ):
-                continue
-            if self.present.find(user, full) is None:
-                return
-            own = client.user == user
-            if own or self.shown_to(user, client.user) and self.reads(user, node, client):
-                left = self.greeted.left(client.user)
-                if left < 1:
-                    return
-                self.greeted.spend(client.user, min(self.send_last(user, node, full), left))
 
     # -- what changes about contacts --------------------------------------------------------------
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import gevent
 
 from ..hooks import on
-from ..net.turns import fairly
+from ..net.karma import Karma
 from ..xdb import xdb
 from ..xmpp.element import Element
-from ..xmpp.jid import JID, parse
+from ..xmpp.errors import StanzaError
+from ..xmpp.jid import JID
 from ..xmpp.ns import CLIENT
 from . import people
 from .options import SHOWS, Subscription
@@ -19,14 +22,20 @@ MOST = 10_000
 """Users of other servers whose presence is known."""
 CLIENTS = 20
 """Clients of one of them."""
-GREETED = 100
+NODES = 100
 """Nodes whose last item one presence brings."""
+GREETED = 256 << 10
+"""Characters of last items that the clients of one address get because they have come: so many each minute."""
+ROOM = GREETED // 4
+"""With less than that left there is no next one: an item may be so large, or three times as large."""
 
 
 class Presence(Owners):
-    """For a service. ``seen``: bare address -> full address -> show."""
+    """For a service. ``seen``: bare address -> full address -> show. ``greeted``: how much each bare address has got of
+    `GREETED`."""
 
     seen: dict[str, dict[str, str]]
+    greeted: Karma
 
     def shows(self, jid: str) -> list[str] | None:
         known = super().shows(jid)
@@ -105,9 +114,10 @@ class Presence(Owners):
             gevent.spawn(self._greet, owner, client)
 
     def _greet(self, owner: str, client: JID) -> None:
-        with xdb.unit():
-            nodes, full, left = self.nodes(owner), str(client), GREETED
-            for name in fairly(sorted(nodes.of.get(client.user, ()))):
+        nodes, full, left = self.nodes(owner), str(client), NODES
+        names = sorted(nodes.of.get(client.user, ()))
+        with xdb.unit(), suppress(StanzaError):  # the client is gone
+            for name in self.host.router.pace(client)(names):
                 node = nodes.find(name)
                 if node is None or node.config.send_last_published_item != "on_sub_and_presence":
                     continue
@@ -118,8 +128,10 @@ class Presence(Owners):
                     and not one.over
                     for one in node.subscriptions.get(client.user, ())
                 )
-                if wants and node.config.deliver_notifications and self.reads(owner, node, parse(full)):
-                    self.send_last(owner, node, full)
-                    left -= 1
-                    if not left:
+                if wants and node.config.deliver_notifications and self.reads(owner, node, client):
+                    room = self.greeted.left(client.user)
+                    if room < ROOM or not left:
                         return
+                    self.greeted.spend(client.user, min(self.send_last(owner, node, full), room))
+                    xdb.release()
+                    left -= 1

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..hooks import Option, iq, on, size
+from ..net.karma import Karma
 from ..net.turns import fairly
 from ..service import Service
 from ..xmpp import forms
@@ -21,7 +22,7 @@ from .config import ACCESS_MODELS, Config
 from .expiry import Expiry
 from .names import FILTER, GET_PENDING, NS, OWNER
 from .notify import Outbox, Readers
-from .present import Presence
+from .present import GREETED, Presence
 from .readers import readers
 from .store import Node, nodes_of
 from .tables import TABLES
@@ -60,6 +61,7 @@ class PubSub(ServiceCommands, Presence, Approval, Expiry, Service):
         super().__init__(router, host, domain, settings)
         self.outbox = Outbox(self.router)
         self.seen, self.bounces = {}, Bounces()
+        self.greeted = Karma(GREETED / 60, GREETED)
         self.dialogues[GET_PENDING] = self.pending
 
     @on("start")

@@ -6,6 +6,7 @@ from tests.pubsub.test_collections import make  # noqa: F401
 from tests.pubsub.test_subscriptions import subscribe, values
 from tests.pubsub.words import (
     EVENT,
+    INFO,
     ITEMS,
     NS,
     OWNER,
@@ -367,3 +368,35 @@ def test_a_vcard_of_very_many_elements_is_not_converted(romeo, juliet):
     assert not len(card) or card.tag.endswith("error")
     refused = romeo.iq("set", f"<vCard xmlns='vcard-temp'>{'<a/>' * 5000}</vCard>")
     assert condition(refused) == ("not-acceptable",)
+
+
+def test_who_subscribes_while_the_node_is_closed_is_no_subscriber(romeo, juliet, service, node):
+    for model in ("whitelist", "open") * 5:
+        wish = pubsub(f"<subscribe node='{node}' jid='{juliet.bare}'/>")
+        juliet.send(f"<iq type='set' id='wish-{model}' to='{service}'>{wish}</iq>")
+        configure(romeo, node, service, access_model=model)
+        juliet.answer(f"wish-{model}")
+        listed = romeo.iq("get", pubsub(f"<subscriptions node='{node}'/>", OWNER), to=service)
+        if model == "whitelist":
+            assert listed.find(f".//{{{OWNER}}}subscription") is None
+
+
+def test_last_items_that_one_presence_brings_are_bounded(romeo, juliet, service):
+    nodes = [f"large-{romeo.user}-{number}" for number in range(4)]
+    for node in nodes:
+        romeo.iq("set", pubsub(f"<create node='{node}'/>"), to=service)
+        publish(romeo, node, payload=f"<a xmlns='urn:x'>{'y' * 150_000}</a>", to=service)
+        subscribe(juliet, node, service)
+        juliet.gets(f"<message from='{service}'><event xmlns='{EVENT}'/></message>", 10)
+    juliet.send("<presence type='unavailable'/><presence/>" * 3)
+    for node in nodes[:2]:
+        juliet.gets(f"<message><event xmlns='{EVENT}'><items node='{node}'/></event></message>", 10)
+    juliet.nothing("<message/>")
+
+
+def test_the_metadata_of_a_node_are_bounded(romeo, juliet, service, node):
+    rows = "".join(f"<affiliation jid='u{n}@x.example' affiliation='publisher'/>" for n in range(60))
+    change = pubsub(f"<affiliations node='{node}'>{rows}</affiliations>", OWNER)
+    assert condition(romeo.iq("set", change, to=service)) == ("result",)
+    info = juliet.iq("get", f"<query xmlns='{INFO}' node='{node}'/>", to=service)
+    assert len(values(info)["publisher"]) == 50

@@ -216,3 +216,35 @@ def test_an_accounts_items_in_pages(romeo, juliet):
     assert page(juliet, f"<max>2</max><after>{names[0]}</after>") == ([names[1], names[3]], "5")
     assert page(juliet, f"<max>2</max><after>{names[2]}</after>") == ("item-not-found",)
     assert page(romeo, "<max>0</max>") == ([], "6")
+
+
+def test_large_last_items_come_one_after_the_other_and_none_is_lost(romeo, juliet):
+    """A client that comes is not cut off because it cannot take them all at once."""
+    subscribe_both(romeo, juliet)
+    nodes = [fresh() for _ in range(4)]
+    for node in nodes:
+        assert ids(publish(romeo, node, payload=f"<a xmlns='urn:x'>{'y' * 150_000}</a>")) == ["i1"]
+    juliet.send("<presence type='unavailable'/>")
+    show_caps(juliet, *nodes)
+    answer_caps(juliet)
+    if romeo.domain != juliet.domain:
+        answer_caps(juliet)
+    for node in nodes:
+        juliet.gets(event(node, "<item id='i1'/>", romeo.bare), 30)
+
+
+def test_a_subscriber_hears_although_another_client_of_his_wants_to_know(romeo, juliet, make_client):
+    subscribe_both(romeo, juliet)
+    node = fresh()
+    publish(romeo, node)
+    other = make_client(juliet.account, resource="plain")
+    wish = pubsub(f"<subscribe node='{node}' jid='{juliet.bare}'/>")
+    assert condition(other.iq("set", wish, to=romeo.bare)) == ("result",)
+    show_caps(juliet, node)
+    answer_caps(juliet)
+    if romeo.domain != juliet.domain:
+        answer_caps(juliet)
+    juliet.gets(event(node, "<item id='i1'/>", romeo.bare), 10)
+    publish(romeo, node, "i2")
+    juliet.gets(event(node, "<item id='i2'/>", romeo.bare), 10)
+    other.gets(event(node, "<item id='i2'/>", romeo.bare), 10)
