@@ -370,17 +370,6 @@ def test_a_vcard_of_very_many_elements_is_not_converted(romeo, juliet):
     assert condition(refused) == ("not-acceptable",)
 
 
-def test_who_subscribes_while_the_node_is_closed_is_no_subscriber(romeo, juliet, service, node):
-    for model in ("whitelist", "open") * 5:
-        wish = pubsub(f"<subscribe node='{node}' jid='{juliet.bare}'/>")
-        juliet.send(f"<iq type='set' id='wish-{model}' to='{service}'>{wish}</iq>")
-        configure(romeo, node, service, access_model=model)
-        juliet.answer(f"wish-{model}")
-        listed = romeo.iq("get", pubsub(f"<subscriptions node='{node}'/>", OWNER), to=service)
-        if model == "whitelist":
-            assert listed.find(f".//{{{OWNER}}}subscription") is None
-
-
 def test_last_items_that_one_presence_brings_are_bounded(romeo, juliet, service):
     nodes = [f"large-{romeo.user}-{number}" for number in range(4)]
     for node in nodes:
