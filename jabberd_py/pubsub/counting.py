@@ -33,7 +33,8 @@ def sizes(owner: str, node: str, after: int, count: int) -> list[tuple[int, int]
     """(number, characters of the payload) of at most so many items behind that number, in order."""
     i = PubsubItem
     mine = (i.owner == owner) & (i.node == node) & (i.id > after)
-    return rows_of(i.select(i.id, fn.LENGTH(i.payload)).where(mine).order_by(i.id).limit(count))
+    length = fn.LENGTH(i.payload, coerce=False)  # else peewee makes text of it, as the payload is
+    return rows_of(i.select(i.id, length).where(mine).order_by(i.id).limit(count))
 
 
 def expiring() -> list[tuple[str, str, int]]:

@@ -7,12 +7,13 @@ import gevent
 import pytest
 from gevent.event import Event as Signal
 
-from jabberd_py.pubsub import bounces, counting, people, store
+from jabberd_py.pubsub import bounces, counting, people, publishing, store
 from jabberd_py.pubsub.audience import EACH, MOST, Audience, Seen
 from jabberd_py.pubsub.config import Config
 from jabberd_py.pubsub.node import Node, temporary
 from jabberd_py.pubsub.notify import Event, Outbox, items_event
 from jabberd_py.pubsub.options import Options, Subscription
+from jabberd_py.pubsub.quota import Quota, Sum
 from jabberd_py.pubsub.store import NODES, Item
 from jabberd_py.pubsub.tables import TABLES
 from jabberd_py.xdb import xdb
@@ -89,6 +90,18 @@ def test_a_refused_retraction_reads_no_payload(database, caplog):
         found = store.publishers(SERVICE, "n", ["i2", "none", "i0"])
     assert list(found.items()) == [("i2", "romeo@a"), ("i0", "romeo@a")]
     assert caplog.records and all("payload" not in str(record.msg) for record in caplog.records)
+
+
+def test_the_room_that_stored_items_take_is_counted(database):
+    owner, node = "romeo@localhost", Node("n", Config(), 0.0, "romeo@localhost")
+    store.create(owner, "n", node.config, (10, 10), owner, {})
+    for number in range(25):
+        publishing.publish(owner, node, [Item(str(number), owner, 0.0, "x" * 100)], 1000)
+    for creator, used in (("", 2500), (owner, 2500), ("juliet@localhost", 0)):
+        one = Sum(owner, creator)
+        one.used = 5  # published since the server began
+        Quota()._count(one)
+        assert (one.used, one.counting) == (used, False)
 
 
 def test_very_many_nodes_change_some_at_a_time_and_nothing_is_trimmed(database, monkeypatch):
