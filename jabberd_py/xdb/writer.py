@@ -16,7 +16,8 @@ The next group is tried with a new connection."""
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
-from itertools import chain
+from functools import partial
+from itertools import chain, repeat
 from typing import Any
 
 import gevent
@@ -56,9 +57,9 @@ class Ticket:
         if not self.done:
             self.hurry()
             waiter = gevent.hub.Waiter()  # an Event costs twice as much
-            self.then(lambda ticket: waiter.hub.loop.run_callback(waiter.switch, None))
-            slow = None if timeout is None else gevent.Timeout(timeout, TimeoutError("the store is slow"))
-            with slow or nullcontext():
+            self.then(partial(waiter.hub.loop.run_callback, waiter.switch))
+            slow = TimeoutError("the store is slow")
+            with nullcontext() if timeout is None else gevent.Timeout(timeout, slow):
                 waiter.get()
         if self.error is not None:
             raise self.error
@@ -226,20 +227,19 @@ class Writer:
 
     def hurry(self) -> None:
         """Makes the writer begin now with what has gathered."""
-        if self._queue:
+        if self._queue and not self._go.is_set():
             self._go.set()
 
     def _put(self, ticket: Ticket, hurry: bool) -> Ticket:
-        size = ticket.size
-        self.wait_for_space(size)
+        self.wait_for_space(ticket.size)
         self._queue.append(ticket)
         self.newest, self._open = ticket, None
         self._queued += ticket.count
-        self._queued_text += size
+        self._queued_text += ticket.size
         if self._idle:
             self._idle = False
             self._wake.set()
-        if hurry:
+        if hurry and not self._go.is_set():
             self._go.set()
         return ticket
 
@@ -323,7 +323,7 @@ class Writer:
             callbacks = ticket._callbacks
             if callbacks is not None:
                 ticket._callbacks = None
-                self._call_back([(callback, ticket) for callback in callbacks])
+                self._call_back(zip(callbacks, repeat(ticket)))
 
     def _call_back(self, callbacks: Iterable[tuple[Callable[[Any], object], Any]]) -> None:
         for callback, argument in callbacks:
