@@ -38,6 +38,7 @@ class Engine(ABC):
     auto_create = False
     collections = False
     host: Any
+    settings: dict[str, Any]
     outbox: Outbox
 
     max_nodes = Option(int, 1000, "nodes of one owner", min=1)

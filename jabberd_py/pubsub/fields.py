@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
+from functools import cache
 from typing import Any, ClassVar, NamedTuple, Self
 
 from ..xmpp.forms import Form, Value, boolean
@@ -101,6 +102,7 @@ class Fields:
     never: ClassVar[tuple[str, ...]] = ()
 
     @classmethod
+    @cache
     def kinds(cls) -> dict[str, Kind]:
         return {each.name: each.metadata["kind"] for each in fields(cls)}
 
@@ -161,5 +163,5 @@ class Fields:
 
     def differences(self) -> dict[str, Any]:
         """What is not as it is by default: what the store keeps."""
-        plain = asdict(type(self)())
-        return {name: value for name, value in asdict(self).items() if value != plain[name]}
+        found = ((each.name, getattr(self, each.name), each.default) for each in fields(self))
+        return {name: value for name, value, default in found if value != default}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from ..hooks import LATER
@@ -20,11 +22,14 @@ from .quota import quota
 from .reading import AT_ONCE, Reading
 from .store import Item, Node
 from .tables import NAME_LENGTH
+from .usual import Usual, Values, fields
 
 MANY = 1 << 20
 """Characters that go out to subscribers at the price of one stanza."""
 CONFIG = 16_384
 """Characters of a node's configuration: all of them are in memory while anybody uses the owner's nodes."""
+
+LONG_ID = f"an item's id has at most {NAME_LENGTH} characters"
 
 
 def form_of(parent: Element | None) -> Element | None:
@@ -36,10 +41,26 @@ class Items(Reading):
 
     def publish(self, owner: str, asker: JID, verb: Element, request: Element) -> Any:
         """Section 7.1."""
-        name = verb.attrs.get("node")
+        make = partial(self._new_items, asker, verb)
+        return self._publish(owner, asker, verb.attrs.get("node"), self._options(request), make, request)
+
+    def publish_usual(self, owner: str, asker: JID, usual: Usual, request: Element) -> Any:
+        """The same, read in another way."""
+        make = partial(self._usual_item, asker, usual)
+        return self._publish(owner, asker, usual.node, usual.options, make, request)
+
+    def _publish(
+        self,
+        owner: str,
+        asker: JID,
+        name: str | None,
+        options: Values,
+        make: Callable[[Config], list[Item]],
+        request: Element,
+    ) -> Any:
+        """``make``: the items, for a node of that configuration; raises StanzaError."""
         if not name:
             raise refusal("bad-request", "nodeid-required")
-        options = self._options(request)
         node = self.nodes(owner).get(name)
         if node is None:
             if not self.auto_create or not self.may_create(owner, asker):
@@ -50,13 +71,13 @@ class Items(Reading):
             raise unsupported("publish")
         config = self.wanted(self.defaults_of(name), options) if node is None else node.config
         if node is not None and options:
-            self._check(config, options)
-        items = self._new_items(asker, verb, config)
+            self._check(node, options)
+        items = make(config)
         self.check(owner, name, items)
         if node is None:
             node = self.make(owner, asker, name, config)
         if options:  # somebody else may have made it, or configured it, meanwhile
-            self._check(node.config, options)
+            self._check(node, options)
         self.put(owner, node, items)
         if node.subscriptions:
             size = sum(len(item.payload) for item in items)
@@ -90,7 +111,7 @@ class Items(Reading):
                 owner, node.name, config.notification_type, items, config.deliver_payloads, self.reply_to(owner, node)
             ), "items")  # fmt: skip
 
-    def _options(self, request: Element) -> dict[str, list[str]]:
+    def _options(self, request: Element) -> Values:
         """The form of <publish-options/>."""
         payload = request.payload
         assert payload is not None
@@ -102,14 +123,12 @@ class Items(Reading):
             raise StanzaError("bad-request", "publish options are a data form")
         return self.read_form(form, PUBLISH_OPTIONS)
 
-    def read_form(self, form: Element, form_type: str) -> dict[str, list[str]]:
+    def read_form(self, form: Element, form_type: str) -> Values:
         """Raises StanzaError (bad-request)."""
         try:
-            values = forms.read(form, form_type if form.type == "submit" else None)
+            return fields(form, form_type)
         except ValueError as error:
             raise StanzaError("bad-request", str(error)) from None
-        values.pop("FORM_TYPE", None)
-        return values
 
     def wanted(self, config: Config, values: dict[str, list[str]]) -> Config:
         """The configuration with these fields. Raises StanzaError."""
@@ -127,14 +146,18 @@ class Items(Reading):
             raise StanzaError("not-acceptable", f"a configuration has at most {CONFIG} characters")
         return wanted
 
-    def _check(self, config: Config, options: dict[str, list[str]]) -> None:
-        """Section 7.1.5: the node has to be as the publisher thinks. Raises StanzaError (conflict)."""
+    def _check(self, node: Node, options: Values) -> None:
+        """Has the node the configuration that the publisher expects? Raises StanzaError (conflict)."""
+        config, agreed = node.config, node.agreed
+        if agreed is not None and agreed[0] is options and agreed[1] is config and agreed[2] is self.settings:
+            return  # most often: a client says the same each time
         try:
             wanted = config.changed(options)
         except ValueError as error:
             raise refusal("conflict", "precondition-not-met", str(error)) from None
         if self.comparable(wanted) != self.comparable(config):
             raise refusal("conflict", "precondition-not-met")
+        node.agreed = options, config, self.settings
 
     def comparable(self, config: Config) -> dict[str, Any]:
         """A number that stands for 'max' is as good as the word."""
@@ -157,10 +180,18 @@ class Items(Reading):
         for element in fairly(elements):
             id = element.attrs.get("id") or secrets.token_urlsafe(12)
             if len(id) > NAME_LENGTH:
-                raise StanzaError("not-acceptable", f"an item's id has at most {NAME_LENGTH} characters")
+                raise StanzaError("not-acceptable", LONG_ID)
             found.pop(id, None)
             found[id] = Item(id, asker.user, now, self._payload(element, config))
         return list(found.values())
+
+    def _usual_item(self, asker: JID, usual: Usual, config: Config) -> list[Item]:
+        """What is published. Raises StanzaError."""
+        if not config.keeps and not config.deliver_payloads:
+            raise refusal("bad-request", "item-forbidden")
+        if len(usual.item) > NAME_LENGTH:
+            raise StanzaError("not-acceptable", LONG_ID)
+        return [Item(usual.item, asker.user, time.time(), self._fitting(usual.payload, config))]
 
     def _payload(self, item: Element, config: Config) -> str:
         payloads = list(item.elements())
@@ -170,7 +201,10 @@ class Items(Reading):
             if config.deliver_payloads:
                 raise refusal("bad-request", "payload-required")
             return ""
-        data = payloads[0].to_bytes("\0")  # it says its namespace, whatever that is
+        return self._fitting(payloads[0].to_bytes("\0"), config)  # it says its namespace, whatever that is
+
+    def _fitting(self, data: bytes, config: Config) -> str:
+        """The text of a payload that is not too large. Raises StanzaError."""
         most = min(config.max_payload_size or self.max_payload, self.max_payload)
         if len(data) > most:
             raise refusal("not-acceptable", "payload-too-big", f"a payload has at most {most} bytes")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from ..net.turns import fairly
 from ..xdb import Ticket
@@ -54,11 +54,12 @@ class Node:
     counted        how many items it had not long ago, if that is known
     trimming       the write that drops what is too many
     gone           it is being deleted: nothing is published to it any more
+    agreed         publish options that fit the node: (options, its configuration, settings of the server), or None
     changes        grows with every change of the subscriptions; ``kinds``: see `sort`
     """
 
     __slots__ = (
-        "affiliations", "changes", "coming", "config", "counted", "created", "creator", "gone", "kinds", "name",
+        "affiliations", "agreed", "changes", "coming", "config", "counted", "created", "creator", "gone", "kinds", "name",
         "subscriptions", "surplus", "trimming", "turn",
     )  # fmt: skip
 
@@ -72,6 +73,7 @@ class Node:
         self.counted: Counted | None = None
         self.trimming: Ticket | None = None
         self.gone = False
+        self.agreed: tuple[Mapping[str, list[str]], Config, Mapping[str, Any]] | None = None
         self.changes = 0
         self.kinds: Kinds | None = None
 

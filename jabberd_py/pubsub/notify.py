@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from weakref import WeakValueDictionary
 from zlib import crc32
 
-from ..fanout import Copies, Fan, Variant
+from ..fanout import PLAIN, Copies, Fan, Variant
 from ..net.turns import fairly
 from ..xdb import xdb
 from ..xmpp.element import Element
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ..router import Router
 
 KIDS = [f"{EVENT} event"]
+PUBSUB = f"{NS} pubsub"
 LANES = 8
 """The nodes that one address has made share so many `Fan`s: they take no more than that of the memory, and of the turns."""
 Headers = tuple[tuple[str, str], ...]
@@ -87,7 +88,7 @@ class Outbox:
 
 def attribute(text: str) -> str:
     """As it stands between single quotes."""
-    return text.translate(ATTRIBUTE)
+    return text if PLAIN(text) else text.translate(ATTRIBUTE)
 
 
 def item_xml(item: Item, payload: bool = True, by: str | None = None) -> str:
@@ -110,14 +111,13 @@ def items_answer(
 
 def published_answer(request: Element, node: str, items: Iterable[Item]) -> Element:
     """The result of publishing: it names the items."""
-    inner = "".join(item_xml(item, payload=False) for item in items)
+    inner = "".join([f"<item id='{attribute(item.id)}'/>" for item in items])
     return _answer(request, f"<publish node='{attribute(node)}'>{inner}</publish>")
 
 
 def _answer(request: Element, inner: str) -> Element:
-    answer = request.reply()
     xml = f"<pubsub xmlns='{NS}'>{inner}</pubsub>"
-    return Element.raw(answer.name, answer.ns, answer.attrs, xml.encode(), [f"{NS} pubsub"])
+    return Element.raw("iq", CLIENT, request.reply_attrs(), xml.encode(), [PUBSUB])
 
 
 def with_headers(stanza: Element, headers: Iterable[tuple[str, str]]) -> Element:

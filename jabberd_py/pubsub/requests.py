@@ -8,6 +8,7 @@ from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
 from .consent import Consent
 from .names import NS, OWNER, unsupported
+from .usual import read
 from .verbatim import unfold
 
 UNSUPPORTED = {"redirect": "delete-nodes", "collection": "collections"}
@@ -42,9 +43,14 @@ class Requests(Consent):
 
     def respond(self, owner: str, request: Element) -> Any:
         """The payload of the result, None, or LATER. Raises StanzaError."""
+        asker = request.from_
+        assert asker is not None and request.type is not None
+        usual = read(request)
+        if usual is not None:
+            return self.publish_usual(owner, asker, usual, request)
         unfold(request)
-        payload, asker = request.payload, request.from_
-        assert payload is not None and asker is not None and request.type is not None
+        payload = request.payload
+        assert payload is not None
         verb = payload.payload
         if verb is None or verb.ns != payload.ns:
             raise StanzaError("bad-request")

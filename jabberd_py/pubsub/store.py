@@ -10,6 +10,7 @@ import hashlib
 import json
 import time
 from collections.abc import Sequence
+from functools import lru_cache
 from operator import attrgetter
 from typing import Any, NamedTuple
 
@@ -42,6 +43,12 @@ class Item(NamedTuple):
 def config_text(config: Config) -> str:
     """As it is stored."""
     return json.dumps(config.differences())
+
+
+@lru_cache(1000)
+def config_of(text: str) -> Config:
+    """What is stored that way. Nodes that are alike share it, since a configuration takes a kilobyte."""
+    return Config.stored(json.loads(text))
 
 
 def key(node: str, item: str) -> str:
@@ -84,7 +91,7 @@ def nodes_of(owner: str) -> Nodes:
     nothing."""
     nodes, configs = Nodes(owner), 0
     for name, config, created, creator in _nodes(owner):
-        nodes.add(Node(name, Config.stored(json.loads(config)), created, creator))
+        nodes.add(Node(name, config_of(config), created, creator))
         configs += len(config) // HEAVY
     if nodes or "@" not in owner:  # a service's root has subscribers, even if there is nothing in it
         for name, jid, affiliation in _affiliations(owner):

@@ -17,14 +17,6 @@ _own_namespace = re.compile(
 ).match
 """The start tag of an element that says first of all in which namespace it is, as clients write payloads."""
 
-_usual = re.compile(
-    rb"""<pubsub xmlns=(['"])%b\1><publish node=(['"])([^'"&<>\s]++)\2><item id=(['"])([^'"&<>\s]++)\4>"""
-    rb"""(<([^\s/>:"'=&]++) xmlns=(['"])([^'"&<>\s]++)\8>.*</\7>)</item></publish></pubsub>"""
-    % re.escape(NS.encode()),
-    re.DOTALL,
-).fullmatch
-"""A publish of one item as most clients write it. To know it saves parsing it once more, an eighth of what publishing costs."""
-
 
 class Verbatim(Element):
     """A payload. Its children are built only if somebody asks for them.
@@ -111,24 +103,6 @@ class Reader(Builder):
             self.stack[-1].append(text)
 
 
-def _published(xml: bytes) -> Element | None:
-    """The <pubsub/> of a publish that is `_usual`; None: it is another request."""
-    match = _usual(xml)
-    if match is None:
-        return None
-    data, name = match[6], match[7]
-    if data.count(b"<" + name) > 1:
-        return None  # perhaps two payloads
-    payload = Verbatim.parsed(name.decode(), match[9].decode(), {})
-    assert isinstance(payload, Verbatim)
-    payload._children, payload.data = None, data
-    item = Element.parsed("item", NS, {"id": match[5].decode()})
-    publish = Element.parsed("publish", NS, {"node": match[3].decode()})
-    pubsub = Element.parsed("pubsub", NS, {})
-    item._children, publish._children, pubsub._children = [payload], [item], [publish]
-    return pubsub
-
-
 _reader: Reader | None = None
 
 
@@ -137,10 +111,6 @@ def unfold(request: Element) -> None:
     global _reader
     inner = request._inner
     if inner is None or request._children is not None or len(inner) > SLICE:
-        return
-    published = _published(inner)
-    if published is not None:
-        request._children = [published]
         return
     reader, _reader = _reader, None  # taken while in use: a parse that fails spoils only itself
     if reader is None or reader.bytes > RECYCLE:

@@ -205,12 +205,17 @@ class Element:
     def reply(self, *children: Element | str | None) -> Element:
         """An IQ result back to the sender."""
         answer = Element("iq", _ns.CLIENT, *children)
+        answer.attrs = self.reply_attrs()
+        return answer
+
+    def reply_attrs(self) -> dict[str, str]:
+        """The attributes of an IQ result back to the sender."""
         attrs = self.attrs
-        answer.attrs = {"type": "result", "id": attrs.get("id", "")}
+        answer = {"type": "result", "id": attrs.get("id", "")}
         if "to" in attrs:
-            answer.attrs["from"] = attrs["to"]
+            answer["from"] = attrs["to"]
         if "from" in attrs:
-            answer.attrs["to"] = attrs["from"]
+            answer["to"] = attrs["from"]
         return answer
 
     # -- serialised ------------------------------------------------------------
