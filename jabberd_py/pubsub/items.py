@@ -178,7 +178,7 @@ class Items(Reading):
         now = time.time()
         found: dict[str, Item] = {}
         for element in fairly(elements):
-            id = element.attrs.get("id") or secrets.token_urlsafe(12)
+            id = element.attrs.get("id") or secrets.token_hex(8)
             if len(id) > NAME_LENGTH:
                 raise StanzaError("not-acceptable", LONG_ID)
             found.pop(id, None)

@@ -31,7 +31,7 @@ class Owners(Subscribing):
         """Section 8.1, with or without a configuration; without a name the node gets one."""
         if not self.may_create(owner, asker):
             raise self.forbidden(owner, asker)
-        name = verb.attrs.get("node") or secrets.token_urlsafe(12)
+        name = verb.attrs.get("node") or secrets.token_hex(8)  # a command would take -a for an option
         assert request.payload is not None
         form = form_of(request.payload.child("configure", NS))
         config = self.defaults_of(name)
