@@ -87,13 +87,20 @@ def node_info(engine: Owners, owner: str, node: Node) -> Element:
     form.field(PREFIX + "owner", "jid-multi", "Who owns it", node.owners or [owner])
     form.field(PREFIX + "publisher", "jid-multi", "Who publishes here", publishers[:PUBLISHERS])
     form.field(PREFIX + "num_subscribers", "text-single", "How many are subscribed", str(readers))
-    return Element(
-        "query",
-        DISCO_INFO,
-        Element("identity", DISCO_INFO, category="pubsub", type=config.node_type, name=config.title or None),
-        Element("feature", DISCO_INFO, var=NS),
-        form.element(),
+    return _described(node, config.title).append(form.element())
+
+
+def closed_info(node: Node) -> Element:
+    """Section 5.3, for somebody who may not read the node: only what it is. Clients ask before they subscribe, and the answer to
+    that tells what is missing (section 6.1.3)."""
+    return _described(node, "")
+
+
+def _described(node: Node, name: str) -> Element:
+    identity = Element(
+        "identity", DISCO_INFO, category="pubsub", type=node.config.node_type, name=name or None
     )
+    return Element("query", DISCO_INFO, identity, Element("feature", DISCO_INFO, var=NS))
 
 
 def node_items(engine: Owners, owner: str, node: Node, request: Element) -> Element:

@@ -162,8 +162,9 @@ class PubSub(ServiceCommands, Presence, Approval, Expiry, Service):
 
     def disco_node(self, request: Element, name: str) -> Element | None:
         node, asker = self.nodes(self.domain).get(name), request.from_
-        if node is None or asker is None or not self.reads(self.domain, node, asker):
+        if node is None or asker is None:
             return None
+        reads = self.reads(self.domain, node, asker)
         if request.payload.ns == DISCO_INFO:
-            return discovery.node_info(self, self.domain, node)
-        return discovery.node_items(self, self.domain, node, request)
+            return discovery.node_info(self, self.domain, node) if reads else discovery.closed_info(node)
+        return discovery.node_items(self, self.domain, node, request) if reads else None

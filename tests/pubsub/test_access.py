@@ -42,7 +42,7 @@ def know(owner, reader, who):
         owner.iq("set", f"<query xmlns='jabber:iq:roster'>{item}</query>")
 
 
-def try_all(node, to, reader, model, affiliation, nobody, hidden=("item-not-found",)):
+def try_all(node, to, reader, model, affiliation, nobody, hidden=OK):
     """Each action once; what may be done is undone."""
     read = READ.get(affiliation, nobody)
     write = WRITE.get(affiliation, FORBIDDEN)
@@ -120,6 +120,22 @@ def test_at_a_service(romeo, juliet, who):
         publish(romeo, node, "mine", to=to)
         affiliate(romeo, node, juliet.bare, affiliation, to)
         try_all(node, to, juliet, model, affiliation, NOBODY[who][model])
+
+
+def test_a_node_that_is_closed_to_somebody_says_what_it_is_and_no_more(romeo, juliet):
+    """XEP-0060 section 5.3. Smack asks before it subscribes; the answer to that says what is missing (6.1.3)."""
+    to = f"pubsub.{romeo.domain}"
+    fields = form("node_config", access_model="whitelist", title="A Secret")
+    created = romeo.iq("set", pubsub(f"<create/><configure>{fields}</configure>"), to=to)
+    node = created.find(f".//{{{NS}}}create").get("node")
+    ask = f"<query xmlns='{INFO}' node='{node}'/>"
+    about = juliet.iq("get", ask, to=to)[0]
+    assert [dict(each.attrib) for each in about] == [{"category": "pubsub", "type": "leaf"}, {"var": NS}]
+    assert "A Secret" in "".join(romeo.iq("get", ask, to=to).itertext())
+    assert (
+        condition(juliet.iq("set", pubsub(f"<subscribe node='{node}' jid='{juliet.bare}'/>"), to=to))
+        == CLOSED
+    )
 
 
 def test_accounts_have_no_collections(romeo):
