@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64decode, b64encode
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..jsm.tickets import TICKET
 from ..net.channel import Channel
@@ -63,7 +63,7 @@ class Negotiation:
             self._starttls()
         elif element.ns == ns.SASL and client.user is None:
             self._sasl(element)
-        elif element.ns == ns.CLIENT and element.name == "iq" and client.user is not None:
+        elif element.ns == ns.CLIENT and element.name == "iq" and element.type in ("get", "set"):
             self._iq(element)
         else:
             return False
@@ -122,14 +122,21 @@ class Negotiation:
     # -- resource binding ---------------------------------------------------------------------
 
     def _iq(self, request: Element) -> None:
+        """RFC 6120 section 7.1: what is asked of anybody but the server and one's own account ends the stream."""
         client = self.client
         answer: Element | None
         try:
             check(request)
-            payload = request.payload
-            if request.type != "set" or payload is None or (payload.name, payload.ns) != ("bind", ns.BIND):
-                raise StreamError("not-authorized", "bind a resource first")
-            answer = request.reply(bind(client, payload.text_of("resource", ns.BIND) or None))
+            payload: Any = request.payload  # `check` has seen to it
+            binds = request.type == "set" and (payload.name, payload.ns) == ("bind", ns.BIND)
+            if client.user is not None and binds:
+                answer = request.reply(bind(client, payload.text_of("resource", ns.BIND) or None))
+            elif request.to is None or str(request.to) in (client.host and client.host.domain, client.user):
+                raise StanzaError(
+                    "not-authorized", "bind a resource first" if client.user else "log in first"
+                )
+            else:
+                raise StreamError("not-authorized")
         except StanzaError as error:
             answer = error_reply(request, error)
         if answer is not None:

@@ -86,12 +86,10 @@ ATTACKS = {
     "second header in a session": Attack("session", HEADER, "bad-format"),
     # out of order
     "message before login": Attack("stream", "<message to='juliet@localhost'/>", "not-authorized"),
-    "IQ before login": Attack("stream", "<iq type='get' id='1'><x xmlns='urn:x'/></iq>", "not-authorized"),
-    "bind before login": Attack(
-        "stream",
-        "<iq type='set' id='1'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>",
-        "not-authorized",
+    "IQ before login": Attack(
+        "stream", "<iq type='get' id='1' to='juliet@localhost'><x xmlns='urn:x'/></iq>", "not-authorized"
     ),
+    "result before login": Attack("stream", "<iq type='result' id='1'/>", "not-authorized"),
     "SASL in a session": Attack(
         "session", "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'/>", "not-authorized"
     ),

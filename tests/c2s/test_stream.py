@@ -13,6 +13,7 @@ from tests.client import Client
 from tests.conftest import CONFIG
 
 BIND = "urn:ietf:params:xml:ns:xmpp-bind"
+STANZAS = "urn:ietf:params:xml:ns:xmpp-stanzas"
 
 
 @pytest.fixture
@@ -93,8 +94,20 @@ def test_stanzas_before_binding(authenticated):
     client.send("<presence/>")
     assert client.stream_error() == "not-authorized"
     client = authenticated()
-    client.send("<iq type='get' id='1'><ping xmlns='urn:xmpp:ping'/></iq>")
+    client.send("<iq type='get' id='1' to='conference.localhost'><ping xmlns='urn:xmpp:ping'/></iq>")
     assert client.stream_error() == "not-authorized"
+
+
+def test_the_server_answers_requests_before_login_and_binding(authenticated, account, server):
+    """RFC 6120 section 7.1: only what is for others ends the stream."""
+    stranger, who = Client(server.address()).connect(), account()
+    for client, own in ((stranger, []), (authenticated(who), [who.bare])):
+        for to in (None, "localhost", *own):
+            refused = client.iq("get", "<query xmlns='jabber:iq:version'/>", to=to)
+            assert refused.find(f".//{{{STANZAS}}}not-authorized") is not None, to
+    assert stranger.iq("set", f"<bind xmlns='{BIND}'/>").get("type") == "error"
+    stranger.login(*who[:2], "late").sync()
+    stranger.close()
 
 
 def test_the_session_of_rfc_3921(authenticated):
