@@ -172,9 +172,10 @@ class Admin(Feature):
         if item.occupant is not None:
             check_role(room.role(asker), power, before, item.occupant.role, item.role)
             return
-        check_affiliation(power, before, item.affiliation)
-        if item.affiliation == "outcast" and item.user in (asker.user, asker.domain):
+        oneself = asker is not None and item.user in (asker.user, asker.domain)
+        if item.affiliation == "outcast" and oneself and at_least(power, "admin"):
             raise StanzaError("conflict", "you cannot ban yourself")
+        check_affiliation(power, before, item.affiliation)
         if item.nick and self.host["register"].holder(room, item.nick) not in (None, item.user):
             raise StanzaError("conflict", "that nick is reserved")
         self.check_list(room, item.user)

@@ -35,7 +35,7 @@ class Avatar(Feature):
         room = self.host.room(request).address
         text = xdb.get(room, NS)
         if text is None:
-            raise StanzaError("item-not-found", "the room has no vCard")
+            return Element("vCard", NS)  # as an owner has set it who took the avatar away
         return self.host.answer_stored(request, "document", room, text, Element("vCard", NS))
 
     @iq("set", NS, "vCard", to="room")

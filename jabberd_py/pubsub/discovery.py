@@ -91,8 +91,8 @@ def node_info(engine: Owners, owner: str, node: Node) -> Element:
 
 
 def closed_info(node: Node) -> Element:
-    """Section 5.3, for somebody who may not read the node: only what it is. Clients ask before they subscribe, and the answer to
-    that tells what is missing (section 6.1.3)."""
+    """Section 5.3, for somebody who may not read the node: only what it is. Clients ask before they subscribe. The answer to
+    their subscription tells what is missing (section 6.1.3)."""
     return _described(node, "")
 
 
