@@ -39,6 +39,10 @@ class Discoverable:
         StanzaError."""
         return None
 
+    def account_works(self) -> bool:
+        """Is there something to say of accounts? Guests keep nothing; what the module needs beside it may be switched off."""
+        return True
+
     def account_page(self, request: Element, sessions: list[Element]) -> Element | None:
         """The <query/> with an account's items, those that the asker may see: ``sessions``, and what the module has; a page of
         them, if there are too many for one answer (XEP-0059). None: it has nothing. Raises StanzaError."""

@@ -93,10 +93,16 @@ class Disco(Module):
         if not self._trusted(request, user):
             raise StanzaError("service-unavailable")
         type = "anonymous" if self.host.options.anonymous else "registered"
+        parts = [part for part in self.host.parts if part.account_works()]
+        answered = [
+            ns
+            for (to, _, ns, _), handler in self.host.iqs.items()
+            if own and to == "self" and getattr(handler, "__self__", parts[0]) in parts
+        ]
         return self._with_nested(
             True,
-            [("account", type, None), *self._all("account_identities")],
-            [*self._all("account_features"), *(ns for to, _, ns, _ in self.host.iqs if own and to == "self")],
+            [("account", type, None), *(each for part in parts for each in part.account_identities)],
+            [*(each for part in parts for each in part.account_features), *answered],
             [],
         )
 

@@ -82,6 +82,9 @@ class PrivateStorage(Module):
 
     # -- from clients -------------------------------------------------------------------------------
 
+    def account_works(self) -> bool:
+        return not self.host.options.anonymous
+
     @iq("get", NS, "query", to="self")
     def show(self, request: Element) -> Any:
         wanted = list(request.payload.elements())

@@ -29,6 +29,9 @@ class VCard(Module):
         super().__init__(host, settings)
         self.views: list[Any] = []
 
+    def account_works(self) -> bool:
+        return not self.host.options.anonymous
+
     @iq("get", NS, "vCard", to="self")
     def own(self, request: Element) -> Any:
         return self._show(request, request.from_.user, StanzaError("item-not-found", "you have no vCard yet"))
@@ -56,10 +59,16 @@ class VCard(Module):
         self.keep(request.from_.user, card, text)
 
     def keep(self, user: str, card: Element, text: str) -> None:
-        """Blocks until it is stored. ``text``: the card as XML. An empty card removes the one that is kept."""
+        """Blocks until it is stored. ``text``: the card as XML. An empty card removes the one that is kept. Raises StanzaError:
+        the old one is kept."""
+        old = xdb.get(user, NS)
         xdb.set(user, NS, text if card.payload is not None else None)
-        for view in self.views:
-            view.stored(user, card)
+        try:
+            for view in self.views:
+                view.stored(user, card)
+        except StanzaError:
+            xdb.set(user, NS, old)
+            raise
 
     @iq("set", NS, "vCard", to="user")
     def forbid(self, request: Element) -> None:

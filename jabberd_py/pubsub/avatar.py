@@ -77,6 +77,9 @@ class Avatars(Module):
         if "vcard" in self.host.modules and "pep" in self.host.modules:
             self.host["vcard"].views.append(self)
 
+    def account_works(self) -> bool:
+        return self.host.modules.keys() >= {"vcard", "pep"} and not self.host.options.anonymous
+
     # -- for mod_vcard ----------------------------------------------------------------------------
 
     def shown(self, user: str, asker: JID, text: str | None) -> str | None:

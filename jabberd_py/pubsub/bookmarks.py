@@ -22,7 +22,7 @@ from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
 from ..xmpp.jid import parse
 from ..xmpp.protocols import XEP
-from . import store
+from . import counting, store
 from .alone import Alone
 from .config import Config
 from .older import Older
@@ -115,10 +115,27 @@ class Bookmarks(Module):
             self.older = Older(self.host, self.name, table, where, self.take_over)
             self.older.start()
 
+    def account_works(self) -> bool:
+        return self.works and not self.host.options.anonymous
+
     @on("session")
     def enter(self, session: Session) -> None:
         if self.works and self.older.left:
             self.take_over(session.user)
+        if self.works and not self._in_step(session.user):
+            gevent.spawn(self._copy_again, session.user)
+
+    def _in_step(self, user: str) -> bool:
+        """Is the copy younger than each item, and are there as many rooms in it? After a crash it may be an older one."""
+        if not store.nodes_of(user).keys() >= {NODE, OLD}:
+            return True
+        copy, last = (
+            store.page(user, OLD, 1, Cut(), newest=True),
+            store.names(user, NODE, 1, Cut(), newest=True),
+        )
+        if not copy or last and last[0][0] > copy[0][0]:
+            return False
+        return copy[0][1].payload.count("<conference ") == counting.count(user, NODE)
 
     @on("imported")
     def take_over(self, user: str) -> None:
@@ -172,7 +189,7 @@ class Bookmarks(Module):
 
     def _copy_again(self, user: str) -> None:
         with xdb.unit(), self.busy.of(user):
-            if self._copy_of(user) is None and NODE in store.nodes_of(user):
+            if NODE in store.nodes_of(user):
                 self._copy(user, self._kept(user))
 
     # -- the node of XEP-0048 -----------------------------------------------------------------------

@@ -107,6 +107,7 @@ class Owners(Subscribing):
             self.configured(owner, asker, node, config)
             node = self.nodes(owner).get(node.name, node)  # nodes may have been read anew meanwhile
         self.recheck(owner, node)
+        self.changed(owner, node)
         if config.notify_config:
             shown = self.public_form(owner, node.config, NODE_CONFIG).element()
             inner = str(shown) if config.deliver_payloads else ""

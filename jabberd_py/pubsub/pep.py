@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
+
+import gevent
 
 from .. import log
 from ..hooks import HANDLED, Module, iq, on
 from ..jsm.notes import CAPS
 from ..jsm.session import Nobody, Session
 from ..net.turns import fairly
+from ..xdb import xdb
 from ..xmpp import forms
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
@@ -152,12 +156,22 @@ class Pep(AccountCommands, OnBehalf, Greeting, Expiry, Module):
     @on("initial")
     def ask_again(self, session: Session) -> None:
         """Whoever was not there is asked when he comes."""
-        user = session.user
-        for node in list(store.nodes_of(user).values()):
-            for mine in list(node.subscriptions.values()) if node.config.access_model == "authorize" else ():
-                for one in mine:
-                    if one.state == "pending":
-                        self.ask_owners(user, node, one)
+        pending = [
+            (node, one)
+            for node in store.nodes_of(session.user).values()
+            if node.config.access_model == "authorize"
+            for mine in node.subscriptions.values()
+            for one in mine
+            if one.state == "pending"
+        ]
+        if pending:
+            gevent.spawn(self._ask_all, session, pending)
+
+    def _ask_all(self, session: Session, pending: list[tuple[Node, Subscription]]) -> None:
+        """As fast as the client takes it."""
+        with xdb.unit(), suppress(StanzaError):
+            for node, one in session.pace(pending):
+                self.ask_owners(session.user, node, one)
 
     # -- who hears --------------------------------------------------------------------------------
 
@@ -330,6 +344,9 @@ class Pep(AccountCommands, OnBehalf, Greeting, Expiry, Module):
     def begin(self) -> None:
         publishing.begin()
         people.begin()
+
+    def account_works(self) -> bool:
+        return not self.host.options.anonymous
 
     @on("start", "reload")
     def announce(self) -> None:

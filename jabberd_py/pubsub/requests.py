@@ -11,6 +11,12 @@ from .names import NS, OWNER, unsupported
 from .usual import read
 from .verbatim import unfold
 
+COMPANIONS = {
+    "publish": ("publish-options", "configure"),
+    "create": ("configure",),
+    "subscribe": ("options",),
+}
+"""What may stand beside a verb."""
 UNSUPPORTED = {"redirect": "delete-nodes", "collection": "collections"}
 """Verbs that are not here, and the feature that they belong to."""
 
@@ -59,4 +65,7 @@ class Requests(Consent):
             if verb.name in UNSUPPORTED:
                 raise unsupported(UNSUPPORTED[verb.name])
             raise StanzaError("bad-request")
+        for each in payload.elements():
+            if each is not verb and each.ns == verb.ns and each.name not in COMPANIONS.get(verb.name, ()):
+                raise StanzaError("bad-request", "one thing at a time")
         return getattr(self, name)(owner, asker, verb, request)

@@ -113,9 +113,16 @@ class PubSub(ServiceCommands, Presence, Approval, Expiry, Service):
         return False
 
     def may_create(self, owner: str, jid: JID) -> bool:
+        if self._guest(jid):
+            return False
         if self.create == "users" and jid.node is not None and jid.domain == self.host.domain:
             return True
         return self.create == "anyone" or self.is_admin(jid)
+
+    def _guest(self, jid: JID) -> bool:
+        """Nobody owns what a guest has made once he is gone."""
+        host: Any = self.router.instances.get(jid.domain)
+        return jid.node is not None and bool(getattr(getattr(host, "options", None), "anonymous", False))
 
     def limits(self) -> tuple[int, int]:
         return self.max_nodes, self.max_nodes_each

@@ -69,6 +69,9 @@ class VCard4(Module):
         newest = store.newest(user, NODE, 1) if NODE in store.nodes_of(user) else []
         return newest[0] if newest and newest[0].payload else None
 
+    def account_works(self) -> bool:
+        return self.works and not self.host.options.anonymous
+
     # -- for mod_vcard ----------------------------------------------------------------------------
 
     def shown(self, user: str, asker: JID, text: str | None) -> str | None:

@@ -123,8 +123,11 @@ def test_a_resource_answers_for_itself(romeo, juliet):
 def test_the_account_of_a_guest_is_anonymous(start_server, make_client):
     server = start_server({**CONFIG, "hosts": {"localhost": {"anonymous": True}}})
     guest = make_client(Account("", "", Place(server, "localhost")), available=False)
-    number = ask(guest, INFO, guest.bare)
-    guest.gets(
-        f"<iq type='result' id='{number}'><query xmlns='{INFO}'>"
-        "<identity category='account' type='anonymous'/></query></iq>"
-    )
+    answer = guest.iq("get", f"<query xmlns='{INFO}'/>", to=guest.bare)
+    identities = [(each.get("category"), each.get("type")) for each in answer.iter(f"{{{INFO}}}identity")]
+    assert identities == [("account", "anonymous")]
+    kept = ("pubsub", "bookmarks", "private", "vcard", "pep", "mds")
+    assert [each for each in features(answer) if any(word in each for word in kept)] == []
+    create = "<pubsub xmlns='http://jabber.org/protocol/pubsub'><create node='mine'/></pubsub>"
+    answer = guest.iq("set", create, to="pubsub.localhost")
+    assert answer.find(f".//{{{STANZAS}}}forbidden") is not None  # nobody would own the node afterwards

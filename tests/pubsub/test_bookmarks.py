@@ -245,3 +245,29 @@ def test_a_copy_that_is_taken_away_is_made_again(romeo, takes):
     assert condition(romeo.iq("set", pubsub(takes, NS if "retract" in takes else OWNER))) == ("result",)
     romeo.gets(event(OLD, "<item id='current'/>", romeo.bare), 10)
     assert in_pep(romeo) == list(stored(romeo)[0]) == ids(items(romeo, NODE)) == ["a@rooms.example"]
+
+
+def test_a_copy_that_a_crash_has_left_behind_is_made_again(start_server, account, make_client):
+    """Here the module is off while a room is added, and while one is removed."""
+    from tests.conftest import CONFIG, Place
+
+    server = start_server(CONFIG)
+    romeo = account("romeo", Place(server, "localhost"))
+    client = make_client(romeo)
+    options = {"access_model": "whitelist", "max_items": "max"}
+    publish(client, NODE, "a@rooms.example", room("A"), **options)
+    assert list(copied(client)) == ["a@rooms.example"]
+    for wanted in (["a@rooms.example", "b@rooms.example"], ["b@rooms.example"]):
+        server.stop()
+        server = start_server({**CONFIG, "modules": {**CONFIG["modules"], "bookmarks": False}})
+        client = make_client(romeo._replace(place=Place(server, "localhost")))
+        if len(wanted) == 2:
+            publish(client, NODE, "b@rooms.example", room("B"))
+        else:
+            client.iq("set", pubsub(f"<retract node='{NODE}'><item id='a@rooms.example'/></retract>", NS))
+        server.stop()
+        server = start_server(CONFIG)
+        client = make_client(romeo._replace(place=Place(server, "localhost")), available=False)
+        listen(client, OLD)
+        while list(copied(client)) != wanted:  # each question is a turn
+            client.sync()

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.conftest import CONFIG, Place
-from tests.pubsub.words import INFO, condition, publish
+from tests.pubsub.words import INFO, condition, configure, publish
 from tests.server import ServerProcess
 
 NS, REGISTER, RSM, FORMS = (
@@ -203,3 +203,10 @@ def test_strangers_neither_search_nor_register(person):
     assert condition(search(stranger, first="s")) == ("forbidden",)
     for type in ("get", "set"):
         assert condition(stranger.iq(type, f"<query xmlns='{REGISTER}'/>", to=WHERE)) == ("forbidden",)
+
+
+def test_who_closes_the_card_is_found_no_longer(person):
+    one, other = person("Rosalinde", "Capulet"), person(listed=False)
+    assert one.bare in found(search(other, first="rosalinde"))
+    assert condition(configure(one, "urn:xmpp:vcard4", access_model="whitelist")) == ("result",)
+    assert one.bare not in found(search(other, first="rosalinde"))

@@ -389,3 +389,11 @@ def test_the_metadata_of_a_node_are_bounded(romeo, juliet, service, node):
     assert condition(romeo.iq("set", change, to=service)) == ("result",)
     info = juliet.iq("get", f"<query xmlns='{INFO}' node='{node}'/>", to=service)
     assert len(values(info)["publisher"]) == 50
+
+
+def test_one_thing_at_a_time(romeo, service, node):
+    """A second one is not dropped in silence."""
+    both = "".join(f"<publish node='{name}'><item>{tune('a')}</item></publish>" for name in (node, "other"))
+    assert condition(romeo.iq("set", pubsub(both), to=service)) == ("bad-request",)
+    mixed = f"<retract node='{node}'><item id='i1'/></retract><publish node='{node}'/>"
+    assert condition(romeo.iq("set", pubsub(mixed), to=service)) == ("bad-request",)

@@ -93,3 +93,12 @@ def test_what_only_the_older_form_knows_is_kept(romeo):
     assert condition(romeo.iq("set", f"<vCard xmlns='{TEMP}'><MAILER>x</MAILER></vCard>")) == ("result",)
     answer = romeo.iq("get", f"<vCard xmlns='{TEMP}'/>")
     assert answer.findtext(f".//{{{TEMP}}}MAILER") == "x"
+
+
+def test_a_vcard_that_is_refused_is_not_kept(romeo):
+    many = "".join(f"<TEL><NUMBER>{number}</NUMBER></TEL>" for number in range(300))
+    assert condition(romeo.iq("set", f"<vCard xmlns='{TEMP}'>{many}</vCard>")) == ("not-acceptable",)
+    assert condition(romeo.iq("get", f"<vCard xmlns='{TEMP}'/>")) == ("item-not-found",)
+    romeo.iq("set", OLD)
+    romeo.iq("set", f"<vCard xmlns='{TEMP}'>{many}</vCard>")
+    assert fn(romeo.iq("get", f"<vCard xmlns='{TEMP}'/>")) == "Peter Saint-Andre"
