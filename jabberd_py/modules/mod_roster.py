@@ -145,6 +145,7 @@ class Roster(Module):
     """Keeps the users' contacts, and tells their clients of changes."""
 
     protocols = (RFC(6121, "XMPP: instant messaging and presence"),)
+    features = (ROSTER,)
     tables = (RosterItem, RosterVersion)
     limit = Option(int, 1000, "contacts one user may have", min=1)
     groups = Option(int, 50, "groups one contact may be in", min=0)
@@ -363,9 +364,7 @@ class Roster(Module):
         except BaseException:
             roster.forget(user)
             raise
-        if (
-            roster(user) is not contacts
-        ):  # another greenlet has read the roster before our change was committed
+        if roster(user) is not contacts:  # another greenlet has read it before our change was committed
             roster.forget(user)
         self.host.hooks.tell("roster", user, jid)
 

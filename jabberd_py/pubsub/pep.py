@@ -353,7 +353,8 @@ class Pep(AccountCommands, OnBehalf, Greeting, Expiry, Module):
         """Guests keep nothing here."""
         if not self.host.options.anonymous:
             self.account_identities = (("pubsub", "pep", None),)
-            self.account_features = discovery.features(discovery.PEP, self.access_models)
+            # Accounts offer this; clients such as Smack ask the server, as the first versions of XEP-0163 said.
+            self.features = self.account_features = discovery.features(discovery.PEP, self.access_models)
 
     def account_page(self, request: Element, sessions: list[Element]) -> Element | None:
         asker: Any = request.from_

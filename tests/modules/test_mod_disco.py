@@ -32,7 +32,9 @@ def test_the_server_says_what_it_is_and_can(romeo):
         f"<iq type='result' id='{number}' from='{romeo.domain}'><query xmlns='{INFO}' node='!absent'>"
         "<identity category='server' type='im' name='...'/>"
         f"<feature var='{INFO}'/><feature var='{ITEMS}'/><feature var='urn:xmpp:ping'/>"
-        "<feature var='jabber:iq:version'/><feature var='vcard-temp'/></query></iq>"
+        "<feature var='jabber:iq:version'/><feature var='vcard-temp'/><feature var='jabber:iq:roster'/>"
+        "<feature var='http://jabber.org/protocol/pubsub'/>"
+        "<feature var='http://jabber.org/protocol/pubsub#access-whitelist'/></query></iq>"
     )
     found = features(answer)
     assert found == sorted(set(found))
