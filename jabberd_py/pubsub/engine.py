@@ -20,6 +20,8 @@ from .store import Node, Nodes, nodes_of
 PUBLISHERS = frozenset(("owner", "publisher", "publish-only"))
 BARRED = frozenset(("outcast", "publish-only"))
 READERS = frozenset(("owner", "publisher", "member"))
+ROWS = 10
+"""Rows of the store that a request changes at the price of one stanza."""
 AFFILIATIONS = frozenset((*PUBLISHERS, *READERS, "outcast", "none"))
 
 

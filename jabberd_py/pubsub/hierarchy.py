@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import ClassVar
@@ -13,10 +13,11 @@ from ..net.turns import share
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
 from ..xmpp.jid import JID
-from . import notify, store
+from . import notify
+from .alone import Alone
 from .config import Config
+from .configuring import Change, configure
 from .names import OWNER, refusal
-from .owners import changing
 from .requests import Requests
 from .store import Node
 
@@ -24,6 +25,8 @@ MANY = 20
 """Collections that one node may be in."""
 Link = tuple[str, str]
 """(parent, child), names of nodes."""
+waiting, linking = Alone(), Alone()
+"""By user, and by owner: see `Hierarchy._linking`."""
 
 
 class Hierarchy(Requests):
@@ -36,6 +39,13 @@ class Hierarchy(Requests):
 
     # -- changes of the graph -----------------------------------------------------------------------
 
+    @contextmanager
+    def _linking(self, owner: str, user: str) -> Iterator[None]:
+        """One at a time changes which nodes are in which collections: what he has looked at stays as it is until that is
+        committed. Of one user only one change waits for that, whatever else he sends."""
+        with waiting.of(user), linking.of(owner):
+            yield
+
     def made(self, owner: str, asker: JID, name: str, config: Config) -> Node:
         nodes = self.nodes(owner)
         if name in nodes:
@@ -45,11 +55,11 @@ class Hierarchy(Requests):
         links = [(parent, name) for parent in config.collection] + [
             (name, child) for child in config.children
         ]
-        with changing.of(owner) if links else nullcontext():
-            changes = {name: replace(config, children=()), **self._below(owner, asker, name, config.children)}
-            self._check_links(owner, asker, name, changes, links)
-            node = super().made(owner, asker, name, changes.pop(name))
-            self._store(owner, changes)
+        with self._linking(owner, asker.user) if links else nullcontext():
+            changes = self._below(owner, asker, name, config.children)
+            self._check_links(owner, asker, name, changes | {name: replace(config, children=())}, links)
+            node = super().made(owner, asker, name, replace(config, children=()))
+            configure(owner, dict.fromkeys(changes, Change(into=(name,))))
         type = node.config.notification_type
         self.tell(owner, node, lambda: notify.node_event(owner, name, type, "create"))
         self._announce(owner, [(name, child) for child in config.children], "associate")
@@ -61,26 +71,41 @@ class Hierarchy(Requests):
             raise refusal("not-allowed", "invalid-options", "a collection stays one")
         if config.children and not config.is_collection:
             raise refusal("not-allowed", "invalid-options", "a leaf has no children")
+        self._fits(config, len(config.children))
+        if set(old.children) != set(config.children) or set(old.collection) != set(config.collection):
+            with self._linking(owner, asker.user):
+                self._relink(owner, asker, node, config)
+        super().configured(owner, asker, node, config)
+
+    def _relink(self, owner: str, asker: JID, node: Node, config: Config) -> None:
+        """The node is in these collections, and has these children, from now on. Raises StanzaError."""
+        old, name = self.shown(owner, node), node.name
         more = [child for child in config.children if child not in old.children]
         less = [child for child in old.children if child not in config.children]
-        changes = {node.name: replace(config, children=()), **self._below(owner, asker, node.name, more)}
-        for child in less:
-            changes[child] = self._without(owner, child, node.name)
-        new = [(parent, node.name) for parent in config.collection if parent not in old.collection]
-        gone = [(parent, node.name) for parent in old.collection if parent not in config.collection]
-        links = [*new, *((node.name, child) for child in more)]
-        self._check_links(owner, asker, node.name, changes, links)
-        self._fits(config, len(config.children))
-        self._store(owner, changes)
+        into = tuple(parent for parent in config.collection if parent not in old.collection)
+        out = tuple(parent for parent in old.collection if parent not in config.collection)
+        below = self._below(owner, asker, name, more)
+        links = [*((parent, name) for parent in into), *((name, child) for child in more)]
+        self._check_links(owner, asker, name, below | {name: replace(config, children=())}, links)
+        changes = {name: Change(into=into, out=out)} | dict.fromkeys(more, Change(into=(name,)))
+        configure(owner, changes | dict.fromkeys(less, Change(out=(name,))))
         self._announce(owner, links, "associate")
-        self._announce(owner, [*gone, *((node.name, child) for child in less)], "dissociate")
+        gone = [*((parent, name) for parent in out), *((name, child) for child in less)]
+        self._announce(owner, gone, "dissociate")
 
     def deleted(self, owner: str, node: Node, uri: str = "") -> None:
-        """What was in a collection is in the root now, or in its other collections."""
-        with changing.of(owner):
-            children = list(self.nodes(owner).children.get(node.name, ()))
-            self._store(owner, {child: self._without(owner, child, node.name) for child in children})
-            super().deleted(owner, node, uri)
+        """What was in a collection is in the root now, or in its other collections. Also what came into it while it was being
+        deleted."""
+        self._empty(owner, node)
+        super().deleted(owner, node, uri)
+        self._empty(owner, node)
+
+    def _empty(self, owner: str, node: Node) -> None:
+        if self.nodes(owner).children.get(node.name):
+            with self._linking(owner, node.creator):
+                children = list(self.nodes(owner).children.get(node.name, ()))
+                if children:
+                    configure(owner, dict.fromkeys(children, Change(out=(node.name,))))
 
     def delete_node(self, owner: str, asker: JID, verb: Element, request: Element) -> None:
         if not verb.attrs.get("node"):
@@ -89,7 +114,7 @@ class Hierarchy(Requests):
 
     def associate(self, owner: str, asker: JID, verb: Element, request: Element) -> None:
         """Sections 7.5 and 7.6: one child comes into a collection, or leaves it."""
-        with changing.of(owner):
+        with self._linking(owner, asker.user):
             parent = self.node(owner, verb.attrs.get("node"), asker)
             wish = next(verb.elements(), None)
             if wish is None or wish.name not in ("associate", "dissociate") or wish.ns != OWNER:
@@ -101,13 +126,13 @@ class Hierarchy(Requests):
                     raise StanzaError("forbidden")
                 if not is_in:
                     raise StanzaError("bad-request", "it is not in there")
-                self._store(owner, {child.name: self._without(owner, child.name, parent.name)})
+                configure(owner, {child.name: Change(out=(parent.name,))})
             else:
                 changes = self._below(owner, asker, parent.name, [child.name])
                 self._check_links(owner, asker, child.name, changes, [] if is_in else [link])
                 if is_in:
                     return
-                self._store(owner, changes)
+                configure(owner, {child.name: Change(into=(parent.name,))})
         self._announce(owner, [link], wish.name)
 
     # -- what a change comes to -----------------------------------------------------------------------
@@ -121,10 +146,6 @@ class Hierarchy(Requests):
             config = self.own_node(owner, name, asker).config
             found[name] = replace(config, collection=tuple(dict.fromkeys((*config.collection, parent))))
         return found
-
-    def _without(self, owner: str, child: str, parent: str) -> Config:
-        config = self.nodes(owner)[child].config
-        return replace(config, collection=tuple(each for each in config.collection if each != parent))
 
     def _check_links(
         self, owner: str, asker: JID, name: str, changes: dict[str, Config], links: list[Link]
@@ -142,7 +163,7 @@ class Hierarchy(Requests):
         for parent, number in more.items():
             node = nodes.get(parent)
             config = changes.get(parent) or (node.config if node is not None else None)
-            if config is None:
+            if config is None or node is not None and node.gone:
                 raise StanzaError("item-not-found", "there is no such collection")
             if not config.is_collection:
                 raise refusal("not-allowed", "invalid-options", "a leaf has no children")
@@ -178,14 +199,6 @@ class Hierarchy(Requests):
                     seen.add(parent)
                     left.append(parent)
         return False
-
-    def _store(self, owner: str, changes: dict[str, Config]) -> None:
-        if changes:
-            nodes, wanted = self.nodes(owner), dict[str, tuple[Config, int | None]]()
-            for name, config in changes.items():
-                node, most = nodes.get(name), self.most(config)
-                wanted[name] = config, None if node is not None and self.most(node.config) == most else most
-            store.configure(owner, wanted)
 
     def _announce(self, owner: str, links: list[Link], verb: str) -> None:
         """Section 5.3.2: the collection's subscribers hear which nodes came into it, or left it."""

@@ -12,7 +12,7 @@ from ..xmpp.errors import StanzaError, error_reply
 from ..xmpp.jid import JID, parse
 from . import people
 from .daily import Domains
-from .engine import AFFILIATIONS
+from .engine import AFFILIATIONS, ROWS
 from .names import OWNER, refusal
 from .options import Subscription
 from .owners import Owners
@@ -22,10 +22,6 @@ from .subscribing import subscription_element
 
 STATES = frozenset(("subscribed", "none"))
 """What an owner can make of a subscription."""
-
-
-ROWS = 10
-"""Rows of the store that a request changes at the price of one stanza."""
 
 
 domains = Domains()

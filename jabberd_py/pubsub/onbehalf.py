@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from ..xmpp.jid import parse
-from . import store
 from .config import Config
 from .owners import changing
 from .requests import Requests
@@ -31,9 +30,9 @@ class OnBehalf(Requests):
         StoreError."""
         node = self.nodes(user).get(name) or self.make(user, parse(user), name, config)
         if node.config != self._fit(node.config, config):
-            with changing.of(user):
+            with changing.of(f"{user} {name}"):
                 fit = self._fit(node.config, config)
-                store.configure(user, {name: (fit, self.most(fit))})
+                self.configured(user, parse(user), node, fit)
             self.recheck(user, node)
         self.put(user, node, items)
 

@@ -12,6 +12,8 @@ from ..xmpp.jid import JID
 from . import notify, store
 from .alone import Alone
 from .config import Config
+from .configuring import Change, configure
+from .engine import ROWS
 from .items import form_of
 from .names import NODE_CONFIG, NS, OWNER, refusal, unsupported
 from .store import Node
@@ -20,8 +22,7 @@ from .subscribing import Subscribing
 PRIVATE = ("children_association_whitelist", "roster_groups_allowed", "children")
 """Fields of a configuration that only owners see."""
 changing = Alone()
-"""Who changes the configuration of an owner's nodes, and so which nodes are in which collections. What he has looked at stays
-as it is until his change is committed."""
+"""Who changes the configuration of a node (owner and name): what he has looked at stays as it is until that is committed."""
 
 
 class Owners(Subscribing):
@@ -101,9 +102,11 @@ class Owners(Subscribing):
         if form.type == "cancel":
             return
         values = self.read_form(form, NODE_CONFIG)
-        with changing.of(owner):
+        with changing.of(f"{owner} {name}"):
             node = self.own_node(owner, name, asker)
-            config = self.wanted(self.shown(owner, node), values)
+            old = self.shown(owner, node)
+            config = self.wanted(old, values)
+            self.charge(request, len(set(config.children) ^ set(old.children)) // ROWS)
             self.configured(owner, asker, node, config)
             node = self.nodes(owner).get(node.name, node)  # nodes may have been read anew meanwhile
         self.recheck(owner, node)
@@ -117,7 +120,12 @@ class Owners(Subscribing):
 
     def configured(self, owner: str, asker: JID, node: Node, config: Config) -> None:
         """The node gets that configuration. Raises StanzaError."""
-        store.configure(owner, {node.name: (config, self.most(config))})
+        most = self.most(config)
+        fewer = most != self.most(node.config)
+        if fewer:
+            store.clear(owner, node.name, most)
+        if not configure(owner, {node.name: Change(config, most if fewer else None)}):
+            raise StanzaError("item-not-found")
 
     # -- the end --------------------------------------------------------------------------------------
 
@@ -131,9 +139,8 @@ class Owners(Subscribing):
         """Removes the node. Raises StanzaError."""
         inner = f"<redirect uri='{notify.attribute(uri)}'/>" if uri else ""
         event = notify.node_event(owner, node.name, node.config.notification_type, "delete", inner)
-        with changing.of(owner):
-            if not store.delete(owner, node):
-                raise StanzaError("item-not-found")
+        if not store.delete(owner, node):
+            raise StanzaError("item-not-found")
         self.changed(owner, node)
         if node.config.notify_delete:
             self.tell(owner, node, lambda: event)

@@ -14,8 +14,6 @@ from functools import lru_cache
 from operator import attrgetter
 from typing import Any, NamedTuple
 
-from peewee import chunked
-
 from ..net.turns import fairly, share
 from ..xdb import cached, spoilt, xdb
 from ..xmpp.element import Element
@@ -25,8 +23,6 @@ from .node import Node, Nodes
 from .options import Subscription, stored
 from .tables import PubsubAffiliation, PubsubItem, PubsubNode, PubsubSubscription
 
-NODES = 50
-"""Nodes that one transaction changes."""
 IDS = 100
 """Items that are looked up by their ids at a time."""
 HEAVY = 100
@@ -243,12 +239,6 @@ def _create(
     return "made"
 
 
-def _configure(owner: str, name: str, config: Config) -> None:
-    n = PubsubNode
-    text = config_text(config)
-    n.update(config=text, expire=config.item_expire).where(n.owner == owner, n.name == name).execute()
-
-
 @xdb.prepared(str, str, int)
 def _up_to(owner: str, node: str, number: int) -> Any:
     """The ids of the items up to that number."""
@@ -321,33 +311,12 @@ def create(
     return outcome
 
 
-def configure(owner: str, changes: dict[str, tuple[Config, int | None]]) -> None:
-    """``changes``: node -> its configuration, and how many of its items stay; None: as many as before. Returns when all is
-    committed, and the other items are gone: a piece at a time, before the nodes change. Of many nodes, some change at a time,
-    so that others can write, too; the first one changes last."""
-    for name, (_, most) in changes.items():
-        found = None if most is None else past(owner, name, most)
-        if found:
-            xdb.clear(PubsubItem, _old(owner, name, found[0][0]))
-    for names in chunked(reversed(changes), NODES):
-        piece = {name: changes[name] for name in names}
-        xdb.save(_configured, owner, piece)
-        nodes = known(owner)
-        for name, (config, most) in piece.items():
-            node = nodes.get(name)
-            if node is not None:
-                nodes.unlink(node)
-                node.config = config
-                if most is not None:
-                    node.surplus = node.counted = None
-                nodes.link(node)
-
-
-def _configured(owner: str, changes: dict[str, tuple[Config, int | None]]) -> None:
-    for name, (config, most) in changes.items():
-        _configure(owner, name, config)
-        if most is not None:
-            trim(owner, name, most)
+def clear(owner: str, name: str, most: int) -> None:
+    """Removes the items past ``most``, which the node is about to keep. Returns when they are gone; others write in
+    between."""
+    found = past(owner, name, most)
+    if found:
+        xdb.clear(PubsubItem, _old(owner, name, found[0][0]))
 
 
 def retract(owner: str, name: str, items: Sequence[str], all_: bool = True) -> list[str]:
@@ -366,9 +335,7 @@ def _uncount(owner: str, name: str) -> None:
 
 def purge(owner: str, name: str) -> None:
     """Removes the items that are there now. Returns when the last one is gone; others write in between."""
-    found = past(owner, name, 0)
-    if found:
-        xdb.clear(PubsubItem, _old(owner, name, found[0][0]))
+    clear(owner, name, 0)
     _uncount(owner, name)
 
 

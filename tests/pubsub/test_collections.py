@@ -197,6 +197,21 @@ def test_a_collection_gives_away_nothing_that_the_node_keeps(romeo, juliet, serv
     juliet.nothing("<message/>")
 
 
+def test_links_and_configurations_that_change_at_the_same_time_both_hold(romeo, make_client, service, make):
+    other = make_client(romeo.account, resource="elsewhere")
+    top, child = make("top", node_type="collection"), make("child")
+    for round in range(6):
+        verb = "dissociate" if round % 2 else "associate"
+        inner = f"<collection node='{top}'><{verb} node='{child}'/></collection>"
+        other.send(f"<iq type='set' id='l{round}' to='{service}'>{pubsub(inner, OWNER)}</iq>")
+        title = form("node_config", title=f"t{round}")
+        inner = f"<configure node='{child}'>{title}</configure>"
+        romeo.send(f"<iq type='set' id='c{round}' to='{service}'>{pubsub(inner, OWNER)}</iq>")
+        assert condition(other.answer(f"l{round}")) == condition(romeo.answer(f"c{round}")) == ("result",)
+        found = shown(romeo, child, service)
+        assert found["title"] == [f"t{round}"] and (top in found["collection"]) == (verb == "associate")
+
+
 def test_who_hears_of_a_new_configuration_learns_no_names(romeo, juliet, service, make):
     secret = make("diary", access_model="whitelist", node_type="collection")
     plain = make("essays")

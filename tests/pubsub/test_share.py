@@ -1,20 +1,21 @@
 """Nobody takes the whole of what all share: events, places, and the time of the store."""
 
 import logging
+from dataclasses import replace
 from types import SimpleNamespace
 
 import gevent
 import pytest
 from gevent.event import Event as Signal
 
-from jabberd_py.pubsub import bounces, counting, people, publishing, store
+from jabberd_py.pubsub import bounces, configuring, counting, people, publishing, store
 from jabberd_py.pubsub.audience import EACH, MOST, Audience, Seen
 from jabberd_py.pubsub.config import Config
 from jabberd_py.pubsub.node import Node, temporary
 from jabberd_py.pubsub.notify import Event, Outbox, items_event
 from jabberd_py.pubsub.options import Options, Subscription
 from jabberd_py.pubsub.quota import Quota, Sum
-from jabberd_py.pubsub.store import NODES, Item
+from jabberd_py.pubsub.store import Item
 from jabberd_py.pubsub.tables import TABLES
 from jabberd_py.xdb import xdb
 from jabberd_py.xmpp.jid import parse
@@ -105,26 +106,40 @@ def test_the_room_that_stored_items_take_is_counted(database):
 
 
 def test_very_many_nodes_change_some_at_a_time_and_nothing_is_trimmed(database, monkeypatch):
-    names = [f"n{number}" for number in range(2 * NODES + 5)]
+    names = [f"n{number}" for number in range(2 * configuring.NODES + 5)]
     for name in names:
         store.create(SERVICE, name, Config(), (1000, 1000), "romeo@a", {})
     saved, save = [], xdb.save
 
     def spy(function, *args):
-        if function is store._configured:
+        if function is configuring._configure:
             saved.append(list(args[1]))
         return save(function, *args)
 
     monkeypatch.setattr(xdb, "save", spy)
     monkeypatch.setattr(store, "past", lambda *args: pytest.fail("nobody asked for fewer items"))
     config = Config(collection=("top",))
-    store.configure(SERVICE, dict.fromkeys(names, (config, None)))
-    assert [len(piece) for piece in saved] == [NODES, NODES, 5]
+    configuring.configure(SERVICE, dict.fromkeys(names, configuring.Change(into=("top",))))
+    assert [len(piece) for piece in saved] == [configuring.NODES, configuring.NODES, 5]
     assert saved[-1][-1] == names[0]
     nodes = store.nodes_of(SERVICE)
     assert all(nodes[name].config == config for name in names) and set(nodes.children["top"]) == set(names)
     store.nodes_of.clear()
     assert set(store.nodes_of(SERVICE).children["top"]) == set(names)
+
+
+def test_a_change_of_a_configuration_leaves_alone_what_it_is_not_about(database):
+    store.create(SERVICE, "n", Config(collection=("old",)), (9, 9), "romeo@a", {})
+    before = store.nodes_of(SERVICE)["n"].config
+    assert configuring.configure(SERVICE, {"n": configuring.Change(into=("top",), out=("old",))})
+    assert configuring.configure(
+        SERVICE, {"n": configuring.Change(replace(before, title="N"))}
+    )  # as it was before
+    assert not configuring.configure(SERVICE, {"gone": configuring.Change(Config())})
+    for _ in "memory", "store":
+        config = store.nodes_of(SERVICE)["n"].config
+        assert (config.title, config.collection) == ("N", ("top",))
+        store.nodes_of.clear()
 
 
 def test_a_large_node_is_counted_in_pieces_and_not_at_each_page(database, monkeypatch):
