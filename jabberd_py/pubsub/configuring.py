@@ -13,7 +13,7 @@ from . import store
 from .config import Config
 from .tables import PubsubNode
 
-NODES = 50
+NODES = 20
 """Nodes that one transaction changes."""
 
 
