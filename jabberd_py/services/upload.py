@@ -169,8 +169,8 @@ class Uploads(UploadCommands, Service):
         purpose, until = self._purpose(wish)
         largest = min(self.max_size, self.profile_max_size) if purpose == "profile" else self.max_size
         if length > largest + ENCRYPTED:
-            most = Element("max-file-size", NS, str(largest))
-            raise StanzaError("not-acceptable", "the file is too large", Element("file-too-large", NS, most))
+            limit = Element("max-file-size", NS, str(largest))
+            raise StanzaError("not-acceptable", "the file is too large", Element("file-too-large", NS, limit))
         key = secrets.token_urlsafe(24)
         kind = kind if _type(kind) and len(kind) < 128 else ""
         slot = {
