@@ -323,12 +323,14 @@ class Users:
             return {}
 
     def verify(self, user: str | None, password: str) -> bool:
-        """Is that the password? It takes the same time if there is no such account. Blocks: PBKDF2 runs in a thread."""
-        kept = self._kept(user)
+        """Is that the password, still when the answer is known? It takes the same time if there is no such account. Blocks:
+        PBKDF2 runs in a thread."""
+        row, kept = self.row(user), self._kept(user)
         name = next((each for each in ("sha256", "sha512", "sha1") if each in kept), "sha256")
         keys = self.keys(user, name)
         xdb.release()
         right = bool(gevent.get_hub().threadpool.apply(sasl.verify_plain, (keys, name, password)))
+        right = right and self.row(user) == row
         if right and user is not None and not set(HASHES) <= set(kept):
             self._complete(user, kept, password)
         return right

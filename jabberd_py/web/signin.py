@@ -128,6 +128,7 @@ def _check(said: str, password: str, code: str) -> tuple[Host, str, bool]:
             LATER, "too many wrong passwords", 429
         )  # many may have begun before the first one failed
     exists = host is not None and user is not None and host.users.exists(user)
+    kept = host.users.row(user) if host is not None else []
     if not right or host is None or user is None or not exists:
         reason = "wrong password" if exists else "no such account"
     elif host.users.disabled(user) and not _left(host, user):
@@ -141,8 +142,11 @@ def _check(said: str, password: str, code: str) -> tuple[Host, str, bool]:
                 host["standing"].stay(user)
             except StanzaError:
                 raise Refused(host.users.why_disabled(user), "the account is disabled") from None
-        guard.succeeded(user, address)
-        return host, user, back
+        now = host.users.row(user)
+        if kept and now and now[0][0] == kept[0][0]:
+            guard.succeeded(user, address)
+            return host, user, back
+        reason = "wrong password"  # it was changed while the code was looked at
     guard.failed(user, address)
     xdb.release()
     gevent.sleep(BLUR * secrets.randbelow(1000) / 1000)
