@@ -2,10 +2,14 @@
 
 import sqlite3
 from contextlib import closing
+from types import SimpleNamespace
 
 import gevent
 import pytest
+from gevent.monkey import get_original
 
+from jabberd_py.jsm import users
+from jabberd_py.xdb import xdb
 from tests.client import Client
 from tests.match import STREAM
 
@@ -104,3 +108,29 @@ def test_who_had_logged_in_and_was_not_bound(server):
     romeo.gets(f"<error xmlns='{STREAM}'><not-authorized xmlns='{STREAMS}'/></error>")
     romeo.close()
     assert left(server, "romeo@localhost") == {}
+
+
+def test_a_password_that_is_changed_while_it_is_checked_opens_nothing(tmp_path, monkeypatch):
+    stored = xdb.open("sqlite:///test.sqlite", [users.Account], str(tmp_path))
+    host = SimpleNamespace(
+        domain="localhost", options=SimpleNamespace(scram_iterations=1000), hooks=SimpleNamespace(tell=print)
+    )
+    mine, romeo = users.Users(host), "romeo@localhost"
+    mine.create(romeo, "old password", also=print)
+    assert mine.verify(romeo, "old password")
+    checking, changed = (get_original("threading", "Event")() for _ in range(2))
+    check = users.sasl.verify_plain
+
+    def slow(*args):
+        checking.set()
+        return check(*args) and changed.wait(20)
+
+    monkeypatch.setattr(users.sasl, "verify_plain", slow)
+    sign_in = gevent.spawn(mine.verify, romeo, "old password")
+    with gevent.Timeout(20):
+        while not checking.is_set():
+            gevent.sleep(0.01)
+    mine.set_password(romeo, "new password")
+    changed.set()
+    assert sign_in.get() is False
+    stored.close()
