@@ -19,6 +19,8 @@ NODES, WANTED = 30, 10
 """Nodes of an account, and how many of them its client wants to hear of."""
 IN_FLIGHT = 8
 """Items on their way to all subscribers at a time, by as many publishers: more of them come than the server can send."""
+ROUNDS = 3
+"""Times that everybody logs in; the cheapest counts, since what others do on the machine only adds to it."""
 MANY = 50
 """Contacts of an account that logs in."""
 
@@ -219,8 +221,9 @@ def coming(bed: Bed) -> float:
             all_answer(clients, publish(f"urn:bench:{number}", "current", tune(number), "p"))
         driver.close(clients)
         bed.quiet(Loop(friends, b">"))
-        costs = []
-        for who, says in ((plain, "<presence/>"), (full, f"<presence>{c}</presence>")):
+        costs: tuple[list[float], list[float]] = [], []
+        for number in range(2 * ROUNDS):  # by turns, so that both meet the same caches and the same neighbours
+            who, says = ((plain, "<presence/>"), (full, f"<presence>{c}</presence>"))[number % 2]
             bed.settle()
             before = bed.peer.cpu()
             clients = bed.login(who, False, available=False)
@@ -230,11 +233,12 @@ def coming(bed: Bed) -> float:
             bed.quiet(loop)
             if who is full and loop.received != WANTED * len(full):
                 raise Failed(f"{WANTED * len(full)} last items expected, {loop.received} received")
-            costs.append((bed.peer.cpu() - before) / len(who) * 1e3)
+            costs[number % 2].append((bed.peer.cpu() - before) / len(who) * 1e3)
             driver.close(clients)
             bed.quiet(Loop(friends, b">"))
-        bed.details |= {"without ms": costs[0], "with ms": costs[1]}
-        return costs[1] / costs[0]
+        least, most = map(min, costs)
+        bed.details |= {"without ms": least, "with ms": most}
+        return most / least
     finally:
         driver.close(friends)
         bed.settle()
