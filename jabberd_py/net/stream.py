@@ -15,6 +15,7 @@ import gevent
 from gevent.event import Event
 from greenlet import getcurrent
 
+from .. import log
 from ..heartbeat import heartbeat
 from ..xmpp.errors import StreamError
 from ..xmpp.frame import TCP, Frame
@@ -31,6 +32,7 @@ LINGER = 5.0
 LAST_BYTES = 256 * 1024
 """At most this many bytes are read of a closing stream."""
 
+logger = log.get(__name__)
 _dirty: list[Stream] = []
 
 
@@ -38,7 +40,11 @@ def _flush_all() -> None:
     streams = _dirty[:]
     _dirty.clear()
     for stream in streams:
-        stream.flush()
+        try:
+            stream.flush()
+        except Exception:  # the others are written all the same: nothing would make them write later
+            logger.exception("a stream could not be written")
+            stream.cut_off("a fault of this server")
 
 
 class Stream(Reader):
