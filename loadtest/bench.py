@@ -23,12 +23,13 @@ from .driver import Failed
 from .eventing import EVENTING
 from .fairness import CASES
 from .held import HELD
+from .large import LARGE
 from .peers.base import Peer, Unavailable
 from .rooms import ROOMS
 from .rows import ROWS, Bed, Row, Setup, Size
 from .web import ROWS as WEB
 
-ALL = (*ROWS, *WEB, *ROOMS, *EVENTING, *CURVES, *CASES, HELD)
+ALL = (*ROWS, *WEB, *ROOMS, *EVENTING, *LARGE, *CURVES, *CASES, HELD)
 
 
 def arguments() -> argparse.Namespace:

@@ -222,7 +222,9 @@ def coming(bed: Bed) -> float:
         driver.close(clients)
         bed.quiet(Loop(friends, b">"))
         costs: tuple[list[float], list[float]] = [], []
-        for number in range(2 * ROUNDS):  # by turns, so that both meet the same caches and the same neighbours
+        for number in range(
+            2 * ROUNDS
+        ):  # by turns, so that both meet the same caches and the same neighbours
             who, says = ((plain, "<presence/>"), (full, f"<presence>{c}</presence>"))[number % 2]
             bed.settle()
             before = bed.peer.cpu()

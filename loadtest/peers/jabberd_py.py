@@ -43,6 +43,7 @@ class Server(Peer):
                 config["http"] |= {"connections_per_address": MANY, "rate_requests": MANY}
         if options.get("watched"):
             config["modules"] |= {"register": True, "echo": True}
+            config["services"]["pubsub"] = {"max_items": 100_000}
             config["hosts"]["localhost"] = {"admins": ["owner@localhost"]}
         if options.get("announce"):
             config["modules"]["announce"] = True
