@@ -9,12 +9,11 @@ is an `converters.Converter`: it converts text as well as values, and raises Val
 from __future__ import annotations
 
 import inspect
-import re
 import types
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
 
-from .converters import CONVERTERS, Converter, brief, converter, duration, size
+from .converters import CONVERTERS, Converter, brief, converter, duration, no_xml, size
 from .xmpp.jid import JID, parse
 from .xmpp.prep import domainprep, strict_password
 
@@ -73,12 +72,10 @@ def text(value: Any) -> str:
     """Text of characters that XML can have (XML 1.0 section 2.2): it may go to clients."""
     if not isinstance(value, str):
         raise ValueError(f"must be text, not {brief(value)}")
-    if _no_xml(value):
+    if no_xml(value):
         raise ValueError("has a control character")
     return value.replace("\r\n", "\n")
 
-
-_no_xml = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]").search
 
 ACCOUNT, SESSION, PASSWORD = converter(account), converter(session), converter(password)
 Address = Annotated[JID, converter(address)]

@@ -69,10 +69,16 @@ def _float(value: Any) -> float:
     return number
 
 
+no_xml = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]").search
+"""Has the text a character that XML cannot have (XML 1.0 section 2.2)? It may go to clients."""
+
+
 def _str(value: Any) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise TypeError
-    return str(value)
+    if no_xml(text := str(value)):
+        raise ValueError(value)
+    return text
 
 
 def _measure(value: Any, units: Mapping[str, float], unit: str) -> float:
@@ -165,7 +171,7 @@ def mapping_of(convert: Convert[T]) -> Converter[dict[str, T]]:
     def parse(value: Any) -> dict[str, T]:
         if not isinstance(value, Mapping):
             raise ValueError(f"must be a mapping of names to values, not {brief(value)}")
-        return {str(key): each(item) for key, item in value.items()}
+        return {CONVERTERS[str](str(key)): each(item) for key, item in value.items()}
 
     return _Plain(f"mapping to {each.name}", "", parse, lambda v: {key: each.show(v[key]) for key in v})
 

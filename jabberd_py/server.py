@@ -233,6 +233,12 @@ class Server:
             self.metrics.start()
         logger.info("serving", version=__version__, hosts=" ".join(self.config.hosts))
 
+    def check(self, fresh: Config) -> None:
+        """Could a server begin with this configuration? Raises ValueError, OSError, as `reload`."""
+        with ExitStack() as undo:
+            self._prepare_ports(fresh, undo)
+            self._prepare_certificates(fresh)
+
     def reload(self, fresh: Config | None = None) -> list[str]:
         """Reads the configuration and the certificates again, in two phases: all is checked and prepared, then all is
         switched. On a mistake everything stays as it was. ``fresh``: the configuration, if it was read already. Returns the

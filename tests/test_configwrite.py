@@ -109,13 +109,26 @@ def test_a_file_of_somebody_else(path: str, value: object, gone: str, come: str,
 def test_a_key_goes() -> None:
     for path, gone in (
         (("c2s", "port"), "{port:   5222 ,  "), (("c2s", "address"), " ,  address: [ '::' ]"),
-        (("s2s", "enabled"), "    enabled:    yes      # four columns\n"), (("http", "url"), "    url: |\n        https://example.org\n"),
-        (("hosts", "b.org"), "    b.org: ~\n"), (("modules", "mam"), "    mam: yes   # short\n"),
+        (("s2s", "enabled"), "enabled:    yes      "), (("http", "url"), "    url: |\n        https://example.org\n"),
+        (("hosts", "b.org"), "    b.org: ~\n"), (("modules", "mam"), "mam: yes   "),
     ):  # fmt: skip
         after = unset_key(WILD, path)
         assert get_key(after, path) is None
         assert len(WILD) - len(after) == len(gone.replace("{", ""))
     assert unset_key(WILD, ("nothing", "there")) == WILD
+
+
+def test_comments_stay_whatever_happens_to_a_list() -> None:
+    text = "admins:\n# the first\n- a@x  # me\n# the second\n- b@x  # you\nport: 1\n"
+    assert set_key(text, ("admins",), ["c@x", "b@x", "a@x"]) == (
+        "admins:\n# the first\n- c@x\n# the second\n- b@x  # you\n- a@x  # me\nport: 1\n"
+    )
+    assert (
+        set_key(text, ("admins",), ["b@x"]) == "admins:\n# the first\n# the second\n- b@x  # you\nport: 1\n"
+    )
+    flow = "invites: {per_day: 9,  # flow\n  # mid\n  enabled: yes}  # end\n"
+    assert unset_key(flow, ("invites", "per_day")) == "invites: {  # flow\n  # mid\n  enabled: yes}  # end\n"
+    assert unset_key("a: 1\nb: 2  # two\n", ("b",)) == "a: 1\n# two\n"
 
 
 def test_lists_of_hosts_become_mappings() -> None:

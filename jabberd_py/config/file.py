@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -117,6 +118,14 @@ def digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def _overwrite(file: Path, data: bytes) -> None:
+    with file.open("r+b") as stream:
+        stream.write(data)
+        stream.truncate()
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
 def _write(file: Path, data: bytes, mode: int, owner: tuple[int, int] | None = None) -> None:
     """Whole or not at all, also after a power cut."""
     half = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
@@ -134,7 +143,13 @@ def _write(file: Path, data: bytes, mode: int, owner: tuple[int, int] | None = N
             stream.write(data)
             stream.flush()
             os.fsync(number)
-        os.replace(half, file)
+        try:
+            os.replace(half, file)
+        except OSError as error:
+            if error.errno not in (errno.EBUSY, errno.EXDEV):
+                raise
+            _overwrite(file, data)  # a file that is mounted by itself, as containers do, cannot be replaced
+            half.unlink()
         folder = os.open(file.parent, os.O_RDONLY)
         try:
             os.fsync(folder)

@@ -40,17 +40,23 @@ def rename_key(text: str, path: Path, name: str) -> str:
 
 def get_key(text: str, path: Path) -> Any:
     """What stands at ``path``, every scalar as text; None: nothing. Raises ValueError: it is no YAML."""
-    return get_keys(text, [path])[0]
+    found: Any = _loaded(text)
+    for name in path:
+        found = found.get(name) if isinstance(found, dict) else None
+    return found
 
 
-def get_keys(text: str, paths: Iterable[Path]) -> list[Any]:
-    """The same for several paths; the text is read once."""
-    whole, values = _loaded(text), []
+def raw_keys(text: str, paths: Iterable[Path], absent: Any) -> list[Any]:
+    """What is written at several paths: also `null`, as text; ``absent`` where nothing is. Raises ValueError."""
+    try:
+        whole, values = yaml.load(text.removeprefix("\ufeff"), Loader=BASE), []
+    except (yaml.YAMLError, RecursionError) as error:
+        raise ValueError(f"not YAML: {error}") from None
     for path in paths:
         found: Any = whole
         for name in path:
-            found = found.get(name) if isinstance(found, dict) else None
-        values.append(found)
+            found = found.get(name, absent) if isinstance(found, dict) else absent
+        values.append("null" if found == "" else found)
     return values
 
 
@@ -186,7 +192,11 @@ class _File:
         pairs = level.value
         at = next(n for n, pair in enumerate(pairs) if pair[0] is key)
         if at + 1 < len(pairs):
-            return self._splice(_start(key), _start(pairs[at + 1][0]), "")
+            end, behind = max(self._end(value), self._end(key)), _start(pairs[at + 1][0])
+            comma = self.text.index(",", end) + 1
+            if "#" in self.text[comma:behind] and not self.text[end : comma - 1].strip():
+                behind = comma  # the comments stay
+            return self._splice(_start(key), behind, "")
         start = self._end(pairs[at - 1][1]) if at else _start(level) + 1
         return self._splice(start, max(self._end(value), self._end(key)), "")
 
@@ -228,11 +238,14 @@ class _File:
         first = self._line_start(start)
         if self.text[first:start].strip():
             raise yaml.YAMLError("not on a line of its own")
-        return self._splice(first, self._line_end(end), "")
+        behind = self.text[end : self._line_end(end)].strip()
+        left = f"{self.text[first:start]}{behind}{self.eol}" if behind.startswith("#") else ""
+        return self._splice(first, self._line_end(end), left)
 
     def _replace(self, key: Any, value: yaml.Node, new: Any) -> str:
         if isinstance(value, yaml.SequenceNode) and not value.flow_style and isinstance(new, list):
-            kept = self._items(value, [str(each) for each in new])
+            plain = all(isinstance(each, str | int | float) for each in new)
+            kept = self._items(value, [str(each) for each in new]) if plain else None
             if kept is not None:
                 return kept
         start, end = _start(value), self._end(value)
@@ -242,25 +255,28 @@ class _File:
         return self._splice(colon, max(colon, end), " " + dump(new))
 
     def _items(self, node: yaml.SequenceNode, new: list[str]) -> str | None:
-        """Takes lines out of a list and adds some at its end, so that comments beside the others stay. None: that is not
-        enough."""
-        old = [each.value if isinstance(each, yaml.ScalarNode) else None for each in node.value]
-        kept = [each for each in old if each in new]
-        if not kept or len(set(old)) < len(old) or new[: len(kept)] != kept:
+        """Takes lines out of a list, adds and moves some; each keeps the comment beside it and those above it. None: the list
+        is not written so simply."""
+        old = [each.value if isinstance(each, yaml.ScalarNode) else "" for each in node.value]
+        if len(set(old)) < len(old) or "" in old or len(set(new)) < len(new) or not new:
             return None
-        column = node.start_mark.column
-        at = self._line_end(self._end(node.value[-1]))
-        added = "".join(f"{' ' * column}- {dump(each)}{self.eol}" for each in new[len(kept) :])
-        text = (
-            self.text[:at]
-            + ("" if self.text[:at].endswith("\n") or not added else self.eol)
-            + added
-            + self.text[at:]
-        )
-        for item, each in reversed(list(zip(node.value, old, strict=True))):
-            if each not in new:
-                text = text[: self._line_start(_start(item))] + text[self._line_end(self._end(item)) :]
-        return text
+        first = at = self._line_start(_start(node.value[0]))
+        pieces, left = dict[str, str](), ""
+        for item, each in zip(node.value, old, strict=True):
+            begin, end = self._line_start(_start(item)), self._line_end(self._end(item))
+            if each in new:
+                pieces[each] = self._ended(self.text[at:end])
+            else:
+                left += self.text[at:begin]  # comments above what goes
+            at = end
+        if not pieces:
+            return None
+        column = " " * node.start_mark.column
+        lines = [pieces.get(each, f"{column}- {dump(each)}{self.eol}") for each in new]
+        return self._splice(first, at, "".join(lines) + left)
+
+    def _ended(self, lines: str) -> str:
+        return lines if lines.endswith("\n") else lines + self.eol
 
     def _unlist(self, node: yaml.SequenceNode) -> str:
         """``[a, b]`` becomes ``{a: , b: }``."""

@@ -14,10 +14,12 @@ from .. import __version__, log
 from ..arguments import Duration, Lines
 from ..commands import Caller, Failed, outcome
 from ..hooks import command
+from .configuration import in_thread
 
 if TYPE_CHECKING:
     from ..server import Server
 
+logger = log.get(__name__)
 LATEST = 86400.0
 """Seconds that a stop can be delayed."""
 
@@ -40,7 +42,7 @@ class Commands:
             "sessions": sum(host.sessions.count for host in server.hosts),
             "streams": len(server.c2s.clients),
             "cpu_seconds": round(usage.ru_utime + usage.ru_stime, 2),
-            "memory_bytes": _pss(),
+            "memory_bytes": in_thread(_pss),
             "store_queue": len(store.writer._queue) if store else 0,
             "store_trouble": store.trouble if store else "closed",
         }
@@ -66,15 +68,32 @@ class Commands:
 
     @command("restart", changes=True)
     def restart(self, caller: Caller, delay: Duration = 0.0, announcement: Lines = "") -> None:
-        """Stop the server and start it again, with its configuration read anew."""
+        """Stop the server and start it again, with its configuration read anew. With a mistake in that, nothing is stopped."""
+        self._check()
         self._end(caller, delay, announcement, True)
+
+    def _check(self) -> None:
+        """Raises Failed: the server could not start again."""
+        try:
+            self.server.check(in_thread(self.server.settings))
+        except Exception as error:  # ConfigError and more: all say in one line what is wrong
+            raise Failed(str(error)) from None
+
+    def _go(self, again: bool) -> None:
+        try:
+            if again:
+                self._check()
+        except Failed as error:  # somebody has changed the file during the delay
+            logger.error("the server is not restarted", reason=str(error))
+        else:
+            self.server.stop(again)
 
     def _end(self, caller: Caller, delay: float, announcement: str, again: bool) -> None:
         if delay > LATEST:
             raise ValueError(f"delay: at most {LATEST:.0f} seconds")
         if announcement:
             outcome(self.server.router.commands.run(caller, "announce", {"text": announcement}))
-        before, self.end = self.end, gevent.spawn_later(delay, self.server.stop, again)
+        before, self.end = self.end, gevent.spawn_later(delay, self._go, again)
         if before is not None:
             before.kill(block=False)  # what was said last counts
 
@@ -87,7 +106,7 @@ class Commands:
     def check_config(self) -> list[dict[str, Any]]:
         """Would the configuration, as it is written now, be accepted?"""
         try:
-            fresh = self.server.settings()
+            fresh = in_thread(self.server.settings)
         except Exception as error:
             raise Failed(str(error)) from None
         return [

@@ -18,7 +18,7 @@ from ..config.dump import SAFE, dump, meant, parse
 from ..config.file import Changes, ConfigFile, digest
 from ..config.source import Path as Where
 from ..config.table import Table, masked
-from ..config.write import get_keys, set_key, unset_key
+from ..config.write import raw_keys, set_key, unset_key
 from ..hooks import command
 from ..xmpp.stamp import utc
 
@@ -112,7 +112,7 @@ class Configuration:
         with self.lock:
             table = self._table()
             before = self._text()
-            edits = [(table.path(option, value), value) for option, value in wanted]
+            edits = [_as_list(table, table.path(option, value), value) for option, value in wanted]
             for path, value in edits:
                 self._may(path, caller, value)
             operators = any(_for_operators(path, value) for path, value in edits)
@@ -137,7 +137,7 @@ class Configuration:
         ):
             if is_now != new:
                 raise Conflict(f"{option} has been changed since: it is {is_now} now")
-        values = in_thread(get_keys, old, paths)
+        values = in_thread(raw_keys, old, paths, UNSET)
         edits = [(path, UNSET if value is None else value) for path, value in zip(paths, values, strict=True)]
         after = old if digest(now) == entry["after"] else in_thread(_edited, now, edits)
         changes = in_thread(compared, table, paths, now, after)
@@ -249,12 +249,19 @@ class Configuration:
 UNSET: Any = object()
 
 
+def _as_list(table: Table, path: Where, value: Any) -> tuple[Where, Any]:
+    """The edit; one word for a list is a list of one."""
+    option = table.option(path)
+    alone = isinstance(value, str) and option is not None and option.converter.name.startswith("list of")
+    return path, [value] if alone else value
+
+
 def compared(table: Table, paths: list[Where], before: str, after: str) -> list[tuple[str, str, str]]:
     """Of each option its name, and its values in two texts of the file, for people. Takes some 100 ms."""
 
     def said(path: Where, value: Any) -> str:
         option = table.option(path)
-        if value is None:
+        if value is UNSET:
             shown = "" if option is None else f"{dump(masked(option, option.show(option.default)))} "
             return f"{shown}(the default)"
         if isinstance(value, dict) or any(isinstance(each, dict) for each in value):
@@ -265,7 +272,7 @@ def compared(table: Table, paths: list[Where], before: str, after: str) -> list[
             value = masked(option, value)
         return dump(value)
 
-    values = zip(paths, get_keys(before, paths), get_keys(after, paths), strict=True)
+    values = zip(paths, raw_keys(before, paths, UNSET), raw_keys(after, paths, UNSET), strict=True)
     return [(".".join(path), said(path, old), said(path, new)) for path, old, new in values]
 
 

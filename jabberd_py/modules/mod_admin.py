@@ -30,7 +30,7 @@ MOST = 1_000_000
 """At most this many accounts one command makes."""
 PAGE, FEW = 200, 500
 """Accounts of a page; addresses that one query names."""
-WINDOW, MINUTE = 20_000, 60.0
+WINDOW, MINUTE = 5_000, 60.0
 COUNTED = 100_000
 """Messages that are counted of one account."""
 
@@ -142,23 +142,29 @@ class Admin(Module):
         accounts at a time, in turns with others. Blocks."""
         fields = Account.owner, Account.created, Account.disabled
         everybody, rows = Account.select(*fields).order_by(Account.owner), list[Account]()
+        for window in self._windows(after) if rare else (Account.owner > after,):
+            rows += list(everybody.where(chosen, window).limit(limit - len(rows)))
+            if len(rows) == limit:
+                break
+        return rows
+
+    def _windows(self, after: str = "") -> Iterator[Any]:
+        """Conditions that choose `WINDOW` accounts of the store each, by address. Others have turns in between. Blocks."""
         while True:
             behind = Account.owner > after
-            end = (
-                Account.select(Account.owner)
-                .where(behind)
-                .order_by(Account.owner)
-                .offset(WINDOW)
-                .limit(1)
-                .scalar()
-            )
-            window = behind if end is None else behind & (Account.owner <= end)
-            rows += list(everybody.where(chosen, window).limit(limit - len(rows)))
-            if end is None or len(rows) == limit:
-                return rows
+            last = Account.select(Account.owner).where(behind).order_by(Account.owner).offset(WINDOW).limit(1)
+            end = last.scalar()
+            yield behind if end is None else behind & (Account.owner <= end)
+            if end is None:
+                return
             after = end
             xdb.release()
             turns.pause()
+
+    def _counted(self, *chosen: Any) -> int:
+        """How many accounts of this host there are. Blocks."""
+        mine = Account.owner.endswith("@" + self.host.domain), *chosen
+        return sum(Account.select().where(*mine, window).count() for window in self._windows())
 
     @command("accounts usage", access="owner")
     def usage(self, jid: AccountAddress) -> dict[str, Any]:
@@ -188,12 +194,10 @@ class Admin(Module):
     @command("accounts count")
     def count(self) -> dict[str, int]:
         """How many accounts there are, and how many are disabled, online, active and idle."""
-        mine = Account.owner.endswith("@" + self.host.domain)
         users = list(self.host.sessions.users)
         active = sum(self._active(user) for user in fairly(users))
         return {
-            "registered": Account.select().where(mine).count(),
-            "disabled": Account.select().where(mine, Account.disabled == True).count(),  # noqa: E712
+            "registered": self._counted(), "disabled": self._counted(Account.disabled == True),  # noqa: E712
             "online": len(users), "active": active, "idle": len(users) - active,
         }  # fmt: skip
 
@@ -277,7 +281,7 @@ class Admin(Module):
         """The accounts of this host. They are counted once a minute, since that takes time, and when one comes or goes."""
         count, until = getattr(self, "counted", (0, 0.0))
         if time.monotonic() > until:
-            count = Account.select().where(Account.owner.endswith("@" + self.host.domain)).count()
+            count = self._counted()
             self.counted = (count, time.monotonic() + MINUTE)
         return count
 

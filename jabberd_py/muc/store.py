@@ -11,7 +11,11 @@ from typing import Any, NamedTuple
 from peewee import BooleanField, CharField, FloatField, TextField, fn
 
 from ..archive import messages
+from ..net import turns
 from ..xdb import OWNER_LENGTH, JidField, Table, Ticket, xdb
+
+AT_ONCE = 500
+"""Rooms that are read at a time."""
 
 
 class SavedRoom(Table):
@@ -166,8 +170,17 @@ def everything(service: str, text: str = "", after: str = "", limit: int = 0) ->
         query = query.where(SavedRoom.owner.contains(text) | SavedRoom.name.contains(text))
     if after:
         query = query.where(SavedRoom.owner > after)
-    query = query.order_by(SavedRoom.owner)
-    return list((query.limit(limit) if limit else query).tuples())
+    query, rows = query.order_by(SavedRoom.owner), list[tuple[str, str]]()
+    while not limit or len(rows) < limit:  # in turns with others
+        behind = query.where(SavedRoom.owner > rows[-1][0]) if rows else query
+        wanted = min(AT_ONCE, limit - len(rows)) if limit else AT_ONCE
+        page = list(behind.limit(wanted).tuples())
+        rows += page
+        if len(page) < wanted:
+            break
+        xdb.release()
+        turns.pause()
+    return rows
 
 
 # -- writing ---------------------------------------------------------------------------------------------

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from heapq import nlargest
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from peewee import fn
 
 from ..arguments import Address, Size
 from ..hooks import command
+from ..net.turns import pause
 from ..xdb import Document, xdb
 from ..xmpp.errors import StanzaError
 from ..xmpp.jid import JID
@@ -19,7 +21,7 @@ OWN = "jabberd_py:upload-quota"
 """Where an account's own quota is kept: its bytes."""
 MOST = 1000
 """Rows of an answer."""
-PAGE = 100
+PAGE, SLICE = 100, 1000
 
 
 class UploadCommands:
@@ -36,23 +38,11 @@ class UploadCommands:
         def forget(self, user: str) -> None: ...
 
     @command("uploads list")
-    def list_accounts(self) -> list[dict[str, Any]]:
-        """Who has files here, the most bytes first, and how many bytes an account may have."""
-        table = self.tables[0]
-        total = fn.SUM(table.size)
-        rows = (
-            table.select(table.owner, fn.COUNT(table.id), total)
-            .where(
-                table.done,
-                table.owner.endswith("@" + self.host.domain),
-                table.owner != "@" + self.host.domain,
-            )
-            .group_by(table.owner)
-            .order_by(total.desc())
-            .limit(MOST)
-            .tuples()
-        )
-        found = list(rows)
+    def list_accounts(self, limit: int = MOST) -> list[dict[str, Any]]:
+        """Who has files here, the most bytes first, so many at most, and how many bytes an account may have."""
+        if not 1 <= limit <= MOST:
+            raise ValueError(f"limit: from 1 to {MOST}")
+        found = self._totals(limit)
         own = Document.select(Document.owner, Document.xml).where(
             Document.namespace == OWN, Document.owner.in_([row[0] for row in found])
         )
@@ -61,6 +51,31 @@ class UploadCommands:
             {"jid": owner, "files": count, "bytes": int(size), "quota_bytes": quotas.get(owner, self.quota)}
             for owner, count, size in found
         ]
+
+    def _totals(self, limit: int) -> list[tuple[str, int, int]]:
+        """(account, its files, their bytes) of those with most bytes. The files are read `SLICE` at a time, in
+        turns with others. Blocks."""
+        table, totals, last = self.tables[0], dict[str, tuple[int, int]](), 0
+        mine = (
+            table.done
+            & table.owner.endswith("@" + self.host.domain)
+            & (table.owner != "@" + self.host.domain)
+        )
+        while True:
+            behind = table.id > last
+            end = table.select(table.id).where(behind).order_by(table.id).offset(SLICE).limit(1).scalar()
+            piece = behind if end is None else behind & (table.id <= end)
+            rows = table.select(table.owner, fn.COUNT(table.id), fn.SUM(table.size)).where(mine, piece)
+            for owner, count, size in rows.group_by(table.owner).tuples():
+                before = totals.get(owner, (0, 0))
+                totals[owner] = before[0] + count, before[1] + int(size)
+            if end is None:
+                break
+            last = end
+            xdb.release()
+            pause()
+        most = nlargest(limit, totals.items(), key=lambda each: each[1][1])
+        return [(owner, count, size) for owner, (count, size) in most]
 
     def quota_of(self, user: str) -> int:
         """Bytes that the files of an account may have together: its own quota, or else the one of all."""

@@ -11,7 +11,7 @@ from flask import Blueprint, abort, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from ..commands import CommandError, Conflict, WrongArgument
-from ..config.dump import dump
+from ..config.dump import SAFE, dump, parse
 from ..options import said_first
 from . import context
 from .context import administrator, run, tell
@@ -22,8 +22,12 @@ GROUPS = {"": "Sections", "modules": "Modules of all hosts", "services": "Servic
           "components": "Components"}  # fmt: skip
 TOP = "server"
 """The place of the options outside of all sections, in addresses."""
-SHOWN, SURE = "_shown", "_sure"
+SHOWN, SURE, SURELY = "_shown", "_sure", "Do it all the same"
+BACK = "To take it back then: jabberctl config undo, on the machine of the server."
 """Fields: what the page showed; that an administrator wants to shut himself out."""
+NO = ("no", "false", "off")
+WAYS = ("http.address", "http.tls_address", "http.url", "http.proxies", "http.proxy_protocol")
+"""Options by which browsers find their way here."""
 NUMBERS = ("integer", "number")
 KINDS = {
     "size": "bytes, or with a unit: 64 KiB, 100 MiB", "duration": "a time: 30s, 5m, 1h, 30d", "number": "a number",
@@ -72,10 +76,8 @@ def place(place: str) -> str | Response | tuple[str, int]:
         try:
             changes = changed(form, rows)
             if out := leads_out(changes):
-                form.fields.append(Field(SURE, "Do it all the same", "checkbox"))
-                raise CommandError(
-                    f"{out}. To take it back then: jabberctl config undo, on the machine of the server."
-                )
+                form.fields.append(Field(SURE, SURELY, "checkbox"))
+                raise CommandError(f"{out}. {BACK}")
             answer: dict[str, Any] = (
                 run("config apply", changes=json.dumps(changes)) if changes else {"changed": False}
             )
@@ -104,6 +106,9 @@ def place(place: str) -> str | Response | tuple[str, int]:
 @administrator
 def undo() -> Response:
     """Takes the last change back, or the one whose button it was."""
+    if out := leads_out(wanted("config undo")):
+        tell(f"{out}. {BACK} Here it is taken back by All commands, config undo.", "error")
+        return redirect("/console/options/", 303)
     try:
         answer = run("config undo", change=request.form.get("change", ""))
     except CommandError as error:
@@ -210,15 +215,51 @@ def changed(form: Form, rows: list[dict[str, Any]]) -> dict[str, str | None]:
 
 
 def leads_out(changes: dict[str, str | None]) -> str:
-    """Why who saves this cannot come back to this page. Empty: he can, or he has said that he wants it."""
+    """Why who saves this may not come back to this page. Empty: he can, or he has said that he wants it."""
     if request.form.get(SURE):
         return ""
     for option, value in changes.items():
-        no = (value or "").lower() in ("no", "false", "off")
-        if no and option.endswith(("modules.web.console", "modules.web.enabled")):
+        said = (value or "").lower()
+        if said in NO and option.endswith(("modules.web.console", "modules.web.enabled")):
             return f"{option}: without it there is no console any more"
-        if option in ("http.port", "http.tls_port") and value in ("null", "~"):
+        if option in ("http.port", "http.tls_port") and said in ("null", "~"):
             return f"{option}: nobody who came by this port comes back"
+        if option in WAYS:
+            return f"{option}: if it is wrong, these pages cannot be reached any more"
+        if option.endswith("modules.web.names") and _here() not in said:
+            return f"{option}: you have come by the name {_here()}, which may not be among the names any more"
+        if re.fullmatch(r"hosts\..+\.anonymous", option) and said and said not in NO:
+            return f"{option}: nobody can sign in with an account of this host any more, you neither"
         if re.fullmatch(r"hosts\..+\.admins", option) and context.me().user not in (value or ""):
             return f"{option}: you are not among them any more"
     return ""
+
+
+def _here() -> str:
+    """The name by which the browser has come."""
+    return request.host.rpartition(":")[0].lower() if ":" in request.host else request.host.lower()
+
+
+def wanted(command: str) -> dict[str, str | None]:
+    """The changes that a form of a command makes, for `leads_out`: option -> value; None: its default."""
+    option = request.form.get("option", "").strip()
+    if command == "config set":
+        return {option: request.form.get("value", "")}
+    if command == "config unset":
+        return {option: None}
+    if command == "config apply":
+        try:
+            found = parse(request.form.get("changes", ""), SAFE)
+        except ValueError:
+            return {}
+        return (
+            {str(name): None if value is None else shown(value) for name, value in found.items()}
+            if isinstance(found, dict)
+            else {}
+        )
+    if command == "config undo":
+        number, history = request.form.get("change", ""), run("config history")
+        row = next((each for each in history if number in ("", each["change"])), {"values": []})
+        before = (re.fullmatch(r"(\S+): (.*) -> .*", each, re.S) for each in row["values"])
+        return {each[1]: each[2].removesuffix(" (the default)") for each in before if each}
+    return {}

@@ -11,6 +11,7 @@ from jabberd_py.commands import Caller
 from jabberd_py.config import load, options_of
 from jabberd_py.config.table import Table
 from jabberd_py.config.write import get_key
+from jabberd_py.converters import mapping_of
 from jabberd_py.ctl.configuration import Configuration
 from jabberd_py.schema import schema
 from jabberd_py.settings import Settings
@@ -269,6 +270,8 @@ def test_who_would_shut_himself_out_is_asked_first(site: ServerProcess, chief: B
         ("modules.web", "console", "no", "there is no console any more"),
         ("hosts.localhost", "admins", "[boss@localhost]", "you are not among them"),
         ("hosts.localhost", "admins", "", "you are not among them"),
+        ("hosts.localhost", "anonymous", "yes", "nobody can sign in"),
+        ("http", "url", "https://other.example", "cannot be reached"),
         ("http", "tls_port", "null", "nobody who came by this port"),
     ):
         chief.get(f"/console/options/{place}")
@@ -278,6 +281,15 @@ def test_who_would_shut_himself_out_is_asked_first(site: ServerProcess, chief: B
             and said in chief.page.text
             and "jabberctl config undo" in chief.page.text
         )
+        assert site.file.read_text() == before
+    for command, fields in (
+        ("config set", {"option": "modules.web.console", "value": "no"}),
+        ("config apply", {"changes": "{hosts.localhost.admins: [boss@localhost]}"}),
+        ("config unset", {"option": "hosts.localhost.admins"}),
+    ):
+        form = chief.get(f"/console/do/{command}").forms[-1].fields
+        page = chief.post(f"/console/do/{command}", form | fields)
+        assert page.status == 400 and "jabberctl config undo" in page.text, command
         assert site.file.read_text() == before
     chief.get("/console/options/modules.web")
     chief.send("Save", console="no")
@@ -306,6 +318,31 @@ def test_an_option_is_found_by_words_of_its_explanation(chief: Browser) -> None:
     assert [href for href, _ in chief.page.links if "options/services.upload" in href], chief.page.text
     assert "modules.mam" not in chief.page.text and "max_size" in chief.page.text
     assert "Nothing has all these words" in chief.send("Find", text="<b>\u2603").text
+
+
+def test_a_file_with_a_mistake_stops_no_server(site: ServerProcess, chief: Browser) -> None:
+    """Who restarts then is told; the Doctor opens all the same, and says it."""
+    before = site.file.read_text()
+    site.file.write_text(before.replace("{", '{"nonsense": 1,', 1))
+    try:
+        assert "nonsense: no such option" in site.ask("restart", error=True)
+        form = chief.get("/console/do/restart").forms[-1].fields
+        page = chief.post("/console/do/restart", form)
+        assert page.status == 400 and "nonsense: no such option" in page.text
+        page = chief.get("/console/doctor")
+        assert page.status == 200 and "nonsense: no such option" in page.text and "What to do:" in page.text
+    finally:
+        site.file.write_text(before)
+    assert chief.get("/console").status == 200
+
+
+def test_what_no_xml_can_have_is_no_option(site: ServerProcess, chief: Browser) -> None:
+    """The text goes to strangers, whose streams would break."""
+    chief.get("/console/options/modules.register")
+    page = chief.send("Save", instructions="a\x01b")
+    assert page.status == 400 and "modules.register.instructions: must be text" in page.text
+    with pytest.raises(ValueError, match="must be text"):
+        mapping_of(str)({"a\x01": "b"})
 
 
 def test_a_value_that_is_no_option_is_refused(site: ServerProcess, chief: Browser) -> None:

@@ -13,6 +13,7 @@ from ...commands import CommandError
 from .. import context, forms
 from ..context import administrator, caller, local, registry, tell
 from ..filters import DONE, command, named, title
+from ..options import BACK, SURE, SURELY, leads_out, wanted
 from . import console
 from .people import hosts
 
@@ -59,6 +60,11 @@ def do(name: str) -> str | Response | tuple[str, int]:
         return render_template(
             "console/do.html", entry=entry, form=form, back=back, destroys=forms.destroys(name), ran=False
         )
+    if out := leads_out(wanted(name)):
+        form.fill(request.form)
+        form.fields.append(forms.Field(SURE, SURELY, "checkbox"))
+        form.error = f"{out}. {BACK}"
+        return _page(entry, form, back), 400
     try:
         result = form.run(**_merged(name))
     except CommandError:

@@ -7,12 +7,13 @@ from typing import Any
 from flask import render_template, request, url_for
 from werkzeug.wrappers import Response
 
+from ...commands import CommandError
 from ..context import act, administrator, may, me, registry, run
 from . import advice, console
 from .follow import LEVELS
 
-PAGE, PEOPLE = 50, 200
-"""Rows of a page; people of a room that its page shows."""
+PAGE, PEOPLE, LARGEST = 50, 200, 100
+"""Rows of a page; people of a room that its page shows; accounts with files."""
 AGAIN = 5
 """Seconds after which the page of the store is loaded again while something is under way."""
 QUICK = ("config", "limits", "clock", "disk", "certificates")
@@ -26,13 +27,19 @@ def doctor() -> str:
     if whole:
         rows = run("check")
     else:
-        rows = [
-            {"check": name, **row} for name in QUICK if may(f"check {name}") for row in run(f"check {name}")
-        ]
+        rows = [{"check": name, **row} for name in QUICK if may(f"check {name}") for row in _checked(name)]
     found = [advice.Finding.of(row) for row in rows]
     return render_template(
         "console/doctor.html", found=found, whole=whole, wrong=[each for each in found if each.trouble]
     )
+
+
+def _checked(name: str) -> list[dict[str, Any]]:
+    """The rows of a check. One that fails is a finding, too."""
+    try:
+        return list(run(f"check {name}"))
+    except CommandError as error:
+        return [{"trouble": str(error)}]
 
 
 @console.route("/certificates")
@@ -120,8 +127,8 @@ def federation() -> str:
 @console.route("/files")
 @administrator
 def uploads() -> str:
-    rows = run("uploads list") if may("uploads list") else None
-    return render_template("console/files.html", rows=rows)
+    rows = run("uploads list", limit=LARGEST + 1) if may("uploads list") else None
+    return render_template("console/files.html", rows=rows, most=LARGEST)
 
 
 @console.route("/rooms")
