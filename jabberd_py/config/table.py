@@ -46,6 +46,12 @@ def owners(schema: Schema, hosts: Iterable[str], components: Iterable[str] = ())
     return found
 
 
+def _words(text: str) -> str:
+    """What a search looks in: names with and without their _, and no apostrophes."""
+    text = text.casefold().replace("'", "")
+    return f"{text} {text.replace('_', ' ')}"
+
+
 class Table:
     """``source``: what was written. Its places are those that exist there."""
 
@@ -147,15 +153,15 @@ class Table:
     def places(self, text: str = "") -> list[dict[str, Any]]:
         """All places, with what they are and whether they are on. ``text``: only those that have all its words in their name,
         in what they are, or in one of their options; ``found`` are these options then."""
-        words, rows = text.casefold().split(), []
+        words, rows = text.casefold().replace("'", "").split(), []
         for place, owner in self.owners.items():
             name, help = ".".join(place), description(owner).partition("\n\n")[0].replace("``", "`")
             found = [
                 each
                 for each, option in options_of(owner).items()
-                if words and all(word in f"{name} {each} {option.help}".casefold() for word in words)
+                if words and all(word in _words(f"{name} {each} {option.help}") for word in words)
             ]
-            if found or all(word in f"{name} {help}".casefold() for word in words):
+            if found or all(word in _words(f"{name} {description(owner)}") for word in words):
                 on = self.switched(place) if place else None
                 rows.append(
                     {"place": name, "help": help, "on": on, "options": len(options_of(owner)), "found": found}

@@ -19,6 +19,7 @@ from ..hooks import Progress, command
 from ..jsm.users import Account, forget
 from ..modules import portable_out
 from ..modules.portable_in import PAGE, PIE, Reader
+from ..net import turns
 from ..xdb import xdb
 
 if TYPE_CHECKING:
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 INCLUDE = "{http://www.w3.org/2001/XInclude}include"
 INCLUDES = 3
 """An <include/> stands in at most so many elements. A deeper one is part of what a user has stored."""
+
+WINDOW = 1000
+"""Accounts that are read at a time."""
 
 
 class Portable:
@@ -113,12 +117,24 @@ class Portable:
     @command("accounts unserved", needs="store")
     def unserved(self) -> list[dict[str, Any]]:
         """Accounts of domains that are no hosts any more: nobody can log in to them. `accounts export` and `accounts purge`."""
-        counts: dict[str, int] = {}
-        rows: Any = Account.select(Account.owner).tuples().iterator()
-        for (owner,) in rows:
-            domain = owner.rpartition("@")[2]
-            if domain not in self.server.config.hosts:
-                counts[domain] = counts.get(domain, 0) + 1
+        counts, last = dict[str, int](), ""
+        while True:  # in turns with others
+            rows: Any = (
+                Account.select(Account.owner)
+                .where(Account.owner > last)
+                .order_by(Account.owner)
+                .limit(WINDOW)
+            )
+            owners = [owner for (owner,) in rows.tuples()]
+            for owner in owners:
+                domain = owner.rpartition("@")[2]
+                if domain not in self.server.config.hosts:
+                    counts[domain] = counts.get(domain, 0) + 1
+            if len(owners) < WINDOW:
+                break
+            last = owners[-1]
+            xdb.release()
+            turns.pause()
         return [{"domain": domain, "accounts": count} for domain, count in sorted(counts.items())]
 
     @command("accounts purge", changes=True, needs="store")

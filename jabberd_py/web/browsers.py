@@ -55,8 +55,9 @@ class Browsers:
         self.idle = self.longest = 0.0
         self._all: dict[str, Signed] = {}
 
-    def begin(self, host: Host, user: str, address: str, agent: str) -> str:
-        """A new session, always under a new number. Returns the value of the cookie."""
+    def begin(self, host: Host, user: str, address: str, agent: str, kept: list[Any] | None = None) -> str:
+        """A new session, always under a new number. ``kept``: the account's row when the password was checked; where another
+        password has come since, the session is over at once. Returns the value of the cookie."""
         self.sweep()
         mine = [each for each in self._all.values() if each.user == user]
         for full, most in ((mine, EACH), (list(self._all.values()), ALL)):
@@ -64,7 +65,7 @@ class Browsers:
                 self.end(min(full, key=lambda each: each.used))
         cookie, now = secrets.token_urlsafe(32), time.time()
         id = hashed(cookie)
-        kept = host.users.row(user)
+        kept = host.users.row(user) if kept is None else kept
         self._all[id] = Signed(id, parse(user), host, kept, address, agent[:200], now, now, now)
         return cookie
 

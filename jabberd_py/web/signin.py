@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from typing import Any
 
 import gevent
 from flask import Blueprint, g, redirect, render_template, request
@@ -58,7 +59,7 @@ def sign_in() -> str | Response | tuple[str, int]:
     try:
         if not open_:
             raise Refused(PLAIN, "not by https")
-        host, user, back = _check(said, request.form.get("password", ""), request.form.get("code", ""))
+        host, user, back, kept = _check(said, request.form.get("password", ""), request.form.get("code", ""))
     except Refused as refused:
         if refused.heard or _unheard.spend(neighbourhood(request.remote_addr or "")):
             where = request.remote_addr
@@ -70,7 +71,7 @@ def sign_in() -> str | Response | tuple[str, int]:
     browsers = web().browsers
     if g.signed is not None:
         browsers.end(g.signed)
-    cookie = browsers.begin(host, user, request.remote_addr or "", request.user_agent.string)
+    cookie = browsers.begin(host, user, request.remote_addr or "", request.user_agent.string, kept)
     g.signed = browsers.find(cookie)
     g.new_cookie = ("jabberd", cookie)
     if back:
@@ -102,9 +103,9 @@ def _home() -> str:
     return "/console" if is_administrator() and web().console else "/account"
 
 
-def _check(said: str, password: str, code: str) -> tuple[Host, str, bool]:
-    """The host and the bare address of who signs in; True if that has undone the deletion of the account. Unknown accounts
-    take the same time and get the same text. Blocks. Raises Refused."""
+def _check(said: str, password: str, code: str) -> tuple[Host, str, bool, list[Any]]:
+    """The host and the bare address of who signs in; True if that has undone the deletion of the account; its row in the store.
+    Unknown accounts take the same time and get the same text. Blocks. Raises Refused."""
     global _checking
     guard, here, address = web().guard, web().host, request.remote_addr or ""
     back, (host, user) = False, _account(said)
@@ -145,7 +146,7 @@ def _check(said: str, password: str, code: str) -> tuple[Host, str, bool]:
         now = host.users.row(user)
         if kept and now and now[0][0] == kept[0][0]:
             guard.succeeded(user, address)
-            return host, user, back
+            return host, user, back, now
         reason = "wrong password"  # it was changed while the code was looked at
     guard.failed(user, address)
     xdb.release()

@@ -317,6 +317,14 @@ def test_an_option_is_found_by_words_of_its_explanation(chief: Browser) -> None:
     chief.send("Find", text="largest file")
     assert [href for href, _ in chief.page.links if "options/services.upload" in href], chief.page.text
     assert "modules.mam" not in chief.page.text and "max_size" in chief.page.text
+    for text, place in (
+        ("ban", "modules.blacklist"),
+        ("lets encrypt", "modules.acme"),
+        ("max size", "services.upload"),
+    ):
+        chief.get("/console/options/")
+        chief.send("Find", text=text)
+        assert [href for href, _ in chief.page.links if place in href], text
     assert "Nothing has all these words" in chief.send("Find", text="<b>\u2603").text
 
 

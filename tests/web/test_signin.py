@@ -352,6 +352,19 @@ def test_scripts_of_a_page_that_was_left_open_do_not_keep_its_session() -> None:
     assert sessions.find(cookie, use=False) is None
 
 
+def test_a_sign_in_that_was_checked_with_the_old_password_is_over() -> None:
+    """The password has changed between the check and the session."""
+    row = [("the new keys", False)]
+    host: Any = SimpleNamespace(
+        domain="localhost", users=SimpleNamespace(row=lambda user: row, tickets=Tickets())
+    )
+    host.router = SimpleNamespace(instances={"localhost": host})
+    sessions = Browsers()
+    sessions.idle, sessions.longest = 100.0, 1000.0
+    assert sessions.find(sessions.begin(host, PLAIN, "", "", kept=[("the old keys", False)])) is None
+    assert sessions.find(sessions.begin(host, PLAIN, "", "", kept=row)) is not None
+
+
 def test_wrong_codes_of_an_account_are_few(
     browser: Callable[..., Browser], site: ServerProcess, account: Any
 ) -> None:

@@ -21,6 +21,9 @@ HOME = "/console/commands"
 SUBJECTS = ("jid", "room", "node", "name", "domain", "reported")
 """Arguments that a command is about."""
 UNIMPORTANT = ("back", "_token")
+FIRST = {"accounts list": {"first": "200"}, "rooms list": {"limit": "200"}, "invites list": {"limit": "200"},
+         "uploads list": {"limit": "200"}}  # fmt: skip
+"""Command -> arguments that the page begins with: as many rows as it shows."""
 SHOWN = "_shown"
 """The field of a form of a whole list: the host, and what the list had, one a line."""
 LISTS = {each: each.replace(" set", " show") for each in ("admins set", "blacklist set", "whitelist set")}
@@ -50,7 +53,9 @@ def do(name: str) -> str | Response | tuple[str, int]:
     if name == "rooms config" and request.values.get("room") and request.values.get("setting"):
         entry = entry | {"help": _setting(form, request.values["room"], request.values["setting"])}
     if request.method != "POST":
-        given = {key: value for key, value in request.args.items() if key not in UNIMPORTANT}
+        given = FIRST.get(name, {}) | {
+            key: value for key, value in request.args.items() if key not in UNIMPORTANT
+        }
         form.fill(given)
         if name in LISTS and "jids" not in given:
             _begin(form, LISTS[name], given)
