@@ -114,7 +114,10 @@ def undo() -> Response:
     except CommandError as error:
         tell(str(error), "error")
     else:
-        tell("Taken back." + _values(answer))
+        tell(
+            ("Taken back." if request.form.get("change") else "The last change is taken back.")
+            + _values(answer)
+        )
     return redirect("/console/options/", 303)
 
 
