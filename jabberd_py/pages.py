@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Any, NamedTuple
+
+from .xmpp.prep import domainprep
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS")
 BODY = 64 * 1024
@@ -50,7 +53,7 @@ class Request:
     below    what of the path stands behind the page's own; empty, or it begins with ``/``
     address  IP address of the client, also behind a trusted proxy
     secure   can nobody on the way read it?
-    host     the domain of the header Host, in lower case, without a port
+    host     the domain of the header Host, without a port, written as our domains are (`domainprep`): browsers send A-labels
     """
 
     def __init__(self, environ: dict[str, Any]) -> None:
@@ -63,6 +66,8 @@ class Request:
         self.secure: bool = environ["wsgi.url_scheme"] == "https"
         name = environ.get("HTTP_HOST", "").lower()
         self.host = name.partition("]")[0] + "]" if name.startswith("[") else name.partition(":")[0]
+        with suppress(ValueError):
+            self.host = domainprep(self.host)
 
     def header(self, name: str) -> str:
         """Empty if there is none."""

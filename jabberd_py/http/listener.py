@@ -13,6 +13,7 @@ from .. import log
 from ..net.accept import Ports, Wanted
 from ..net.channel import XMPP, Channel, Secure
 from ..net.crowd import Crowd
+from ..net.identity import a_label_form
 from ..net.karma import Rates
 from ..net.networks import Networks
 from ..net.stream import Closed
@@ -109,7 +110,7 @@ class Web:
 
     def base(self, host: str) -> str:
         """What the addresses of a host's pages begin with, for clients. Raises StanzaError: there is no web server."""
-        options = self.options
+        options, host = self.options, a_label_form(host)
         if options.url is not None:
             return options.url.replace("{host}", host)
         if not self.ports.listeners:

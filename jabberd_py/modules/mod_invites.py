@@ -280,7 +280,7 @@ class Invites(Module):
             ibr = ";ibr=y" if link.registers else ""
             return f"xmpp:{quote(link.contact, safe='@')}?roster;preauth={token}{ibr}"
         node = quote(link.name, safe="") + "@" if link.name else ""
-        return f"xmpp:{node}{self.host.domain}?register;preauth={token}"
+        return f"xmpp:{node}{quote(self.host.domain, safe='[:]')}?register;preauth={token}"
 
     def page(self, token: str) -> str | None:
         """The landing page; None: there is no web server."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote
 
 import gevent
 from gevent.pool import Pool
@@ -84,7 +85,7 @@ class ServerInfo(Module):
                 )
                 return
             self.features = (NS,)
-            more[FIELD] = f"xmpp:{service.domain}?;node={NODE}"
+            more[FIELD] = f"xmpp:{quote(service.domain)}?;node={NODE}"
             text = str(self.describe())
             if text == self.said:
                 return

@@ -11,7 +11,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from ..net.identity import a_label_form, cover
+from ..net.identity import a_label_form, a_labels, cover
 from ..xmpp.errors import StanzaError
 
 if TYPE_CHECKING:
@@ -34,7 +34,8 @@ def ours(name: str, router: Router, more: Collection[str], shown: Collection[str
         *(a_label_form(each) for each in (*router.instances, *more)),
         *(_known_as(router, each) for each in router.instances),
     ]
-    return name in known or cover(shown, name) or name in machine()
+    written = a_labels(name) or name
+    return written in known or cover(shown, written) or name in machine()
 
 
 def is_address(name: str) -> bool:

@@ -202,10 +202,11 @@ def done() -> str:
     setup = state()
     if setup.done is None:
         abort(404)
+    administrator = setup.answers["result"]["administrator"]
     acme = setup.certificate() if setup.answers["tls"] == "acme" else None
     return render_template(
         "setup/done.html", acme=acme, answers=setup.answers, domain=setup.done,
-        administrator=setup.answers["result"]["administrator"],
+        administrator=administrator, uri=f"xmpp:{quote(administrator, safe='@[:]')}",
         records=setup.records(setup.done), clients=CLIENTS, console=f"{context.web().host.router.base(setup.done)}/console",
     )  # fmt: skip
 

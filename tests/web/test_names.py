@@ -69,3 +69,19 @@ def test_browsers_are_told_to_come_by_https(site: ServerProcess) -> None:
         web = Web(site, kind)
         assert "strict-transport-security" not in web.get("/sign-in").headers
         web.close()
+
+
+def test_a_domain_in_another_script_has_pages_links_and_slots_of_its_own(start_server: Any) -> None:
+    domain, ascii_ = "日本.example", "xn--wgv71a.example"
+    config = {"hosts": {"localhost": {}, domain: {}}, "modules": {"register": {"enabled": True}}}
+    server = start_server(config)
+    made = server.ask("invites add", host=domain)
+    assert made["uri"].isascii() and made["uri"].startswith("xmpp:%E6%97%A5%E6%9C%AC.example?register")
+    assert made["landing_url"].startswith(f"https://{ascii_}:")
+    web = Web(server, "https")
+    web.name = ascii_
+    invitation = web.get("/invite/" + made["landing_url"].rpartition("/")[2])
+    assert invitation.status == 200 and invitation.headers["link"].startswith("<xmpp:%E6")
+    assert f"@{domain}" in web.get("/register").body.decode()
+    assert f"https://{ascii_}:" in web.get("/.well-known/host-meta").body.decode()
+    web.close()
