@@ -262,7 +262,7 @@ def wanted(command: str) -> dict[str, str | None]:
         )
     if command == "config undo":
         number, history = request.form.get("change", ""), run("config history")
-        values = next((each["values"] for each in history if number in ("", each["change"])), [])
+        values: list[str] = next((each["values"] for each in history if number in ("", each["change"])), [])
         before = (re.fullmatch(r"(\S+): (.*) -> .*", each, re.S) for each in values)
         return {each[1]: each[2].removesuffix(" (the default)") for each in before if each}
     return {}
