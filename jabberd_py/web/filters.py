@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -227,6 +228,15 @@ DONE = {
 """Command -> what is said when it is done; words in braces are arguments. Of others: its name, whom it was about, how many."""
 
 
+_commands = re.compile("`?(" + "|".join(sorted(WORDS, key=len, reverse=True)) + ")`?(?! ?[=-])")
+
+
+def helped(text: str) -> str:
+    """The explanation of a command in the words of the pages: other commands and arguments as they are called there."""
+    text = _commands.sub(lambda found: f'"{WORDS[found[1]]}"' if " " in found[1] else found[0], text)
+    return re.sub(r"--(\w+)", lambda found: f'"{title(found[1])}"', text)
+
+
 def command(name: str) -> str:
     return WORDS.get(name) or title(name)
 
@@ -238,6 +248,7 @@ FILTERS = {
     "segment": lambda text: quote(text, safe="@"),
     "given": given,
     "code": code,
+    "helped": helped,
     "command": command,
     "when": when,
     "clock": clock,

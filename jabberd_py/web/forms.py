@@ -57,7 +57,7 @@ LABELS = {
 }
 """Argument -> what its field is called; others by their own name."""
 DESTROYS = frozenset((
-    "delete", "destroy", "purge", "remove", "clear", "stop", "restart",
+    "delete", "destroy", "purge", "remove", "clear", "stop",
 ))  # fmt: skip
 """Words in the names of commands that a person should think about twice."""
 

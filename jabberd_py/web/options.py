@@ -54,7 +54,7 @@ def index() -> str:
         top=TOP,
         text=text,
         history=[] if text else run("config history"),
-        set=[] if text else run("config show"),
+        set=[] if text else [row | {"value": shown(row["value"])} for row in run("config show")],
     )
 
 

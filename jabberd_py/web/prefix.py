@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from urllib.parse import urlsplit
 
-from flask import Response
+from flask import Response, request
 
 from ..xmpp.errors import StanzaError
 from .context import web
@@ -30,6 +30,9 @@ def add(response: Response) -> None:
     if not found:
         return
     where = response.headers.get("Location", "")
+    parts = urlsplit(where)
+    if parts.netloc == request.host:  # Werkzeug's own redirects name the host
+        where = parts._replace(scheme="", netloc="").geturl()
     if where.startswith("/") and not where.startswith("//"):
         response.headers["Location"] = found + where
     if response.mimetype == "text/html" and not response.is_streamed:

@@ -227,6 +227,8 @@ def test_a_server_that_cannot_be_reached_is_explained(
     assert site.ask("s2s failures")[0]["returned"] == 1
     page = chief.send("Try again now")
     assert page.path == "/console/federation" and "Try a server again" in page.text
+    page = chief.get("/console/do/check%20federation?domain=down.example&back=/console/federation")
+    assert "What it means:" in page.text and "no XMPP server answers on that port" in page.text
 
 
 def ended(chief: Browser, page: Page) -> Page:

@@ -99,6 +99,7 @@ def test_every_link_of_every_page_leads_to_a_page(site: ServerProcess, kind: str
     assert browser.get(f"{PREFIX}/console/users").path.startswith(f"{PREFIX}/sign-in?next=")
     browser.send("Sign in", address="chief@localhost", password=PASSWORD)
     assert browser.page.path == f"{PREFIX}/console/users" and browser.page.status == 200
+    assert browser.get(f"{PREFIX}/console/options").path == f"{PREFIX}/console/options/"
     waiting, seen = [f"{PREFIX}/console", f"{PREFIX}/account"], set[str]()
     while waiting and len(seen) < (PATHS if kind == "strips" else 8):
         path = waiting.pop(0)

@@ -350,6 +350,9 @@ def test_scripts_of_a_page_that_was_left_open_do_not_keep_its_session() -> None:
     assert sessions.find(cookie) is signed and signed.used > then
     signed.used -= 101
     assert sessions.find(cookie, use=False) is None
+    cookie = sessions.begin(host, PLAIN, "", "")
+    host.router.instances.clear()  # a reload has removed the host
+    assert sessions.find(cookie) is None
 
 
 def test_a_sign_in_that_was_checked_with_the_old_password_is_over() -> None:

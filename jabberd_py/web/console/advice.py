@@ -84,8 +84,8 @@ def explain(trouble: str) -> str:
     )
 
 
-NAMES = ("check", "trouble", "domain", "about", "name")
-"""Fields of a check that have a place of their own on the page."""
+NAMES = ("check", "trouble", "domain", "about", "name", "modules")
+"""Fields of a check that have a place of their own on the page, or are no help there."""
 
 
 class Finding(NamedTuple):

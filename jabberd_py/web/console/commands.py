@@ -15,6 +15,7 @@ from ..context import administrator, caller, local, registry, tell
 from ..filters import DONE, command, named, title
 from ..options import BACK, SURE, SURELY, leads_out, wanted
 from . import console
+from .advice import explain
 from .people import hosts
 
 HOME = "/console/commands"
@@ -157,6 +158,14 @@ def _run(name: str, form: forms.Form) -> tuple[bool, Any]:
 
 
 def _page(entry: dict[str, Any], form: forms.Form, back: str, ran: bool = False, result: Any = None) -> str:
+    meaning = ""
+    if entry["name"] == "check federation" and isinstance(result, list):
+        meaning = next((explain(row["trouble"]) for row in result if row.get("trouble")), "")
+        result = [
+            {key: value for key, value in row.items() if key != "trouble" or value != row["result"]}
+            for row in result
+        ]
     return render_template(
         "console/do.html", entry=entry, form=form, back=back, destroys=forms.destroys(entry["name"]), ran=ran, result=result,
+        meaning=meaning,
     )  # fmt: skip
