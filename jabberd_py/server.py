@@ -30,7 +30,7 @@ from .hello import say_hello
 from .hosting import Hosting, fixed
 from .http.bosh import Bosh
 from .http.listener import Web
-from .http.metrics import Figure, Metrics, page
+from .http.metrics import Figure, Metrics, listening_on, page
 from .http.websocket import Door
 from .jsm.host import Host
 from .net import certfiles
@@ -117,6 +117,14 @@ class Server:
         except OptionError as error:
             raise self.config.error(str(error), "metrics", error.option) from None
 
+    def _try_metrics(self, wanted: Any) -> None:
+        """That port is taken by the next start: can it be? Raises OptionError."""
+        now: Any = self.config["metrics"]
+        for address in wanted.address if wanted.port is not None else ():
+            ours = self.metrics is not None and wanted.port == now.port and address in now.address
+            if not ours:
+                listening_on(address, wanted.port).close()
+
     def _prepare_ports(self, settings: Config, undo: ExitStack) -> Callable[[], None]:
         """The first step of a change of listeners and their options. Raises ConfigError. Returns the second step."""
         steps, section = [], "c2s"
@@ -132,6 +140,8 @@ class Server:
             steps.append(self.web.prepare(settings["http"], undo))
             section = "bytestreams"
             steps.append(bytestreams.prepare(settings["bytestreams"], undo))
+            section = "metrics"
+            self._try_metrics(settings["metrics"])
         except Conflict as error:
             raise settings.error(str(error), "components", error.component, error.option) from None
         except OptionError as error:

@@ -170,7 +170,9 @@ class Setup:
         if self.server.config["http"].challenge_port is None:
             changes["http.challenge_port"] = CHALLENGES
         answer: dict[str, Any] = outcome(
-            self.server.router.commands.run(caller, "config apply", {"changes": json.dumps(changes)})
+            self.server.router.commands.run(
+                caller, "config apply", {"changes": json.dumps(changes, ensure_ascii=False)}
+            )
         )
         if self.server.store is not None:
             gevent.spawn(self._order, name)

@@ -123,6 +123,14 @@ class Place(NamedTuple):
     bound: tuple[str, int]
 
 
+def listening_on(address: str, port: int) -> socket.socket:
+    """Raises OptionError."""
+    try:
+        return listen(address, port, WAITING)
+    except OSError as error:
+        raise OptionError("port", f"cannot listen on {address} port {port}: {error.strerror}") from None
+
+
 class Metrics:
     """The port of its own. Takes it at once; raises OptionError."""
 
@@ -132,12 +140,10 @@ class Metrics:
         port = options.port or 0
         for address in options.address:
             try:
-                listening = listen(address, port, WAITING)
-            except OSError as error:
+                listening = listening_on(address, port)
+            except OptionError:
                 self.close()
-                raise OptionError(
-                    "port", f"cannot listen on {address} port {port}: {error.strerror}"
-                ) from None
+                raise
             listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # an answer is two writes
             self.servers.append(
                 WSGIServer(listening, application, spawn=WAITING, log=None, error_log=_Errors())

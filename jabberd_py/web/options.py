@@ -79,7 +79,9 @@ def place(place: str) -> str | Response | tuple[str, int]:
                 form.fields.append(Field(SURE, SURELY, "checkbox"))
                 raise CommandError(f"{out}. {BACK}")
             answer: dict[str, Any] = (
-                run("config apply", changes=json.dumps(changes)) if changes else {"changed": False}
+                run("config apply", changes=json.dumps(changes, ensure_ascii=False))
+                if changes
+                else {"changed": False}
             )
         except CommandError as error:
             form.error = str(error)

@@ -66,7 +66,7 @@ def who() -> Response:
         if not next(row["value"] for row in rows if row["option"].endswith(".enabled")):
             changes[f"{_place(host)}.enabled"] = "yes"
             done = f"Who may register on {host} after the next start of the server: {name[:1].lower()}{name[1:]}."
-    return act("config apply", PAGE, done, changes=json.dumps(changes))
+    return act("config apply", PAGE, done, changes=json.dumps(changes, ensure_ascii=False))
 
 
 @blueprint.route(PAGE, methods=["POST"])

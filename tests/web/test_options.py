@@ -353,6 +353,25 @@ def test_what_no_xml_can_have_is_no_option(site: ServerProcess, chief: Browser) 
         mapping_of(str)({"a\x01": "b"})
 
 
+def test_what_only_the_next_start_would_find_wrong_is_told_at_once(
+    site: ServerProcess, chief: Browser
+) -> None:
+    before = site.file.read_text()
+    chief.get("/console/options/metrics")
+    page = chief.send("Save", address="192.0.2.1", port="9273")
+    assert page.status == 400 and "metrics.port: cannot listen on 192.0.2.1 port 9273" in page.text
+    assert site.file.read_text() == before
+
+
+def test_a_text_may_have_any_letters(site: ServerProcess, chief: Browser) -> None:
+    before = site.file.read_text()
+    chief.get("/console/options/modules.register")
+    page = chief.send("Save", instructions="Welcome \U0001f600")
+    assert "and in use" in page.text and page.form("Save").fields["instructions"] == "Welcome \U0001f600"
+    site.ask("config undo")
+    assert site.file.read_text() == before
+
+
 def test_a_value_that_is_no_option_is_refused(site: ServerProcess, chief: Browser) -> None:
     chief.get("/console/options/<script>alert(1)</script>")
     assert chief.page.status == 404 and "<script>alert" not in chief.page.html
