@@ -44,6 +44,8 @@ STAGING = {KNOWN["letsencrypt"]: KNOWN["letsencrypt-staging"]}
 """What is asked first, since mistakes cost nothing there."""
 FIRST, LONGEST = 300.0, 86400.0
 """Seconds of waiting after the first failure, and at most (it doubles)."""
+ASK, OFTEN = 6 * 3600.0, 600.0
+"""Seconds until the authority is asked again when the certificate is to be renewed: if it does not say, and at least."""
 PATIENT = 7 * 86400.0
 """Seconds that an authority can make us wait."""
 JITTER = 0.05
@@ -100,7 +102,10 @@ class Acme(Module):
     @every(600)
     def look(self) -> None:
         """Renews the certificate if its time has come. Blocks."""
-        if self.directory is None or time.time() < self._next():
+        if self.directory is None:
+            return
+        self._ask()
+        if time.time() < self._next():
             return
         xdb.release()
         with self.turn:
@@ -196,8 +201,7 @@ class Acme(Module):
     def _order(self, directory: str, names: list[str], key: bytes) -> tuple[bytes, dict[str, str]]:
         """(chain, names that were left out with the reason): a service whose name has no address must not keep the host from
         its certificate."""
-        name = hashlib.sha256(directory.encode()).hexdigest()[:16]
-        authority = Authority(directory, self.folder / f"account-{name}.json", self.email, self.ca, _present)
+        authority = self._authority(directory)
         left_out: dict[str, str] = {}
         while True:
             rest = [each for each in names if each not in left_out]
@@ -214,6 +218,10 @@ class Acme(Module):
                 logger.warning(
                     "left out of the certificate", names=" ".join(found), reason="; ".join(found.values())
                 )
+
+    def _authority(self, directory: str) -> Authority:
+        name = hashlib.sha256(directory.encode()).hexdigest()[:16]
+        return Authority(directory, self.folder / f"account-{name}.json", self.email, self.ca, _present)
 
     def _names(self) -> list[str]:
         """The host's, then those of its services that have no files of their own, as A-labels."""
@@ -289,7 +297,34 @@ class Acme(Module):
             return 0.0
         if state["proven"][0] != self.directory:
             return 0.0
+        told = state.get("told_time", {})
+        if told.get("serial") == cert.serial_number and told["at"] is not None:
+            return within(cert, told["at"])
         return renewal(cert, self.host.domain)
+
+    def _ask(self) -> None:
+        """Asks the authority when it would like to see the certificate renewed (RFC 9773). If it does not answer, what it said
+        last holds, or our own time. Blocks."""
+        state, now = self._state(), time.time()
+        try:
+            chain = self._files()[0].read_bytes()
+            serial = certfiles.read(*self._files())[0].serial_number
+        except (OSError, ValueError):
+            return
+        told = state.get("told_time", {})
+        if told.get("serial") != serial:
+            told = {"serial": serial, "at": None, "again": 0.0}
+        asked = now < told["again"] < now + LONGEST
+        if asked or state.get("failures") or state.get("proven", [""])[0] != self.directory:
+            return
+        xdb.release()
+        try:
+            told["at"], again = self._authority(self.directory).renewal(chain)
+        except ACMEError as error:
+            logger.debug("the authority does not say when", host=self.host.domain, reason=str(error))
+            again = now + ASK
+        told["again"] = min(max(again, now + OFTEN), now + LONGEST - 1)
+        self._keep(self._state() | {"told_time": told})
 
     # -- what is kept -------------------------------------------------------------------------------------
 
@@ -325,6 +360,13 @@ def renewal(cert: x509.Certificate, domain: str) -> float:
     early = life * (JITTER * hashlib.sha256(domain.encode()).digest()[0] / 255)
     when: datetime.datetime = cert.not_valid_after_utc - life / 3 - early
     return when.timestamp()
+
+
+def within(cert: x509.Certificate, when: float) -> float:
+    """A time that an authority has told, but neither so late that little life is left, nor so early that a wrong answer makes
+    us order again and again. Seconds since 1970."""
+    begin, end = cert.not_valid_before_utc.timestamp(), cert.not_valid_after_utc.timestamp()
+    return max(min(when, end - (end - begin) / 10), begin + min(LONGEST, (end - begin) / 3))
 
 
 def _present(token: str, content: bytes | None) -> None:

@@ -28,6 +28,7 @@ PROTOCOLS = (
     RFC(
         8555, "Automatic Certificate Management Environment (ACME)", missing="DNS-01, TLS-ALPN-01, revocation"
     ),
+    RFC(9773, "ACME Renewal Information (ARI) Extension", missing="the field `replaces` of an order"),
 )
 logger = log.get(__name__)
 
@@ -160,17 +161,27 @@ class Authority:
             when = f"{cert.not_valid_before_utc:%Y-%m-%d %H:%M} UTC"
             raise ACMEError(f"what was issued is not valid before {when}: the clock of this machine is wrong")
 
+    def renewal(self, chain: bytes) -> tuple[float | None, float]:
+        """When the authority would like to see the certificate (PEM) renewed, somewhere in the window that it tells (RFC 9773
+        section 4.2; None: it tells none), and when to ask it again. Seconds since 1970. Blocks. Raises ACMEError."""
+        from acme import client
+
+        try:
+            net = self._net(self._kept()["key"])
+            made = client.ClientV2(client.ClientV2.get_directory(self.directory, net), net)
+            when, again = made.renewal_time(chain)
+            return None if when is None else when.timestamp(), again.timestamp()
+        except Exception as error:  # the library raises whatever a strange answer leads to
+            raise ACMEError(f"{self.directory}: no renewal information: {_reason(error)}") from None
+
     # -- the account ------------------------------------------------------------------------------------
 
     def _client(self) -> Any:
         """With an account (section 7.3)."""
-        import josepy
         from acme import client, errors, messages
 
         kept = self._kept()
-        key = josepy.JWKEC.from_json(kept["key"])
-        self.net = _network()(key, alg=josepy.ES256, verify_ssl=self.ca or True, timeout=TIMEOUT,
-                              user_agent=f"jabberd_py/{__version__}")  # fmt: skip
+        self.net = self._net(kept["key"])
         made = client.ClientV2(client.ClientV2.get_directory(self.directory, self.net), self.net)
         if kept.get("uri") is None:
             wanted = messages.NewRegistration.from_data(email=self.email, terms_of_service_agreed=True)
@@ -181,6 +192,16 @@ class Authority:
             self._keep(kept)
         self.net.account = messages.RegistrationResource(uri=kept["uri"], body=messages.Registration())
         return made
+
+    def _net(self, key: dict[str, Any]) -> Any:
+        """For the key of the account, as JSON."""
+        import josepy
+
+        made = josepy.JWKEC.from_json(key)
+        agent = f"jabberd_py/{__version__}"
+        return _network()(
+            made, alg=josepy.ES256, verify_ssl=self.ca or True, timeout=TIMEOUT, user_agent=agent
+        )
 
     def _kept(self) -> dict[str, Any]:
         import josepy

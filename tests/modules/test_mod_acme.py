@@ -7,6 +7,7 @@ import shutil
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Iterator
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,9 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
 
-from jabberd_py.modules.mod_acme import renewal
+from jabberd_py.modules.mod_acme import renewal, within
+from jabberd_py.net.acme import ACMEError, Authority
 from jabberd_py.net.tls import make_self_signed
+from tests.ca import CA
 from tests.client import Client
 from tests.pebble import Pebble, certificate, names
 from tests.peers import free_port
@@ -44,11 +48,14 @@ def pebble(tmp_path_factory: pytest.TempPathFactory, gate: int) -> Iterator[Pebb
 
 
 class Moody:
-    """An authority that answers everything with 429. ``asked``: paths."""
+    """An authority that answers everything but `says` with 429. ``asked``: paths."""
 
     def __init__(self, folder: Path) -> None:
         self.asked: list[str] = []
         self.date = formatdate(usegmt=True)
+        self.says: dict[str, bytes] = {}
+        self.info = b""
+        """What it answers at other paths, and about the renewal of any certificate (RFC 9773)."""
         make_self_signed(["moody.example", "localhost"], folder / "moody.pem", folder / "moody.key")
         self.certificate = folder / "moody.pem"
         moody = self
@@ -56,11 +63,22 @@ class Moody:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 moody.asked.append(self.path)
+                if self.path in moody.says or self.path.startswith("/info/"):
+                    self.answer(moody.says.get(self.path, moody.info))
+                    return
                 body = json.dumps(
                     {"type": "urn:ietf:params:acme:error:rateLimited", "detail": "too many orders"}
                 ).encode()
                 self.send_response_only(429)
                 for name, value in {"Content-Type": "application/problem+json", "Retry-After": "7200", "Date": moody.date,
+                                    "Content-Length": str(len(body))}.items():  # fmt: skip
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(body)
+
+            def answer(self, body: bytes) -> None:
+                self.send_response_only(200)
+                for name, value in {"Content-Type": "application/json", "Retry-After": "7200",
                                     "Content-Length": str(len(body))}.items():  # fmt: skip
                     self.send_header(name, value)
                 self.end_headers()
@@ -282,3 +300,50 @@ def test_renewal_is_due_with_a_third_of_the_life_left() -> None:
 
     due = [(renewal(Cert, name) - Cert.not_valid_before_utc.timestamp()) / 86400 for name in folder_names]  # type: ignore[arg-type]
     assert 55 <= min(due) < max(due) <= 60 and len(set(due)) > 25
+
+
+def issued(folder: Path) -> Path:
+    """A certificate with what an authority's has: an authority key identifier."""
+    CA(folder).server_certificate("ari.example")
+    return folder / "ari.example.pem"
+
+
+def test_an_authority_tells_when_to_renew(moody: Moody, tmp_path: Path) -> None:
+    """RFC 9773: within its window; whatever else it answers is an error, which changes nothing."""
+    chain = issued(tmp_path).read_bytes()
+    authority = Authority(
+        moody.directory.replace("/dir", "/told"),
+        tmp_path / "account.json",
+        None,
+        str(moody.certificate),
+        print,
+    )
+    with pytest.raises(ACMEError):
+        authority.renewal(chain)  # 429
+    moody.says["/told"] = b"{}"
+    assert authority.renewal(chain)[0] is None
+    moody.says["/told"] = json.dumps({"renewalInfo": moody.directory.replace("/dir", "/info")}).encode()
+    start, end = "2031-01-02T04:00:00Z", "2031-01-03T04:00:00Z"
+    moody.info = json.dumps({"suggestedWindow": {"start": start, "end": end}}).encode()
+    when, again = authority.renewal(chain)
+    assert when is not None and datetime.datetime.fromisoformat(start).timestamp() <= when
+    assert when <= datetime.datetime.fromisoformat(end).timestamp()
+    assert 7000 < again - time.time() < 7300
+    for strange in (
+        b"",
+        b"[]",
+        b"{}",
+        b'{"suggestedWindow": {"start": "x", "end": 3}}',
+        b'{"suggestedWindow": null}',
+    ):
+        moody.info = strange
+        with pytest.raises(ACMEError, match="no renewal information"):
+            authority.renewal(chain)
+
+
+def test_a_told_time_is_neither_too_late_nor_too_early(tmp_path: Path) -> None:
+    cert = x509.load_pem_x509_certificate(issued(tmp_path).read_bytes())
+    begin, end = cert.not_valid_before_utc.timestamp(), cert.not_valid_after_utc.timestamp()
+    middle = (begin + end) / 2
+    assert within(cert, middle) == middle
+    assert begin < within(cert, 0) < middle < within(cert, end + 1e9) < end
