@@ -19,8 +19,6 @@ PRIVATE = (
 )  # fmt: skip
 """Last words of domains that are not in the internet's DNS."""
 _around = re.compile(r"^https?://|^xmpp:|/+$").sub
-SHORTEST = 8
-"""Characters of the administrator's password."""
 
 
 def domain_of(name: str) -> str:
@@ -92,11 +90,11 @@ def public(name: str) -> bool:
     return "." in name and last not in PRIVATE and not name.endswith(".home.arpa") and not last.isdigit()
 
 
-def strong(password: str, address: str) -> None:
-    """Raises WrongArgument: the password is too weak for an administrator."""
+def strong(password: str, address: str, shortest: int) -> None:
+    """Raises WrongArgument: the password is too weak for an administrator, or has fewer than ``shortest`` characters."""
     name = address.partition("@")[0].lower()
-    if len(password) < SHORTEST:
-        raise WrongArgument(f"password: at least {SHORTEST} characters, please", "password")
+    if len(password) < shortest:
+        raise WrongArgument(f"a password needs {shortest} characters", "password")
     if len(set(password)) < 5 or password.lower() in (
         name,
         name * 2,

@@ -104,6 +104,12 @@ class Setup:
             and (self.done is not None or not any_account())
         )
 
+    @property
+    def shortest(self) -> int:
+        """Characters that a password has at least."""
+        host = next(iter(self.server.config.hosts.values()))
+        return int(host.modules["passwords"]["shortest"])
+
     def close(self) -> None:
         """For good."""
         self.token = self.session = None
@@ -196,7 +202,7 @@ class Setup:
     ) -> dict[str, Any]:  # fmt: skip
         name = self.domain(name)
         chief = self.admin(admin, name)
-        strong(password, chief)
+        strong(password, chief, self.shortest)
         files = self.files(certificate, key, name) if tls == "files" else None
         if tls == "acme":
             self.acme(name, directory)

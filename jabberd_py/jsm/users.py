@@ -130,16 +130,18 @@ class Users:
             raise StanzaError("not-acceptable", "that name is reserved")
 
     def create(
-        self, user: str, password: str, also: Callable[[str], object] | None = None, disabled: bool = False
-    ) -> None:
+        self, user: str, password: str, also: Callable[[str], object] | None = None, disabled: bool = False, free: bool = False,
+    ) -> None:  # fmt: skip
         """Makes an account. Blocks until it is stored. ``also`` is called with the account's address in the same transaction:
-        what it raises undoes that. A caller who gives it has a right to the name; others must keep to ``names``. Raises
-        ValueError (bad address or password), StanzaError (conflict), StoreError."""
+        what it raises undoes that. A caller who gives it has a right to the name; others must keep to ``names``. ``free``: the
+        password need not keep to ``rules``. Raises ValueError (bad address or password), StanzaError (conflict, or a rule's),
+        StoreError."""
         user = str(self.jid(user))
+        if not free:
+            self.check_password(password)
         keys = self._derive(password)
         if exists(user):
             raise StanzaError("conflict", "that account exists")
-        self._check(password)
         if also is None:
             for rule in self.names:
                 rule(user)
@@ -156,10 +158,14 @@ class Users:
         forget(user)
         self.host.hooks.tell("created", user)
 
-    def set_password(self, user: str, password: str, also: Callable[[], object] | None = None) -> None:
-        """Blocks until it is stored. ``also`` is called in the same transaction: what it raises undoes that. Raises ValueError
-        (bad password), StanzaError (item-not-found), StoreError."""
-        self._check(password)
+    def set_password(
+        self, user: str, password: str, also: Callable[[], object] | None = None, free: bool = False
+    ) -> None:
+        """Blocks until it is stored. ``also`` is called in the same transaction: what it raises undoes that. ``free``: the
+        password need not keep to ``rules``. Raises ValueError (bad password), StanzaError (item-not-found, or a rule's),
+        StoreError."""
+        if not free:
+            self.check_password(password)
         keys = self._derive(password)
 
         def store() -> int:
@@ -174,7 +180,8 @@ class Users:
         if not changed:
             raise StanzaError("item-not-found", "there is no such account")
 
-    def _check(self, password: str) -> None:
+    def check_password(self, password: str) -> None:
+        """Raises ValueError or StanzaError: a rule is against it as a new one. Does not block."""
         for rule in self.rules:
             rule(password)
 

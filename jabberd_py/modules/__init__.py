@@ -63,6 +63,7 @@ ORDER = (
     "pubsub.bookmarks",
     "pubsub.vcard4",
     "pubsub.blocklists",
+    "mod_passwords",
     "mod_approval",
     "mod_register",
     "mod_forgotten",

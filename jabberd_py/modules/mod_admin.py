@@ -46,6 +46,7 @@ class Admin(Module):
         self,
         jid: AccountAddress,
         password: Password,
+        caller: Caller,
         count: int = 1,
         email: str = "",
         given_name: str = "",
@@ -57,7 +58,7 @@ class Admin(Module):
             raise ValueError(f"count: must be from 1 to {MOST}")
         card = vcard(email, given_name, surname)
         if count == 1:
-            self.host.users.create(jid.user, password)
+            self.host.users.create(jid.user, password, free=caller.operator)
             if card is not None and "vcard" in self.host.modules:
                 self.host["vcard"].keep(jid.user, card, str(card))
             yield {"jid": jid.user}
@@ -68,7 +69,7 @@ class Admin(Module):
                 parse(name)
             ):  # who makes one may not administer all that it does
                 raise StanzaError("not-allowed", f"{name} is an administrator: make that account by itself")
-            self.host.users.create(name, password)
+            self.host.users.create(name, password, free=caller.operator)
             yield Progress(number, count, name)
         yield {"created": count}
 
@@ -81,7 +82,7 @@ class Admin(Module):
         def drop() -> None:
             removed.append(tokens.drop(jid.user))
 
-        self.host.users.set_password(jid.user, password, *(() if tokens is None else (drop,)))
+        self.host.users.set_password(jid.user, password, None if tokens is None else drop, caller.operator)
         return {"tokens_removed": removed[-1]} if removed and removed[-1] else None
 
     @command("accounts disable", changes=True, needs="store")

@@ -10,7 +10,7 @@ from peewee import CharField, TextField
 
 from .. import log
 from ..commands import CommandError, outcome
-from ..hooks import Module, Option, on
+from ..hooks import Module, on
 from ..instance import Instance
 from ..net.karma import Karma, neighbourhood
 from ..xdb import OWNER_LENGTH, Table, spoilt, xdb
@@ -51,9 +51,6 @@ class Arrivals(Module):
 
     needs = ("roster", "invites")
     tables = (Arrival,)
-    min_password = Option(
-        int, 8, "characters that the password of somebody who was invited has at least", min=1
-    )
 
     def __init__(self, host: Instance, settings: Any = None) -> None:
         super().__init__(host, settings)
@@ -82,8 +79,7 @@ class Arrivals(Module):
         node = name_of(username or link.name)
         if link.name and node != link.name:
             raise StanzaError("not-acceptable", f"the invitation is for the name {link.name}")
-        if len(password) < self.min_password:
-            raise StanzaError("not-acceptable", f"a password needs {self.min_password} characters")
+        self.host.users.check_password(password)
         self._check(address)
         self.tries.spend(neighbourhood(address))
         user = str(self.host.users.jid(f"{node}@{self.host.domain}"))

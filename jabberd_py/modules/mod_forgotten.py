@@ -25,7 +25,6 @@ class Forgotten(Module):
 
     tables = (Link,)
     lifetime = Option(duration, "1d", "time after which a link to a new password ends", min=60, max=LATEST)
-    min_password = Option(int, 8, "characters that a password set by such a link has at least", min=1)
 
     def __init__(self, host: Any, settings: Any = None) -> None:
         super().__init__(host, settings)
@@ -65,8 +64,6 @@ class Forgotten(Module):
     def use(self, link: Link, password: str, address: str) -> None:
         """Sets the password, ends all sessions of the account, and removes its tokens and its second factor: whoever else had
         the account keeps nothing. Blocks. Raises ValueError, StanzaError, StoreError."""
-        if len(password) < self.min_password:
-            raise StanzaError("not-acceptable", f"a password needs {self.min_password} characters")
         others = [self.host.modules[name] for name in ("tokens", "web") if name in self.host.modules]
 
         def take() -> None:

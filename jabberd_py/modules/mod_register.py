@@ -83,7 +83,6 @@ class Register(Module):
         "questions of which a stranger has to answer one: each with its answers, separated by |",
     )
     instructions = Option(str, "Choose a username and a password.", "what people read above the form")
-    min_password = Option(int, 6, "characters a password must have at least", min=1)
     reserved = Option(
         list_of(nodeprep), RESERVED, "names that nobody can take here, nor others that look like them"
     )
@@ -96,7 +95,6 @@ class Register(Module):
     def __init__(self, host: Instance, settings: Mapping[str, Any] | None = None) -> None:
         super().__init__(host, settings)
         self.karma = Karma(1 / self.refill, self.per_address)
-        self.host.users.rules.append(self._check_password)
 
     def configure(self, settings: Mapping[str, Any]) -> None:
         super().configure(settings)
@@ -182,7 +180,7 @@ class Register(Module):
         if not wish.username or not wish.password:
             raise StanzaError("not-acceptable", "a username and a password are needed")
         node = name_of(wish.username)
-        self._check_password(wish.password)
+        self.host.users.check_password(wish.password)
         reason = self.host["approval"].check(wish.reason) if self.approval else ""
         # a name that is taken costs a token, too: else anybody could find out which accounts exist
         if self.per_address and not self.karma.spend(neighbourhood(address)):
@@ -209,10 +207,6 @@ class Register(Module):
             if _challenge(question) == challenge:
                 return _plain(answer) in [_plain(each) for each in answers.split("|")]
         return False
-
-    def _check_password(self, password: str) -> None:
-        if len(password) < self.min_password:
-            raise StanzaError("not-acceptable", f"a password needs {self.min_password} characters")
 
     # -- users -----------------------------------------------------------------------------
 
@@ -256,7 +250,6 @@ class Register(Module):
         try:
             if nodeprep(username) != user.node:
                 raise StanzaError("not-allowed", "that is not your account")
-            self._check_password(password)
             self.host.users.set_password(str(user), password)
         except ValueError as error:
             raise StanzaError("not-acceptable", str(error)) from None

@@ -13,7 +13,7 @@ from ..jsm import tickets
 from ..xdb import xdb
 from ..xmpp.errors import StanzaError
 from .arrive import clients
-from .context import act, me, proven, run, signed_in, takes, tell, web
+from .context import act, me, proven, run, shortest, signed_in, takes, tell, web
 from .signin import Refused, check_password, prove
 
 blueprint = Blueprint("account", __name__, url_prefix="/account")
@@ -39,7 +39,9 @@ def index() -> str | Response | tuple[str, int]:
         except (Refused, CommandError, ValueError) as wrong:
             error = str(wrong)
     facts = run("accounts show", jid=me().user)
-    page = render_template("account/index.html", facts=facts, error=error, clients=clients())
+    page = render_template(
+        "account/index.html", facts=facts, error=error, clients=clients(), least=shortest(me().host)
+    )
     return (page, 400) if error else page
 
 

@@ -9,7 +9,7 @@ from werkzeug.wrappers import Response
 
 from .. import log
 from ..xmpp.errors import StanzaError
-from .context import anyone, encrypted, near, tell, web
+from .context import anyone, encrypted, near, shortest, tell, web
 from .webchat import installed
 
 blueprint = Blueprint("arrive", __name__)
@@ -128,7 +128,7 @@ def invite(token: str) -> Response:
             error = _text(wrong)
     page = render_template(
         "arrive/invite.html", link=link, uri=invites.uri(link, token), name=name, error=error, usable=safe(), clients=clients(),
-        least=arrivals.min_password,
+        least=shortest(web().host),
     )  # fmt: skip
     response = make_response(page, 400 if error else 200)
     # programs that scan the picture of this page find the invitation
@@ -157,7 +157,7 @@ def register() -> str | Response | tuple[str, int]:
     challenge, question = module.question() if module.questions else ("", "")
     page = render_template(
         "arrive/register.html", said=said, error=error, usable=safe(), challenge=challenge, question=question,
-        reason=module.approval, least=module.min_password, text=module.instructions, clients=clients(),
+        reason=module.approval, least=shortest(web().host), text=module.instructions, clients=clients(),
     )  # fmt: skip
     return (page, 400) if error else page
 
@@ -175,6 +175,6 @@ def password(token: str) -> str | tuple[str, int]:
         except (ValueError, StanzaError) as wrong:
             error = _text(wrong)
     page = render_template(
-        "arrive/password.html", link=link, error=error, usable=safe(), least=forgotten.min_password
+        "arrive/password.html", link=link, error=error, usable=safe(), least=shortest(web().host)
     )
     return (page, 400) if error else page

@@ -11,6 +11,7 @@ from flask import abort, current_app, g, redirect, request
 from werkzeug.wrappers import Response
 
 from ..commands import Caller, CommandError, NotProven, Registry, outcome
+from ..jsm.host import Host
 from ..net.networks import loopback
 from .browsers import Signed
 from .site import Web
@@ -112,6 +113,12 @@ def run(command: str, /, **args: Any) -> Any:
 def may(command: str) -> bool:
     """Is there such a command, and may who asks run it somewhere?"""
     return registry().permits(caller(), command)
+
+
+def shortest(host: Host) -> int:
+    """Characters that a new password has at least on that host; 1 if nothing is said about that."""
+    module: Any = host.modules.get("passwords")
+    return 1 if module is None else int(module.shortest)
 
 
 def tell(text: str, kind: str = "done") -> None:

@@ -241,6 +241,7 @@ def _page(name: str, step: int, error: CommandError | None = None, good: str = "
     wrong = FIELDS.get((error and error.argument) or "")
     page = render_template(
         f"setup/{name}.html", page=name, step=step, answers=state().answers, wrong=wrong, good=good,
+        least=state().shortest,
         error=error and str(error).removeprefix(f"{error.argument}:").strip(),
     )  # fmt: skip
     return (page, 400) if error is not None else page

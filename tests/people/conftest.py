@@ -18,7 +18,6 @@ CONFIG: dict[str, Any] = {
             "admins": [BOSS],
             "modules": {
                 "invites": {"users": "accounts", "most": 3, "per_day": 5},
-                "arrivals": {"min_password": 6},
                 "group_rooms": {"rooms": {"Class": [HALL]}},
             },
         },

@@ -135,15 +135,15 @@ def test_a_form_in_the_browser_is_live_and_undone(site: ServerProcess, chief: Br
         assert chief.get(f"/console/options/{name}").status == 200, name
     before = site.file.read_text()
     chief.get("/console/options/modules.register")
-    chief.send("Save", instructions="[not a list", min_password="9")
+    chief.send("Save", instructions="[not a list", per_stream="9")
     assert chief.page.status == 400 and "modules.register.instructions: cannot read this" in chief.page.text
-    chief.send("Save", instructions="Say friend, and enter", min_password="x")
+    chief.send("Save", instructions="Say friend, and enter", per_stream="x")
     assert chief.page.status == 400
-    assert "modules.register.min_password: must be a whole number, not 'x'" in chief.page.text
-    assert ("#f-min_password", "Go to the field") in chief.page.links
+    assert "modules.register.per_stream: must be a whole number, not 'x'" in chief.page.text
+    assert ("#f-per_stream", "Go to the field") in chief.page.links
     assert site.file.read_text() == before
-    chief.send("Save", instructions="Say friend, and enter", min_password="9")
-    assert "and in use" in chief.page.text and chief.page.form("Save").fields["min_password"] == "9"
+    chief.send("Save", instructions="Say friend, and enter", per_stream="9")
+    assert "and in use" in chief.page.text and chief.page.form("Save").fields["per_stream"] == "9"
     assert "Say friend, and enter" in site.file.read_text()
     chief.send("Save")
     assert "Nothing was changed" in chief.page.text

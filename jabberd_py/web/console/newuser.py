@@ -14,15 +14,12 @@ from ..context import administrator, may, run, tell
 from . import console
 from .people import chosen
 
-LEAST = 8
-"""Characters of a password, where no module says otherwise."""
-
 
 @console.route("/users/new", methods=["GET", "POST"])
 @administrator
 def new_user() -> str | Response | tuple[str, int]:
     host = chosen()
-    least = getattr(context.web().host.router.instances[host].modules.get("forgotten"), "min_password", LEAST)
+    least = context.shortest(context.web().host.router.instances[host])
     links = may("accounts reset")
     form = forms.form(
         "accounts add",
@@ -42,7 +39,7 @@ def new_user() -> str | Response | tuple[str, int]:
     try:
         if password and len(password) < least:
             form.fill({key: value for key, value in request.form.items() if key != "password"})
-            raise form.blamed(WrongArgument(f"at least {least} characters", "password"))
+            raise form.blamed(WrongArgument(f"a password needs {least} characters", "password"))
         made: dict[str, Any] = form.run(
             jid=jid, password=password or (secrets.token_urlsafe(24) if links else "")
         )
