@@ -64,6 +64,11 @@ class Link(Table):
         return self.left > 0 and self.expires > time.time()
 
     @property
+    def shares(self) -> bool:
+        """Does it give more than an account: a contact, a group, rooms?"""
+        return bool(self.contact or self.team or self.rooms != "[]")
+
+    @property
     def state(self) -> str:
         """For people: "open", "used", "withdrawn" or "expired"."""
         if self.left < 0:

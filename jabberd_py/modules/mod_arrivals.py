@@ -91,7 +91,7 @@ class Arrivals(Module):
 
         def enter(user: str) -> None:
             links.take(link.hash)
-            if link.contact or link.team or link.rooms != "[]":
+            if link.shares:
                 Arrival.insert(owner=user, contact=link.contact, team=link.team, rooms=link.rooms).execute()
 
         self.host.users.create(user, password, enter)
@@ -103,6 +103,22 @@ class Arrivals(Module):
         self.host.hooks.tell("registered", user, address)
         self._settle(user)
         return user
+
+    def join(self, link: Link, user: str) -> None:
+        """The owner of an account here, who is signed in, takes the invitation for it: contact, group and rooms. Blocks. Raises
+        StanzaError, StoreError."""
+        if not link.shares or user in (link.contact, link.owner):
+            raise StanzaError("not-allowed", "this invitation gives nothing to your account")
+        self._settle(user)  # what an earlier one has left undone
+
+        def enter() -> None:
+            links.take(link.hash)
+            Arrival.insert(owner=user, contact=link.contact, team=link.team, rooms=link.rooms).execute()
+
+        xdb.save(enter)
+        self.host["invites"].last = None
+        logger.info("joined by invitation", user=user, invitation=link.key, by=link.owner)
+        self._settle(user)
 
     @on("restored")
     def settle(self) -> None:

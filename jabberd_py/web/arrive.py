@@ -120,20 +120,29 @@ def invite(token: str) -> Response:
     token = _copied(token)
     link = _found("arrivals", token)
     invites, arrivals = _feature("invites"), _feature("arrivals")
-    error, name = "", link.name or request.form.get("name", "")[:300]
+    error, name, mine = "", link.name or request.form.get("name", "")[:300], _here()
     if request.method == "POST":
         try:
+            if request.form.get("accept") and mine:
+                arrivals.join(link, mine)
+                tell("The invitation is accepted: your chat programs show what came of it.")
+                return redirect("/account", 303)
             return _welcome(arrivals.accept(link, name, _password(), _address()))
         except (ValueError, StanzaError) as wrong:
             error = _text(wrong)
     page = render_template(
         "arrive/invite.html", link=link, uri=invites.uri(link, token), name=name, error=error, usable=safe(), clients=clients(),
-        least=shortest(web().host),
+        mine=mine, least=shortest(web().host),
     )  # fmt: skip
     response = make_response(page, 400 if error else 200)
     # programs that scan the picture of this page find the invitation
     response.headers["Link"] = f'<{invites.uri(link, token)}>; rel="alternate"'
     return response
+
+
+def _here() -> str:
+    """The account at this host with which the visitor is signed in; empty: none."""
+    return g.signed.user if g.signed is not None and g.signed.host is web().host else ""
 
 
 @blueprint.route("/register", methods=["GET", "POST"])

@@ -84,6 +84,46 @@ def test_a_friend_of_a_user_makes_an_account_on_the_page_and_is_a_contact(person
     push(romeo, f"{name}@{HOST}", "both")
 
 
+def test_who_has_an_account_accepts_with_it(person, browser, ctl):
+    romeo, juliet = person(), person()
+    contacts(romeo)
+    made = ctl("invites", "account", romeo.bare)
+    guest = browser()
+    guest.get(f"/invite/{token_of(made)}")
+    guest.click("Sign in and accept the invitation")
+    page = guest.send("Sign in", address=juliet.bare, password=PASSWORD)
+    assert page.path == f"/invite/{token_of(made)}"
+    assert guest.send(f"Accept with {juliet.bare}").path == "/account"
+    push(romeo, juliet.bare, "both")
+    assert OVER in guest.get(f"/invite/{token_of(made)}").text
+    again = ctl("invites", "account", romeo.bare)
+    mine = browser(romeo.bare)
+    assert f"Accept with {romeo.bare}" not in mine.get(f"/invite/{token_of(again)}").text
+    fields = {"_token": mine.page.form("Sign out").fields["_token"], "accept": "yes"}
+    assert "gives nothing to your account" in mine.post(f"/invite/{token_of(again)}", fields).text
+    alone = ctl("invites", "add", "--host", HOST)
+    assert "Accept with" not in mine.get(f"/invite/{token_of(alone)}").text
+
+
+def test_a_preview_spends_no_link(ctl, browser, person):
+    """A program that only looks at what somebody has sent, such as the preview of a chat."""
+    invitation = f"/invite/{token_of(ctl('invites', 'add', '--host', HOST))}"
+    password = "/password/" + ctl("accounts", "reset", person().bare)["url"].rpartition("/")[2]
+    bot = browser()
+    bot.agent = "TelegramBot (like TwitterBot)"
+    for link in (invitation, password):
+        for method in ("HEAD", "GET", "GET", "OPTIONS"):
+            assert bot.request(method, link).status in (200, 204), (method, link)
+    name = f"seen-{Client(('', 0)).fresh()}"
+    assert make_account(browser(), invitation.rpartition("/")[2], name).path == "/account"
+    guest = browser()
+    guest.get(password)
+    assert (
+        "Your password is set"
+        in guest.send("Set the password", password="a new secret", again="a new secret").text
+    )
+
+
 def test_one_use_at_once_from_two_browsers_makes_one_account(ctl, browser):
     token = token_of(ctl("invites", "add", "--host", HOST))
     guests = [browser() for _ in range(3)]
