@@ -19,7 +19,7 @@ from .. import log
 from ..commands import CommandError
 from ..pages import Answer, Request
 from ..xdb import StoreError, xdb
-from . import context, errors, faces, filters, prefix, qr, received, signin, totp
+from . import context, errors, faces, filters, kept, prefix, qr, received, signin, totp
 from .context import ACCOUNT, ADMIN, ANYONE
 from .site import Web
 
@@ -156,10 +156,13 @@ def _view() -> Any:
 def _to_sign_in() -> Any:
     if request.path.endswith(".json"):
         abort(401)
-    rule = request.url_rule
-    again = request.method in SAFE or (rule is not None and "GET" in (rule.methods or ()))
-    wanted = request.full_path.rstrip("?") if again else ""
-    said = ({"next": wanted} if wanted else {}) | ({} if request.method in SAFE else {"sent": "1"})
+    wanted, said = request.full_path.rstrip("?"), {}
+    if request.method not in SAFE:
+        _check_origin()
+        rule, shown = request.url_rule, kept.keep(request.cookies.get(cookie_name(SESSION), ""))
+        again = rule is not None and "GET" in (rule.methods or ())
+        wanted, said = shown or (wanted if again else ""), {"sent": "kept" if shown else "1"}
+    said |= {"next": wanted} if wanted else {}
     return redirect("/sign-in" + ("?" + urlencode(said) if said else ""), 303)
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 import time
+from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -54,6 +55,7 @@ class Browsers:
     def __init__(self) -> None:
         self.idle = self.longest = 0.0
         self._all: dict[str, Signed] = {}
+        self._left: OrderedDict[str, str] = OrderedDict()
 
     def begin(self, host: Host, user: str, address: str, agent: str, kept: list[Any] | None = None) -> str:
         """A new session, always under a new number. ``kept``: the account's row when the password was checked; where another
@@ -90,7 +92,14 @@ class Browsers:
 
     def end(self, session: Signed) -> None:
         self._all.pop(session.id, None)
+        self._left[session.id] = session.user
+        if len(self._left) > ALL:
+            self._left.popitem(last=False)
         session.host.users.tickets.forget(session.user)
+
+    def left(self, cookie: str) -> str:
+        """Whose session that was, which has ended. Empty: nobody knows."""
+        return self._left.get(hashed(cookie), "")
 
     def has(self, session: Signed) -> bool:
         """Is it still there?"""

@@ -15,6 +15,7 @@ from . import (
     filters,
     first,
     invitations,
+    kept,
     options,
     registrations,
     second,
@@ -34,6 +35,7 @@ FACES: list[Blueprint] = [
     options.blueprint,
     invitations.blueprint,
     registrations.blueprint,
+    kept.blueprint,
     chat.blueprint,
     console,
 ]

@@ -84,6 +84,7 @@ class Web(Module):
     @http("/web", below=True)
     @http("/sign-in", "GET", "POST")
     @http("/sign-out", "GET", "POST")
+    @http("/kept", below=True)
     @http("/account", "GET", "POST", below=True)
     @http("/invite", "GET", "POST", below=True)
     @http("/password", "GET", "POST", below=True)

@@ -22,5 +22,10 @@ PAGES: dict[str, tuple[str, ...]] = {
 """Who looks (nobody: "") -> the pages."""
 SETUP = ("begin", "domain", "database", "administrator", "done")
 """Those of the set-up: a person goes through them in order (wizard.py)."""
-ELSEWHERE = {"/chat": "Converse.js draws it (test_chat.py)", "/setup": "wizard.py", "/web": "files"}
+ELSEWHERE = {
+    "/kept": "test_signin.py",
+    "/chat": "Converse.js draws it (test_chat.py)",
+    "/setup": "wizard.py",
+    "/web": "files",
+}
 """Beginnings of what is no page of ours."""

@@ -391,3 +391,33 @@ def test_refused_attempts_do_not_fill_the_audit(browser: Callable[..., Browser],
     for _ in range(20):
         refused(stranger, PLAIN, "wrong")
     assert 1 <= len(site.ask("log audit", text="192.0.2.99")) < 15
+
+
+def test_what_was_written_is_there_again_after_a_new_sign_in(browser: Callable[..., Browser]) -> None:
+    """The session has ended while somebody wrote: for the same account only, and without passwords."""
+    someone = browser(PLAIN)
+    cookies = dict(someone.cookies)
+    form = someone.get("/account/privacy").form("Block").fields
+    someone.get("/sign-out")
+    someone.send("Sign out")
+    someone.cookies = cookies
+    said = form | {"address": "mallory@<b>x</b>.example", "password": "hunter2"}
+    page = someone.post("/account/privacy", said)
+    assert page.path.startswith("/sign-in?sent=kept") and "It is kept" in page.text
+    shown = page.form("Sign in").fields["next"]
+    assert browser(BOSS).get(shown).status == 404 and browser().get(shown).path.startswith("/sign-in")
+    page = someone.send("Sign in", address=PLAIN, password=PASSWORD)
+    assert page.path == shown and "hunter2" not in page.html and "<b>x" not in page.html
+    assert page.form("Send it now").fields["address"] == "mallory@<b>x</b>.example"
+    page = someone.send("Send it now", address="mallory@x.example")
+    assert page.path == "/account/privacy" and "The address is blocked" in page.text
+
+
+def test_what_a_stranger_or_another_site_sends_is_not_kept(browser: Callable[..., Browser]) -> None:
+    someone = browser()
+    assert "sent=1" in someone.post("/account/privacy", {"address": "x"}).path
+    someone.cookies["__Host-jabberd"] = "a" * 43
+    assert "sent=1" in someone.post("/account/privacy", {"address": "x" * 20_000}).path
+    assert "sent=1" in someone.post("/console/options/server", {"address": "x"}).path
+    answer = someone.post("/account/privacy", {"address": "x"}, Sec_Fetch_Site="cross-site")
+    assert answer.status == 403
