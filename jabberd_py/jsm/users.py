@@ -88,6 +88,8 @@ class Users:
 
     rules  functions that a new password must pass; each gets the password and raises ValueError or StanzaError with a sentence
     tickets  passwords for one login (`Tickets`)
+    voids    functions that are called in the transaction of every other password; each gets the account and ends what was given
+             for the old one
     names  functions that the address of a new account must pass; they may block
     going  accounts that are just being deleted -> an event that is set when a session of the account has ended
     """
@@ -96,6 +98,7 @@ class Users:
         self.host = host
         self.rules: list[Callable[[str], None]] = []
         self.tickets = Tickets()
+        self.voids: list[Callable[[str], object]] = []
         self.names: list[Callable[[str], None]] = []
         self.going: dict[str, Event] = {}
         self._secret: bytes | None = None
@@ -171,6 +174,8 @@ class Users:
         def store() -> int:
             if also is not None:
                 also()
+            for void in self.voids:
+                void(user)
             count: int = Account.update(keys=keys).where(Account.owner == user).execute()
             return count
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from .. import log
@@ -29,6 +30,7 @@ class Forgotten(Module):
     def __init__(self, host: Any, settings: Any = None) -> None:
         super().__init__(host, settings)
         self.tries = Karma(FORGIVEN, TRIES)
+        self.host.users.voids.append(withdraw)
 
     @command("accounts reset", changes=True, secret=True, rights=True)
     def reset(self, jid: AccountAddress, lifetime: Duration | None = None) -> dict[str, str]:
@@ -40,12 +42,7 @@ class Forgotten(Module):
         if not 60 <= seconds <= LATEST:
             raise ValueError(f"lifetime: must be from 60 to {LATEST:.0f} seconds")
         base = self.host.router.base(self.host.domain)
-        older = (Link.owner == user) & (Link.kind == PASSWORD)
-
-        def check() -> None:
-            links.withdraw(older)
-
-        link, token = links.make(user, self.host.domain, PASSWORD, seconds, check=check)
+        link, token = links.make(user, self.host.domain, PASSWORD, seconds, check=partial(withdraw, user))
         return {"jid": user, "url": f"{base}/password/{token}", "expires": utc(link.expires)}
 
     def find(self, token: str, address: str) -> Link | None:
@@ -75,3 +72,8 @@ class Forgotten(Module):
         xdb.release()
         self.host.kick(link.owner, "not-authorized", "the password is another one now")
         audit.info("password", by=link.owner, via="link", where=address, result="done", link=link.key)
+
+
+def withdraw(user: str) -> None:
+    """Ends the links of an account: it has another one, or another password. For the writer."""
+    links.withdraw((Link.owner == user) & (Link.kind == PASSWORD))

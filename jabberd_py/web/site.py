@@ -18,6 +18,7 @@ from ..hooks import Answer, Module, Option, Refusal, Request, command, duration,
 from ..net.channel import Channel
 from ..net.guard import Guard
 from ..words import clean
+from ..xdb import xdb
 from ..xmpp import ns
 from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
@@ -135,6 +136,8 @@ class Web(Module):
             raise StanzaError("conflict", "the account has a second factor already")
         if not totp.keep(jid.user, secret.strip().upper(), code):
             raise ValueError("code: is not one of this secret; is the clock of the device right?")
+        for void in self.host.users.voids:  # a link to a new password would take the factor off
+            xdb.save(void, jid.user)
 
     @command("totp remove", access="owner", changes=True, rights=True)
     def remove(self, jid: AccountAddress, caller: Caller, code: Private = "") -> None:

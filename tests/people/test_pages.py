@@ -105,6 +105,21 @@ def test_who_has_an_account_accepts_with_it(person, browser, ctl):
     assert "Accept with" not in mine.get(f"/invite/{token_of(alone)}").text
 
 
+def test_a_link_to_a_new_password_ends_with_the_old_password(person, browser, ctl, people_server):
+    """Whoever finds it later does not take the account from its owner."""
+    romeo = person()
+    link = "/password/" + ctl("accounts", "reset", romeo.bare)["url"].rpartition("/")[2]
+    mine = browser(romeo.bare)
+    mine.get("/account")
+    new = "another secret"
+    mine.send("Change the password", old=PASSWORD, password=new, again=new)
+    assert OVER in browser().get(link).text
+    link = "/password/" + ctl("accounts", "reset", romeo.bare)["url"].rpartition("/")[2]
+    secret = re.search("[A-Z2-7]{32}", mine.get("/account/second-factor").text)[0]
+    mine.send("Set up", code=totp.code(secret, int(time.time()) // totp.STEP))
+    assert ctl("totp", "show", romeo.bare) == {"on": True} and OVER in browser().get(link).text
+
+
 def test_a_preview_spends_no_link(ctl, browser, person):
     """A program that only looks at what somebody has sent, such as the preview of a chat."""
     invitation = f"/invite/{token_of(ctl('invites', 'add', '--host', HOST))}"
