@@ -10,6 +10,7 @@ from werkzeug.wrappers import Response
 from .. import log
 from ..commands import CommandError, NoSuchThing
 from ..jsm import tickets
+from ..words import clean
 from ..xdb import xdb
 from ..xmpp.errors import StanzaError
 from .arrive import clients
@@ -131,13 +132,9 @@ def privacy() -> str | Response:
     if request.method == "POST":
         match form.get("do"):
             case "block":
-                return act(
-                    "blocked add",
-                    back,
-                    "The address is blocked.",
-                    jid=user,
-                    address=form.get("address", "").strip(),
-                )
+                address = _address(form.get("address", "").strip())
+                done = f"{address} is blocked." if "@" in address else f"Everybody at {address} is blocked."
+                return act("blocked add", back, clean(done), jid=user, address=address)
             case "unblock":
                 return act(
                     "blocked remove",
@@ -154,6 +151,12 @@ def privacy() -> str | Response:
         "account/privacy.html", blocked=_ask("blocked list"), archive=_ask("archive preferences"),
         choices=("always", "roster", "never"),
     )  # fmt: skip
+
+
+def _address(said: str) -> str:
+    """A name alone is somebody of this host; a domain stands for everybody there."""
+    alone = bool(said) and not set(said) & set("@.:/") and said not in web().host.router.instances
+    return f"{said}@{me().jid.domain}" if alone else said
 
 
 def _ask(command: str) -> Any:

@@ -264,6 +264,8 @@ def test_a_user_blocks_somebody_and_says_what_is_kept(person, browser):
     juliet.gets("<message type='error' id='b'/>")
     assert "is not an address" in page.send("Block", address="<b>@@").text
     assert "Nobody is blocked" in page.send("Unblock").text
+    assert f"bert@{HOST} is blocked" in page.send("Block", address="bert").text
+    assert "Everybody at spam.example is blocked" in page.send("Block", address="spam.example").text
     page.send("Save", default="never", always=juliet.bare)
     prefs = romeo.iq("get", "<prefs xmlns='urn:xmpp:mam:2'/>")[0]
     assert prefs.get("default") == "never" and [each.text for each in prefs.iter() if each.text] == [
