@@ -177,13 +177,14 @@ def password(token: str) -> str | tuple[str, int]:
     """A new password, by a link of an administrator."""
     link = _found("forgotten", _copied(token))
     forgotten, error = _feature("forgotten"), ""
+    first = "logins" in web().host.modules and not web().host["logins"].last([link.owner])
     if request.method == "POST":
         try:
             forgotten.use(link, _password(), _address())
-            return render_template("arrive/changed.html", user=link.owner)
+            return render_template("arrive/changed.html", user=link.owner, first=first, clients=clients())
         except (ValueError, StanzaError) as wrong:
             error = _text(wrong)
     page = render_template(
-        "arrive/password.html", link=link, error=error, usable=safe(), least=shortest(web().host)
+        "arrive/password.html", link=link, first=first, error=error, usable=safe(), least=shortest(web().host)
     )
     return (page, 400) if error else page
