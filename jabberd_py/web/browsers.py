@@ -15,6 +15,22 @@ from ..xmpp.jid import JID, parse
 
 EACH, ALL = 10, 5000
 """Sessions of one account, and of all. The one that was idle the longest makes room for a new one."""
+BROWSERS = (
+    ("Edg", "Edge"),
+    ("OPR", "Opera"),
+    ("Firefox", "Firefox"),
+    ("Chrome", "Chrome"),
+    ("Safari", "Safari"),
+)
+SYSTEMS = (
+    ("iPhone", "iPhone"),
+    ("iPad", "iPad"),
+    ("Android", "Android"),
+    ("Windows", "Windows"),
+    ("Mac OS", "Mac"),
+    ("Linux", "Linux"),
+)
+"""A word of the User-Agent -> its name; the first counts."""
 TOLD = 10
 """Messages that wait for the next page."""
 
@@ -47,6 +63,14 @@ class Signed:
     @property
     def user(self) -> str:
         return self.jid.user
+
+    @property
+    def name(self) -> str:
+        """The browser, for people: "Chrome on Linux"; as it names itself where we do not know it."""
+        program, system = (
+            next((name for word, name in known if word in self.agent), "") for known in (BROWSERS, SYSTEMS)
+        )
+        return f"{program} on {system}" if program and system else self.agent or "-"
 
 
 class Browsers:
