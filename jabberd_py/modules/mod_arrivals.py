@@ -146,7 +146,9 @@ class Arrivals(Module):
             if not ours(self.host, str(room)):
                 logger.warning("an invitation names a room of another host", user=user, room=room)
                 continue
-            if self._do(user, "rooms affiliation", room=str(room), jid=user, affiliation="member"):
+            if self._do(
+                user, "rooms affiliation", room=str(room), jid=user, affiliation="member", invite=False
+            ):
                 self._bookmark(user, str(room))
         xdb.save(lambda: Arrival.delete().where(Arrival.owner == user).execute())
 
@@ -168,7 +170,8 @@ class Arrivals(Module):
 
     def _bookmark(self, user: str, room: str) -> None:
         """The account's clients find the room and enter it (XEP-0402). Blocks."""
-        item = Element("item", PUBSUB, Element("conference", BOOKMARKS, autojoin="true"), id=room)
+        nick = Element("nick", BOOKMARKS, user.partition("@")[0])
+        item = Element("item", PUBSUB, Element("conference", BOOKMARKS, nick, autojoin="true"), id=room)
         options = Form("submit", form_type=f"{PUBSUB}#publish-options")
         for name, value in PRIVATE.items():
             options.field(f"pubsub#{name}", value=value)

@@ -121,10 +121,18 @@ class Commands(Feature):
         jid: Address,
         affiliation: Literal["member", "admin", "owner", "outcast", "none"],
         reason: str = "",
+        invite: bool = True,
     ) -> None:
         """Set what an address is to a room: a member; an admin, who runs it; an owner, who may change all of it; an outcast,
-        who stays outside; none of these. (Unlike others, you may leave a room without an owner.)"""
-        ticket = changes.affiliate(self._room(room), jid.user, affiliation, "", reason)
+        who stays outside; none of these. (Unlike others, you may leave a room without an owner.) A new member of a room for
+        members only gets an invitation, unless you say no."""
+        found = self._room(room)
+        if not invite:
+            found.memory["inviting"] = jid.user
+        try:
+            ticket = changes.affiliate(found, jid.user, affiliation, "", reason)
+        finally:
+            found.memory.pop("inviting", None)
         if ticket is not None:
             ticket.wait()
 

@@ -10,6 +10,7 @@ const settings = {
   default_domain: said.domain,
   allow_registration: false,
   view_mode: "fullscreen",
+  muc_nickname_from_jid: true,
   reuse_scram_keys: false,
 };
 if (said.tickets) {
