@@ -41,7 +41,7 @@ webchat:  ## get Converse.js from npm: the chat at /chat; DATA=folder if the ser
 	@set -e; mkdir -p "$(DATA)"; rm -rf "$(DATA)/webchat.new"; mkdir "$(DATA)/webchat.new"; cd "$(DATA)/webchat.new"; \
 	    npm pack --silent $(subst js-,js@,$(CONVERSE)) >/dev/null; echo "$(CONVERSE_SHA)  $(CONVERSE).tgz" | sha256sum --check --quiet; \
 	    tar -xzf $(CONVERSE).tgz --strip-components=1 package/dist package/LICENSE; rm $(CONVERSE).tgz; \
-	    rm -rf ../webchat; mv ../webchat.new ../webchat; echo "The chat is there: /chat of the web server, https://$(HOST):5281/chat unless you have changed the port"
+	    rm -rf ../webchat; mv ../webchat.new ../webchat; echo "The chat is there: at /chat of the web server, where the console is at /console"
 
 test: $(VENV)/dev.stamp  ## all tests; ARGS="-k roster" for some; PARTS=1: in parts, two at a time, on all databases
 ifdef PARTS

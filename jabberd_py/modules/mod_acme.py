@@ -154,7 +154,9 @@ class Acme(Module):
     def renew(self, caller: Caller) -> Iterator[Any]:
         """Get a new certificate now, whatever the old one's age. Streams that are up stay."""
         if self.directory is None:
-            raise Failed(f"no authority is set for {self.host.domain}: modules.acme.directory")
+            raise Failed(
+                f"{self.host.domain} has no authority yet: get one from Let's Encrypt (certificates order)"
+            )
         xdb.release()
         with self.turn:
             try:
