@@ -307,6 +307,7 @@ class Acme(Module):
     def _ask(self) -> None:
         """Asks the authority when it would like to see the certificate renewed (RFC 9773). If it does not answer, what it said
         last holds, or our own time. Blocks."""
+        assert self.directory is not None
         state, now = self._state(), time.time()
         try:
             chain = self._files()[0].read_bytes()
