@@ -28,6 +28,8 @@ LONGEST, SLOWEST = 900.0, 64 * 1024
 """Seconds for a file, and a second more for so many bytes of it: who reads slowly holds a place of `AT_ONCE`."""
 PIECE = 64 * 1024
 """Characters that are sent at a time."""
+MANY = 1000
+"""Uploaded files of one archive that are taken."""
 BROUGHT, AGAIN = 128 << 20, (64 << 20) / 86400
 """Bytes of files that one account may bring, and so many more a second: 64 MiB a day."""
 
@@ -77,16 +79,32 @@ class Portable(Module):
         source.seek(0)
         self.busy.add(user)
         try:
-            with portable_zip.opened(source, size) as (file, length):
+            with portable_zip.opened(source, size) as (file, length, files):
                 if not self.brought.spend(user, length):
                     raise StanzaError(
                         "resource-constraint", "so much was imported today that it has to wait", type="wait"
                     )
                 merge = Merge(self.host, user)
                 merge.read(file)
+                self._bring(jid.bare, files, merge)
                 return Brought(merge.counts, merge.left)
         finally:
             self.busy.discard(user)
+
+    def _bring(self, jid: JID, files: list[portable_zip.Member], merge: Merge) -> None:
+        """The uploaded files, as far as the account has room. Blocks. Raises ValueError: the archive is damaged."""
+        uploads, most = self._uploads(), MANY
+        for each in files:
+            reason = "this server keeps none" if uploads is None else "there are many" if not most else ""
+            try:
+                if not reason:
+                    merge.counts["files"] += uploads.bring(jid, each.name, each.size, each.pieces())
+                    most -= 1
+            except StanzaError as error:
+                reason = error.text or error.condition
+            if reason:
+                merge.leave(f"files: {reason}")
+            xdb.release()
 
     def _pieces(self, account: Account, jid: JID, keys: bool, files: bool) -> Iterator[bytes]:
         """Nothing first, then the file."""

@@ -62,7 +62,7 @@ LEFT = {
     SECRET: "the password: this account keeps its own",
     f"{{{CLIENT}}}presence": "people who wait for your answer: they have to ask again",
     f"{{{LAST}}}query": "",
-    f"{{{ABOUT}}}account": "when the account was made, its rooms, devices and files: they stay where they are",
+    f"{{{ABOUT}}}account": "when the account was made, its rooms and devices: they stay where they are",
 }
 """What no owner can bring, in words; nothing is said where they are empty."""
 _encoding = re.compile(rb"<\?xml[^>]*encoding=[\"'](?!utf-8[\"'])", re.IGNORECASE).search
@@ -77,7 +77,15 @@ class Merge(Reader):
         self.host, self.user, self.origin, self.older = host, user, "", ""
         self.rows: list[dict[str, Any]] = []
         self.made, self.whole = True, False
-        self.counts = {"contacts": 0, "nodes": 0, "other": 0, "archive": 0, "offline": 0, "failed": 0}
+        self.counts = {
+            "contacts": 0,
+            "nodes": 0,
+            "other": 0,
+            "archive": 0,
+            "offline": 0,
+            "files": 0,
+            "failed": 0,
+        }
         self.left: dict[str, int] = {}
         self.requests = 0
         self.part = self.held = self.waiting = 0
@@ -209,6 +217,10 @@ class Merge(Reader):
         if self.requests > REQUESTS:
             raise ValueError(f"more than {REQUESTS} contacts and items")
         return super()._ask(kind, type, payload)
+
+    def leave(self, what: str) -> None:
+        """Notes what is not imported, in words."""
+        self._leave(what)
 
     def _leave(self, what: str) -> None:
         if what:

@@ -256,23 +256,28 @@ class Uploads(UploadCommands, Service):
             raise Refusal(413 if request.length > row.size else 400, f"the slot is for {row.size} bytes")
         if row.type and request.type and request.type.partition(";")[0].strip().lower() != row.type:
             raise Refusal(415, f"the slot is for {row.type}")
-        files = self.files
-        self.running[row.key] = row.owner
         try:
-            files.put(row.key, row.size, _pieces(request, row.size))
-            if not xdb.save(_complete, row.key, row.owner):
-                files.remove(row.key)
-                raise Refusal(404)  # the account is gone
+            self.take(row, _pieces(request, row.size))
         except Trouble as trouble:
             logger.error("an upload failed", user=row.owner, size=row.size, reason=str(trouble))
             raise Refusal(trouble.status) from None
-        finally:
-            self.running.pop(row.key, None)
         logger.info("uploaded", user=row.owner, size=row.size, address=request.address)
         owner = self.router.instances.get(parse_jid(row.owner).domain)
         if owner is not None:  # any upload service may be asked
             owner.hooks.tell("uploaded", row.owner, row.size)
         return Answer(201)
+
+    def take(self, row: Upload, pieces: Iterator[bytes]) -> None:
+        """The file of a slot. Blocks. Raises Trouble; what ``pieces`` raises is raised."""
+        files = self.files
+        self.running[row.key] = row.owner
+        try:
+            files.put(row.key, row.size, pieces)
+            if not xdb.save(_complete, row.key, row.owner):
+                files.remove(row.key)
+                raise Trouble(404, "the account is gone")
+        finally:
+            self.running.pop(row.key, None)
 
     def _get(self, request: Request, row: Upload) -> Answer:
         left = self._left(row)

@@ -12,8 +12,10 @@ from ..arguments import Address, Size
 from ..hooks import command
 from ..net.turns import pause
 from ..xdb import Document, xdb
+from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
 from ..xmpp.jid import JID
+from ..xmpp.ns import CLIENT
 from ..xmpp.stamp import utc
 from .files import DISK, Files, Trouble
 
@@ -22,6 +24,7 @@ OWN = "jabberd_py:upload-quota"
 MOST = 1000
 """Rows of an answer."""
 PAGE, SLICE = 100, 1000
+REQUEST = "urn:xmpp:http:upload:0"
 
 
 class UploadCommands:
@@ -36,6 +39,24 @@ class UploadCommands:
         def files(self) -> Files: ...
 
         def forget(self, user: str) -> None: ...
+        def request(self, stanza: Element) -> Element: ...
+        def take(self, row: Any, pieces: Iterator[bytes]) -> None: ...
+
+    def bring(self, jid: JID, name: str, size: int, pieces: Iterator[bytes]) -> bool:
+        """Keeps a file that the owner of an account brings from elsewhere, with the limits of one that a client uploads. False:
+        there is such a file already. Blocks. Raises StanzaError: there is no room for it; what ``pieces`` raises is raised."""
+        table = self.tables[0]
+        mine = (table.owner == jid.user) & (table.name == name) & (table.size == size) & table.done
+        if table.select().where(mine).exists():
+            return False
+        wish = Element("request", REQUEST, filename=name, size=str(size))
+        slot = self.request(Element("iq", CLIENT, wish, type="get", from_=jid.user))
+        key = slot.child("get", REQUEST).attrs["url"].rsplit("/", 2)[1]
+        try:
+            self.take(table.get(table.key == key), pieces)
+        except Trouble as trouble:
+            raise StanzaError("resource-constraint", str(trouble)) from None
+        return True
 
     @command("uploads list")
     def list_accounts(self, limit: int = MOST) -> list[dict[str, Any]]:

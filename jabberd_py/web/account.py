@@ -23,7 +23,8 @@ LARGEST = 32 << 20
 """Bytes of a file that is imported."""
 WORDS = {
     "contacts": "contacts", "nodes": "items of nodes", "other": "parts of profile and settings",
-    "archive": "messages of the archive", "offline": "unread messages, which are in the archive now", "failed": "refused",
+    "archive": "messages of the archive", "offline": "unread messages, which are in the archive now",
+    "files": "uploaded files", "failed": "refused",
 }  # fmt: skip
 """What is imported, for people."""
 

@@ -152,7 +152,7 @@ def test_a_node_that_is_here_keeps_what_it_has(person, browser):
     assert values["pubsub#access_model"] == "whitelist"
 
 
-def test_all_data_with_uploaded_files(person, browser):
+def test_all_data_with_uploaded_files(person, browser, ctl):
     romeo = person()
     slot = (
         "<request xmlns='urn:xmpp:http:upload:0' filename='my:cat?.txt' size='4' content-type='text/plain'/>"
@@ -174,5 +174,34 @@ def test_all_data_with_uploaded_files(person, browser):
     assert account.find("{jabberd_py:about}file").get("bytes") == "4" and account.get("created")
     assert account.find("{jabberd_py:about}session") is not None
     page.get("/account/data")
-    assert "devices and files: they stay where they are" in page.post(
-        "/account/data/import", page.page.form("Import").fields, multipart={"file": answer.body}).text  # fmt: skip
+
+    def bring(file):
+        page.get("/account/data")
+        return page.post(
+            "/account/data/import", page.page.form("Import").fields, multipart={"file": file}
+        ).text
+
+    said = bring(answer.body)
+    assert "uploaded files: 1" in said and "rooms and devices: they stay where they are" in said
+    assert "uploaded files" not in bring(answer.body)  # it is here now
+    assert {each["name"] for each in ctl("uploads", "show", romeo.bare)} == {"my:cat?.txt", "my_cat_.txt"}
+
+
+def test_files_of_an_archive_have_the_limits_of_uploads(person, browser, ctl):
+    romeo = person()
+    page = browser(romeo.bare)
+
+    def bring(**files):
+        made = io.BytesIO()
+        with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("account.xml", HEAD + TAIL)
+            for name, data in files.items():
+                archive.writestr(f"files/00001-{name}", data)
+        page.get("/account/data")
+        fields = page.page.form("Import").fields
+        return page.post("/account/data/import", fields, multipart={"file": made.getvalue()}).text
+
+    huge = b"\0" * (101 << 20)  # a few bytes in the archive
+    said = bring(huge=huge, small=b"meow")
+    assert "uploaded files: 1" in said and "files: the file is too large" in said
+    assert [each["name"] for each in ctl("uploads", "show", romeo.bare)] == ["small"]
