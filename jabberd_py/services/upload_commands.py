@@ -51,7 +51,8 @@ class UploadCommands:
             return False
         wish = Element("request", REQUEST, filename=name, size=str(size))
         slot = self.request(Element("iq", CLIENT, wish, type="get", from_=jid.user))
-        key = slot.child("get", REQUEST).attrs["url"].rsplit("/", 2)[1]
+        got: Any = slot.child("get", REQUEST)
+        key = got.attrs["url"].rsplit("/", 2)[1]
         try:
             self.take(table.get(table.key == key), pieces)
         except Trouble as trouble:
