@@ -173,15 +173,8 @@ class Uploads(UploadCommands, Service):
             raise StanzaError("not-acceptable", "the file is too large", Element("file-too-large", NS, limit))
         key = secrets.token_urlsafe(24)
         kind = kind if _type(kind) and len(kind) < 128 else ""
-        slot = {
-            "owner": sender.user,
-            "key": key,
-            "name": name,
-            "type": kind,
-            "size": length,
-            "purpose": purpose,
-            "until": until,
-        }
+        slot = {"owner": sender.user, "key": key, "name": name, "type": kind, "size": length}
+        slot |= {"purpose": purpose, "until": until}
         most = self.quota_of(sender.user) if purpose in FLEETING else self.purposes[purpose]
         xdb.save(
             self._reserve, slot, most, [each for each, owner in self.running.items() if owner == sender.user]
