@@ -83,6 +83,8 @@ class Acme(Module):
     turn: ClassVar[BoundedSemaphore] = BoundedSemaphore(1)
     """One order at a time."""
     ordering = False
+    renewed = 0.0
+    """When the last order ended well; monotonic clock."""
 
     @http(PATH, below=True)
     def challenge(self, request: Request) -> Answer:
@@ -158,9 +160,11 @@ class Acme(Module):
                 f"{self.host.domain} has no authority yet: get one from Let's Encrypt (certificates order)"
             )
         xdb.release()
+        asked = time.monotonic()
         with self.turn:
             try:
-                yield from self._renew()
+                if self.renewed < asked:  # else another one who asked has got it meanwhile
+                    yield from self._renew()
             except ACMEError as error:
                 raise Failed(str(error)) from None
         yield self.show()
@@ -178,6 +182,7 @@ class Acme(Module):
         left_out: dict[str, str] = {}
         self.ordering = True
         try:
+            self._check_files(state)
             key = self._key()
             if staging and staging != self.directory and state.get("proven") != proven:
                 yield Progress(0, 2, "staging")
@@ -196,6 +201,7 @@ class Acme(Module):
         if state.get("trouble"):
             self._tell(f"The certificate of {self.host.domain} is renewed now.")
         self._keep({"proven": proven, "left_out": left_out | more})
+        self.renewed = time.monotonic()
         logger.info(
             "a new certificate", host=self.host.domain, names=" ".join(wanted), directory=self.directory
         )
@@ -243,6 +249,18 @@ class Acme(Module):
         if found is None:
             raise ValueError(f"{certfiles.key_in(*self._files())}: holds no private key in PEM format")
         return found[0]
+
+    def _check_files(self, state: dict[str, Any]) -> None:
+        """Can what we are going to get be kept? Each file is replaced by itself. An authority gives few certificates a week, so
+        none is thrown away. Raises ValueError."""
+        certificate, notes = self._files()[0], self.folder / f"{self.host.domain}.json"
+        for file, content in ((certificate, certificate.read_bytes()), (notes, json.dumps(state).encode())):
+            try:
+                write(file, content)
+            except OSError as error:
+                raise ValueError(
+                    f"{file} cannot be replaced: {error.strerror}; nothing was ordered"
+                ) from None
 
     def _use(self, chain: bytes, key: bytes) -> None:
         """One file is replaced, at once: the key stays. New connections get the certificate. Raises OSError, ValueError."""

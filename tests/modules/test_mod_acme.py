@@ -291,6 +291,18 @@ def test_a_host_gets_one_by_one_command(server: ServerProcess, pebble: Pebble) -
     assert server.file.read_text() == before
 
 
+def test_nothing_is_ordered_that_could_not_be_kept(server: ServerProcess, pebble: Pebble) -> None:
+    """An authority gives few certificates a week."""
+    notes = server.data / f"acme/{DOMAIN}.json"
+    kept, before = notes.read_bytes(), (pebble.folder / "pebble.log").read_text().count("/order-plz")
+    notes.unlink()
+    notes.mkdir()
+    assert "cannot be replaced" in server.ask("certificates renew", error=True, host=DOMAIN)
+    assert (pebble.folder / "pebble.log").read_text().count("/order-plz") == before
+    notes.rmdir()
+    notes.write_bytes(kept)
+
+
 def test_renewal_is_due_with_a_third_of_the_life_left() -> None:
     folder_names = [f"{n}.example" for n in range(50)]
 
