@@ -11,6 +11,8 @@ from ..modules.mod_acme import KNOWN, directory_url
 from ..net import certfiles
 from ..net.ports import listen
 
+LARGEST = 1 << 20
+"""Bytes of a file with a certificate or a key."""
 CHALLENGES = 80
 """The port where an authority asks."""
 PRIVATE = (
@@ -51,6 +53,9 @@ def files_of(certificate: str, key: str, name: str) -> tuple[bytes, bytes]:
     for argument, path in (("certificate", certificate), ("key", key)):
         if not path:
             raise WrongArgument(f"{argument}: which file?", argument)
+        there = Path(path)
+        if there.exists() and not (there.is_file() and there.stat().st_size <= LARGEST):
+            raise WrongArgument(f"{argument}: {path} is no file in PEM format", argument)
     try:
         own = certfiles.read(Path(certificate), Path(key))[0]
         wrong = [each for each in certfiles.trouble(own, name) if "not for" in each or "expired" in each]
