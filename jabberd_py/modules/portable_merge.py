@@ -50,6 +50,8 @@ REQUESTS = 5000
 """What is not a message: contacts, items of nodes."""
 OLDEST, NEWEST = 915_148_800.0, 60.0
 """Messages are from after the year 1998, and at least so many seconds old: their numbers are no places of new ones."""
+AROUND = 100_000
+"""Elements outside of parts."""
 PAGE = 50
 """Messages that are written at a time."""
 IN_QUERY, IN_PRIVATE, CARD = f"{{{ROSTER}}}query", f"{{{PRIVATE}}}query", f"{{{VCARD}}}vCard"
@@ -87,7 +89,7 @@ class Merge(Reader):
             "failed": 0,
         }
         self.left: dict[str, int] = {}
-        self.requests = 0
+        self.requests = self.around = 0
         self.part = self.held = self.waiting = 0
         """The depth of the part that is being read (0: none), its elements, and the bytes since the end of the last."""
 
@@ -138,6 +140,9 @@ class Merge(Reader):
             elif self.older and len(path) == 4 and element.tag not in HOLDERS:
                 self._leave(LEFT.get(element.tag, f"{name[:100]}: nothing that is known here"))
             self.held += 1 if self.part else 0
+            self.around += 0 if self.part else 1
+            if self.around > AROUND:
+                raise ValueError("the file has too much that is not known here")
             return
         path.pop()
         if self.part == len(path) + 1:
@@ -201,7 +206,11 @@ class Merge(Reader):
         """The subscription stays elsewhere: the owner asks for it anew."""
         if item.attrs.get("subscription") in ("to", "from", "both"):
             self._leave("who sees whom: ask your contacts again")
-        jid = str(parse(item.attrs.get("jid", "")).bare)
+        try:
+            jid = str(parse(item.attrs.get("jid", "")).bare)
+        except ValueError:  # old gateways had such addresses
+            self.counts["failed"] += 1
+            return
         known = roster(self.user).get(jid)
         if jid == self.user or (known is not None and known.listed):
             return

@@ -123,6 +123,19 @@ def test_what_is_not_brought_is_told(bring):
     assert "Not imported: {urn:strange}x: nothing that is known here; people who wait for your answer" in said
 
 
+def test_a_contact_with_a_broken_address_does_not_end_an_import(person, browser):
+    page = browser(person().bare)
+    page.get("/account/data")
+    items = "<item jid=''/><item/><item jid='a b@x'/><item jid='good@elsewhere.example'/>"
+    file = f"{HEAD}<query xmlns='jabber:iq:roster'>{items}</query>{TAIL}".encode()
+    said = page.post("/account/data/import", page.page.form("Import").fields, multipart={"file": file}).text
+    assert "contacts: 1" in said and "refused: 3" in said
+    page.get("/account/data")
+    file = f"{HEAD}<foo xmlns='bar'>{'<a/>' * 100_001}</foo>{TAIL}".encode()
+    said = page.post("/account/data/import", page.page.form("Import").fields, multipart={"file": file}).text
+    assert "too much that is not known here" in said
+
+
 def test_a_node_that_is_here_keeps_what_it_has(person, browser):
     romeo = person()
     pubsub = "http://jabber.org/protocol/pubsub"
