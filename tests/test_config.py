@@ -360,7 +360,7 @@ def test_domains_are_prepared(conf):
         ("c2s:\n  port: x", "conf.yaml:2: c2s.port: must be a whole number, not 'x'"),
         ("c2s:\n  port:", "conf.yaml:2: c2s.port: must be a whole number, not nothing"),
         ("c2s:\n\n  port: 65536", "conf.yaml:3: c2s.port: must be at most 65535, not 65536"),
-        ("c2s: {limit: 1}", "conf.yaml:1: c2s.limit: must be at least 1 KiB, not 1"),
+        ("c2s: {limit: 1}", "conf.yaml:1: c2s.limit: must be at least 1 KiB, not 1 B"),
         ("c2s: {idle: 1ms}", "conf.yaml:1: c2s.idle: must be at least 1s, not 1ms"),
         (
             "c2s: {idle: soon}",

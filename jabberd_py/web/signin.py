@@ -91,7 +91,9 @@ def sign_out() -> str | Response:
     audit.info("sign-out", by=g.signed.user, via="console", where=request.remote_addr, result="done")
     g.signed, g.new_cookie = None, ("jabberd", "")
     tell("You are signed out.")
-    return redirect("/sign-in", 303)
+    answer = redirect("/sign-in", 303)
+    answer.headers["Clear-Site-Data"] = '"storage"'  # what the chat has kept in the browser
+    return answer
 
 
 def _ended() -> bool:
@@ -133,7 +135,7 @@ def _check(said: str, password: str, code: str) -> tuple[Host, str, bool, list[A
     if not right or host is None or user is None or not exists:
         reason = "wrong password" if exists else "no such account"
     elif host.users.disabled(user) and not _left(host, user):
-        raise Refused(host.users.why_disabled(user), "the account is disabled")
+        raise Refused(_why(host, user), "the account is disabled")
     elif not web().passes(user, code):
         reason = "wrong code"
     else:
@@ -142,7 +144,7 @@ def _check(said: str, password: str, code: str) -> tuple[Host, str, bool, list[A
             try:
                 host["standing"].stay(user)
             except StanzaError:
-                raise Refused(host.users.why_disabled(user), "the account is disabled") from None
+                raise Refused(_why(host, user), "the account is disabled") from None
         now = host.users.row(user)
         if kept and now and now[0][0] == kept[0][0]:
             guard.succeeded(user, address)
@@ -152,6 +154,11 @@ def _check(said: str, password: str, code: str) -> tuple[Host, str, bool, list[A
     xdb.release()
     gevent.sleep(BLUR * secrets.randbelow(1000) / 1000)
     raise Refused(WRONG, reason)
+
+
+def _why(host: Host, user: str) -> str:
+    """For the owner of an account that is disabled."""
+    return f"Your account cannot be used now: {host.users.why_disabled(user)}."
 
 
 def _left(host: Host, user: str) -> bool:

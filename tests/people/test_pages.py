@@ -331,7 +331,10 @@ def test_who_has_deleted_the_account_does_not_undo_what_an_administrator_does(pe
     page.send("Delete my account", old=PASSWORD)
     ctl("accounts", "disable", romeo.bare)
     page.get("/sign-in")
-    assert "the account is disabled" in page.send("Sign in", address=romeo.bare, password=PASSWORD).text
+    assert (
+        "cannot be used now: the account is disabled"
+        in page.send("Sign in", address=romeo.bare, password=PASSWORD).text
+    )
     assert ctl("accounts", "show", romeo.bare)["disabled"] is True
 
 

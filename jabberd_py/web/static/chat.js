@@ -11,6 +11,7 @@ const settings = {
   allow_registration: false,
   view_mode: "fullscreen",
   muc_nickname_from_jid: true,
+  clear_cache_on_logout: true,
   reuse_scram_keys: false,
 };
 if (said.tickets) {
