@@ -61,6 +61,10 @@ def test_from_the_link_to_the_end_and_then_it_is_gone(fresh: Fresh) -> None:
         "Continue", domain="home.example", tls="files", certificate="/nowhere.pem", key="/nowhere.key"
     )
     assert wrong.status == 400 and "File of the certificate : /nowhere.pem: is missing" in wrong.text
+    wrong = browser.send(
+        "Continue", domain="home.example", tls="files", certificate="/dev/zero", key="/dev/zero"
+    )
+    assert wrong.status == 400 and "/dev/zero is no file in PEM format" in wrong.text
     pasted = browser.send("Continue", domain=" https://Home.Example/ ", tls="self-signed")
     assert pasted.path == "/setup/database"
     bad = browser.send("Continue", kind="mysql", server="127.0.0.1:1", user="x", password="hunter2")
