@@ -182,7 +182,7 @@ class Acme(Module):
         left_out: dict[str, str] = {}
         self.ordering = True
         try:
-            self._check_files(state)
+            self._check_files()
             key = self._key()
             if staging and staging != self.directory and state.get("proven") != proven:
                 yield Progress(0, 2, "staging")
@@ -250,13 +250,15 @@ class Acme(Module):
             raise ValueError(f"{certfiles.key_in(*self._files())}: holds no private key in PEM format")
         return found[0]
 
-    def _check_files(self, state: dict[str, Any]) -> None:
+    def _check_files(self) -> None:
         """Can what we are going to get be kept? Each file is replaced by itself. An authority gives few certificates a week, so
         none is thrown away. Raises ValueError."""
-        certificate, notes = self._files()[0], self.folder / f"{self.host.domain}.json"
-        for file, content in ((certificate, certificate.read_bytes()), (notes, json.dumps(state).encode())):
+        for file in (self._files()[0], self.folder / f"{self.host.domain}.json"):
+            trial = file if file.exists() else file.with_name(f".{file.name}.trial")
             try:
-                write(file, content)
+                write(trial, file.read_bytes() if trial == file else b"")
+                if trial != file:
+                    trial.unlink()
             except OSError as error:
                 raise ValueError(
                     f"{file} cannot be replaced: {error.strerror}; nothing was ordered"
