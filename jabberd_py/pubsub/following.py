@@ -15,6 +15,7 @@ from ..xmpp.element import Element
 from ..xmpp.errors import StanzaError
 from ..xmpp.jid import parse
 from ..xmpp.ns import CLIENT
+from .engine import Engine
 from .names import EVENT, NS
 
 logger = log.get(__name__)
@@ -88,7 +89,17 @@ class Following:
             if each in self.wanted:
                 self.known[each] = found
                 logger.info(f"{self.what} was read", service=each.jid, node=each.node, entries=len(found))
+                self._warn(each)
                 self.told()
+
+    def _warn(self, each: Source) -> None:
+        """Whoever owns the node decides. On a service of this server anybody may have made it."""
+        service = self.host.router.instances.get(each.jid)
+        node = service.nodes(each.jid).get(each.node) if isinstance(service, Engine) else None
+        for owner in [] if node is None else node.owners:
+            if not self.host.is_admin(parse(owner)):
+                logger.warning(f"{self.what} is owned by somebody who does not administer the host",
+                               service=each.jid, node=each.node, owner=owner)  # fmt: skip
 
     def _read(self, each: Source) -> set[str]:
         found: set[str] = set()

@@ -166,6 +166,7 @@ def test_groups_of_the_configuration_and_of_a_node_outlive_kill_9(start_server, 
     server.ctl("reload")
     wanted = {romeo.bare: ("both", ["All"]), juliet.bare: ("both", ["All", "The Staff"])}
     until(nurse, wanted)
+    assert "owned by somebody who does not administer the host" in server.log.read_text()
     assert "says that it is in that group" in server.ctl("groups", "remove", "House", romeo.bare, code=None)
     server.kill9()
     server.start()
