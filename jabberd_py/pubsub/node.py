@@ -113,13 +113,19 @@ class Node:
 ROOT = Config(node_type="collection")
 
 
+def weight(user: str) -> int:
+    """What one subscription or affiliation of an address counts."""
+    return 1 + len(user) // 200
+
+
 class Nodes(dict[str, Node]):
     """The nodes of one ``owner`` by name.
 
     root      the collection of all nodes that are in no other (XEP-0248 section 8.1); its name is empty
     children  collection -> the nodes in it, in order
     of        bare address -> nodes to which it is subscribed
-    people    bare address -> subscriptions and affiliations to the nodes that it has made; "" -> to all nodes
+    people    bare address -> subscriptions and affiliations to the nodes that it has made; "" -> to all nodes. Those of a long
+              address count more (`weight`), because they stay in memory
     weight    what they count for in the cache
     """
 
@@ -155,13 +161,14 @@ class Nodes(dict[str, Node]):
         if node is not None:
             self.unlink(node)
             self.children.pop(name, None)
-            self._count(node, -len(node.affiliations) - sum(map(len, node.subscriptions.values())))
+            self._count(node, -sum(map(weight, node.affiliations)))
+            self._count(node, -sum(len(mine) * weight(user) for user, mine in node.subscriptions.items()))
             for user in node.subscriptions:
                 self.of.get(user, set()).discard(name)
 
     def put(self, node: Node, user: str, subscriptions: tuple[Subscription, ...]) -> None:
         """These are all that the user has to the node."""
-        self._count(node, len(subscriptions) - len(node.subscriptions.get(user, ())))
+        self._count(node, (len(subscriptions) - len(node.subscriptions.get(user, ()))) * weight(user))
         node.changes += 1
         if subscriptions:
             node.subscriptions[user] = subscriptions
@@ -182,7 +189,7 @@ class Nodes(dict[str, Node]):
         node.affiliations.pop(user, None)
         if affiliation != "none":
             node.affiliations[user] = affiliation
-        self._count(node, len(node.affiliations) - before)
+        self._count(node, (len(node.affiliations) - before) * weight(user))
 
     def _count(self, node: Node, more: int) -> None:
         for whose in {"", node.creator}:

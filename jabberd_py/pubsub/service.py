@@ -44,7 +44,12 @@ class PubSub(ServiceCommands, Presence, Approval, Expiry, Service):
     max_nodes_each = Option(int, 1000, "nodes that one address has made", min=1)
     max_bytes = Option(size, "1 GiB", "payloads of all items of the service")
     max_bytes_each = Option(size, "64 MiB", "payloads of all items in nodes that one address has made")
-    max_people = Option(int, 200_000, "subscriptions to all nodes of the service, and affiliations", min=1)
+    max_people = Option(
+        int,
+        200_000,
+        "subscriptions to all nodes of the service, and affiliations; a long address counts more",
+        min=1,
+    )
     max_people_each = Option(
         int, 20_000, "subscriptions and affiliations to the nodes that one address has made", min=1
     )

@@ -261,3 +261,17 @@ def test_what_is_over_does_not_come_back_with_a_change_that_was_on_its_way(datab
     assert node.subscriptions == expected
     store.nodes_of.clear()  # after a restart
     assert store.nodes_of(owner)["n"].subscriptions == expected
+
+
+def test_long_addresses_count_more(database):
+    owner, long = "pubsub.a", f"{'x' * 1000}@b"
+    store.create(owner, "n", Config(), (9, 9), "romeo@a", {})
+    nodes = store.nodes_of(owner)
+    node = nodes["n"]
+    people.affiliate(owner, "n", {"juliet@b": "member", long: "member"}, False, 9)
+    people.subscribe(owner, "n", [Subscription(long, "s1", "subscribed")])
+    assert nodes.people == {"": 1 + 6 + 6, "romeo@a": 1 + 6 + 6}
+    people.affiliate(owner, "n", {long: "none"}, False, 9)
+    assert nodes.people["romeo@a"] == 1 + 6
+    store.delete(owner, node)
+    assert not nodes.people
