@@ -52,13 +52,15 @@ def queue() -> None:
 
 def _round() -> None:
     began = time.monotonic()
-    for _ in range(len(_waiting)):
-        if not _waiting:
-            return
-        _waiting.popleft().switch()
-        if time.monotonic() - began > SLICE:
-            break
-    _again()
+    try:
+        for _ in range(len(_waiting)):
+            if not _waiting:
+                return
+            _waiting.popleft().switch()
+            if time.monotonic() - began > SLICE:
+                break
+    finally:  # a greenlet of `begin` that fails does so here: the others have their turns all the same
+        _again()
 
 
 def _again() -> None:
