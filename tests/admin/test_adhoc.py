@@ -211,7 +211,7 @@ def test_a_form_tells_which_kind_each_argument_is(boss: Client) -> None:
     form = send(boss, "rooms affiliation", to="conference.localhost")
     assert types(form) == {"room": "jid-single", "jid": "jid-single", "affiliation": "list-single"}
     options = [each.text for each in form.findall(".//{jabber:x:data}option/{jabber:x:data}value")]
-    assert options == ["owner", "admin", "member", "none", "outcast"]
+    assert options == ["member", "admin", "owner", "outcast", "none"]
     adding = send(boss, "accounts add")
     assert types(adding) == {"jid": "jid-single", "password": "text-private"}
     more = send(

@@ -26,7 +26,8 @@ SNOOP = """async () => {
   const opened = window.open("/account");
   document.body.append(frame);
   await new Promise((done) => { frame.onload = frame.onerror = done; });
-  while (!opened.closed && opened.location.href === "about:blank") await new Promise((done) => setTimeout(done, 50));
+  const there = () => { try { return !opened.closed && opened.location.href === "about:blank"; } catch { return false; } };
+  while (there()) await new Promise((done) => setTimeout(done, 50));
   try { if (opened.document.forms.length) reached.push("window"); } catch { /* as it should be */ }
   try { if (frame.contentDocument.forms.length) reached.push("frame"); } catch { /* as it should be */ }
   return reached;
