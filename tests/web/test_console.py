@@ -519,6 +519,13 @@ def test_one_address_more_on_the_blacklist_leaves_the_others_there(
     site.ask("blacklist set", host="localhost", jids="")
 
 
+def test_the_page_of_a_user_tells_who_administers(chief: Browser) -> None:
+    assert "administers localhost" in chief.get(f"/console/users/{BOSS}").text
+    page = chief.get(f"/console/users/{PLAIN}")
+    assert "administers localhost" not in page.text
+    assert PLAIN in chief.click("Make an administrator").form("Set the administrators").fields["jids"]
+
+
 def test_a_list_that_was_open_longer_takes_nothing_back(chief: Browser, site: ServerProcess) -> None:
     """An administrator who was removed meanwhile does not come back."""
     before = site.ask("admins show", host="localhost")["jids"]

@@ -63,8 +63,10 @@ def user(jid: str) -> str:
     ), "")  # fmt: skip
     files = run("uploads show", jid=jid, host=uploads) if uploads else []
     room = run("uploads usage", jid=jid, host=uploads) if uploads else None
+    rights = may("admins set") and account["jid"] in run("admins show", host=domain)["jids"]
     return render_template(
         "console/user.html",
+        rights=rights,
         account=account,
         jid=account["jid"],
         files=files,
