@@ -99,8 +99,8 @@ def compliance(offered: Set[str]) -> str:
     rows = []
     for row in ROWS:
         met, level = row.met(offered), "Advanced" if row.advanced else "Core"
-        file, _, test = row.test.partition("::")
-        proof = f"[`{test}`](../{file})" if met else ""
+        proofs = (each.partition("::") for each in row.tests)
+        proof = ", ".join(f"[`{test}`](../{file})" for file, _, test in proofs) if met else ""
         providers = ", ".join(row.providers)
         rows.append(
             f"| {row.suite} | {row.feature} | {level} | {providers} | {'yes' if met else 'no'} | {proof} |"
