@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-
 import gevent
 
 from ..hooks import on
 from ..net.karma import Karma
+from ..net.turns import fairly
 from ..xdb import xdb
 from ..xmpp.element import Element
-from ..xmpp.errors import StanzaError
 from ..xmpp.jid import JID
 from ..xmpp.ns import CLIENT
 from . import people
@@ -25,7 +23,9 @@ CLIENTS = 20
 NODES = 100
 """Nodes whose last item one presence brings."""
 GREETED = 256 << 10
-"""Characters of last items that the clients of one address get because they have come: so many each minute."""
+"""Characters of large last items that the clients of one address get because they have come: so many each minute."""
+LARGE = 4096
+"""Characters of a large item."""
 ROOM = GREETED // 4
 """With less than that left there is no next one: an item may be so large, or three times as large."""
 
@@ -116,8 +116,8 @@ class Presence(Owners):
     def _greet(self, owner: str, client: JID) -> None:
         nodes, full, left = self.nodes(owner), str(client), NODES
         names = sorted(nodes.of.get(client.user, ()))
-        with xdb.unit(), suppress(StanzaError):  # the client is gone
-            for name in self.host.router.pace(client)(names):
+        with xdb.unit():
+            for name in fairly(names):
                 node = nodes.find(name)
                 if node is None or node.config.send_last_published_item != "on_sub_and_presence":
                     continue
@@ -132,6 +132,7 @@ class Presence(Owners):
                     room = self.greeted.left(client.user)
                     if room < ROOM or not left:
                         return
-                    self.greeted.spend(client.user, min(self.send_last(owner, node, full), room))
-                    xdb.release()
+                    size = self.send_last(owner, node, full)
+                    if size > LARGE:
+                        self.greeted.spend(client.user, min(size, room))
                     left -= 1

@@ -370,19 +370,6 @@ def test_a_vcard_of_very_many_elements_is_not_converted(romeo, juliet):
     assert condition(refused) == ("not-acceptable",)
 
 
-def test_last_items_that_one_presence_brings_are_bounded(romeo, juliet, service):
-    nodes = [f"large-{romeo.user}-{number}" for number in range(4)]
-    for node in nodes:
-        romeo.iq("set", pubsub(f"<create node='{node}'/>"), to=service)
-        publish(romeo, node, payload=f"<a xmlns='urn:x'>{'y' * 150_000}</a>", to=service)
-        subscribe(juliet, node, service)
-        juliet.gets(f"<message from='{service}'><event xmlns='{EVENT}'/></message>", 10)
-    juliet.send("<presence type='unavailable'/><presence/>" * 3)
-    for node in nodes[:2]:
-        juliet.gets(f"<message><event xmlns='{EVENT}'><items node='{node}'/></event></message>", 10)
-    juliet.nothing("<message/>")
-
-
 def test_the_metadata_of_a_node_are_bounded(romeo, juliet, service, node):
     rows = "".join(f"<affiliation jid='u{n}@x.example' affiliation='publisher'/>" for n in range(60))
     change = pubsub(f"<affiliations node='{node}'>{rows}</affiliations>", OWNER)
