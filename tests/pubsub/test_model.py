@@ -231,6 +231,8 @@ class World:
 
     def come_again(self, user, _):
         client = self.clients[user]
+        if user in self.remote:  # what is on its way must find somebody there
+            self.check()
         client.send("<presence type='unavailable'/>")
         client.sync()
         client.send("<presence/>")
