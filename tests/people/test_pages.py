@@ -101,6 +101,8 @@ def test_who_has_an_account_accepts_with_it(person, browser, ctl):
     assert f"Accept with {romeo.bare}" not in mine.get(f"/invite/{token_of(again)}").text
     fields = {"_token": mine.page.form("Sign out").fields["_token"], "accept": "yes"}
     assert "gives nothing to your account" in mine.post(f"/invite/{token_of(again)}", fields).text
+    group = ctl("invites", "add", "--host", HOST, "--group", "Friends of the lake")
+    assert "Sign in and accept the invitation" in browser().get(f"/invite/{token_of(group)}").text
     alone = ctl("invites", "add", "--host", HOST)
     assert "Accept with" not in mine.get(f"/invite/{token_of(alone)}").text
 
