@@ -133,9 +133,9 @@ class ServerProcess:
 
 ANY_PORT = {
     "JABBERD_HTTP__PORT": "0", "JABBERD_HTTP__TLS_PORT": "0", "JABBERD_HTTP__TLS_ADDRESS": "127.0.0.1",
-    "JABBERD_BYTESTREAMS__PORT": "0", "JABBERD_BYTESTREAMS__ADDRESS": "127.0.0.1", "JABBERD_MODULES__PASSWORDS__SHORTEST": "6",
+    "JABBERD_BYTESTREAMS__PORT": "0", "JABBERD_BYTESTREAMS__ADDRESS": "127.0.0.1",
 }  # fmt: skip
-"""Every server has a web server and a port for bytestreams, also those that other programs start; "secret" is a password."""
+"""Every server has a web server and a port for bytestreams, also those that other programs start."""
 
 
 def environment() -> dict[str, str]:

@@ -36,9 +36,8 @@ def start(tmp_path: Path) -> Start:
         file.write_text(text.replace("FOLDER", str(tmp_path)) + (ANY_PORT if ports else ""))
         if "\ndata:" not in "\n" + text:
             arguments = ("--set", f"data={data}", *arguments)
-        plain = {key: value for key, value in environment().items() if "__PASSWORDS__" not in key}
         done = subprocess.run([sys.executable, "-m", "jabberd_py", "--config", str(file), *arguments], cwd=ROOT,
-                              env=plain | environ, stdin=subprocess.DEVNULL, capture_output=True,
+                              env=environment() | environ, stdin=subprocess.DEVNULL, capture_output=True,
                               text=True, timeout=60)  # fmt: skip
         assert done.stderr.count("\n") == 1 and done.stderr.startswith("jabberd: "), done.stdout + done.stderr
         said = done.stderr.removeprefix("jabberd: ").rstrip()

@@ -35,6 +35,8 @@ logger = log.get(__name__)
 audit = log.get("audit")
 CALLER = Caller("set-up", "server", operator=True)
 TLS = Literal["self-signed", "files", "acme"]
+SHORTEST = 8
+"""Characters of the first administrator's password."""
 HOUR = 3600.0
 """Seconds that the link is valid."""
 GUESSES = 20
@@ -106,9 +108,9 @@ class Setup:
 
     @property
     def shortest(self) -> int:
-        """Characters that a password has at least."""
+        """Characters that the first administrator's password has at least."""
         host = next(iter(self.server.config.hosts.values()))
-        return int(host.modules["passwords"]["shortest"])
+        return max(SHORTEST, int(host.modules["passwords"]["shortest"]))
 
     def close(self) -> None:
         """For good."""

@@ -12,7 +12,7 @@ class Passwords(Module):
     """Refuses passwords that are too short, of everybody but the server's own user (jabberctl)."""
 
     shortest = Option(
-        int, 8, "characters that a new password has at least; jabberctl takes shorter ones", min=1
+        int, 6, "characters that a new password has at least; jabberctl takes shorter ones", min=1
     )
 
     def __init__(self, host: Any, settings: Any = None) -> None:
