@@ -193,12 +193,13 @@ class Pep(AccountCommands, OnBehalf, Greeting, Expiry, Module):
             yield headers, [jid for jid in jids if self._misses(jid, told)] if told else jids
 
     def _misses(self, jid: JID, told: Counter[str]) -> bool:
-        """Has that subscriber, or a client of his, not been told? ``told``: full addresses, and how many of each bare one."""
+        """Has that subscriber, or a client of his here, not been told? ``told``: full addresses, and how many of each bare one.
+        Of clients elsewhere only those are known that show what they want."""
         number = told[jid.full]
         if not number or jid.resource is not None:
             return not number
         shown = self.host.router.presence_of(jid)
-        return shown is None or len(shown) > number
+        return shown is not None and len(shown) > number
 
     def hearers(self, owner: str, node: Node) -> int:
         return len(self.present.of.get(owner, ())) + super().hearers(owner, node)
