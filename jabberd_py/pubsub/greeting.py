@@ -97,7 +97,7 @@ class Greeting(Subscribing):
             if len(self.late) >= GREETINGS:
                 return
             gevent.spawn_later(SOON, self._greet_late, user, full)
-        self.late[user, full] = wants
+        self.late[user, full] = wants | self.late.get((user, full), frozenset())
 
     def _greet_late(self, user: str, full: str) -> None:
         self.greet(user, full, self.late.pop((user, full)))
