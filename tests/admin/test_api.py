@@ -191,7 +191,8 @@ def test_a_plain_user_is_refused_on_every_route_of_administrators(
     every = json.loads(api.ask("GET", "/openapi.json").body)["paths"]
     values = {"jid": "boss@localhost", "room": "a@conference.localhost", "node": "a", "password": "secret-secret",
               "owner": "boss@localhost", "to": "boss@localhost", "text": "x", "jids": "x.example", "body": "x",
-              "nick": "x", "affiliation": "none", "setting": "x", "value": "x", "id": "x", "domain": "x.example"}  # fmt: skip
+              "nick": "x", "affiliation": "none", "setting": "x", "value": "x", "id": "x", "domain": "x.example",
+              "address": "x.example"}  # fmt: skip
     walked = 0
     for path, methods in every.items():
         for method, operation in methods.items():
