@@ -391,7 +391,8 @@ def test_whatever_a_program_sends_the_answer_is_one_of_those_in_the_document(
         for method, operation in methods.items():
             names.add(operation["operationId"])
             if operation["operationId"] in ("stop", "restart", "reload", "accounts_delete", "admins_set", "blacklist_set",
-                                            "blacklist_add", "whitelist_set", "tokens_remove", "accounts_disable", "accounts_suspend",
+                                            "blacklist_add", "whitelist_set", "tokens_remove", "accounts_disable",
+                                            "accounts_suspend",
                                             "accounts_kick", "accounts_passwd", "check", "status", "accounts_add", "check_dns",
                                             "check_federation", "check_ports"):  # fmt: skip
                 continue  # other tests ask them; these would end this one

@@ -149,7 +149,7 @@ def test_discovery_shows_what_the_component_can(pep, juliet):
     assert f"{PUBSUB}#access-presence" in {each.get("var") for each in mine}
     assert ("pubsub", "bare") in {(each.get("category"), each.get("type")) for each in mine}
     other = juliet.iq("get", f"<query xmlns='{INFO}'/>", "other.localhost")[0]
-    assert f"{PUBSUB}#publish" not in {each.get("var") for each in other}
+    assert ("pubsub", "service") not in {(each.get("category"), each.get("type")) for each in other}
 
 
 @pytest.mark.parametrize(
