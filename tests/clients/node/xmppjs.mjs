@@ -24,6 +24,7 @@ const [username, domain] = setting.jid.split("@");
 const xmpp = client({ service: setting.service ?? `xmpp://127.0.0.1:${setting.port}`, domain, username, password: setting.password });
 let found = [], entered;  // `entered` is called when the room has sent all that comes to who enters
 
+process.on("unhandledRejection", () => {});  // an error may come before xmpp.js waits for it; then that throws, too
 xmpp.on("error", () => {});  // a cut wire is one, and it reconnects by itself
 xmpp.on("nonza", (nonza) => {  // its own "online" comes before its stream management
     if (nonza.is("enabled", "urn:xmpp:sm:3"))
