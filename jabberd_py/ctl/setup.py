@@ -110,7 +110,8 @@ class Setup:
     def shortest(self) -> int:
         """Characters that the first administrator's password has at least."""
         host = next(iter(self.server.config.hosts.values()))
-        return max(SHORTEST, int(host.modules["passwords"]["shortest"]))
+        said = host.modules.get("passwords", {}).get("shortest", 0)  # what the configuration says
+        return max(SHORTEST, int(said))
 
     def close(self) -> None:
         """For good."""

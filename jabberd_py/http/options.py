@@ -10,8 +10,8 @@ from ..net.networks import network
 from ..net.proxyprotocol import proxy_protocol
 
 PAGES = (
-    "web", "sign-in", "sign-out", "account", "invite", "password", "register", "console", "setup", "chat", "upload", "api",
-    "health", "metrics", "http-bind", "xmpp-websocket", ".well-known",
+    "web", "sign-in", "sign-out", "kept", "account", "invite", "password", "register", "console", "setup", "chat", "upload",
+    "api", "health", "metrics", "http-bind", "xmpp-websocket", ".well-known",
 )  # fmt: skip
 """Where paths of pages begin."""
 

@@ -72,7 +72,7 @@ def test_from_the_link_to_the_end_and_then_it_is_gone(fresh: Fresh) -> None:
     assert browser.send("Continue", kind="sqlite").path == "/setup/administrator"
     assert "not the same" in browser.send("Set up the server", admin="romeo", secret=PASSWORD, again="x").text
     assert (
-        "a password needs 6 characters"
+        "a password needs 8 characters"
         in browser.send("Set up the server", admin="romeo", secret="short", again="short").text
     )
     assert (

@@ -92,7 +92,7 @@ def test_from_the_link_to_a_certificate_that_is_in_use_and_renewed(server: Fresh
     Client(server.address("c2s"), DOMAIN).connect().login("romeo", PASSWORD).close()
     while certificate(server, DOMAIN).serial_number == shown.serial_number:
         console.get("/console/do/certificates%20renew")
-        console.send("Get certificates now", host=DOMAIN)
+        console.send("Renew certificates now", host=DOMAIN)
     romeo.sync()
     assert "cannot reach us" not in console.get("/console/certificates").text
     assert server.process.pid == process
