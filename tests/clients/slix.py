@@ -92,7 +92,9 @@ class Person(slixmpp.ClientXMPP):
         match action:
             case "chat":
                 self.send_message(words[0], words[1], mtype="chat")
-                await self.waiting_queue.join()  # slixmpp loses what it has not written yet when the wire is cut
+                await (
+                    self.waiting_queue.join()
+                )  # slixmpp loses what it has not written yet when the wire is cut
             case "carbons":
                 await self.plugin["xep_0280"].enable()
             case "pages":
