@@ -16,10 +16,9 @@ from ..archive import messages
 from ..arguments import AccountAddress, Address, Domain
 from ..commands import Failed, NoSuchThing
 from ..hooks import Progress, command
-from ..jsm.users import Account, forget
+from ..jsm.users import Account, forget, pages
 from ..modules import portable_out
 from ..modules.portable_in import PAGE, PIE, Reader
-from ..net import turns
 from ..xdb import xdb
 
 if TYPE_CHECKING:
@@ -117,24 +116,12 @@ class Portable:
     @command("accounts unserved", needs="store")
     def unserved(self) -> list[dict[str, Any]]:
         """Accounts of domains that are no hosts any more: nobody can log in to them. `accounts export` and `accounts purge`."""
-        counts, last = dict[str, int](), ""
-        while True:  # in turns with others
-            rows: Any = (
-                Account.select(Account.owner)
-                .where(Account.owner > last)
-                .order_by(Account.owner)
-                .limit(WINDOW)
-            )
-            owners = [owner for (owner,) in rows.tuples()]
-            for owner in owners:
-                domain = owner.rpartition("@")[2]
+        counts = dict[str, int]()
+        for page in pages(WINDOW):
+            for account in page:
+                domain = account.owner.rpartition("@")[2]
                 if domain not in self.server.config.hosts:
                     counts[domain] = counts.get(domain, 0) + 1
-            if len(owners) < WINDOW:
-                break
-            last = owners[-1]
-            xdb.release()
-            turns.pause()
         return [{"domain": domain, "accounts": count} for domain, count in sorted(counts.items())]
 
     @command("accounts purge", changes=True, needs="store")

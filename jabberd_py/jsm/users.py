@@ -83,6 +83,21 @@ def forget(user: str) -> None:
     _account.forget(user)
 
 
+def pages(size: int, *chosen: Any) -> Iterator[list[Account]]:
+    """All accounts of the store, or those that are ``chosen``, by address and without their keys: so many at a time, in turns
+    with others. Blocks."""
+    fields, last = (Account.owner, Account.created, Account.disabled), ""
+    while True:
+        rows = Account.select(*fields).where(*chosen, Account.owner > last).order_by(Account.owner)
+        page = list(rows.limit(size))
+        if not page:
+            return
+        yield page
+        last = page[-1].owner
+        xdb.release()
+        turns.pause()
+
+
 class Users:
     """The accounts of one host. ``user`` is always the bare address of an account of this host, as text.
 
@@ -280,18 +295,8 @@ class Users:
         return found
 
     def pages(self) -> Iterator[list[Account]]:
-        """Every account of this host, by address, without its keys: page by page, in turns with others. Blocks."""
-        fields = Account.owner, Account.created, Account.disabled
-        mine, last = Account.owner.endswith("@" + self.host.domain), ""
-        while True:
-            rows = Account.select(*fields).where(mine, Account.owner > last).order_by(Account.owner)
-            page = list(rows.limit(PAGE))
-            if not page:
-                return
-            yield page
-            last = page[-1].owner
-            xdb.release()
-            turns.pause()
+        """Every account of this host, as of `pages`."""
+        return pages(PAGE, Account.owner.endswith("@" + self.host.domain))
 
     # -- keys ------------------------------------------------------------------------
 
