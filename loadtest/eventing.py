@@ -11,6 +11,7 @@ from .driver import Client, Failed, Loop
 from .peers.base import DOMAIN, Rosters, Users
 from .rows import CONTACTS, OURS, PATIENCE, READERS, Bed, Row, Setup, Size, accounts, rosters, to_all
 
+SERVICE = f"pubsub.{DOMAIN}"
 PUBSUB = "http://jabber.org/protocol/pubsub"
 INFO = "http://jabber.org/protocol/disco#info"
 KEPT = 10
@@ -99,28 +100,38 @@ def _published(bed: Bed, clients: list[Client], wanted: str) -> float:
     return used / sent * 1e6
 
 
+def make(owner: Client, **fields: str) -> None:
+    """The service's node ``bench``, where everybody may publish. ``fields``: of its configuration."""
+    fields = {"publish_model": "open", **fields}
+    rows = "".join(f"<field var='pubsub#{var}'><value>{each}</value></field>" for var, each in fields.items())
+    all_answer([owner], (
+        f"<iq type='set' id='c' to='{SERVICE}'><pubsub xmlns='{PUBSUB}'><create node='bench'/><configure>"
+        f"<x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE'><value>{PUBSUB}#node_config</value></field>"
+        f"{rows}</x></configure></pubsub></iq>"
+    ).encode())  # fmt: skip
+
+
+def subscribe(bed: Bed, clients: list[Client]) -> None:
+    """All of them, to the node ``bench``."""
+    for client in clients:
+        client.send((
+            f"<iq type='set' id='s' to='{SERVICE}'><pubsub xmlns='{PUBSUB}'>"
+            f"<subscribe node='bench' jid='{client.jid}'/></pubsub></iq>"
+        ).encode())  # fmt: skip
+    bed.quiet(Loop(clients, b">"))
+
+
 def notifying(bed: Bed) -> float:
     """Microseconds for each of the notifications to 1,000 subscribers of a node, `IN_FLIGHT` items on their way. In the
     details: when the next item comes after everybody has the last one. Then each notification is a write to a socket."""
     clients = bed.login(accounts(READERS), False, available=False)
-    service = f"pubsub.{DOMAIN}"
     try:
-        all_answer([clients[0]], (
-            f"<iq type='set' id='c' to='{service}'><pubsub xmlns='{PUBSUB}'><create node='bench'/><configure>"
-            f"<x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE'><value>{PUBSUB}#node_config</value></field>"
-            "<field var='pubsub#publish_model'><value>open</value></field></x>"
-            "</configure></pubsub></iq>"
-        ).encode(), b">")  # fmt: skip
-        for client in clients:
-            client.send((
-                f"<iq type='set' id='s' to='{service}'><pubsub xmlns='{PUBSUB}'>"
-                f"<subscribe node='bench' jid='{client.jid}'/></pubsub></iq>"
-            ).encode())  # fmt: skip
-        bed.quiet(Loop(clients, b">"))
+        make(clients[0])
+        subscribe(bed, clients)
 
         def say(number: int) -> None:
             clients[number % IN_FLIGHT].send(
-                publish("bench", f"item{number % 50}", tune(number), "p", service)
+                publish("bench", f"item{number % 50}", tune(number), "p", SERVICE)
             )
 
         single = to_all(bed, clients, say, "notifications")

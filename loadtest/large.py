@@ -8,13 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from . import driver
-from .driver import Client, Failed, Loop
-from .eventing import PUBSUB, all_answer, publish, tune
+from .driver import Client, Failed
+from .eventing import PUBSUB, SERVICE, all_answer, make, publish, subscribe, tune
 from .held import LONGEST
-from .peers.base import DOMAIN
 from .rows import OURS, PATIENCE, Bed, Row, Setup, accounts, to_all
 
-SERVICE = f"pubsub.{DOMAIN}"
 ITEMS, SUBSCRIBERS = 100_000, 10_000
 PAGE = 100
 RSM = "http://jabber.org/protocol/rsm"
@@ -32,16 +30,6 @@ def watched(bed: Bed) -> Iterator[None]:
             "held ms": LONGEST.unpack(shared[:])[0] * 1e3,
             "grew MB": (bed.peer.pss() - before) / 1e6,
         }
-
-
-def make(owner: Client) -> None:
-    fields = {"publish_model": "open", "max_items": "max"}
-    rows = "".join(f"<field var='pubsub#{var}'><value>{each}</value></field>" for var, each in fields.items())
-    all_answer([owner], (
-        f"<iq type='set' id='c' to='{SERVICE}'><pubsub xmlns='{PUBSUB}'><create node='bench'/><configure>"
-        f"<x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE'><value>{PUBSUB}#node_config</value></field>"
-        f"{rows}</x></configure></pubsub></iq>"
-    ).encode())  # fmt: skip
 
 
 def fill(owner: Client, items: int) -> None:
@@ -77,7 +65,7 @@ def paging(bed: Bed) -> float:
     items = min(ITEMS, 10 * bed.size.sessions)
     clients = bed.login(accounts(2), False, available=False)
     try:
-        make(clients[0])
+        make(clients[0], max_items="max")
         fill(clients[0], items)
         reader, read, last = Reader(clients[1]), 0, ""
         with watched(bed):
@@ -103,13 +91,8 @@ def notified(bed: Bed) -> float:
     """Microseconds for each notification to a node's subscribers, one item at a time."""
     clients = bed.login(accounts(min(SUBSCRIBERS, bed.size.sessions)), False, available=False)
     try:
-        make(clients[0])
-        for client in clients:
-            client.send((
-                f"<iq type='set' id='s' to='{SERVICE}'><pubsub xmlns='{PUBSUB}'>"
-                f"<subscribe node='bench' jid='{client.jid}'/></pubsub></iq>"
-            ).encode())  # fmt: skip
-        bed.quiet(Loop(clients, b">"))
+        make(clients[0], max_items="max")
+        subscribe(bed, clients)
         with watched(bed):
             return to_all(
                 bed,
