@@ -44,8 +44,9 @@ class Discoverable:
         return True
 
     def account_page(self, request: Element, sessions: list[Element]) -> Element | None:
-        """The <query/> with an account's items, those that the asker may see: ``sessions``, and what the module has; a page of
-        them, if there are too many for one answer (XEP-0059). None: it has nothing. Raises StanzaError."""
+        """The <query/> that answers for the items of an account. It has ``sessions`` and those items of the module that the
+        asker may see. If they are too many for one answer, it has a page of them (XEP-0059). None: the module has no items.
+        Raises StanzaError."""
         return None
 
     def disco_node(self, request: Element, node: str) -> Element | None:

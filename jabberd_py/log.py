@@ -148,7 +148,7 @@ class Tail:
 
 
 class Recent:
-    """The last lines that are wanted, for who has no journal. Long values are cut."""
+    """Keeps the last lines that ``wants`` chooses, for a machine without a journal. Cuts long values."""
 
     def __init__(self, wants: Callable[[Line], bool]) -> None:
         self.level, self.wants = INFO, wants

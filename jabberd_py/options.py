@@ -32,8 +32,8 @@ _clause = re.compile(r"; |: | \(|, such as |(?<=\?) ")
 
 
 def said_first(help: str) -> tuple[str, str]:
-    """An explanation as the label of a field, and what is left of it for a hint: "largest file; 0 is any" is "Largest file" and
-    "0 is any"."""
+    """Cuts the explanation of an option in two: the label of its field, and the rest for a hint. "largest file; 0 is any" gives
+    "Largest file" and "0 is any"."""
     found = _clause.search(help)
     end = found.start() if found else len(help)
     return help[:1].upper() + help[1:end], help[end:].lstrip(";:, ")

@@ -122,7 +122,8 @@ class Negotiation:
     # -- resource binding ---------------------------------------------------------------------
 
     def _iq(self, request: Element) -> None:
-        """RFC 6120 section 7.1: what is asked of anybody but the server and one's own account ends the stream."""
+        """Binds the resource. Any other request to the server or to one's own account gets an error, and the stream goes on. A
+        request to anybody else ends the stream (RFC 6120 section 7.1)."""
         client = self.client
         answer: Element | None
         try:

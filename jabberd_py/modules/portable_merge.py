@@ -228,7 +228,7 @@ class Merge(Reader):
         return super()._ask(kind, type, payload)
 
     def leave(self, what: str) -> None:
-        """Notes what is not imported, in words."""
+        """Notes that a part of the data is not imported. ``what``: a sentence for people."""
         self._leave(what)
 
     def _leave(self, what: str) -> None:

@@ -94,8 +94,8 @@ class Hierarchy(Requests):
         self._announce(owner, gone, "dissociate")
 
     def deleted(self, owner: str, node: Node, uri: str = "") -> None:
-        """What was in a collection is in the root now, or in its other collections. Also what came into it while it was being
-        deleted."""
+        """Deletes the node. Its children stay in their other collections, or come into the root. That holds for children that
+        came while it was being deleted, too."""
         self._empty(owner, node)
         super().deleted(owner, node, uri)
         self._empty(owner, node)

@@ -136,7 +136,8 @@ def _approve(subids: list[str]) -> list[str]:
 
 
 def approve(owner: str, name: str, pending: Sequence[Subscription]) -> list[Subscription]:
-    """An owner has allowed them. Returns those that still waited for it, when committed: some at a time."""
+    """An owner allows these subscriptions. Returns those that still waited for his word, once they are committed. Commits some
+    at a time."""
     done = list[Subscription]()
     for some in chunked(pending, PIECE):
         found = set(xdb.save(_approve, [each.subid for each in some]))
@@ -173,8 +174,8 @@ def _unsubscribe(subids: list[str], ended: float | None) -> list[str]:
 def unsubscribe(
     owner: str, name: str, gone: Sequence[Subscription], ended: float | None = None
 ) -> list[Subscription]:
-    """``ended``: only those that have ended by that Unix time; others have been renewed. Returns those that were there, when
-    committed: some at a time."""
+    """Removes subscriptions. ``ended``: removes only those that have ended by that Unix time; the others were renewed. Returns
+    those that were there, once that is committed. Commits some at a time."""
     done = list[Subscription]()
     for some in chunked(gone, PIECE):
         found = set(xdb.save(_unsubscribe, [each.subid for each in some], ended))
